@@ -1,0 +1,45 @@
+# Everything runs in .venv, which is made on first use with the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4
+DEMO := runs/demo
+
+.PHONY: install demo check lint test test-slow format
+
+install: $(INSTALLED)
+
+# torch comes first and alone: it is by far the largest, and whatever build the machine's index offers is kept.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@
+
+# Make a corpus, learn it, decode its test pairs and score them; minutes on two CPU cores.
+demo: $(INSTALLED)
+	$(BIN)/python -m seq2seq.apps.verbalization --output-directory $(DEMO)/data --seed 1
+	$(BIN)/python train.py configs/demo.yaml
+	$(BIN)/python decode.py $(DEMO) --input $(DEMO)/data/test.source --output $(DEMO)/test.hypothesis
+	$(BIN)/seq2seq score --hypothesis $(DEMO)/test.hypothesis --reference $(DEMO)/data/test.target \
+		--metrics exact_match chrf
+
+# What continuous integration runs, exactly.
+check: lint test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+test: $(INSTALLED)
+	$(PYTEST)
+
+# Every test but those that need an accelerator or the network.
+test-slow: $(INSTALLED)
+	$(PYTEST) -m "not gpu and not network"
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -1,0 +1,64 @@
+"""The `seq2seq` command: one verb per thing a user does; mistakes end in one line and exit code 2, never a traceback."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "train": "train a model from a configuration",
+    "decode": "generate text with a trained model, and score it when references are given",
+    "score": "score text against references, with a paired significance test",
+    "prepare": "read, tokenise and report a configuration's corpora without training",
+    "info": "describe a run, a model, or this installation",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(usage())
+        return 0 if arguments else 2
+    verb = arguments.pop(0)
+    if verb not in VERBS:
+        print(f"seq2seq: there is no verb `{verb}`.\n{usage()}", file=sys.stderr)
+        return 2
+    try:
+        return run(verb, arguments)
+    except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _closed_pipe()
+        print(f"seq2seq {verb}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"seq2seq {verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Run a verb's module. `train` has a parser of its own, since its options are the configuration."""
+    module = importlib.import_module(f"seq2seq.apps.{verb}")
+    if verb in {"train", "prepare"}:
+        return int(module.run(arguments))
+    parser = argparse.ArgumentParser(
+        prog=f"seq2seq {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(arguments)))
+
+
+def usage() -> str:
+    verbs = "\n".join(f"  {verb:8} {text}" for verb, text in VERBS.items())
+    return f"usage: seq2seq VERB [options]\n\n{verbs}\n\n`seq2seq VERB --help` describes a verb's options."
+
+
+def _closed_pipe() -> int:
+    """Leave quietly when the reader of standard output has gone, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

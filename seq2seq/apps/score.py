@@ -1,0 +1,218 @@
+"""`seq2seq score`: scores of a text file against references, and against a baseline with a significance test.
+
+What enters are UTF-8 files with one segment per line (or n-best files in JSONL, of which the first hypothesis
+counts); what leaves is an aligned table with signatures, or JSON. Lines end at line feeds only: the other characters
+that Python takes for line ends, such as U+2028, occur inside segments and would shift all that follow.
+"""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
+from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
+
+DEFAULT_METRICS = ("bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
+LEVELS = {"***": 0.001, "**": 0.01, "*": 0.05}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options of `seq2seq score`."""
+    add = parser.add_argument
+    add("--hypothesis", required=True, metavar="FILE", help="text to score; `-` reads standard input")
+    add("--reference", required=True, nargs="+", metavar="FILE", help="one or more references")
+    add("--baseline", metavar="FILE", help="another system's text to compare with")
+    add("--metrics", nargs="+", default=DEFAULT_METRICS, metavar="NAME", help=f"any of {', '.join(METRICS)}")
+    add("--tokenize", default="13a", help="BLEU's tokenizer: 13a, intl, zh, char, none, ja-mecab, flores200, ...")
+    add("--lowercase", action="store_true", help="ignore case (TER and ROUGE always do)")
+    add("--stemmer", action="store_true", help="stem English words for ROUGE")
+    add("--significance", choices=list(TESTS), default="bootstrap", help="paired test against the baseline")
+    add("--num-samples", type=int, default=NUM_SAMPLES, help="resamples of the test")
+    add("--seed", type=int, default=SEED, help="seed of the test")
+    add("--json", action="store_true", help="print JSON with full precision")
+
+
+def run(arguments: Namespace) -> int:
+    """Score the files and print the result; return 0, or 2 after a message about wrong input."""
+    try:
+        print(_report(arguments))
+    except (ValueError, OSError) as error:
+        print(f"seq2seq score: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read_segments(path: str | Path) -> list[str]:
+    """Return the lines of a UTF-8 file, or the first hypotheses of a `.jsonl` n-best file; `-` is standard input.
+
+    Raises:
+        ValueError: the file is empty, not UTF-8, or a line of JSONL has no hypothesis; with file and line.
+        OSError: the file cannot be read.
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{name}, line {line}: not UTF-8 ({error.reason}); convert the file to UTF-8.") from error
+    if not text:
+        raise ValueError(f"{name} is empty; it needs one segment per line.")
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if not name.endswith(".jsonl"):
+        return lines
+    return [_first_hypothesis(line, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
+    """Return the segments of each file.
+
+    Raises:
+        ValueError: the files have different numbers of lines, or standard input is named twice.
+    """
+    if sum(str(path) == "-" for path in paths) > 1:
+        raise ValueError("Standard input (`-`) can be read only once; name files for the other texts.")
+    files = [read_segments(path) for path in paths]
+    for path, segments in zip(paths, files, strict=True):
+        if len(segments) != len(files[0]):
+            raise ValueError(
+                f"{path} has {len(segments)} lines, but {paths[0]} has {len(files[0])}; every file needs one line per "
+                f"segment, and line {min(len(segments), len(files[0])) + 1} has no partner."
+            )
+    return files
+
+
+def make_metrics(names: Sequence[str] = DEFAULT_METRICS, **options: Any) -> list[Metric]:
+    """Return metrics by name; each is given those of the options that it has.
+
+    Raises:
+        ValueError: a metric is unknown.
+    """
+    return [
+        make_metric(name, **{option: value for option, value in options.items() if option in metric_options(name)})
+        for name in names
+    ]
+
+
+def score_texts(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    **options: Any,
+) -> list[Score]:
+    """Return one score per metric.
+
+    Args:
+        hypotheses: one text per segment.
+        references: per segment, its references.
+        metrics: names in `seq2seq.metrics.METRICS`.
+        options: such as `tokenize="zh"`, `lowercase=True` or `stemmer=True`; each metric is given those that it has.
+    """
+    chosen = make_metrics(metrics, **options)
+    return [metric.score(metric.statistics(hypotheses, references).sum(axis=0)) for metric in chosen]
+
+
+def compare(
+    hypotheses: Sequence[str],
+    baseline: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    significance: str = "bootstrap",
+    num_samples: int = NUM_SAMPLES,
+    seed: int = SEED,
+    **options: Any,
+) -> list[Comparison]:
+    """Return one comparison with the baseline per metric.
+
+    Args:
+        hypotheses: one text per segment.
+        baseline: the other system's texts.
+        references: per segment, its references.
+        metrics: names in `seq2seq.metrics.METRICS`.
+        significance: `bootstrap`, `randomization` or `none`.
+        num_samples: resamples of the test.
+        seed: seed of the test; the same resamples serve every metric.
+        options: as in `score_texts`.
+    """
+    test = TESTS[significance]
+    return [
+        test(
+            metric,
+            metric.statistics(hypotheses, references),
+            metric.statistics(baseline, references),
+            num_samples,
+            seed,
+        )
+        for metric in make_metrics(metrics, **options)
+    ]
+
+
+def format_scores(scores: Sequence[Score]) -> str:
+    """Return an aligned table."""
+    rows = [(score.name, f"{score.value:.2f}", score.signature, score.details) for score in scores]
+    return _aligned([("metric", "score", "signature", "details"), *rows])
+
+
+def format_comparisons(comparisons: Sequence[Comparison]) -> str:
+    """Return an aligned table, with a line below that explains the marks where a test was made."""
+    head = ("metric", "score", "baseline", "delta", "95% interval", "p", "verdict", "signature")
+    table = _aligned([head, *map(_comparison_row, comparisons)])
+    if all(comparison.p_value is None for comparison in comparisons):
+        return table
+    marks = ", ".join(f"{mark} p < {level}" for mark, level in reversed(LEVELS.items()))
+    return f"{table}\n{marks} (two-sided); without a mark, the difference may well be chance."
+
+
+def _report(arguments: Namespace) -> str:
+    texts = [arguments.baseline] if arguments.baseline else []
+    hypotheses, *rest = read_aligned([arguments.hypothesis, *texts, *arguments.reference])
+    references = list(zip(*rest[len(texts) :], strict=True))
+    options = {name: getattr(arguments, name) for name in ("tokenize", "lowercase", "stemmer")}
+    if not arguments.baseline:
+        scores = score_texts(hypotheses, references, arguments.metrics, **options)
+        return _json([asdict(score) for score in scores]) if arguments.json else format_scores(scores)
+    test = {name: getattr(arguments, name) for name in ("significance", "num_samples", "seed")}
+    comparisons = compare(hypotheses, rest[0], references, arguments.metrics, **test, **options)
+    if arguments.json:
+        return _json(
+            [asdict(row) | {"difference": row.difference, "verdict": row.verdict} | test for row in comparisons]
+        )
+    return format_comparisons(comparisons)
+
+
+def _first_hypothesis(line: str, where: str) -> str:
+    try:
+        text = json.loads(line)["hypotheses"][0]["text"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f'{where}: expected {{"hypotheses": [{{"text": ...}}, ...]}} with at least one entry.'
+        ) from error
+    if not isinstance(text, str):
+        raise ValueError(f"{where}: the first hypothesis's text is {text!r}, not a string.")
+    return text
+
+
+def _comparison_row(row: Comparison) -> tuple[str, ...]:
+    interval = f"[{row.interval[0]:+.2f}, {row.interval[1]:+.2f}]" if row.interval else "-"
+    p_value = f"{row.p_value:.4f}" if row.p_value is not None else "-"
+    mark = next((mark for mark, level in LEVELS.items() if row.p_value is not None and row.p_value < level), "")
+    scores = (f"{row.system.value:.2f}", f"{row.baseline.value:.2f}", f"{row.difference:+.2f}")
+    return (row.system.name, *scores, interval, p_value, f"{row.verdict} {mark}".rstrip(), row.system.signature)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines with columns as wide as their widest cell: numbers to the right, words to the left."""
+    columns = []
+    for cells in zip(*rows, strict=True):
+        width = max(map(len, cells))
+        is_number = cells[1][:1] in "+-0123456789" and len(cells[1]) > 0
+        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in cells])
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, indent=2, ensure_ascii=False)

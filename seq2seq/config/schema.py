@@ -1,0 +1,289 @@
+"""Every option of the toolkit: one frozen dataclass per section of a YAML file.
+
+What enters is a YAML file with dotted overrides (see `loading`); what leaves is a `RunConfig`. This is pure data:
+nothing here builds anything, and no component ever receives one of these objects (`build` unpacks them).
+The string below each option is its help text.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where one parallel corpus is read from: two line-aligned files, or one table."""
+
+    source: str | None = None
+    """File with one source text per line, aligned with `target`."""
+    target: str | None = None
+    """File with one target text per line, aligned with `source`."""
+    path: str | None = None
+    """Table with both sides: a .tsv, .csv, .jsonl, .json or .parquet file, or the name of a data set on the Hub."""
+    format: Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"] = "auto"
+    """Format of `path`; `auto` goes by the file's ending and takes a name that is no file for a Hub data set."""
+    name: str | None = None
+    """Configuration (subset) of a Hub data set."""
+    split: str = "train"
+    """Split of a Hub data set."""
+    source_column: str = "source"
+    """Column of the source text: a name, a dotted path such as `translation.en`, or a number counted from 0."""
+    target_column: str = "target"
+    """Column of the target text: a name, a dotted path such as `translation.de`, or a number counted from 0."""
+    header: bool = False
+    """Whether the first line of a TSV or CSV file names the columns. Without one, `source` is column 0 and `target`
+    column 1."""
+    source_prefix: str = ""
+    """Text put before every source text, for example `translate English to German: `."""
+    tag_column: str | None = None
+    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag)."""
+    streaming: bool = False
+    """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Corpora, filters and batches."""
+
+    train: CorpusConfig = field(default_factory=CorpusConfig)
+    """The pairs to learn from."""
+    validation: CorpusConfig = field(default_factory=CorpusConfig)
+    """The pairs that choose the checkpoint."""
+    max_source_tokens: int = 256
+    """Longest source, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    max_target_tokens: int = 256
+    """Longest target, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    max_length_ratio: float = 0.0
+    """Largest ratio of the longer side to the shorter, in tokens; 0 switches this filter off."""
+    batch_tokens: int = 4096
+    """Budget of one micro-batch on one process: source plus target tokens, padding included."""
+    max_batch_rows: int = 0
+    """Most pairs in one micro-batch; 0 sets no limit."""
+    pool_rows: int = 20000
+    """Pairs that a stream shuffles and sorts at a time (only with `streaming`)."""
+    num_workers: int = 0
+    """Worker processes that tokenise; 0 tokenises in the main process."""
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How text becomes tokens: trained on the training corpus, or loaded."""
+
+    kind: TokenizerKind = "byte_bpe"
+    """Tokenizer to train. `words` splits at white space, for text that is segmented already."""
+    target_kind: TokenizerKind | None = None
+    """Kind for the target side when it differs from the source side; needs `shared: false`."""
+    vocab_size: int = 8000
+    """Vocabulary entries to train, special tokens included (an upper limit for `characters` and `words`)."""
+    target_vocab_size: int | None = None
+    """Vocabulary entries of the target side when not shared; by default the same as `vocab_size`."""
+    shared: bool = True
+    """One vocabulary for both sides, trained on both."""
+    min_frequency: int = 1
+    """Least number of times that a merge, character or word must occur to enter the vocabulary."""
+    normalization: Literal["none", "nfc", "nfkc"] = "none"
+    """Unicode normalisation before tokenising."""
+    lowercase: bool = False
+    """Lower-case before tokenising."""
+    special_tokens: tuple[str, ...] = ()
+    """Further tokens that are never split, such as language tags `<de>`."""
+    path: str | None = None
+    """Load instead of train: a folder or Hub name for `AutoTokenizer`, a tokenizer.json, or a SentencePiece .model."""
+    target_path: str | None = None
+    """The target side's tokenizer, when it is another one than `path`."""
+    sampling: float = 0.0
+    """Subword regularisation in training: BPE-dropout probability, or alpha of Unigram sampling; 0 switches it off."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The Transformer; names follow `Seq2SeqTransformerConfig`."""
+
+    d_model: int = 256
+    """Width of the residual stream."""
+    encoder_layers: int = 4
+    """Layers of the encoder."""
+    decoder_layers: int = 4
+    """Layers of the decoder."""
+    num_heads: int = 4
+    """Attention heads."""
+    ffn_size: int = 1024
+    """Width of the feed-forward layers."""
+    key_size: int | None = None
+    """Size of one head's queries and keys; by default `d_model / num_heads`."""
+    value_size: int | None = None
+    """Size of one head's values; by default `d_model / num_heads`."""
+    norm_position: Literal["pre", "post"] = "pre"
+    """Normalise before each sub-layer, or after its residual sum."""
+    norm: Literal["layer_norm", "rms_norm"] = "layer_norm"
+    """Kind of normalisation."""
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    """Kind of position information."""
+    max_positions: int = 1024
+    """Longest sequence that `learned` positions can represent, in tokens."""
+    activation: Literal["relu", "gelu", "gelu_tanh", "swiglu"] = "relu"
+    """Non-linearity of the feed-forward layers."""
+    dropout: float = 0.1
+    """Dropout after each sub-layer and after the embeddings."""
+    attention_dropout: float = 0.0
+    """Dropout of attention weights."""
+    activation_dropout: float = 0.0
+    """Dropout inside the feed-forward layers."""
+    token_dropout: float = 0.0
+    """Probability of zeroing a whole token embedding of the source or decoder input."""
+    layer_dropout: float = 0.0
+    """Probability of skipping a sub-layer in training (LayerDrop)."""
+    tie_embeddings: Literal["all", "target", "none"] = "all"
+    """Share source, target and output embeddings; or only target and output; or nothing."""
+    initialization: Literal["xavier", "orthogonal", "truncated_normal"] = "xavier"
+    """Initialisation of weight matrices; `orthogonal` is per head for the attention projections."""
+    talking_heads: bool = False
+    """Mix attention logits and weights across heads (Shazeer et al. 2020)."""
+    encoder_attention: Literal["softmax", "linear"] = "softmax"
+    """Self-attention of the encoder; `linear` is linear in the source length (Katharopoulos et al. 2020)."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimizer, learning-rate schedule and what is done to gradients and weights."""
+
+    name: Literal["adamw", "adafactor"] = "adamw"
+    """Algorithm that applies the gradients."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of AdamW's moment estimates."""
+    epsilon: float = 1e-8
+    """AdamW's epsilon."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay; not applied to biases, normalisation weights and embeddings."""
+    schedule: Literal["inverse_square_root", "cosine", "linear", "constant"] = "inverse_square_root"
+    """Shape of the learning rate after warm-up."""
+    warmup_steps: int = 1000
+    """Steps over which the learning rate rises linearly to its peak."""
+    final_learning_rate: float = 0.0
+    """Where `cosine` and `linear` end at `training.max_steps`."""
+    clip_norm: float = 1.0
+    """Gradient norm c for clipping; 0 switches it off."""
+    clipping: Literal["hard", "soft"] = "hard"
+    """`hard` scales gradients by min(1, c/|g|), `soft` by c/(|g|+c)."""
+    flooding: float = 0.0
+    """Flood level b in nats per token: the loss becomes |L-b|+b (Ishida et al. 2020); 0 switches it off."""
+    ema_decay: float = 0.0
+    """Decay of the exponential moving average of the weights, which is then validated and exported; 0 = no average."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is scored."""
+
+    label_smoothing: float = 0.1
+    """Probability mass spread evenly over the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop."""
+
+    max_steps: int = 10000
+    """Optimizer steps."""
+    max_minutes: float = 0.0
+    """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit."""
+    gradient_accumulation: int = 1
+    """Micro-batches per process in one optimizer step."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Compute type; weights and optimizer stay in fp32."""
+    seed: int = 1
+    """Seed of initialisation, batch order, dropout and subword sampling."""
+    log_every: int = 50
+    """Steps between lines of log.jsonl."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 3
+    """Newest checkpoints kept; the best one is kept besides."""
+    average_checkpoints: int = 0
+    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    tensorboard: bool = True
+    """Write TensorBoard files where the package is installed."""
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How a checkpoint is judged."""
+
+    every: int = 1000
+    """Steps between validations; 0 validates only at the end."""
+    metrics: tuple[str, ...] = ()
+    """Metrics of decoded validation text: bleu, chrf, ter, rouge1, rouge2, rougeL, rougeLsum, exact_match,
+    word_error_rate."""
+    select_by: str = "loss"
+    """What chooses the best checkpoint: `loss`, or one of `metrics`."""
+    patience: int = 0
+    """Validations without a new best before training stops; 0 never stops early."""
+    max_rows: int = 0
+    """Most validation pairs that are decoded; 0 decodes all."""
+    beam_width: int = 1
+    """Beam width of decoding in validation; 1 is greedy."""
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """Search; also the default of `decode` for the trained model."""
+
+    method: Literal["greedy", "beam", "sampling", "diverse_beam"] = "beam"
+    """Search algorithm; a beam of width 1 is greedy."""
+    beam_width: int = 5
+    """Hypotheses kept per sentence."""
+    n_best: int = 1
+    """Hypotheses returned per sentence."""
+    length_penalty: float = 1.0
+    """Exponent of the length normalisation; 0 compares plain sums of log-probabilities."""
+    length_normalization: Literal["average", "gnmt"] = "average"
+    """`average` divides by length^p; `gnmt` by ((5+length)/6)^p (Wu et al. 2016)."""
+    coverage_penalty: float = 0.0
+    """Weight of GNMT's coverage penalty; 0 switches it off."""
+    min_length: int = 0
+    """Least number of tokens before end of sentence."""
+    max_length: int = 256
+    """Most tokens, end of sentence included."""
+    max_length_ratio: float = 0.0
+    """Most tokens relative to the source's, plus 10; 0 switches this limit off."""
+    no_repeat_ngram: int = 0
+    """Length of n-grams that may not occur twice; 0 allows all."""
+    temperature: float = 1.0
+    """Divides the logits in sampling."""
+    top_k: int = 0
+    """Sample among the k likeliest tokens; 0 switches it off."""
+    top_p: float = 1.0
+    """Sample among the likeliest tokens that hold this share of probability; 1 switches it off."""
+    min_p: float = 0.0
+    """Drop tokens below this fraction of the likeliest token's probability; 0 switches it off."""
+    epsilon: float = 0.0
+    """Drop tokens below this probability; 0 switches it off."""
+    seed: int = 1
+    """Seed of sampling."""
+    num_groups: int = 5
+    """Groups of diverse beam search; divides `beam_width`."""
+    diversity_penalty: float = 0.5
+    """What a token chosen by an earlier group at the same step costs (Vijayakumar et al. 2018)."""
+    batch_tokens: int = 8192
+    """Budget of one decoding batch: source tokens times `beam_width`, padding included."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run."""
+
+    run_directory: str
+    """Where configuration, log, checkpoints and the exported model go."""
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)

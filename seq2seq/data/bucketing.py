@@ -1,0 +1,129 @@
+"""Which rows share a micro-batch: a deterministic plan from lengths, seed and epoch.
+
+Lengths enter, lists of row numbers leave; texts and tokens are never touched. Rows are shuffled, sorted by length
+within large pools so that little padding is needed, cut where the token budget is full, and the batches shuffled.
+Every row occurs exactly once per plan.
+"""
+
+from dataclasses import dataclass
+
+import numpy
+
+from seq2seq.data.random_keys import random_keys
+
+POOL_ROWS = 100_000
+"""Rows sorted together; large enough that padding hardly falls further, small enough that epochs differ."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The batches of one pass, as row numbers."""
+
+    batches: list[numpy.ndarray]
+    padding_share: float
+    """Share of all source and target positions that hold padding, in [0, 1)."""
+    num_oversized: int
+    """Batches of a single row that is longer than the budget by itself."""
+
+
+def plan_batches(
+    source_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    *,
+    batch_tokens: int,
+    max_batch_rows: int = 0,
+    seed: int,
+    epoch: int,
+    pool: int = 0,
+) -> Plan:
+    """Return batches in which rows times the sum of the longest source and longest target is within the budget.
+
+    A row beyond the budget gets a batch of its own and is counted. `pool` numbers the parts of a stream's epoch.
+
+    Args:
+        batch_tokens: source plus target tokens, padding included.
+        max_batch_rows: 0 sets no limit.
+    """
+    keys = random_keys(seed, epoch, pool, numpy.arange(2 * len(source_lengths)))
+    row_keys, batch_keys = numpy.split(keys, 2) if len(source_lengths) else (keys, keys)
+    shuffled = numpy.argsort(row_keys, kind="stable")
+    orders = [
+        rows[snake_order(source_lengths[rows], target_lengths[rows])]
+        for rows in numpy.array_split(shuffled, max(1, -(-len(shuffled) // POOL_ROWS)))
+    ]
+    plans = [
+        cut_batches(order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows)
+        for order in orders
+    ]
+    batches = [batch for plan in plans for batch in plan.batches]
+    shuffled_batches = [batches[index] for index in numpy.argsort(batch_keys[: len(batches)], kind="stable")]
+    return Plan(
+        shuffled_batches,
+        padding_share(shuffled_batches, source_lengths, target_lengths),
+        sum(plan.num_oversized for plan in plans),
+    )
+
+
+def snake_order(source_lengths: numpy.ndarray, target_lengths: numpy.ndarray) -> numpy.ndarray:
+    """Return the stable order by source length, then by target length up and down in turn.
+
+    Turning round at each source length keeps neighbours alike in both lengths where one source length meets the next.
+    """
+    targets = numpy.where(source_lengths % 2 == 0, target_lengths, -target_lengths)
+    return numpy.lexsort((targets, source_lengths))
+
+
+def cut_batches(
+    order: numpy.ndarray,
+    source_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    *,
+    batch_tokens: int,
+    max_batch_rows: int = 0,
+) -> Plan:
+    """Return `order` cut into batches, each as long as budget and row limit allow."""
+    starts: list[int] = []
+    rows = longest_source = longest_target = num_oversized = 0
+    max_rows = max_batch_rows or len(order)
+    pairs = zip(source_lengths[order].tolist(), target_lengths[order].tolist(), strict=True)
+    for index, (source_length, target_length) in enumerate(pairs):
+        longest_source = max(longest_source, source_length)
+        longest_target = max(longest_target, target_length)
+        rows += 1
+        if index == 0 or rows > max_rows or rows * (longest_source + longest_target) > batch_tokens:
+            starts.append(index)
+            rows, longest_source, longest_target = 1, source_length, target_length
+            num_oversized += source_length + target_length > batch_tokens
+    batches = numpy.split(order, starts[1:]) if starts else []
+    return Plan(batches, padding_share(batches, source_lengths, target_lengths), num_oversized)
+
+
+def padding_share(
+    batches: list[numpy.ndarray], source_lengths: numpy.ndarray, target_lengths: numpy.ndarray
+) -> float:
+    """Return the share of padding among all source and target positions of these batches."""
+    if not batches:
+        return 0.0
+    sizes = numpy.array([len(batch) for batch in batches])
+    starts = numpy.concatenate([[0], numpy.cumsum(sizes)[:-1]])
+    order = numpy.concatenate(batches)
+    sides = (source_lengths[order], target_lengths[order])
+    slots = sum(int((numpy.maximum.reduceat(lengths, starts) * sizes).sum()) for lengths in sides)
+    return 1.0 - sum(int(lengths.sum()) for lengths in sides) / slots
+
+
+def length_sorted_batches(
+    source_lengths: numpy.ndarray, *, batch_tokens: int, beam_width: int = 1, max_batch_rows: int = 0
+) -> list[numpy.ndarray]:
+    """Return batches for decoding, longest sources first, so that a memory shortage shows at once.
+
+    Args:
+        batch_tokens: longest source times rows times `beam_width` stays within it, where one row alone does.
+    """
+    source_lengths = numpy.asarray(source_lengths)
+    order = numpy.argsort(-source_lengths, kind="stable")
+    nothing = numpy.zeros_like(source_lengths)
+    budget = batch_tokens // beam_width
+    return cut_batches(
+        order, source_lengths, nothing, batch_tokens=budget, max_batch_rows=max_batch_rows
+    ).batches

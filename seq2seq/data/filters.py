@@ -1,0 +1,69 @@
+"""Which training pairs are dropped, and a report of why.
+
+Token counts enter, the numbers of the kept rows leave, with a report that adds up over the parts of a stream. Only
+training pairs are ever filtered; validation and decoding see all rows.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy
+
+
+@dataclass(frozen=True)
+class FilterReport:
+    """How many pairs were read and kept, and why the others were dropped; each is counted under its first reason."""
+
+    rows: int = 0
+    kept: int = 0
+    empty_source: int = 0
+    empty_target: int = 0
+    long_source: int = 0
+    long_target: int = 0
+    length_ratio: int = 0
+
+    def __add__(self, other: "FilterReport") -> "FilterReport":
+        return FilterReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __str__(self) -> str:
+        reasons = [
+            f"{count} {reason.replace('_', ' ')}" for reason, count in list(asdict(self).items())[2:] if count
+        ]
+        dropped = f"; dropped {self.rows - self.kept}: {', '.join(reasons)}" if reasons else ""
+        return f"kept {self.kept} of {self.rows} pairs{dropped}"
+
+    def as_dict(self) -> dict[str, int]:
+        """Return all counts for a log."""
+        return asdict(self)
+
+
+def filter_pairs(
+    source_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    *,
+    max_source_tokens: int,
+    max_target_tokens: int,
+    max_length_ratio: float = 0.0,
+    empty_source_length: int = 1,
+    empty_target_length: int = 1,
+) -> tuple[numpy.ndarray, FilterReport]:
+    """Return the numbers of the rows to keep, ascending, and the report.
+
+    Args:
+        max_length_ratio: longer side by shorter side, both with end of sentence; 0 switches this filter off.
+        empty_source_length: tokens of an empty source, which is its end of sentence unless the tokenizer adds more.
+    """
+    shorter = numpy.minimum(source_lengths, target_lengths)
+    longer = numpy.maximum(source_lengths, target_lengths)
+    reasons = {
+        "empty_source": source_lengths <= empty_source_length,
+        "empty_target": target_lengths <= empty_target_length,
+        "long_source": source_lengths > max_source_tokens,
+        "long_target": target_lengths > max_target_tokens,
+        "length_ratio": (max_length_ratio > 0) & (longer > max_length_ratio * shorter),
+    }
+    keep = numpy.ones(len(source_lengths), dtype=bool)
+    counts = {}
+    for reason, applies in reasons.items():
+        counts[reason] = int((keep & applies).sum())
+        keep &= ~applies
+    return numpy.flatnonzero(keep), FilterReport(rows=len(keep), kept=int(keep.sum()), **counts)

@@ -1,0 +1,52 @@
+"""Makes the next items in a background thread while the caller works on the present one."""
+
+from collections.abc import Iterator
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+_POLL_SECONDS = 0.1
+"""How often a waiting thread looks whether it is still wanted."""
+
+
+def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
+    """Yield `items` in order, with up to `depth` of them made ahead.
+
+    The thread starts with the first item asked for and has ended when this generator is closed, deleted or exhausted.
+    An exception of `items` is raised where its item would have come.
+    """
+    buffer: Queue[tuple[list[Item], BaseException | None]] = Queue(maxsize=depth)
+    closed = Event()
+
+    def put(item: list[Item], error: BaseException | None = None) -> None:
+        while not closed.is_set():
+            try:
+                return buffer.put((item, error), timeout=_POLL_SECONDS)
+            except Full:
+                continue
+
+    def fill() -> None:
+        try:
+            for item in items:
+                put([item])
+                if closed.is_set():
+                    return
+            put([])
+        except BaseException as error:  # whatever it is, it belongs to the caller
+            put([], error)
+
+    thread = Thread(target=fill, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = buffer.get()
+            if error is not None:
+                raise error
+            if not item:
+                return
+            yield item[0]
+    finally:
+        closed.set()
+        thread.join()

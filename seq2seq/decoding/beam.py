@@ -1,0 +1,87 @@
+"""Beam search over the whole batch at once.
+
+Semantics are those of Hugging Face's `generate` with `early_stopping=False`, which this equals in hypotheses and scores:
+
+- Of all W * V continuations of a sentence the 2 W likeliest are looked at. Those that end (end of sentence, or any
+  token at the length limit) and stand among the first W enter the pool of finished hypotheses, with their normalised
+  score; the first W that do not end run on.
+- The pool keeps the best W. A sentence is done when its pool is full and `scoring.can_improve` sees nothing better
+  among the running ones, or at its length limit.
+- Hypotheses that no token may follow die (a score of -inf), and none is returned twice.
+
+Finished sentences leave the batch, which changes no result. Equal scores are ordered as `torch.topk` does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.scoring import LengthNormalization, length_divisor
+from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
+from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
+from seq2seq.models.interface import Seq2Seq
+
+
+@dataclass(frozen=True)
+class BeamSearch:
+    """Beam search; a beam of width 1 without coverage penalty is greedy. Options as in `search` and `scoring`."""
+
+    beam_width: int = 5
+    n_best: int = 1
+    length_penalty: float = 1.0
+    length_normalization: LengthNormalization = "average"
+    coverage_penalty: float = 0.0
+    min_length: int = 0
+    max_length: int = 256
+    max_length_ratio: float = 0.0
+    no_repeat_ngram: int = 0
+    constraints: tuple[Constraint, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_beam_options(self)
+
+    @property
+    def width(self) -> int:
+        return self.beam_width
+
+    @torch.no_grad()
+    def search(
+        self,
+        model: Seq2Seq,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Return each sentence's `n_best` hypotheses (fewer where fewer exist), best first; see `search.Search`."""
+        constraints = Constraints.create(
+            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
+        )
+        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        state = BeamState.start(attention_mask, limits, self.beam_width, self.coverage_penalty > 0)
+        model_state = model.encode(input_ids, attention_mask)
+        last = torch.full((len(input_ids), 1), model.decoder_start_id, device=input_ids.device)
+        results: list[list[Hypothesis]] = [[] for _ in input_ids]
+        while True:
+            logits, model_state = model.step(model_state, last)
+            if state.coverage is not None:
+                state = state.cover(model.cross_attention(model_state))
+            values, normalizer = next_log_probs(logits, state.tokens, constraints)
+            candidates = top_candidates(values, normalizer, state.scores, 2 * self.beam_width)
+            divisor = length_divisor(state.length + 1, self.length_penalty, self.length_normalization)
+            state, parents = state.advance(candidates, model.eos_id, divisor, self.coverage_penalty)
+
+            sentences = None
+            if enough_done(state.done):
+                for position, hypotheses in state.hypotheses(state.done.nonzero().squeeze(1), model.eos_id):
+                    results[position] = hypotheses[: self.n_best]
+                sentences = (~state.done).nonzero().squeeze(1)
+                if len(sentences) == 0:
+                    return finite_or_error(results)
+                state, constraints, parents = select(state, sentences), constraints.select(sentences), parents[sentences]
+            model_state = model.reorder(model_state, parents, sentences)
+            last = state.tokens[..., -1]

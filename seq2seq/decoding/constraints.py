@@ -1,0 +1,139 @@
+"""What a hypothesis may not say: minimum length, n-gram blocking, forced prefixes, and constraints of the user's own.
+
+A constraint is called with (step, token_ids, log_probs): the number of tokens so far, the tokens int64 [B, W, step] and
+the log-probabilities of the next one, float32 [B, W, V]. It returns log-probabilities with -inf for what is forbidden.
+Nothing is normalised again, so hypotheses keep the log-probabilities that the model gives them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from seq2seq.models.interface import Seq2Seq
+
+Constraint = Callable[[int, Tensor, Tensor], Tensor]
+
+FREE = -1
+"""Stands behind the end of a forced prefix: anything may follow."""
+
+
+@dataclass(frozen=True)
+class LogitsProcessorConstraint:
+    """Any Hugging Face `LogitsProcessor` as a constraint; it sees the start token and flat hypotheses, as it expects."""
+
+    processor: LogitsProcessor
+    decoder_start_id: int
+
+    def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        started = torch.nn.functional.pad(token_ids, (1, 0), value=self.decoder_start_id)
+        return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)  # type: ignore[arg-type]
+
+
+def block_repeated_ngrams(token_ids: Tensor, log_probs: Tensor, size: int) -> Tensor:
+    """Return log-probabilities, [B, W, V], with -inf for tokens that would complete an n-gram a second time.
+
+    Args:
+        token_ids: int64 [B, W, t].
+        size: n; with n = 1 no token may occur twice.
+    """
+    length = token_ids.shape[-1]
+    if length < size:
+        return log_probs
+    ngrams = token_ids.unfold(-1, size, 1)  # [B, W, t - n + 1, n]
+    suffix = token_ids[..., length - size + 1 :].unsqueeze(-2)
+    repeats = (ngrams[..., :-1] == suffix).all(-1)
+    # Adding 0 where nothing repeats lets every n-gram be scattered without deciding which.
+    penalties = torch.zeros_like(repeats, dtype=log_probs.dtype).masked_fill(repeats, -torch.inf)
+    return log_probs.scatter_add(-1, ngrams[..., -1], penalties)
+
+
+def force_tokens(log_probs: Tensor, constrained: Tensor, token_ids: Tensor) -> Tensor:
+    """Return `constrained`, but where a token is forced, that token's `log_probs` and -inf for all others.
+
+    Args:
+        log_probs, constrained: [B, W, V].
+        token_ids: int64 [B], `FREE` where nothing is forced.
+    """
+    index = token_ids.clamp(min=0)[:, None, None].expand(*log_probs.shape[:2], 1)
+    forced = torch.full_like(log_probs, -torch.inf).scatter(-1, index, log_probs.gather(-1, index))
+    return torch.where((token_ids == FREE)[:, None, None], constrained, forced)
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """All constraints of one batch.
+
+    They apply in the order minimum length, n-gram blocking, the user's own. A hypothesis that is left with no token at
+    all may end, whatever `min_length` says. A forced prefix overrules everything.
+    """
+
+    eos_id: int
+    min_length: int
+    no_repeat_ngram: int
+    others: tuple[Constraint, ...]
+    prefixes: Tensor | None
+    """int64 [B, P], right-padded with `FREE`"""
+
+    @classmethod
+    def create(
+        cls,
+        model: Seq2Seq,
+        min_length: int,
+        no_repeat_ngram: int,
+        others: tuple[Constraint, ...],
+        prefixes: Sequence[Sequence[int]] | None,
+        device: torch.device,
+    ) -> "Constraints":
+        padded = None
+        if prefixes is not None and any(prefixes):
+            longest = max(map(len, prefixes))
+            rows = [[*prefix, *[FREE] * (longest - len(prefix))] for prefix in prefixes]
+            padded = torch.tensor(rows, device=device)
+        return cls(model.eos_id, min_length, no_repeat_ngram, others, padded)
+
+    def select(self, sentences: Tensor) -> "Constraints":
+        """Return the constraints of some sentences, given by their indices, int64 [B']."""
+        return self if self.prefixes is None else replace(self, prefixes=self.prefixes[sentences])
+
+    def active(self, step: int) -> bool:
+        """Return whether anything can be forbidden at this step; if not, search takes the faster path."""
+        return bool(step < self.min_length or self.no_repeat_ngram or self.others or self._forces(step))
+
+    def _forces(self, step: int) -> bool:
+        return self.prefixes is not None and step < self.prefixes.shape[1]
+
+    def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        constrained = log_probs.clone()
+        if step < self.min_length:
+            constrained[..., self.eos_id] = -torch.inf
+        if self.no_repeat_ngram:
+            constrained = block_repeated_ngrams(token_ids, constrained, self.no_repeat_ngram)
+        for constraint in self.others:
+            constrained = constraint(step, token_ids, constrained)
+        stuck = constrained.amax(-1) == -torch.inf
+        constrained[..., self.eos_id] = torch.where(stuck, log_probs[..., self.eos_id], constrained[..., self.eos_id])
+        if self._forces(step):
+            assert self.prefixes is not None, "only prefixes force tokens"
+            constrained = force_tokens(log_probs, constrained, self.prefixes[:, step])
+        return constrained
+
+
+def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> tuple[Tensor, Tensor]:
+    """Return (values [B, W, V], normalizer [B, W, 1]) whose difference is the next token's log-probabilities, float32.
+
+    Left apart because search needs the difference for a few tokens only: without an active constraint the values are
+    the logits themselves and nothing of size V is written.
+
+    Args:
+        logits: [B, W, V].
+        token_ids: int64 [B, W, t], the tokens so far.
+    """
+    logits = logits.float()
+    step = token_ids.shape[-1]
+    if not constraints.active(step):
+        return logits, logits.logsumexp(-1, keepdim=True)
+    log_probs = constraints(step, token_ids, logits.log_softmax(-1))
+    return log_probs, torch.zeros_like(log_probs[..., :1])

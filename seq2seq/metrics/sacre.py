@@ -1,0 +1,128 @@
+"""BLEU (Papineni et al. 2002), chrF (Popović 2015, 2017) and TER (Snover et al. 2006), through sacreBLEU.
+
+What enters is detokenised text; what leaves are sacreBLEU's own match counts per segment, and its own scores and
+signatures. Nothing is computed here: the counts come from the library's extraction step, which it keeps apart from
+scoring just as `Metric` does. This is the only file that knows sacreBLEU.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import numpy
+from sacrebleu.metrics.base import Metric as Scorer
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from seq2seq.metrics.base import Score
+from seq2seq.metrics.references import NUM_COUNTS, present_references, reference_counts, references_per_segment
+
+
+@dataclass(frozen=True)
+class SacreMetric:
+    """A sacreBLEU scorer as a `Metric`."""
+
+    name: str
+    higher_is_better: bool
+    scorer: Scorer
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]) -> numpy.ndarray:
+        """Return float64 [segments, 3 + statistics of the scorer]."""
+        present = present_references(hypotheses, references)
+        streams = list(zip_longest(*present))
+        matches = self.scorer._extract_corpus_statistics(hypotheses, streams)
+        return numpy.hstack([reference_counts(present), numpy.array(matches, dtype=numpy.float64)])
+
+    def score(self, statistics: numpy.ndarray) -> Score:
+        """Return the score of summed statistics, [statistics]."""
+        matches = statistics[NUM_COUNTS:].tolist()  # a copy: add-k smoothing writes into what it is given
+        result = self.scorer._compute_score_from_stats(matches)
+        num_references = references_per_segment(statistics) or -1  # sacreBLEU's sign for a varying number
+        signature = self.scorer._SIGNATURE_TYPE({**vars(self.scorer), "num_refs": num_references})
+        return Score(self.name, float(result.score), signature.format(), result._verbose)
+
+    @property
+    def sentence_level(self) -> "SacreMetric":
+        """The variant for single sentences: BLEU with effective order, or a sentence of three words would get 0."""
+        if not isinstance(self.scorer, BLEU) or self.scorer.effective_order:
+            return self
+        scorer = copy(self.scorer)
+        scorer.effective_order = True
+        return replace(self, scorer=scorer)
+
+
+def bleu(
+    tokenize: str = "13a",
+    lowercase: bool = False,
+    smooth_method: str = "exp",
+    smooth_value: float | None = None,
+    max_ngram_order: int = 4,
+    effective_order: bool = False,
+) -> SacreMetric:
+    """Return BLEU.
+
+    Args:
+        tokenize: `13a`, `intl`, `zh`, `char`, `none`; `ja-mecab` and `ko-mecab` need further packages; `flores101`,
+            `flores200` and `spBLEU-1K` download a model at first use.
+        smooth_method: `exp`, `floor`, `add-k` or `none`.
+        smooth_value: the constant of `floor` (0.1 by default) or `add-k` (1).
+
+    Raises:
+        ValueError: an option is unknown, or what a tokenizer needs is missing.
+    """
+    if tokenize not in BLEU.TOKENIZERS:
+        raise ValueError(f"BLEU has no tokenizer {tokenize!r}; choose one of {', '.join(BLEU.TOKENIZERS)}.")
+    if smooth_method not in BLEU.SMOOTH_DEFAULTS:
+        raise ValueError(f"BLEU has no smoothing {smooth_method!r}; choose one of {', '.join(BLEU.SMOOTH_DEFAULTS)}.")
+    if max_ngram_order < 1:
+        raise ValueError(f"`max_ngram_order` must be at least 1, but is {max_ngram_order}.")
+    try:
+        scorer = BLEU(
+            lowercase=lowercase,
+            force=True,  # the library's hint about tokenised text goes to its log; the score is the same
+            tokenize=tokenize,
+            smooth_method=smooth_method,
+            smooth_value=smooth_value,
+            max_ngram_order=max_ngram_order,
+            effective_order=effective_order,
+        )
+    except (RuntimeError, ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"BLEU's tokenizer {tokenize!r} cannot be used here: {reason}") from error
+    return SacreMetric("bleu", True, scorer)
+
+
+def chrf(
+    word_order: int = 0,
+    char_order: int = 6,
+    lowercase: bool = False,
+    whitespace: bool = False,
+    eps_smoothing: bool = False,
+) -> SacreMetric:
+    """Return chrF2 (beta = 2); with `word_order` 2 it is chrF++."""
+    if word_order < 0 or char_order < 1:
+        raise ValueError(f"chrF needs `char_order` >= 1 and `word_order` >= 0, but has {char_order} and {word_order}.")
+    scorer = CHRF(
+        char_order=char_order,
+        word_order=word_order,
+        lowercase=lowercase,
+        whitespace=whitespace,
+        eps_smoothing=eps_smoothing,
+    )
+    return SacreMetric("chrf" + "+" * word_order, True, scorer)
+
+
+def ter(
+    case_sensitive: bool = False, normalized: bool = False, no_punct: bool = False, asian_support: bool = False
+) -> SacreMetric:
+    """Return TER, lower-cased unless `case_sensitive`.
+
+    Args:
+        normalized: separate punctuation from words as tercom does.
+        no_punct: leave punctuation out.
+        asian_support: with the other two, split Asian text into characters and treat its punctuation.
+    """
+    scorer = TER(normalized=normalized, no_punct=no_punct, asian_support=asian_support, case_sensitive=case_sensitive)
+    return SacreMetric("ter", False, scorer)

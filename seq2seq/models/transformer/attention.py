@@ -1,0 +1,276 @@
+"""Attention: the mathematics as plain functions of one signature, and the two modules that project and attend.
+
+Queries, keys and values enter as [B, H, T, K], [B, H, S, K] and [B, H, S, V]; what leaves is [B, H, T, V] and, when
+asked for, weights [B, H, T, S] whose rows sum to 1. The bias is 0 where a key may be attended and `MASKED` where not;
+it broadcasts to the weights. Cross-attention takes any number of query rows per sentence: a beam's hypotheses attend
+as so many queries of one sentence, whose keys and values are never copied.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.models.transformer.initialization import FusedLinear
+from seq2seq.models.transformer.positions import rotate
+
+MASKED = -3e4
+"""Bias of a masked key: finite in every floating type, so that a row with no key at all stays finite, and low enough
+that its weight is exactly 0 beside any real key (exp(-104) is already 0 in float32)."""
+
+AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None, float, bool, bool], tuple[Tensor, Tensor | None]]
+KeysValues = tuple[Tensor, Tensor]
+Remember = Callable[[Tensor, Tensor], KeysValues]
+"""Takes the keys and values of new positions and returns those of all positions so far."""
+
+
+def attention_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a bias of the mask's shape."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, MASKED)
+
+
+def source_bias(attention_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return the bias [B, 1, 1, S] of a mask [B, S]; None, for no padding, stays None."""
+    return None if attention_mask is None else attention_bias(attention_mask[:, None, None, :].bool(), dtype)
+
+
+def causal_bias(length: int, past: int, attention_mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """Return the bias of `length` new positions behind `past` cached ones, or None if they may see everything.
+
+    Args:
+        attention_mask: [B, past + length], real positions of the target; None = all.
+        like: gives type and device.
+    """
+    if length == 1 and attention_mask is None:
+        return None
+    visible = torch.ones(length, past + length, dtype=torch.bool, device=like.device).tril_(past)
+    if attention_mask is not None:
+        visible = visible & attention_mask[:, None, None, :].bool()
+    return attention_bias(visible, like.dtype)
+
+
+def _logits(queries: Tensor, keys: Tensor) -> Tensor:
+    return (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
+
+
+def explicit_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    bias: Tensor | None,
+    dropout_probability: float = 0.0,
+    training: bool = False,
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return attention as two products and a softmax (Vaswani et al. 2017, equation 1).
+
+    Under autocast the products run in its type and the softmax in float32: adding the bias is what widens the logits.
+    """
+    logits = _logits(queries, keys)
+    weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
+    output = functional.dropout(weights, dropout_probability, training) @ values
+    return output, weights if need_weights else None
+
+
+def sdpa_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    bias: Tensor | None,
+    dropout_probability: float = 0.0,
+    training: bool = False,
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return attention by torch's fused kernels, which keep no weights to return."""
+    assert not need_weights, "fused attention has no weights to return; use explicit_attention"
+    dropout_probability = dropout_probability if training else 0.0
+    return functional.scaled_dot_product_attention(queries, keys, values, bias, dropout_probability), None
+
+
+def explicit_is_faster(queries: Tensor) -> bool:
+    """Return whether attention should be explicit: on CPUs, when gradients are needed.
+
+    There the backward of the fused kernel took 39 % of a bf16 training step, and the explicit form made the whole
+    step about 40 % faster. Elsewhere the fused kernels win in time and memory.
+    """
+    return queries.device.type == "cpu" and torch.is_grad_enabled()
+
+
+def softmax_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    bias: Tensor | None,
+    dropout_probability: float = 0.0,
+    training: bool = False,
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return ordinary attention by whichever form is faster and gives what is asked for."""
+    attend = explicit_attention if need_weights or explicit_is_faster(queries) else sdpa_attention
+    return attend(queries, keys, values, bias, dropout_probability, training, need_weights)
+
+
+def linear_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    bias: Tensor | None,
+    dropout_probability: float = 0.0,
+    training: bool = False,
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return attention in time linear in S, without masks between positions (Katharopoulos et al. 2020, section 3.2).
+
+    The softmax's exponential is replaced by f(q)·f(k) with f = elu + 1, so keys and values can be summed first. There
+    are no weights to drop: `dropout_probability` has no effect. Asking for weights costs the quadratic product.
+
+    Args:
+        bias: None or [B, 1, 1, S].
+    """
+    queries, keys = functional.elu(queries) + 1, functional.elu(keys) + 1
+    if bias is not None:
+        keys = keys * (bias == 0).transpose(-2, -1)
+    # A source of nothing but padding divides 0 by this instead of by 0; it is normal in float16 too.
+    normalizer = (queries @ keys.sum(dim=-2).unsqueeze(-1)).clamp_min(1e-4)
+    output = (queries @ (keys.transpose(-2, -1) @ values)) / normalizer
+    return output, queries @ keys.transpose(-2, -1) / normalizer if need_weights else None
+
+
+class TalkingHeads(nn.Module):
+    """Softmax attention whose logits and weights are mixed across heads (Shazeer et al. 2020, section 3).
+
+    It starts as ordinary attention: both mixing matrices, [H, H] from heads (rows) to heads (columns), are the
+    identity. The weights returned are the softmax's, which are distributions; the mixed ones need not be.
+    """
+
+    def __init__(self, num_heads: int) -> None:
+        super().__init__()
+        self.logits_mixing = nn.Parameter(torch.eye(num_heads))
+        self.weights_mixing = nn.Parameter(torch.eye(num_heads))
+
+    def forward(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        bias: Tensor | None,
+        dropout_probability: float = 0.0,
+        training: bool = False,
+        need_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        logits = _mix(_logits(queries, keys), self.logits_mixing)
+        weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
+        mixed = functional.dropout(_mix(weights, self.weights_mixing), dropout_probability, training)
+        return mixed @ values, weights if need_weights else None
+
+
+def _mix(per_head: Tensor, mixing: Tensor) -> Tensor:
+    """Return the [B, H, T, S] tensor with heads mixed, as one product over all positions."""
+    return (mixing.T @ per_head.flatten(2)).view(per_head.shape)
+
+
+class Attended(NamedTuple):
+    """What attention returns: output [B, T, D], weights or None, and the queries, from which weights can be had."""
+
+    output: Tensor
+    weights: Tensor | None
+    queries: Tensor
+
+
+def _split_heads(projected: Tensor, num_heads: int) -> Tensor:
+    # [B, T, H*K] -> [B, H, T, K]
+    return projected.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def _merge_heads(heads: Tensor) -> Tensor:
+    # [B, H, T, V] -> [B, T, H*V]
+    return heads.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """Attention of a sequence to itself; queries, keys and values are one product."""
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        key_size: int,
+        value_size: int,
+        attention_dropout: float,
+        attend: AttentionFunction,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        sizes = (num_heads * key_size, num_heads * key_size, num_heads * value_size)
+        self.queries_keys_values = FusedLinear(d_model, sizes, num_heads)
+        self.output = nn.Linear(num_heads * value_size, d_model)
+        self.attention_dropout = attention_dropout
+        self.attend = attend
+
+    def forward(
+        self,
+        hidden: Tensor,
+        bias: Tensor | None,
+        rotation: Tensor | None = None,
+        remember: Remember | None = None,
+        need_weights: bool = False,
+    ) -> Attended:
+        """Return the attended sequence.
+
+        Args:
+            hidden: [B, T, D].
+            bias: broadcasts to [B, H, T, T]; with earlier positions remembered, to [B, H, T, past + T].
+            rotation: rotary table of these positions, [T, 2, K].
+            remember: adds these positions' keys and values to earlier ones.
+        """
+        parts = self.queries_keys_values(hidden).split(self.queries_keys_values.sizes, dim=-1)
+        queries, keys, values = (_split_heads(part, self.num_heads) for part in parts)
+        if rotation is not None:
+            queries, keys = rotate(queries, rotation), rotate(keys, rotation)
+        if remember is not None:
+            keys, values = remember(keys, values)
+        heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
+        return Attended(self.output(_merge_heads(heads)), weights, queries)
+
+
+class CrossAttention(nn.Module):
+    """Attention of target positions to a source; keys and values are one product, made once per source."""
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        key_size: int,
+        value_size: int,
+        attention_dropout: float,
+        attend: AttentionFunction,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.queries = FusedLinear(d_model, (num_heads * key_size,), num_heads)
+        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size), num_heads)
+        self.output = nn.Linear(num_heads * value_size, d_model)
+        self.attention_dropout = attention_dropout
+        self.attend = attend
+
+    def keys_values(self, source_hidden: Tensor) -> KeysValues:
+        """Return keys [B, H, S, K] and values [B, H, S, V] of the encoder's output [B, S, D]."""
+        keys, values = self.source_keys_values(source_hidden).split(self.source_keys_values.sizes, dim=-1)
+        return _split_heads(keys, self.num_heads), _split_heads(values, self.num_heads)
+
+    def forward(self, hidden: Tensor, source: KeysValues, bias: Tensor | None, need_weights: bool = False) -> Attended:
+        """Return what each position attends to, [R, T, D]; weights and queries are grouped by sentence, R*T/B each.
+
+        Args:
+            hidden: [R, T, D]; R is a multiple of B, and successive rows belong to the same sentence.
+            source: keys and values of B sentences.
+            bias: [B, 1, 1, S] or None.
+        """
+        keys, values = source
+        # [R, T, D] -> [B, R*T/B, D]: all queries of a sentence share its keys
+        grouped = hidden.reshape(keys.shape[0], -1, hidden.shape[-1])
+        queries = _split_heads(self.queries(grouped), self.num_heads)
+        heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
+        return Attended(self.output(_merge_heads(heads)).view(hidden.shape), weights, queries)

@@ -1,0 +1,67 @@
+"""How weights start: three kinds for matrices, one rule for embeddings and norms.
+
+A fused product (queries, keys and values as one matrix) is initialised as the separate matrices that it stands for:
+its bounds would otherwise shrink with the number of parts. Embeddings start as N(0, 1/D): with the scaling by sqrt(D)
+on the way in they have unit variance, and tied to the output layer they give logits of unit variance.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+
+TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
+"""Standard deviation of a unit normal cut off at two standard deviations."""
+
+
+class FusedLinear(nn.Linear):
+    """Linear maps of one input as one product, `sizes` their output widths; each holds `num_heads` equal heads.
+
+    Only initialisation looks at the parts; callers split the output themselves.
+    """
+
+    def __init__(self, in_features: int, sizes: Sequence[int], num_heads: int = 1) -> None:
+        self.sizes = tuple(sizes)
+        self.num_heads = num_heads
+        super().__init__(in_features, sum(sizes))
+
+    def blocks(self, kind: str) -> list[int]:
+        """Return the rows that are initialised together: single heads if orthogonal, whole maps otherwise."""
+        if kind != "orthogonal":
+            return list(self.sizes)
+        return [size // self.num_heads for size in self.sizes for _ in range(self.num_heads)]
+
+
+def truncated_normal_(weight: Tensor) -> Tensor:
+    """Fill with a normal of variance 1/fan_in, cut off at two standard deviations."""
+    scale = weight.shape[1] ** -0.5 / TRUNCATED_STANDARD_DEVIATION
+    return nn.init.trunc_normal_(weight, std=scale, a=-2 * scale, b=2 * scale)
+
+
+MATRIX_KINDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+    "truncated_normal": truncated_normal_,
+}
+
+
+def initialize_embedding(weight: Tensor) -> None:
+    """Fill with N(0, 1/D); weight is [V, D]."""
+    init.normal_(weight, std=1 / math.sqrt(weight.shape[1]))
+
+
+def initialize_module(module: nn.Module, kind: str) -> None:
+    """Initialise the parameters that this very module owns, except those that were loaded."""
+    if isinstance(module, nn.Linear):
+        blocks = module.blocks(kind) if isinstance(module, FusedLinear) else [module.out_features]
+        parts = [MATRIX_KINDS[kind](module.weight.new_empty(rows, module.in_features)) for rows in blocks]
+        init.copy_(module.weight, torch.cat(parts))
+        if module.bias is not None:
+            init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        initialize_embedding(module.weight)
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        for name, parameter in module.named_parameters(recurse=False):
+            init.constant_(parameter, float(name == "weight"))

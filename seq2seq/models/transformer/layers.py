@@ -1,0 +1,149 @@
+"""The layers between embeddings and logits: residual branches, feed-forward network, encoder and decoder layer.
+
+Everything keeps the shape [B, T, D]. The parts come built: a layer knows their order, not their options.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Remember, SelfAttention
+from seq2seq.models.transformer.initialization import FusedLinear
+
+
+def swiglu(hidden: Tensor) -> Tensor:
+    """Return silu(first half) times second half, [..., 2F] -> [..., F] (Shazeer 2020, equation 6)."""
+    gate, value = hidden.chunk(2, dim=-1)
+    return functional.silu(gate) * value
+
+
+NORMS: dict[str, Callable[..., nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "swiglu": swiglu,
+}
+NORM_EPSILON = 1e-5
+
+
+def make_norm(norm: str, d_model: int) -> nn.Module:
+    """Return a normalisation of the last dimension."""
+    return NORMS[norm](d_model, eps=NORM_EPSILON)
+
+
+class FeedForward(nn.Module):
+    """Two matrices with a non-linearity between them; `swiglu` needs a third one, of the first one's size."""
+
+    def __init__(self, d_model: int, ffn_size: int, activation: str, activation_dropout: float) -> None:
+        super().__init__()
+        self.expand = FusedLinear(d_model, (ffn_size, ffn_size) if activation == "swiglu" else (ffn_size,))
+        self.contract = nn.Linear(ffn_size, d_model)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(activation_dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.contract(self.dropout(self.activation(self.expand(hidden))))
+
+
+class Residual(nn.Module):
+    """What surrounds a sub-layer: `hidden = leave(hidden, sublayer(enter(hidden)))`.
+
+    Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017). `layer_dropout`
+    is the probability that training skips the branch (LayerDrop, Fan et al. 2020; there whole layers, without
+    rescaling, as here). A skipped branch is computed and multiplied by 0: no parameter ever lacks a gradient, which
+    distributed training relies on.
+    """
+
+    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float, layer_dropout: float) -> None:
+        super().__init__()
+        self.norm = make_norm(norm, d_model)
+        self.norm_first = norm_position == "pre"
+        self.dropout = nn.Dropout(dropout)
+        self.layer_dropout = layer_dropout
+
+    def enter(self, hidden: Tensor) -> Tensor:
+        return self.norm(hidden) if self.norm_first else hidden
+
+    def leave(self, hidden: Tensor, branch: Tensor) -> Tensor:
+        branch = self.dropout(branch)
+        if self.training and self.layer_dropout > 0:
+            branch = branch * (torch.rand((), device=branch.device) >= self.layer_dropout)
+        return hidden + branch if self.norm_first else self.norm(hidden + branch)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward network."""
+
+    def __init__(
+        self, self_attention: SelfAttention, feed_forward: FeedForward, make_residual: Callable[[], Residual]
+    ) -> None:
+        super().__init__()
+        self.self_attention = self_attention
+        self.self_attention_residual = make_residual()
+        self.feed_forward = feed_forward
+        self.feed_forward_residual = make_residual()
+
+    def forward(
+        self, hidden: Tensor, bias: Tensor | None, rotation: Tensor | None, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return [B, S, D] and, if needed, attention weights [B, H, S, S]."""
+        attended = self.self_attention(
+            self.self_attention_residual.enter(hidden), bias, rotation, need_weights=need_weights
+        )
+        hidden = self.self_attention_residual.leave(hidden, attended.output)
+        branch = self.feed_forward(self.feed_forward_residual.enter(hidden))
+        return self.feed_forward_residual.leave(hidden, branch), attended.weights
+
+
+class DecoderLayerOutput(NamedTuple):
+    """Hidden [R, T, D], weights where needed, and the queries of cross-attention [B, H, R*T/B, K]."""
+
+    hidden: Tensor
+    self_weights: Tensor | None
+    cross_weights: Tensor | None
+    cross_queries: Tensor
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention and feed-forward network."""
+
+    def __init__(
+        self,
+        self_attention: SelfAttention,
+        cross_attention: CrossAttention,
+        feed_forward: FeedForward,
+        make_residual: Callable[[], Residual],
+    ) -> None:
+        super().__init__()
+        self.self_attention = self_attention
+        self.self_attention_residual = make_residual()
+        self.cross_attention = cross_attention
+        self.cross_attention_residual = make_residual()
+        self.feed_forward = feed_forward
+        self.feed_forward_residual = make_residual()
+
+    def forward(
+        self,
+        hidden: Tensor,
+        self_bias: Tensor | None,
+        rotation: Tensor | None,
+        remember: Remember | None,
+        source: KeysValues,
+        source_bias: Tensor | None,
+        need_weights: bool,
+    ) -> DecoderLayerOutput:
+        """Return the new hidden states; arguments are those of `SelfAttention` and `CrossAttention`."""
+        attended = self.self_attention(
+            self.self_attention_residual.enter(hidden), self_bias, rotation, remember, need_weights
+        )
+        hidden = self.self_attention_residual.leave(hidden, attended.output)
+        cross = self.cross_attention(self.cross_attention_residual.enter(hidden), source, source_bias, need_weights)
+        hidden = self.cross_attention_residual.leave(hidden, cross.output)
+        branch = self.feed_forward(self.feed_forward_residual.enter(hidden))
+        hidden = self.feed_forward_residual.leave(hidden, branch)
+        return DecoderLayerOutput(hidden, attended.weights, cross.weights, cross.queries)

@@ -1,0 +1,381 @@
+"""`Seq2SeqTransformer`: the encoder-decoder of this toolkit.
+
+It is three things at once: a transformers model (`forward` from ids to logits, `save_pretrained`, `generate`), a
+training target (teacher forcing is that same forward), and the fast side of the waist in `models/interface.py`
+(`encode`, `step`, `reorder`), where the source is projected once per sentence and a beam shares it.
+
+Layer by layer: `attention` (the mathematics), `layers` (what surrounds it), `positions`, `decoding_state`.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DynamicCache, EncoderDecoderCache, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
+
+from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.models.transformer.attention import (
+    AttentionFunction,
+    CrossAttention,
+    KeysValues,
+    Remember,
+    SelfAttention,
+    TalkingHeads,
+    causal_bias,
+    linear_attention,
+    softmax_attention,
+    source_bias,
+)
+from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
+from seq2seq.models.transformer.decoding_state import DecodingState, KeyValueBuffer
+from seq2seq.models.transformer.initialization import initialize_embedding, initialize_module
+from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
+from seq2seq.models.transformer.positions import added_positions, rotary_positions
+
+
+class Embeddings(nn.Module):
+    """Token vectors, scaled to unit variance, plus positions."""
+
+    def __init__(self, config: Seq2SeqTransformerConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, config.d_model)
+        self.positions = added_positions(config.positions, config.d_model, config.max_positions)
+        self.scale = math.sqrt(config.d_model)
+        self.token_dropout = config.token_dropout
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, input_ids: Tensor, offset: int = 0) -> Tensor:
+        """Return [B, T, D]; `offset` is the position of the first token."""
+        hidden = self.tokens(input_ids) * self.scale
+        if self.training and self.token_dropout > 0:
+            hidden = hidden * functional.dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout)
+        if self.positions is not None:
+            hidden = hidden + self.positions(offset, input_ids.shape[1], hidden)
+        return self.dropout(hidden)
+
+
+def final_norm(config: Seq2SeqTransformerConfig) -> nn.Module:
+    """Return what ends a stack: post-norm layers end with a norm themselves."""
+    return make_norm(config.norm, config.d_model) if config.norm_position == "pre" else nn.Identity()
+
+
+class Encoder(nn.Module):
+    """Source ids [B, S] to hidden states [B, S, D], which are 0 on padding.
+
+    The zeros make an empty source look the same under any amount of padding: all its keys and values are equal.
+    """
+
+    main_input_name = "input_ids"
+
+    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config, config.source_vocab_size or config.vocab_size)
+        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.layers = nn.ModuleList(
+            EncoderLayer(_self_attention(config, _encoder_attention(config)), _feed_forward(config), _residuals(config))
+            for _ in range(config.encoder_layers)
+        )
+        self.norm = final_norm(config)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_attentions: bool | None = False,
+        output_hidden_states: bool | None = False,
+        return_dict: bool | None = True,
+    ) -> BaseModelOutput | tuple:
+        """Return hidden states; on request also weights [B, H, S, S] per layer, and embeddings and layer outputs."""
+        hidden = self.embeddings(input_ids)
+        bias = source_bias(attention_mask, hidden.dtype)
+        rotation = None if self.rotary is None else self.rotary(0, input_ids.shape[1], hidden)
+        states, weights = [hidden], []
+        for layer in self.layers:
+            hidden, layer_weights = layer(hidden, bias, rotation, bool(output_attentions))
+            states.append(hidden)
+            weights.append(layer_weights)
+        hidden = self.norm(hidden)
+        if attention_mask is not None:
+            hidden = hidden * attention_mask[:, :, None].to(hidden.dtype)
+        output = BaseModelOutput(
+            last_hidden_state=hidden,
+            hidden_states=(*states[:-1], hidden) if output_hidden_states else None,
+            attentions=tuple(weights) if output_attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class DecoderOutput(NamedTuple):
+    """What `Decoder` returns; lists hold one entry per layer (and the embeddings first in `hidden_states`)."""
+
+    hidden: Tensor
+    hidden_states: list[Tensor]
+    self_weights: list[Tensor]
+    cross_weights: list[Tensor]
+    cross_queries: Tensor
+    """The last layer's queries, [B, H, R*T/B, K]."""
+
+
+class Decoder(nn.Module):
+    """Target ids [R, T] and the source's keys and values to hidden states [R, T, D]."""
+
+    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config, config.vocab_size)
+        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.layers = nn.ModuleList(
+            DecoderLayer(
+                _self_attention(config, _softmax_attention(config)),
+                _cross_attention(config),
+                _feed_forward(config),
+                _residuals(config),
+            )
+            for _ in range(config.decoder_layers)
+        )
+        self.norm = final_norm(config)
+
+    def source_keys_values(self, source_hidden: Tensor) -> list[KeysValues]:
+        """Return each layer's keys and values of the encoder's output."""
+        return [layer.cross_attention.keys_values(source_hidden) for layer in self.layers]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        source: Sequence[KeysValues],
+        source_bias: Tensor | None,
+        attention_mask: Tensor | None = None,
+        past: int = 0,
+        remember: Sequence[Remember] | None = None,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        """Return the hidden states of the given positions.
+
+        Args:
+            input_ids: [R, T], R a multiple of the sources' B: successive rows share a source.
+            source: per layer, keys and values of B sources.
+            source_bias: [B, 1, 1, S].
+            attention_mask: [R, past + T], real positions; by default all.
+            past: positions that `remember` already holds.
+            remember: per layer, what keeps keys and values.
+        """
+        hidden = self.embeddings(input_ids, past)
+        self_bias = causal_bias(input_ids.shape[1], past, attention_mask, hidden)
+        rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
+        states, self_weights, cross_weights = [hidden], [], []
+        for i, layer in enumerate(self.layers):
+            keep = None if remember is None else remember[i]
+            output = layer(hidden, self_bias, rotation, keep, source[i], source_bias, need_weights)
+            hidden = output.hidden
+            states.append(hidden)
+            self_weights.append(output.self_weights)
+            cross_weights.append(output.cross_weights)
+        hidden = self.norm(hidden)
+        return DecoderOutput(hidden, [*states[:-1], hidden], self_weights, cross_weights, output.cross_queries)
+
+
+class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
+    """Encoder, decoder and output layer."""
+
+    config: Seq2SeqTransformerConfig
+    config_class = Seq2SeqTransformerConfig
+    main_input_name = "input_ids"
+    _no_split_modules = ["EncoderLayer", "DecoderLayer"]
+
+    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        shared = "decoder.embeddings.tokens.weight"
+        tied = {"all": ["lm_head.weight", "encoder.embeddings.tokens.weight"], "target": ["lm_head.weight"], "none": []}
+        self._tied_weights_keys = dict.fromkeys(tied[config.tie_embeddings], shared)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if module is self.lm_head:
+            initialize_embedding(self.lm_head.weight)
+        else:
+            initialize_module(module, self.config.initialization)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.embeddings.tokens
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """Return labels [B, T] shifted right behind the decoder's start token, padding where labels are ignored."""
+        start = labels.new_full((labels.shape[0], 1), self.decoder_start_id)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED_LABEL, self.pad_id)], dim=1)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Seq2SeqLMOutput | tuple:
+        """Return logits [B, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
+
+        Args:
+            input_ids: int64 [B, S]; not needed with `encoder_outputs`.
+            attention_mask: [B, S], True or 1 = real; by default all.
+            decoder_input_ids: int64 [B, T]; by default `labels` shifted right.
+            decoder_attention_mask: [B, T] (with a cache, all positions so far). Padding on the right needs none.
+            labels: int64 [B, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy per token in nats.
+            past_key_values: cache of earlier positions, filled in place.
+
+        Raises:
+            ValueError: no source or no target is given.
+        """
+        if decoder_input_ids is None:
+            if labels is None:
+                raise ValueError("give `decoder_input_ids`, or `labels` to derive them from")
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        if encoder_outputs is None:
+            if input_ids is None:
+                raise ValueError("give `input_ids`, or `encoder_outputs` to attend to")
+            encoder_outputs = self.encoder(input_ids, attention_mask, output_attentions, output_hidden_states)
+        elif not isinstance(encoder_outputs, BaseModelOutput):
+            encoder_outputs = BaseModelOutput(*encoder_outputs)
+        if use_cache and past_key_values is None:
+            past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+        source_hidden = encoder_outputs.last_hidden_state
+        output: DecoderOutput = self.decoder(
+            decoder_input_ids,
+            self._source_keys_values(source_hidden, past_key_values),
+            source_bias(attention_mask, source_hidden.dtype),
+            decoder_attention_mask,
+            past=0 if past_key_values is None else past_key_values.get_seq_length(),
+            remember=self._remember(past_key_values),
+            need_weights=bool(output_attentions),
+        )
+        logits = self.lm_head(output.hidden)
+        loss = None
+        if labels is not None:
+            loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL)
+        result = Seq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=past_key_values,
+            decoder_hidden_states=tuple(output.hidden_states) if output_hidden_states else None,
+            decoder_attentions=tuple(output.self_weights) if output_attentions else None,
+            cross_attentions=tuple(output.cross_weights) if output_attentions else None,
+            encoder_last_hidden_state=source_hidden,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+        )
+        return result.to_tuple() if return_dict is False else result
+
+    def _source_keys_values(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues]:
+        """Return each layer's keys and values of the source, from the cache if it has them already."""
+        if cache is None:
+            return self.decoder.source_keys_values(source_hidden)
+        if not cache.is_updated.get(0):
+            for i, (keys, values) in enumerate(self.decoder.source_keys_values(source_hidden)):
+                cache.cross_attention_cache.update(keys, values, i)
+                cache.is_updated[i] = True
+        layers = cache.cross_attention_cache.layers[: len(self.decoder.layers)]
+        return [(layer.keys, layer.values) for layer in layers]
+
+    def _remember(self, cache: EncoderDecoderCache | None) -> list[Remember] | None:
+        if cache is None:
+            return None
+        return [partial(cache.self_attention_cache.update, layer_idx=i) for i in range(len(self.decoder.layers))]
+
+    # ---- the waist: see `Seq2Seq` in models/interface.py for the contract of everything below ----
+
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
+
+    @property
+    def pad_id(self) -> int:
+        return self.config.pad_token_id
+
+    @property
+    def eos_id(self) -> int:
+        return self.config.eos_token_id
+
+    @property
+    def decoder_start_id(self) -> int:
+        return self.config.decoder_start_token_id
+
+    @torch.inference_mode()
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
+        source_hidden = self.encoder(input_ids, attention_mask).last_hidden_state
+        # Projections are strided by head; every step reads them, so they are laid out once.
+        source = [(k.contiguous(), v.contiguous()) for k, v in self.decoder.source_keys_values(source_hidden)]
+        buffers = [KeyValueBuffer() for _ in self.decoder.layers]
+        return DecodingState(source, source_bias(attention_mask, source_hidden.dtype), buffers, width=1)
+
+    @torch.inference_mode()
+    def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
+        assert token_ids.shape == (state.num_sentences, state.width), "token_ids must be [B, W] of the state"
+        output: DecoderOutput = self.decoder(
+            token_ids.reshape(-1, 1),
+            state.source,
+            state.source_bias,
+            past=state.length,
+            remember=[buffer.append for buffer in state.buffers],
+        )
+        state.cross_queries = output.cross_queries
+        return self.lm_head(output.hidden).view(*token_ids.shape, -1), state
+
+    @torch.inference_mode()
+    def reorder(
+        self, state: DecodingState, beams: Tensor | None = None, sentences: Tensor | None = None
+    ) -> DecodingState:
+        return state if beams is None and sentences is None else state.reorder(beams, sentences)
+
+    @torch.inference_mode()
+    def cross_attention(self, state: DecodingState) -> Tensor:
+        if state.cross_queries is None:
+            raise ValueError("there is no attention before the first step")
+        attend = self.decoder.layers[-1].cross_attention.attend
+        _, weights = attend(state.cross_queries, *state.source[-1], state.source_bias, 0.0, False, True)
+        return weights.mean(dim=1)
+
+    def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        return self(input_ids, attention_mask, decoder_input_ids).logits
+
+
+# ---- from options to parts ----
+
+
+def _softmax_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
+    return TalkingHeads(config.num_heads) if config.talking_heads else softmax_attention
+
+
+def _encoder_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
+    return linear_attention if config.encoder_attention == "linear" else _softmax_attention(config)
+
+
+def _self_attention(config: Seq2SeqTransformerConfig, attend: AttentionFunction) -> SelfAttention:
+    return SelfAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+
+
+def _cross_attention(config: Seq2SeqTransformerConfig) -> CrossAttention:
+    attend = _softmax_attention(config)
+    return CrossAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+
+
+def _feed_forward(config: Seq2SeqTransformerConfig) -> FeedForward:
+    return FeedForward(config.d_model, config.ffn_size, config.activation, config.activation_dropout)
+
+
+def _residuals(config: Seq2SeqTransformerConfig) -> partial[Residual]:
+    return partial(Residual, config.d_model, config.norm, config.norm_position, config.dropout, config.layer_dropout)

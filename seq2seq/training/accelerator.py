@@ -1,0 +1,43 @@
+"""The `Accelerator` that the trainer expects: devices, processes and precision, but neither averaging nor accumulation.
+
+The trainer sums micro-batches and divides once by the weight of the whole step, so accelerate's own division by
+accumulation steps is switched off, also where its launcher asks for it through the environment.
+"""
+
+from typing import Literal
+
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
+
+# Sums over thousands of tokens, not means, are scaled for fp16, so the scale starts far below PyTorch's 65536, with
+# which the first dozen steps would overflow; it doubles every 2000 good steps.
+INITIAL_LOSS_SCALE = 16.0
+
+
+def build_accelerator(
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32", *, find_unused_parameters: bool = False, cpu: bool = False
+) -> Accelerator:
+    """Return the accelerator for `Trainer`; then `model, optimizer = accelerator.prepare(model, optimizer)`.
+
+    Args:
+        precision: compute type; weights and optimizer stay in fp32.
+        find_unused_parameters: needed on several processes when a step may leave parameters out (layer dropout).
+        cpu: use the CPU even where there is something faster.
+
+    Raises:
+        ValueError: fp16 on a CPU, or FSDP in its first version.
+    """
+    accelerator = Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision,
+        cpu=cpu,
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters, broadcast_buffers=False),
+            GradScalerKwargs(init_scale=INITIAL_LOSS_SCALE),
+        ],
+    )
+    if precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("`precision: fp16` needs a GPU; on a CPU use `bf16` or `fp32`.")
+    if accelerator.distributed_type.value == "FSDP" and not accelerator.is_fsdp2:
+        raise ValueError("FSDP needs its second version: set `fsdp_version: 2` in the configuration of accelerate.")
+    return accelerator

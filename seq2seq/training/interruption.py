@@ -1,0 +1,37 @@
+"""SIGTERM and Ctrl-C as a request that the training loop looks at between two steps.
+
+A second Ctrl-C kills at once. A SIGTERM after a Ctrl-C does not, because launchers of several processes send one to
+each of them when they are interrupted.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Which signal asked to stop, if one did."""
+
+    signal_number: int | None = None
+
+    def receive(self, signal_number: int, frame: FrameType | None) -> None:
+        self.signal_number = self.signal_number or signal_number
+        if signal_number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Catch SIGTERM and SIGINT while the block lasts; outside the main thread, where none arrive, nothing is caught."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

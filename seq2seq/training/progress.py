@@ -1,0 +1,56 @@
+"""What a person sees while a model trains: a bar on a terminal, a plain line now and then elsewhere, on stderr."""
+
+import sys
+from typing import TextIO
+
+from tqdm import tqdm
+
+
+class ProgressDisplay:
+    """Shows steps done, loss, speed and time left.
+
+    Args:
+        num_steps: of the whole run.
+        first_step: steps done before, in an earlier part of the run.
+        enabled: False on all processes but the main one, where nothing is shown.
+    """
+
+    def __init__(self, num_steps: int, first_step: int = 0, *, enabled: bool = True, stream: TextIO | None = None) -> None:
+        self.num_steps = num_steps
+        self.enabled = enabled
+        self.stream = stream or sys.stderr
+        self.bar: tqdm | None = None
+        if enabled and self.stream.isatty():
+            self.bar = tqdm(
+                total=num_steps, initial=first_step, unit="step", dynamic_ncols=True, file=self.stream, smoothing=0.05
+            )
+
+    def advance(self, loss: float, tokens_per_second: float) -> None:
+        """Show that a step is done."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {tokens_per_second:,.0f} target tokens/s", refresh=False)
+            self.bar.update()
+
+    def report(self, step: int, values: dict[str, float], seconds_per_step: float) -> None:
+        """Write a line about a step where there is no bar."""
+        if self.enabled and self.bar is None:
+            left = _clock((self.num_steps - step) * seconds_per_step)
+            speed = f"{values['tokens_per_second']:,.0f} target tokens/s"
+            self.write(f"step {step}/{self.num_steps}, loss {values['loss']:.4f}, {speed}, {left} left")
+
+    def write(self, message: str) -> None:
+        """Write a line of its own, above the bar if there is one."""
+        if self.bar is not None:
+            self.bar.write(message, file=self.stream)
+        elif self.enabled:
+            print(message, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:d}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:d}:{seconds:02d}"

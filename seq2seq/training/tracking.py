@@ -1,0 +1,112 @@
+"""What a run reports: `log.jsonl` always, TensorBoard files where that is installed.
+
+Numbers enter with a kind (`train`, `validation`, `data`) and a step; one JSON object per line leaves, flushed at once so
+that a killed run keeps its log. On resume everything after the resumed step is cut off, so no step is logged twice.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seq2seq.objectives.base import LossSum
+
+LOG_NAME = "log.jsonl"
+
+
+class Tracker:
+    """Writes the log of one run directory.
+
+    Args:
+        run_directory: created if absent.
+        tensorboard: also write TensorBoard files, under `tensorboard/`, if the package is installed.
+        enabled: False on all processes but the main one, where nothing is read or written.
+    """
+
+    def __init__(self, run_directory: Path | str, *, tensorboard: bool = False, enabled: bool = True) -> None:
+        self.run_directory = Path(run_directory)
+        self.path = self.run_directory / LOG_NAME
+        self.tensorboard = tensorboard
+        self.enabled = enabled
+        self._summary_writer: Any = None
+        if enabled:
+            self.run_directory.mkdir(parents=True, exist_ok=True)
+
+    def start(self, step: int, validated_step: int) -> None:
+        """Cut off what was logged after the step (and validation) from which the run goes on; 0, 0 for a new run."""
+        if not self.enabled:
+            return
+        last_steps = {"train": step, "validation": validated_step}
+        kept = [line for line in _whole_lines(self.path) if _belongs(line, last_steps, otherwise=step)]
+        if self.path.exists():
+            temporary = self.path.with_name(LOG_NAME + ".tmp")
+            temporary.write_text("".join(f"{line}\n" for line in dict.fromkeys(kept)), encoding="utf-8")
+            os.replace(temporary, self.path)
+        if self.tensorboard:
+            self._summary_writer = _summary_writer(self.run_directory / "tensorboard", purge_step=step + 1)
+
+    def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Append one line; numbers that are not finite become null, which JSON can hold."""
+        if not self.enabled:
+            return
+        finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, "step": step, **finite}, ensure_ascii=False) + "\n")
+        if self._summary_writer is not None:
+            for name, value in finite.items():
+                if isinstance(value, int | float):
+                    self._summary_writer.add_scalar(f"{kind}/{name}", value, step)
+            self._summary_writer.flush()
+
+    def close(self) -> None:
+        if self._summary_writer is not None:
+            self._summary_writer.close()
+            self._summary_writer = None
+
+
+def per_token(total: LossSum) -> dict[str, float]:
+    """Return the values of summed losses per unit of weight, under the names that logs use.
+
+    `nll_sum` becomes `nll` and `perplexity`, `correct` becomes `token_accuracy`, any other name stays as it is.
+    """
+    weight = max(float(total.weight), 1.0)
+    values = {"loss": total.mean}
+    for name, value in total.logs.items():
+        values[{"nll_sum": "nll", "correct": "token_accuracy"}.get(name, name)] = float(value) / weight
+    if "nll" in values:
+        values["perplexity"] = math.exp(values["nll"]) if values["nll"] < 700 else math.inf
+    return values
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log as dictionaries; a last line that was cut short by a kill is left out."""
+    return [json.loads(line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Return complete lines without their ends; after a kill the last one may lack its newline."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if _is_entry(line)]
+
+
+def _is_entry(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _belongs(line: str, last_steps: Mapping[str, int], otherwise: int) -> bool:
+    entry = json.loads(line)
+    return entry.get("step", 0) <= last_steps.get(entry.get("kind"), otherwise)
+
+
+def _summary_writer(folder: Path, purge_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=purge_step)

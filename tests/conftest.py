@@ -1,0 +1,56 @@
+"""What every test runs under: one torch thread, a fixed seed, no network beyond this machine."""
+
+import os
+import random
+import socket
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so set before anything else is
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+
+import numpy
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "", None}
+
+connect = socket.socket.connect
+connect_ex = socket.socket.connect_ex
+
+
+def refuse_remote(address: Any) -> None:
+    """Raise RuntimeError unless the address is a Unix socket's path or on this machine."""
+    host = address[0] if isinstance(address, tuple) else None
+    if host not in LOCAL_HOSTS and not str(host).startswith("127."):
+        raise RuntimeError(f"A test tried to reach {address}; tests that need the network are marked `network`.")
+
+
+def local_connect(self: socket.socket, address: Any) -> None:
+    refuse_remote(address)
+    connect(self, address)
+
+
+def local_connect_ex(self: socket.socket, address: Any) -> int:
+    refuse_remote(address)
+    return connect_ex(self, address)
+
+
+@pytest.fixture(autouse=True)
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python's sockets connect to this machine only, except in tests marked `network`."""
+    if request.node.get_closest_marker("network") is None:
+        monkeypatch.setattr(socket.socket, "connect", local_connect)
+        monkeypatch.setattr(socket.socket, "connect_ex", local_connect_ex)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """Start each test from the same random state, so that no test depends on those before it."""
+    random.seed(1)
+    numpy.random.seed(1)
+    torch.manual_seed(1)

@@ -1,0 +1,207 @@
+"""The rules of docs/design.md, read from the sources: layers, owners of third parties, sizes, names, safety.
+
+Each rule is a function from a parsed file to its violations, and is tried on a small bad example before the package.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LAYERS = ("data", "models", "decoding", "objectives", "gradients", "training", "build", "apps")
+"""From the bottom up; each may import itself and what stands before it."""
+METRICS_READERS = {"metrics", "training", "build", "apps"}
+CONFIG_READERS = {"config", "build", "apps"}
+
+OWNERS = {
+    "datasets": ("data/",),
+    "sacrebleu": ("metrics/sacre.py",),
+    "rouge_score": ("metrics/rouge.py",),
+    "ot": ("metrics/transport.py",),
+    "jsonargparse": ("config/loading.py",),
+    "accelerate": ("training/", "build.py", "apps/"),
+    "matplotlib": ("training/", "apps/"),
+    "tensorboard": ("training/",),
+    "babel": ("apps/verbalization/",),
+    "num2words": ("apps/verbalization/",),
+}
+"""The files that may import a third party."""
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval", "exec"}
+FORBIDDEN_ARGUMENTS = {"trust_remote_code", "shell", "allow_pickle"}
+DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 80
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the package; `path` is relative to it, as in `data/batch.py`."""
+
+    path: str
+    text: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @property
+    def package(self) -> str:
+        return self.path.split("/")[0].removesuffix(".py")
+
+    def imports(self) -> Iterator[str]:
+        """Yield every imported module by its full name, wherever in the file; `from a import b` yields `a.b`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                folders = ["seq2seq", *self.path.split("/")[:-1]]
+                base = folders[: len(folders) - node.level + 1] if node.level else []
+                yield from (".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names)
+
+
+def layer_violations(source: Source) -> Iterator[str]:
+    """Name each import of our own that goes against the arrows of docs/design.md."""
+    if source.path == "__init__.py":
+        return  # the door of the package; nothing inside imports through it
+    for name in source.imports():
+        parts = name.split(".")
+        if parts[0] != "seq2seq":
+            continue
+        if not may_import(source.package, parts[1] if len(parts) > 1 else ""):
+            yield f"{source.path} imports {name}"
+
+
+def may_import(package: str, imported: str) -> bool:
+    if imported == "metrics":
+        return package in METRICS_READERS
+    if imported == "config":
+        return package in CONFIG_READERS
+    if package in LAYERS and imported in LAYERS:
+        return LAYERS.index(imported) <= LAYERS.index(package)
+    return package == "apps"  # what is left is the package itself, as in `from seq2seq import load`
+
+
+def owner_violations(source: Source) -> Iterator[str]:
+    for name in source.imports():
+        owners = OWNERS.get(name.split(".")[0])
+        if owners and not source.path.startswith(owners):
+            yield f"{source.path} imports {name}, which belongs to {' and '.join(owners)}"
+
+
+def size_violations(source: Source) -> Iterator[str]:
+    lines = len(source.text.splitlines())
+    if lines > MAX_FILE_LINES:
+        yield f"{source.path} has {lines} lines"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                yield f"{source.path}: {node.name} has {lines} lines"
+
+
+def name_violations(source: Source) -> Iterator[str]:
+    if DRAWERS & set(source.path.removesuffix(".py").split("/")):
+        yield f"{source.path} says nothing about what is in it"
+
+
+def safety_violations(source: Source) -> Iterator[str]:
+    """Name whatever could run code found in a file or on the Hub."""
+    for name in source.imports():
+        if name.split(".")[0] in FORBIDDEN_IMPORTS or name in FORBIDDEN_CALLS:
+            yield f"{source.path} imports {name}"
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if ast.unparse(node.func) in FORBIDDEN_CALLS:
+            yield f"{source.path}:{node.lineno} calls {ast.unparse(node.func)}"
+        for keyword in node.keywords:
+            allowed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            if keyword.arg in FORBIDDEN_ARGUMENTS and not allowed:
+                yield f"{source.path}:{node.lineno} passes {keyword.arg}"
+
+
+def documentation_violations(source: Source) -> Iterator[str]:
+    if source.text.strip() and ast.get_docstring(source.tree) is None:
+        yield f"{source.path} has no docstring that says what enters and what leaves"
+
+
+RULES = (
+    layer_violations,
+    owner_violations,
+    size_violations,
+    name_violations,
+    safety_violations,
+    documentation_violations,
+)
+
+LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        (layer_violations, "data/batch.py", "from seq2seq.models.interface import Seq2Seq"),
+        (layer_violations, "data/batch.py", "from seq2seq import models"),
+        (layer_violations, "data/batch.py", "from ..models import interface"),
+        (layer_violations, "models/a/b.py", "from ...decoding import beam"),
+        (layer_violations, "models/interface.py", "def late():\n    import seq2seq.training.trainer"),
+        (layer_violations, "metrics/base.py", "import seq2seq.data.batch"),
+        (layer_violations, "decoding/beam.py", "from seq2seq.metrics.base import Score"),
+        (layer_violations, "config/schema.py", "from seq2seq.data import batch"),
+        (layer_violations, "training/trainer.py", "from seq2seq.config.schema import RunConfig"),
+        (layer_violations, "build.py", "from seq2seq.apps import command"),
+        (layer_violations, "training/trainer.py", "from seq2seq import load"),
+        (owner_violations, "training/trainer.py", "import datasets"),
+        (owner_violations, "metrics/rouge.py", "from sacrebleu.metrics import BLEU"),
+        (owner_violations, "build.py", "from jsonargparse import ArgumentParser"),
+        (size_violations, "data/batch.py", "pass\n" * (MAX_FILE_LINES + 1)),
+        (size_violations, "data/batch.py", LONG_FUNCTION),
+        (name_violations, "data/utils.py", ""),
+        (name_violations, "common/batch.py", ""),
+        (safety_violations, "data/batch.py", "import pickle"),
+        (safety_violations, "data/batch.py", "from torch import load"),
+        (safety_violations, "data/batch.py", "weights = torch.load(path)"),
+        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=True)"),
+        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=anything)"),
+        (safety_violations, "data/batch.py", "subprocess.run(command, shell=True)"),
+        (documentation_violations, "data/batch.py", "x = 1"),
+    ],
+)
+def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path: str, text: str) -> None:
+    assert len(list(rule(Source(path, text)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("models/interface.py", "from seq2seq.data.batch import Batch"),
+        ("models/transformer/modeling.py", "from . import attention"),
+        ("training/validation.py", "from seq2seq.metrics.base import Score"),
+        ("apps/train.py", "from seq2seq import load"),
+        ("build.py", "from seq2seq.config.schema import RunConfig\nfrom seq2seq.training.trainer import Trainer"),
+        ("data/corpus.py", "import datasets\ndatasets.load_dataset(name, trust_remote_code=False)"),
+        ("data/loader.py", "def short():\n" + "    pass\n" * (MAX_FUNCTION_LINES - 1)),
+    ],
+)
+def test_rules_let_good_files_pass(path: str, text: str) -> None:
+    source = Source(path, f'"""What this is."""\n{text}')
+    assert [violation for rule in RULES for violation in rule(source)] == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_package_follows_rule(rule: Callable[[Source], Iterator[str]]) -> None:
+    package = ROOT / "seq2seq"
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 20, f"no package at {package}"
+    sources = [Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8")) for file in files]
+    assert [violation for source in sources for violation in rule(source)] == []
+
+
+def test_every_folder_is_a_package() -> None:
+    folders = {file.parent for file in (ROOT / "seq2seq").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
