@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4
 DEMO := runs/demo
 
@@ -19,10 +19,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # Make a corpus, learn it, decode its test pairs and score them; minutes on two CPU cores.
 demo: $(INSTALLED)
-	$(BIN)/python -m seq2seq.apps.verbalization --output-directory $(DEMO)/data --seed 1
+	$(BIN)/python -m seq2seq.apps.verbalization --output-directory $(DEMO)_data --seed 1
 	$(BIN)/python train.py configs/demo.yaml
-	$(BIN)/python decode.py $(DEMO) --input $(DEMO)/data/test.source --output $(DEMO)/test.hypothesis
-	$(BIN)/seq2seq score --hypothesis $(DEMO)/test.hypothesis --reference $(DEMO)/data/test.target \
+	$(BIN)/python decode.py --model $(DEMO) < $(DEMO)_data/test.source > $(DEMO)/test.hypothesis
+	$(BIN)/seq2seq score --hypothesis $(DEMO)/test.hypothesis --reference $(DEMO)_data/test.target \
 		--metrics exact_match chrf
 
 # What continuous integration runs, exactly.

@@ -1,4 +1,4 @@
-"""Generate text with a trained model: `python decode.py --model runs/x < source > output`. The same as `seq2seq decode`."""
+"""Generate text with a trained model: `python decode.py --model runs/x < source > output`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train a model: `accelerate launch train.py configs/x.yaml`. The same as `seq2seq train`."""
+"""Train a model: `accelerate launch train.py configs/x.yaml`."""
 
 import sys
 

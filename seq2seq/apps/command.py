@@ -1,4 +1,4 @@
-"""The `seq2seq` command: one verb per thing a user does; mistakes end in one line and exit code 2, never a traceback."""
+"""The `seq2seq` command: one verb per thing a user does; mistakes end in one line and exit code 2."""
 
 import argparse
 import importlib

@@ -3,10 +3,20 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import platform
 from pathlib import Path
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "sacrebleu", "jsonargparse", "rouge-score")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "sacrebleu",
+    "jsonargparse",
+    "rouge-score",
+)
 OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "babel", "num2words")
 
 
@@ -44,4 +54,42 @@ def describe_installation() -> dict[str, str | int]:
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "GPUs": ", ".join(devices) or "none",
+    }
+
+
+def describe_model(path: Path) -> dict[str, str | int | float]:
+    """Return what a run directory or model folder holds: the model, its vocabulary, how and how long it was trained.
+
+    Raises:
+        ValueError: there is no model.
+    """
+    from safetensors import safe_open
+
+    from seq2seq.build.generator import model_folder, read_decoding
+
+    folder = model_folder(path)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    facts: dict[str, str | int | float] = {"model": str(folder), "type": config["model_type"]}
+    parameters = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    facts["parameters"] = parameters
+    shown = ("d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "source_vocab_size", "vocab_size")
+    facts |= {name: config[name] for name in shown if config.get(name) is not None}
+    facts |= {f"decoding.{name}": value for name, value in read_decoding(folder)["search"].items() if value}
+    return facts | training_facts(path)
+
+
+def training_facts(path: Path) -> dict[str, str | int | float]:
+    """Return the last training and validation lines of a run's log; nothing where there is no log."""
+    log = path / "log.jsonl"
+    if not log.is_file():
+        return {}
+    last = {entry["kind"]: entry for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines())}
+    return {
+        f"{kind}.{name}": value
+        for kind in ("data", "train", "validation")
+        for name, value in last.get(kind, {}).items()
+        if name != "kind"
     }

@@ -17,6 +17,7 @@ from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
 
 DEFAULT_METRICS = ("bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
+RIGHT_ALIGNED = {"score", "baseline", "delta", "95% interval", "p"}
 LEVELS = {"***": 0.001, "**": 0.01, "*": 0.05}
 
 
@@ -161,10 +162,11 @@ def format_comparisons(comparisons: Sequence[Comparison]) -> str:
     """Return an aligned table, with a line below that explains the marks where a test was made."""
     head = ("metric", "score", "baseline", "delta", "95% interval", "p", "verdict", "signature")
     table = _aligned([head, *map(_comparison_row, comparisons)])
-    if all(comparison.p_value is None for comparison in comparisons):
+    test = comparisons[0].test
+    if not test:
         return table
     marks = ", ".join(f"{mark} p < {level}" for mark, level in reversed(LEVELS.items()))
-    return f"{table}\n{marks} (two-sided); without a mark, the difference may well be chance."
+    return f"{table}\n{test}, two-sided: {marks}; without a mark, the difference may well be chance."
 
 
 def _report(arguments: Namespace) -> str:
@@ -177,11 +179,9 @@ def _report(arguments: Namespace) -> str:
         return _json([asdict(score) for score in scores]) if arguments.json else format_scores(scores)
     test = {name: getattr(arguments, name) for name in ("significance", "num_samples", "seed")}
     comparisons = compare(hypotheses, rest[0], references, arguments.metrics, **test, **options)
-    if arguments.json:
-        return _json(
-            [asdict(row) | {"difference": row.difference, "verdict": row.verdict} | test for row in comparisons]
-        )
-    return format_comparisons(comparisons)
+    if not arguments.json:
+        return format_comparisons(comparisons)
+    return _json([asdict(row) | {"difference": row.difference, "verdict": row.verdict} for row in comparisons])
 
 
 def _first_hypothesis(line: str, where: str) -> str:
@@ -205,12 +205,12 @@ def _comparison_row(row: Comparison) -> tuple[str, ...]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines with columns as wide as their widest cell: numbers to the right, words to the left."""
+    """Return rows, of which the first is the heading, as lines with columns as wide as their widest cell."""
     columns = []
     for cells in zip(*rows, strict=True):
         width = max(map(len, cells))
-        is_number = cells[1][:1] in "+-0123456789" and len(cells[1]) > 0
-        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in cells])
+        align = str.rjust if cells[0] in RIGHT_ALIGNED else str.ljust
+        columns.append([align(cell, width) for cell in cells])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
 
 

@@ -98,9 +98,7 @@ def cut_batches(
     return Plan(batches, padding_share(batches, source_lengths, target_lengths), num_oversized)
 
 
-def padding_share(
-    batches: list[numpy.ndarray], source_lengths: numpy.ndarray, target_lengths: numpy.ndarray
-) -> float:
+def padding_share(batches: list[numpy.ndarray], source_lengths: numpy.ndarray, target_lengths: numpy.ndarray) -> float:
     """Return the share of padding among all source and target positions of these batches."""
     if not batches:
         return 0.0
@@ -124,6 +122,4 @@ def length_sorted_batches(
     order = numpy.argsort(-source_lengths, kind="stable")
     nothing = numpy.zeros_like(source_lengths)
     budget = batch_tokens // beam_width
-    return cut_batches(
-        order, source_lengths, nothing, batch_tokens=budget, max_batch_rows=max_batch_rows
-    ).batches
+    return cut_batches(order, source_lengths, nothing, batch_tokens=budget, max_batch_rows=max_batch_rows).batches

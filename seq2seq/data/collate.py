@@ -39,12 +39,10 @@ def collate(
     input_ids, attention_mask = pad_right(source_ids, source_pad_id)
     targets, target_mask = pad_right(target_ids, target_pad_id)
     start = targets.new_full((len(targets), 1), decoder_start_id)
-    # The last input of a shorter row is its end of sentence, which predicts nothing: back to padding with it.
-    shifted = torch.cat([start, targets.masked_fill(~target_mask.roll(-1, dims=1), target_pad_id)[:, :-1]], dim=1)
     return Batch(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        decoder_input_ids=shifted,
+        decoder_input_ids=torch.cat([start, targets[:, :-1]], dim=1),
         labels=targets.masked_fill(~target_mask, IGNORED_LABEL),
         rows=torch.as_tensor(numpy.asarray(rows, dtype=numpy.int64)),
     )

@@ -25,9 +25,7 @@ class FilterReport:
         return FilterReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def __str__(self) -> str:
-        reasons = [
-            f"{count} {reason.replace('_', ' ')}" for reason, count in list(asdict(self).items())[2:] if count
-        ]
+        reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in list(asdict(self).items())[2:] if count]
         dropped = f"; dropped {self.rows - self.kept}: {', '.join(reasons)}" if reasons else ""
         return f"kept {self.kept} of {self.rows} pairs{dropped}"
 

@@ -1,6 +1,6 @@
 """Makes the next items in a background thread while the caller works on the present one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -11,7 +11,7 @@ _POLL_SECONDS = 0.1
 """How often a waiting thread looks whether it is still wanted."""
 
 
-def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
+def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
     """Yield `items` in order, with up to `depth` of them made ahead.
 
     The thread starts with the first item asked for and has ended when this generator is closed, deleted or exhausted.

@@ -1,6 +1,6 @@
 """Beam search over the whole batch at once.
 
-Semantics are those of Hugging Face's `generate` with `early_stopping=False`, which this equals in hypotheses and scores:
+Semantics are those of Hugging Face's `generate` with `early_stopping=False`; hypotheses and scores are the same:
 
 - Of all W * V continuations of a sentence the 2 W likeliest are looked at. Those that end (end of sentence, or any
   token at the length limit) and stand among the first W enter the pool of finished hypotheses, with their normalised
@@ -82,6 +82,7 @@ class BeamSearch:
                 sentences = (~state.done).nonzero().squeeze(1)
                 if len(sentences) == 0:
                     return finite_or_error(results)
-                state, constraints, parents = select(state, sentences), constraints.select(sentences), parents[sentences]
+                state, constraints = select(state, sentences), constraints.select(sentences)
+                parents = parents[sentences]
             model_state = model.reorder(model_state, parents, sentences)
             last = state.tokens[..., -1]

@@ -22,14 +22,14 @@ FREE = -1
 
 @dataclass(frozen=True)
 class LogitsProcessorConstraint:
-    """Any Hugging Face `LogitsProcessor` as a constraint; it sees the start token and flat hypotheses, as it expects."""
+    """Any Hugging Face `LogitsProcessor` as a constraint; it is shown flat hypotheses with their start token."""
 
     processor: LogitsProcessor
     decoder_start_id: int
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
         started = torch.nn.functional.pad(token_ids, (1, 0), value=self.decoder_start_id)
-        return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)  # type: ignore[arg-type]
+        return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)
 
 
 def block_repeated_ngrams(token_ids: Tensor, log_probs: Tensor, size: int) -> Tensor:

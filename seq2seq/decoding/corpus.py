@@ -10,8 +10,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+import numpy
 import torch
 
+from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
 from seq2seq.decoding.search import Search
 from seq2seq.models.interface import Seq2Seq
@@ -28,21 +30,6 @@ class Tokenizer(TargetTokenizer, Protocol):
     def encode_sources(self, texts: list[str]) -> list[list[int]]: ...
 
     def encode_targets(self, texts: list[str]) -> list[list[int]]: ...
-
-
-def batches_by_length(lengths: Sequence[int], batch_tokens: int, width: int) -> list[list[int]]:
-    """Return batches of indices, longest first, of at most `batch_tokens` padded source tokens times `width`.
-
-    An index whose length alone exceeds the budget has a batch to itself.
-    """
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        # The first of a batch is its longest, to which the others are padded.
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] * width <= batch_tokens:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
 
 
 def pad_sources(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,18 +62,20 @@ def decode_pool(
     max_source_tokens: int | None,
     prefixes: Sequence[str] | None,
     first_row: int,
+    source_prefix: str,
     device: torch.device | str,
 ) -> list[NBest]:
     """Return the results of lines that are all in memory; arguments as for `decode_lines`."""
     kept = [index for index, line in enumerate(lines) if line.strip()]
-    encoded = tokenizer.encode_sources([lines[index] for index in kept]) if kept else []
+    encoded = tokenizer.encode_sources([source_prefix + lines[index] for index in kept]) if kept else []
     sources = [truncate_source(s, max_source_tokens, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
     forced = None
     if prefixes is not None and kept:
         # A prefix is a target that has not ended.
         forced = [ids[:-1] for ids in tokenizer.encode_targets([prefixes[index] for index in kept])]
-    hypotheses = [(EMPTY_HYPOTHESIS,)] * len(lines)
-    for batch in batches_by_length([len(source) for source in sources], batch_tokens, search.width):
+    hypotheses: list[tuple[TextHypothesis, ...]] = [(EMPTY_HYPOTHESIS,)] * len(lines)
+    lengths = numpy.array([len(source) for source in sources], dtype=numpy.int64)
+    for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
         input_ids, attention_mask = pad_sources([sources[i] for i in batch], model.pad_id)
         found = search.search(
             model,
@@ -100,6 +89,20 @@ def decode_pool(
     return [NBest(first_row + i, line, hypotheses[i]) for i, line in enumerate(lines)]
 
 
+def pools_of(
+    lines: Iterable[str], prefixes: Iterable[str] | None, pool_lines: int
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Yield lists of `pool_lines` lines with their prefixes; raise ValueError where there are not as many of both."""
+    lines, prefixes = iter(lines), None if prefixes is None else iter(prefixes)
+    while pool := list(itertools.islice(lines, pool_lines)):
+        pool_prefixes = None if prefixes is None else list(itertools.islice(prefixes, len(pool)))
+        if pool_prefixes is not None and len(pool_prefixes) < len(pool):
+            raise ValueError("There are fewer prefixes than lines; give every line one, empty where none is wanted.")
+        yield pool, pool_prefixes
+    if prefixes is not None and next(prefixes, None) is not None:
+        raise ValueError("There are more prefixes than lines.")
+
+
 def decode_lines(
     lines: Iterable[str],
     model: Seq2Seq,
@@ -111,6 +114,7 @@ def decode_lines(
     prefixes: Iterable[str] | None = None,
     pool_lines: int = POOL_LINES,
     first_row: int = 0,
+    source_prefix: str = "",
     device: torch.device | str = "cpu",
 ) -> Iterator[NBest]:
     """Yield one result per line, in input order.
@@ -121,22 +125,22 @@ def decode_lines(
         max_source_tokens: sources longer than this are cut, with a warning that names the line.
         prefixes: per line, text that every hypothesis begins with; empty where none is wanted.
         first_row: number of the first line, for results, warnings and sampling.
+        source_prefix: put before every line for the model alone; results hold the lines as they came.
 
     Raises:
         ValueError: there are more or fewer prefixes than lines.
     """
-    pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
-    while pool := list(itertools.islice(pairs, pool_lines)):
-        pool_texts, pool_prefixes = zip(*pool, strict=True)
+    for pool, pool_prefixes in pools_of(lines, prefixes, pool_lines):
         yield from decode_pool(
-            pool_texts,
+            pool,
             model,
             tokenizer,
             search,
             batch_tokens,
             max_source_tokens,
-            None if prefixes is None else pool_prefixes,
+            pool_prefixes,
             first_row,
+            source_prefix,
             device,
         )
         first_row += len(pool)

@@ -10,13 +10,14 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seq2seq.decoding.corpus import POOL_LINES, Tokenizer, decode_lines
+from seq2seq.decoding.corpus import POOL_LINES, Tokenizer, decode_lines, pools_of
 from seq2seq.decoding.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
 from seq2seq.decoding.search import Search
 from seq2seq.models.interface import Seq2Seq
@@ -67,17 +68,18 @@ def part_path(folder: Path, pool: int) -> Path:
     return folder / f"part-{pool:08}.jsonl"
 
 
-def pools_of(
-    lines: Iterator[str], prefixes: Iterator[str] | None, pool_lines: int
-) -> Iterator[tuple[list[str], list[str] | None]]:
-    """Yield lists of `pool_lines` lines with their prefixes; raise ValueError where the counts differ."""
-    while pool := list(itertools.islice(lines, pool_lines)):
-        pool_prefixes = None if prefixes is None else list(itertools.islice(prefixes, len(pool)))
-        if pool_prefixes is not None and len(pool_prefixes) < len(pool):
-            raise ValueError("The file of prefixes has fewer lines than the input; give every line one, even if empty.")
-        yield pool, pool_prefixes
-    if prefixes is not None and next(prefixes, None) is not None:
-        raise ValueError("The file of prefixes has more lines than the input.")
+def count_lines(input_path: Path, prefixes_path: Path | None) -> int:
+    """Return the number of lines, after a look at all of them: bad input must fail before anything is decoded.
+
+    Raises:
+        ValueError: a line is not UTF-8, or the files are not aligned.
+    """
+    num_lines = sum(1 for _ in read_lines(input_path))
+    if prefixes_path is not None:
+        num_prefixes = sum(1 for _ in read_lines(prefixes_path))
+        if num_prefixes != num_lines:
+            raise ValueError(f"{input_path} has {num_lines} lines, but {prefixes_path} has {num_prefixes}.")
+    return num_lines
 
 
 def decode_file(
@@ -90,6 +92,7 @@ def decode_file(
     *,
     model_fingerprint: str,
     output_format: str = "text",
+    source_prefix: str = "",
     max_source_tokens: int | None = None,
     prefixes_path: Path | None = None,
     pool_lines: int = POOL_LINES,
@@ -113,12 +116,14 @@ def decode_file(
     """
     if output_format not in FORMATS:
         raise ValueError(f"`output_format` must be one of {', '.join(FORMATS)}, but is {output_format!r}.")
+    num_pools = math.ceil(count_lines(input_path, prefixes_path) / pool_lines)
     folder = output_path.with_name(output_path.name + ".parts")
     fingerprint = {
         "input": file_fingerprint(input_path),
         "prefixes": None if prefixes_path is None else file_fingerprint(prefixes_path),
         "model": model_fingerprint,
         "search": repr(search),
+        "source_prefix": source_prefix,
         "max_source_tokens": max_source_tokens,
         "pool_lines": pool_lines,
     }
@@ -129,9 +134,7 @@ def decode_file(
     wait_for_everyone()
 
     prefixes = None if prefixes_path is None else read_lines(prefixes_path)
-    num_pools = 0
     for number, (pool, pool_prefixes) in enumerate(pools_of(read_lines(input_path), prefixes, pool_lines)):
-        num_pools = number + 1
         part = part_path(folder, number)
         if number % num_processes != process_index or part.exists():
             continue
@@ -141,6 +144,7 @@ def decode_file(
             tokenizer,
             search,
             batch_tokens,
+            source_prefix=source_prefix,
             max_source_tokens=max_source_tokens,
             prefixes=pool_prefixes,
             pool_lines=pool_lines,

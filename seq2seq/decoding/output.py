@@ -134,6 +134,23 @@ def write_nbest(path: Path, nbests: Iterable[NBest], output_format: str = "jsonl
     write_lines(path, (line for nbest in nbests for line in FORMATS[output_format](nbest)))
 
 
+def best_texts(path: Path, output_format: str) -> Iterator[str]:
+    """Yield the best hypothesis's text for each source of a file in one of `FORMATS`, as one line."""
+    if output_format == "jsonl":
+        yield from (one_line(nbest.text) for nbest in read_nbest(path))
+        return
+    previous_id = None
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            if output_format == "text":
+                yield line.removesuffix("\n")
+                continue
+            source_id, _, rest = line.partition(" ||| ")
+            if source_id != previous_id:
+                yield rest.rsplit(" ||| ", 2)[0]
+            previous_id = source_id
+
+
 def read_nbest(path: Path) -> Iterator[NBest]:
     """Yield the n-best lists of a JSONL file.
 

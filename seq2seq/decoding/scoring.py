@@ -43,7 +43,7 @@ def can_improve(best_running_score: Tensor, worst_finished_score: Tensor, diviso
 
 
 def start_coverage(attention_mask: Tensor) -> Tensor:
-    """Return the coverage before the first step, [B, 1, S]: 0 for real tokens and 1, which costs nothing, for padding."""
+    """Return the coverage before the first step, [B, 1, S]: 0, and on padding 1, which costs nothing."""
     return (~attention_mask).float().unsqueeze(1)
 
 

@@ -1,6 +1,6 @@
 """How `.grad` is obtained: the axis between an objective, which only scores, and the optimizer, which only updates.
 
-A rule is called once per micro-batch, adds that micro-batch's gradient of the loss SUM to every `.grad`, and returns the
+A rule is called once per micro-batch, adds the gradient of its loss SUM to every `.grad`, and returns the
 detached `LossSum`. Nothing is averaged here: the trainer divides once per step, by the weight of the whole step.
 """
 
@@ -29,9 +29,7 @@ class GradientRule(Protocol):
 class Backprop:
     """The gradient of the objective itself."""
 
-    def __call__(
-        self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward
-    ) -> LossSum:
+    def __call__(self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward) -> LossSum:
         loss = objective(model, batch, step)
         backward(loss.loss_sum)
         return loss.detach()

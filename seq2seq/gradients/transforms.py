@@ -1,7 +1,7 @@
 """What is done to finished gradients: scaled, flooded, clipped, checked.
 
 Parameters enter and their `.grad` is changed in place; parameters without a gradient are passed over. Gradients may be
-sharded (`DTensor`): factors act on each process's own shard, norms are of the whole. All factors are tensors, so nothing
+sharded (`DTensor`): factors act on each process's own shard, norms are of the whole. Factors are tensors, so nothing
 here waits for an accelerator except `require_finite`.
 """
 

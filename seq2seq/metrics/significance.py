@@ -31,6 +31,8 @@ class Comparison:
     """95% bootstrap confidence interval (percentiles) of the difference; None where no test was made."""
     p_value: float | None = None
     """Two-sided: how often a difference this large, of either sign, would arise between equal systems."""
+    test: str = ""
+    """What is needed to repeat the test, such as `bootstrap:1000|seed:1`."""
 
     @property
     def difference(self) -> float:
@@ -68,7 +70,8 @@ def paired_bootstrap(
     differences = bootstrap_differences(metric, statistics, baseline_statistics, num_samples, seed)
     observed = _scores(metric, statistics, baseline_statistics)
     p_value = _p_value(differences - differences.mean(), observed)
-    return Comparison(*observed, metric.higher_is_better, _interval(differences), p_value)
+    test = f"bootstrap:{num_samples}|seed:{seed}"
+    return Comparison(*observed, metric.higher_is_better, _interval(differences), p_value, test)
 
 
 def paired_randomization(
@@ -88,7 +91,8 @@ def paired_randomization(
     differences = randomized_differences(metric, statistics, baseline_statistics, num_samples, seed)
     observed = _scores(metric, statistics, baseline_statistics)
     interval = _interval(bootstrap_differences(metric, statistics, baseline_statistics, num_samples, seed))
-    return Comparison(*observed, metric.higher_is_better, interval, _p_value(differences, observed))
+    test = f"randomization:{num_samples}|seed:{seed}"
+    return Comparison(*observed, metric.higher_is_better, interval, _p_value(differences, observed), test)
 
 
 def untested_difference(

@@ -7,6 +7,7 @@ accumulation steps is switched off, also where its launcher asks for it through 
 from typing import Literal
 
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
 
 # Sums over thousands of tokens, not means, are scaled for fp16, so the scale starts far below PyTorch's 65536, with
@@ -27,6 +28,8 @@ def build_accelerator(
     Raises:
         ValueError: fp16 on a CPU, or FSDP in its first version.
     """
+    # accelerate keeps the precision for the whole process, but runs that follow each other may differ in it.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         cpu=cpu,

@@ -29,7 +29,9 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
         weights = exported_weights(path)
         first = first or weights
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in first.items()}:
-            raise ValueError(f"{path} and {paths[0]} hold different tensors; only checkpoints of one run can be averaged.")
+            raise ValueError(
+                f"{path} and {paths[0]} hold different tensors; only checkpoints of one run can be averaged."
+            )
         for name, tensor in weights.items():
             sums[name] = sums[name] + tensor if name in sums else tensor.to(torch.float64)
     return {

@@ -19,6 +19,7 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
@@ -99,13 +100,12 @@ class Checkpoints:
         """
         path = checkpoint_path(self.folder, state.step)
         tensors, entries = self._tensors(), self._entries(state)
-        problems = [None]
+        problem = None
         if self.accelerator.is_main_process and not path.exists():
-            problems = [_write(path, tensors, entries)]
-        if self.accelerator.num_processes > 1:
-            problems = broadcast_object_list(problems)
-        if problems[0]:
-            raise OSError(f"Checkpoint {path} could not be written: {problems[0]}. Earlier checkpoints are whole.")
+            problem = _write(path, tensors, entries)
+        problem = broadcast_object_list([problem])[0]
+        if problem:
+            raise OSError(f"Checkpoint {path} could not be written: {problem}. Earlier checkpoints are whole.")
         if self.accelerator.is_main_process:
             self._delete_old(best_step=state.best.step)
         return path
@@ -116,12 +116,8 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, but none is whole, or it does not fit the model.
         """
-        choice: list[Any] = [None, None]
-        if self.accelerator.is_main_process:
-            choice = list(newest_whole(self.folder))
-        if self.accelerator.num_processes > 1:
-            choice = broadcast_object_list(choice)
-        path, problem = choice
+        choice = newest_whole(self.folder) if self.accelerator.is_main_process else None
+        path, problem = broadcast_object_list([choice])[0]
         if problem:
             raise ValueError(problem)
         if path is None:
@@ -151,7 +147,7 @@ class Checkpoints:
             "num_averaged": self.ema.num_updates if self.ema else 0,
             "loss_scaler": scaler.state_dict() if scaler is not None else None,
             "aliases": aliases(self.model),
-            "versions": {name: version(name) for name in LIBRARIES},
+            "versions": _versions(),
         }
 
     def _load(self, path: Path) -> TrainingState:
@@ -312,6 +308,11 @@ def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Map
         shutil.rmtree(temporary, ignore_errors=True)
         return str(error)
     return None
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
 
 
 def _flush_to_disk(path: Path) -> None:

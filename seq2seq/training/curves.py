@@ -19,7 +19,7 @@ TITLES = {
     "gradient_norm": "gradient norm",
     "tokens_per_second": "target tokens per second",
 }
-NOT_DRAWN = {"kind", "step", "seconds", "memory_mib", "perplexity", "skipped_steps"}
+NOT_DRAWN = {"kind", "step", "seconds", "memory_mib", "perplexity", "skipped_steps", "seconds_per_step"}
 
 
 def plot_curves(run_directory: Path | str) -> Path | None:
@@ -68,7 +68,12 @@ def _draw(axes: Any, log: list[dict[str, Any]], name: str) -> None:
     if steps:
         best = (min if name in LOWER_IS_BETTER else max)(range(len(values)), key=values.__getitem__)
         axes.annotate(
-            f"{values[best]:.4g}", (steps[best], values[best]), textcoords="offset points", xytext=(0, 6), ha="center"
+            f"{values[best]:.4g}",
+            (steps[best], values[best]),
+            textcoords="offset points",
+            xytext=(0, 5),
+            ha="right",
+            fontsize=8,
         )
         axes.legend(frameon=False, fontsize=8)
     axes.set_title(TITLES.get(name, name), fontsize=10)

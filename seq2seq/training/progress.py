@@ -1,6 +1,8 @@
 """What a person sees while a model trains: a bar on a terminal, a plain line now and then elsewhere, on stderr."""
 
+import math
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 from tqdm import tqdm
@@ -15,7 +17,9 @@ class ProgressDisplay:
         enabled: False on all processes but the main one, where nothing is shown.
     """
 
-    def __init__(self, num_steps: int, first_step: int = 0, *, enabled: bool = True, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, num_steps: int, first_step: int = 0, *, enabled: bool = True, stream: TextIO | None = None
+    ) -> None:
         self.num_steps = num_steps
         self.enabled = enabled
         self.stream = stream or sys.stderr
@@ -31,12 +35,12 @@ class ProgressDisplay:
             self.bar.set_postfix_str(f"loss {loss:.3f}, {tokens_per_second:,.0f} target tokens/s", refresh=False)
             self.bar.update()
 
-    def report(self, step: int, values: dict[str, float], seconds_per_step: float) -> None:
+    def report(self, step: int, values: Mapping[str, float]) -> None:
         """Write a line about a step where there is no bar."""
         if self.enabled and self.bar is None:
-            left = _clock((self.num_steps - step) * seconds_per_step)
-            speed = f"{values['tokens_per_second']:,.0f} target tokens/s"
-            self.write(f"step {step}/{self.num_steps}, loss {values['loss']:.4f}, {speed}, {left} left")
+            left = _clock((self.num_steps - step) * values["seconds_per_step"])
+            loss, speed = values.get("loss", math.nan), values.get("tokens_per_second", 0.0)
+            self.write(f"step {step}/{self.num_steps}, loss {loss:.4f}, {speed:,.0f} target tokens/s, {left} left")
 
     def write(self, message: str) -> None:
         """Write a line of its own, above the bar if there is one."""

@@ -13,7 +13,12 @@ ScheduleName = Literal["inverse_square_root", "cosine", "linear", "constant"]
 
 
 def schedule_named(
-    name: ScheduleName, *, warmup_steps: int, max_steps: int, learning_rate: float = 1.0, final_learning_rate: float = 0.0
+    name: ScheduleName,
+    *,
+    warmup_steps: int,
+    max_steps: int,
+    learning_rate: float = 1.0,
+    final_learning_rate: float = 0.0,
 ) -> Schedule:
     """Return a schedule with its options filled in.
 

@@ -1,15 +1,19 @@
 """What a run reports: `log.jsonl` always, TensorBoard files where that is installed.
 
-Numbers enter with a kind (`train`, `validation`, `data`) and a step; one JSON object per line leaves, flushed at once so
+Numbers enter with a kind (`train`, `validation`, `data`) and a step; one JSON object per line leaves, at once, so
 that a killed run keeps its log. On resume everything after the resumed step is cut off, so no step is logged twice.
 """
 
 import json
 import math
 import os
+import resource
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from seq2seq.objectives.base import LossSum
 
@@ -78,6 +82,44 @@ def per_token(total: LossSum) -> dict[str, float]:
     if "nll" in values:
         values["perplexity"] = math.exp(values["nll"]) if values["nll"] < 700 else math.inf
     return values
+
+
+def add_step(window: dict[str, float], total: LossSum, gradient_norm: float, seconds: float, *, skipped: bool) -> None:
+    """Add a step to the sums of a window, which are plain numbers so that a checkpoint can hold them.
+
+    A skipped step has no finite loss, so it adds its time and itself only.
+    """
+    sums = {"seconds": seconds, "skipped_steps": float(skipped)}
+    if not skipped:
+        sums |= {"steps": 1.0, "gradient_norm": gradient_norm}
+        sums |= {"loss_sum": float(total.loss_sum), "weight": float(total.weight)}
+        sums |= {f"logs/{name}": float(value) for name, value in total.logs.items()}
+    for name, value in sums.items():
+        window[name] = window.get(name, 0.0) + value
+
+
+def window_values(window: Mapping[str, float]) -> dict[str, float]:
+    """Return the means of a window: losses per token, gradient norm per step, target tokens and time per step."""
+    num_steps = window.get("steps", 0.0)
+    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in window.items()}
+    logs = {name.removeprefix("logs/"): value for name, value in tensors.items() if name.startswith("logs/")}
+    values = {}
+    if num_steps:
+        values = per_token(LossSum(tensors["loss_sum"], tensors["weight"], logs))
+        values["gradient_norm"] = window["gradient_norm"] / num_steps
+        values["tokens_per_second"] = window["weight"] / window["seconds"]
+    values["seconds_per_step"] = window["seconds"] / (num_steps + window["skipped_steps"])
+    if window["skipped_steps"]:
+        values["skipped_steps"] = window["skipped_steps"]
+    return values
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Return the most memory used so far, in MiB: on a GPU what was allocated there, else by this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    unit = 1 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS and KiB on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

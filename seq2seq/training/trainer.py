@@ -6,9 +6,7 @@ split. A run goes on from its newest checkpoint bit by bit, whenever and however
 """
 
 import math
-import resource
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -31,11 +29,11 @@ from seq2seq.training.interruption import StopRequest, stop_signals
 from seq2seq.training.progress import ProgressDisplay
 from seq2seq.training.randomness import seed_micro_batch
 from seq2seq.training.schedules import Schedule
-from seq2seq.training.tracking import Tracker, per_token
+from seq2seq.training.tracking import Tracker, add_step, peak_memory_mib, window_values
 from seq2seq.training.validation import Validation
 
 MAX_SKIPPED_STEPS = 50
-"""Steps skipped in a row before fp16 training is given up: more halvings than the loss scale can need."""
+"""Steps that fp16 may skip in a row: halving the loss scale more often than this cannot help any more."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -48,31 +46,36 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did, summed over its micro-batches and processes."""
+    """What one step did, added over its micro-batches and processes; on the CPU."""
 
     total: LossSum
     gradient_norm: float
-    learning_rate: float
+    """Before clipping."""
     skipped: bool
     """Whether fp16 overflowed, so that the weights stayed as they were."""
-    stop_signal: int | None
+    stop_signal: signal.Signals | None
+    """A signal that asked any process to stop."""
     out_of_time: bool
+    """Whether `max_minutes` are over on any process."""
 
 
 class Trainer:
     """Trains a model.
 
     Args:
-        accelerator: from `build_accelerator`; it has prepared `model` and `optimizer`.
+        accelerator: from `build_accelerator`; `model` and `optimizer` were prepared by it.
         schedule: step, counted from 1, to a factor of the optimizer's learning rate.
         ema: average of the weights, which is then what validation sees.
-        seed: of dropout and everything else that is random in a micro-batch.
+        seed: of dropout and whatever else is random in a micro-batch.
         max_steps: optimizer steps.
         max_minutes: time spent in steps, over all parts of a resumed run; validation and the writing of checkpoints
             do not count. 0 sets no limit.
         gradient_accumulation: micro-batches per process and step.
         clip_norm, clipping, flooding: see `gradients.transforms`; 0 switches clipping or flooding off.
-        log_every, checkpoint_every, validate_every: steps; 0 does it only at the end.
+        log_every, checkpoint_every, validate_every: steps; 0 leaves only the one at the end.
+
+    Raises:
+        ValueError: an option is out of range.
     """
 
     def __init__(
@@ -100,9 +103,10 @@ class Trainer:
         checkpoint_every: int = 1000,
         validate_every: int = 1000,
     ) -> None:
-        for name, value, least in (("max_steps", max_steps, 1), ("gradient_accumulation", gradient_accumulation, 1)):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, but is {value}.")
+        if min(max_steps, gradient_accumulation) < 1:
+            raise ValueError(f"`max_steps` ({max_steps}) and `gradient_accumulation` must be at least 1.")
+        if clipping not in ("hard", "soft"):
+            raise ValueError(f"`clipping` must be hard or soft, but is {clipping!r}.")
         self.accelerator = accelerator
         self.model = model
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -121,12 +125,13 @@ class Trainer:
         self.max_minutes = max_minutes
         self.gradient_accumulation = gradient_accumulation
         self.clip_norm = clip_norm
-        self.clipping = clipping
+        self.clipping: Literal["hard", "soft"] = clipping
         self.flooding = flooding
         self.log_every = log_every
         self.checkpoint_every = checkpoint_every
         self.validate_every = validate_every
         self.state = TrainingState()
+        self.stop_request = StopRequest()
         self.num_skipped = 0
 
     # ---- the run -------------------------------------------------------------------------------------------------
@@ -135,108 +140,182 @@ class Trainer:
         """Train until `max_steps`, `max_minutes` or the patience of validation ends it; return where it ended.
 
         Raises:
-            SystemExit: SIGTERM (143) or Ctrl-C (130) arrived; the step was finished and a checkpoint saved.
+            SystemExit: SIGTERM (code 143) or Ctrl-C (130) came; the step was finished and a checkpoint saved.
             FloatingPointError: loss or gradient is not finite.
         """
         self.state = self.checkpoints.resume()
         self.tracker.start(self.state.step, self.state.best.last_step)
-        is_main = self.accelerator.is_main_process
-        self.display = ProgressDisplay(self.max_steps, self.state.step, enabled=is_main)
+        display = ProgressDisplay(self.max_steps, self.state.step, enabled=self.accelerator.is_main_process)
         try:
-            with stop_signals() as stop_request:
-                self._steps(stop_request)
+            with stop_signals() as self.stop_request:
+                self._loop(display)
         finally:
-            self.display.close()
+            display.close()
             self.tracker.close()
         return self.state
 
-    def _steps(self, stop_request: StopRequest) -> None:
+    def _loop(self, display: ProgressDisplay) -> None:
         if self.state.step > 0:
-            self.display.write(f"Going on from step {self.state.step}.")
-        if self._is_due(self.validate_every):  # a signal may have come between a step and its validation
-            self._validate()
+            display.write(f"Going on from step {self.state.step}.")
+        is_over = self.state.step >= self.max_steps or self._is_out_of_time()
+        if is_over or self._is_due(self.validate_every):
+            self._validate(display)  # a signal may have come between a step and its validation
+        is_over = is_over or self._is_patience_over()
         micro_batches = self.loader.micro_batches(self.state.position)
-        out_of_time = False
-        while self.state.step < self.max_steps and not out_of_time and not self._patience_is_over():
-            result = self._timed_step(micro_batches, stop_request)
-            self._log(result)
+        while not is_over:
+            start = time.perf_counter()
+            result = self.train_step(micro_batches)
+            self._track(result, time.perf_counter() - start, display)
             if result.stop_signal is not None:
-                self._leave(result.stop_signal)
-            is_best = self._is_due(self.validate_every) and self._validate()
-            if is_best or self._is_due(self.checkpoint_every):
+                self._leave(result.stop_signal, display)
+            is_over = self.state.step >= self.max_steps or result.out_of_time
+            is_best = (is_over or self._is_due(self.validate_every)) and self._validate(display)
+            is_over = is_over or self._is_patience_over()
+            if is_over:
+                self._log_window(display)
+            if is_over or is_best or self._is_due(self.checkpoint_every):
                 self.checkpoints.save(self.state)
-            out_of_time = result.out_of_time
-        if self.state.step > self.state.best.last_step:
-            self._validate()
-        self.checkpoints.save(self.state)
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.state.step > 0 and self.state.step % every == 0
 
-    def _patience_is_over(self) -> bool:
+    def _is_patience_over(self) -> bool:
         return self.validation is not None and self.validation.is_over(self.state.best)
 
-    def _leave(self, stop_signal: int) -> None:
+    def _is_out_of_time(self) -> bool:
+        return 0 < self.max_minutes * 60 <= self.state.seconds
+
+    def _leave(self, stop_signal: signal.Signals, display: ProgressDisplay) -> None:
         path = self.checkpoints.save(self.state)
-        name = signal.Signals(stop_signal).name
-        self.display.write(f"{name}: stopped after step {self.state.step}, saved {path}. Run again to go on.")
+        display.write(f"{stop_signal.name}: stopped after step {self.state.step}, saved {path}. Run again to go on.")
         raise SystemExit(128 + stop_signal)
 
-    def _validate(self) -> bool:
-        """Validate unless this step was validated; return whether it is the best so far."""
+    def _validate(self, display: ProgressDisplay) -> bool:
+        """Validate unless this step was; return whether it is the best so far."""
         if self.validation is None or self.state.best.last_step == self.state.step:
             return False
         with self.ema.applied() if self.ema else nullcontext():
             values = self.validation.run(self.state.step)
         is_best = self.validation.note(self.state.best, self.state.step, values)
         self.tracker.log("validation", self.state.step, values)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-        self.display.write(f"validation at step {self.state.step}: {shown}{' (best)' if is_best else ''}")
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        display.write(f"validation at step {self.state.step}: {shown}{' (best)' if is_best else ''}")
         return is_best
 
     # ---- one step ------------------------------------------------------------------------------------------------
 
-    def train_step(
-        self, micro_batches: Iterator[tuple[Any, Batch]], stop_signal: int | None = None, out_of_time: bool = False
-    ) -> StepResult:
-        """Make one optimizer step.
+    def train_step(self, micro_batches: Iterator[tuple[Any, Batch]]) -> StepResult:
+        """Make one optimizer step, counted in `state`."""
+        step, num_processes = self.state.step + 1, self.accelerator.num_processes
+        total, parts = self._accumulate(micro_batches, step)
+        total, stops = self._add_over_processes(total)
 
-        Args:
-            stop_signal, out_of_time: whether this process wants to stop; the result says whether any does.
-        """
-        step, device, num_processes = self.state.step + 1, self.accelerator.device, self.accelerator.num_processes
-        self.model.train()
-        total, rows = LossSum.zero(device), []
-        for index in range(self.gradient_accumulation):
-            self.state.position, batch = next(micro_batches)
-            number = self.state.num_micro_batches + index * num_processes + self.accelerator.process_index
-            seed_micro_batch(self.seed, number)
-            is_last = index == self.gradient_accumulation - 1
-            with nullcontext() if is_last else self.accelerator.no_sync(self.model):
-                inputs = batch.to(device)
-                loss = self.gradient_rule(self.objective, self.model, inputs, step, self.accelerator.backward)
-            total += loss
-            rows.append((loss.loss_sum, batch.rows))
-        stops = [float(stop_signal == number) for number in STOP_SIGNALS] + [float(out_of_time)]
-        total, stops = self._add_over_processes(total, stops)
-
-        # Sums to means, here and nowhere else. Wrappers average gradients over processes, which is undone first.
+        # From sums to means, here and nowhere else. DDP and FSDP average over processes, which is undone.
         self.accelerator.unscale_gradients(self.optimizer)
         scale_gradients(self.parameters, num_processes / total.weight)
         if self.flooding > 0:
             flood(self.parameters, total.loss_sum / total.weight, self.flooding)
         norm = clip(self.parameters, self.clip_norm, self.clipping)
-        total, gradient_norm = _on_cpu(total, norm)  # the one point where a step waits for its device
-        skipped = self._check(total, gradient_norm, step, rows)
 
+        total, (gradient_norm, *flags) = _on_cpu(total, norm, stops)  # the one point where a step waits for its device
+        skipped = self._check_finite(total, gradient_norm, step, parts)
+
+        factor = self.schedule(step)
         for group, peak_rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
-            group["lr"] = peak_rate * self.schedule(step)
+            group["lr"] = peak_rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.ema is not None and not skipped:
             self.ema.update()
+
         self.state.step = step
         self.state.num_micro_batches += self.gradient_accumulation * num_processes
-        signals = [number for number, count in zip(STOP_SIGNALS, stops, strict=False) if count > 0]
-        learning_rate = self.optimizer.param_groups[0]["lr"]
-        return StepResult(total, gradient_norm, learning_rate, skipped, next(iter(signals), None), stops[-1] > 0)
+        stop_signal = next((number for number, count in zip(STOP_SIGNALS, flags, strict=False) if count), None)
+        return StepResult(total, gradient_norm, skipped, stop_signal, out_of_time=bool(flags[-1]))
+
+    def _accumulate(
+        self, micro_batches: Iterator[tuple[Any, Batch]], step: int
+    ) -> tuple[LossSum, list[tuple[Tensor, Tensor]]]:
+        """Add this process's gradients; return its loss, and loss sum and rows of each micro-batch."""
+        self.model.train()
+        total, parts = LossSum.zero(self.accelerator.device), []
+        for index in range(self.gradient_accumulation):
+            position, batch = next(micro_batches)
+            offset = index * self.accelerator.num_processes + self.accelerator.process_index
+            seed_micro_batch(self.seed, self.state.num_micro_batches + offset)
+            is_last = index == self.gradient_accumulation - 1
+            with nullcontext() if is_last else self.accelerator.no_sync(self.model):
+                inputs = batch.to(self.accelerator.device)
+                loss = self.gradient_rule(self.objective, self.model, inputs, step, self.accelerator.backward)
+            total += loss
+            parts.append((loss.loss_sum, batch.rows))
+            self.state.position = position
+        return total, parts
+
+    def _add_over_processes(self, total: LossSum) -> tuple[LossSum, Tensor]:
+        """Return the loss of all processes, and how many got each of `STOP_SIGNALS` or are out of time."""
+        flags = [self.stop_request.signal_number == number for number in STOP_SIGNALS] + [self._is_out_of_time()]
+        names = sorted(total.logs)
+        sums = torch.stack([total.loss_sum, total.weight, *(total.logs[name] for name in names)])
+        packed = self.accelerator.reduce(torch.cat([sums, torch.tensor(flags, dtype=sums.dtype, device=sums.device)]))
+        loss_sum, weight, *logs = packed[: len(sums)]
+        return LossSum(loss_sum, weight, dict(zip(names, logs, strict=True))), packed[len(sums) :]
+
+    def _check_finite(
+        self, total: LossSum, gradient_norm: float, step: int, parts: list[tuple[Tensor, Tensor]]
+    ) -> bool:
+        """Return whether the step is skipped for an overflow of fp16; in other types one is an error.
+
+        All processes come to the same result, since loss and norm are those of all.
+        """
+        if self.accelerator.scaler is None:
+            require_finite(float(total.loss_sum), gradient_norm, lambda: self._describe(step, parts))
+            return False
+        skipped = not math.isfinite(gradient_norm)
+        self.num_skipped = self.num_skipped + 1 if skipped else 0
+        if self.num_skipped > MAX_SKIPPED_STEPS:
+            raise FloatingPointError(
+                f"Gradients overflowed fp16 in {self.num_skipped} steps in a row, up to {self._describe(step, parts)}. "
+                "Set `training.precision` to bf16 or fp32."
+            )
+        return skipped
+
+    def _describe(self, step: int, parts: list[tuple[Tensor, Tensor]]) -> str:
+        """Name the step and the corpus rows of the micro-batches at fault; of all, if no loss tells. Collective."""
+        found = gather_object([(bool(loss_sum.isfinite()), rows.tolist()) for loss_sum, rows in parts])
+        at_fault = [rows for is_finite, rows in found if not is_finite] or [rows for _, rows in found]
+        rows = [row for rows in at_fault for row in rows]
+        shown = ", ".join(str(row) for row in rows[:20]) + (", …" if len(rows) > 20 else "")
+        return f"step {step}, among training rows {shown} (counted from 0)"
+
+    # ---- the log -------------------------------------------------------------------------------------------------
+
+    def _track(self, result: StepResult, seconds: float, display: ProgressDisplay) -> None:
+        """Add a step to the sums since the last line of the log, and write a line if one is due."""
+        self.state.seconds += seconds
+        add_step(self.state.window, result.total, result.gradient_norm, seconds, skipped=result.skipped)
+        display.advance(result.total.mean, float(result.total.weight) / seconds)
+        if self._is_due(self.log_every):
+            self._log_window(display)
+
+    def _log_window(self, display: ProgressDisplay) -> None:
+        """Write a line about the steps since the last one, if there were any."""
+        if not self.state.window:
+            return
+        values = window_values(self.state.window) | {
+            "learning_rate": self.peak_rates[0] * self.schedule(self.state.step),
+            "seconds": self.state.seconds,
+            "memory_mib": peak_memory_mib(self.accelerator.device),
+        }
+        self.state.window = {}
+        self.tracker.log("train", self.state.step, values)
+        display.report(self.state.step, values)
+
+
+def _on_cpu(total: LossSum, norm: Tensor, flags: Tensor) -> tuple[LossSum, list[float]]:
+    """Return the loss on the CPU, and norm and flags as numbers, in one transfer."""
+    names = list(total.logs)
+    tensors = [total.loss_sum, total.weight, *total.logs.values(), norm, *flags]
+    loss_sum, weight, *others = torch.stack([tensor.float() for tensor in tensors]).cpu()
+    logs = dict(zip(names, others, strict=False))
+    return LossSum(loss_sum, weight, logs), [float(value) for value in others[len(names) :]]

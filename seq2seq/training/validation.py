@@ -125,10 +125,7 @@ class Validation:
             yield _empty_batch() if batch is None else batch
 
     def _decoded_scores(self) -> dict[str, float]:
-        if self.decode is None:
-            return {}
-        scores = [self.decode()]
-        return broadcast_object_list(scores)[0] if self.accelerator.num_processes > 1 else scores[0]
+        return {} if self.decode is None else broadcast_object_list([self.decode()])[0]
 
 
 @contextmanager
@@ -144,4 +141,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def _empty_batch() -> Batch:
     ids = torch.zeros(1, 1, dtype=torch.int64)
-    return Batch(ids, torch.ones(1, 1, dtype=torch.bool), ids, torch.full_like(ids, IGNORED_LABEL), torch.zeros(1).long())
+    return Batch(
+        ids, torch.ones(1, 1, dtype=torch.bool), ids, torch.full_like(ids, IGNORED_LABEL), torch.zeros(1).long()
+    )

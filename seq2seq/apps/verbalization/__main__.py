@@ -1,4 +1,4 @@
-"""Write the verbalisation corpus: `python -m seq2seq.apps.verbalization --output-directory runs/demo/data --seed 1`.
+"""Write the verbalisation corpus: `python -m seq2seq.apps.verbalization --output-directory runs/demo_data --seed 1`.
 
 Needs the `demo` extra (Babel and num2words); the same seed and sizes give the same files.
 """

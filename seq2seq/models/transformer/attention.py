@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seq2seq.models.transformer.dropout import dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 from seq2seq.models.transformer.positions import rotate
 
@@ -70,7 +71,7 @@ def explicit_attention(
     """
     logits = _logits(queries, keys)
     weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
-    output = functional.dropout(weights, dropout_probability, training) @ values
+    output = dropout(weights, dropout_probability, training) @ values
     return output, weights if need_weights else None
 
 
@@ -129,13 +130,17 @@ def linear_attention(
     Args:
         bias: None or [B, 1, 1, S].
     """
-    queries, keys = functional.elu(queries) + 1, functional.elu(keys) + 1
-    if bias is not None:
-        keys = keys * (bias == 0).transpose(-2, -1)
-    # A source of nothing but padding divides 0 by this instead of by 0; it is normal in float16 too.
-    normalizer = (queries @ keys.sum(dim=-2).unsqueeze(-1)).clamp_min(1e-4)
-    output = (queries @ (keys.transpose(-2, -1) @ values)) / normalizer
-    return output, queries @ keys.transpose(-2, -1) / normalizer if need_weights else None
+    with torch.autocast(queries.device.type, enabled=False):
+        # In half precision, sums over a long source would overflow and divisions by small ones lose their gradient.
+        wide = [part.float() if part.element_size() < 4 else part for part in (queries, keys, values)]
+        queries_f, keys_f = functional.elu(wide[0]) + 1, functional.elu(wide[1]) + 1
+        if bias is not None:
+            keys_f = keys_f * (bias == 0).transpose(-2, -1)
+        # A source of nothing but padding divides 0 by this instead of by 0.
+        normalizer = (queries_f @ keys_f.sum(dim=-2).unsqueeze(-1)).clamp_min(1e-6)
+        output = queries_f @ (keys_f.transpose(-2, -1) @ wide[2]) / normalizer
+        weights = queries_f @ keys_f.transpose(-2, -1) / normalizer if need_weights else None
+    return output.to(values.dtype), weights
 
 
 class TalkingHeads(nn.Module):
@@ -162,7 +167,7 @@ class TalkingHeads(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         logits = _mix(_logits(queries, keys), self.logits_mixing)
         weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
-        mixed = functional.dropout(_mix(weights, self.weights_mixing), dropout_probability, training)
+        mixed = dropout(_mix(weights, self.weights_mixing), dropout_probability, training)
         return mixed @ values, weights if need_weights else None
 
 

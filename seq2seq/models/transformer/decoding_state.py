@@ -15,42 +15,48 @@ SMALLEST_BUFFER = 16
 
 
 class KeyValueBuffer:
-    """Keys [R, H, T, K] and values [R, H, T, V] of R hypotheses, in buffers with room for more positions."""
+    """Keys and values of R hypotheses, in buffers [capacity, R, H, K or V] with room for more positions.
+
+    Time comes first: what is in use is one block of memory, so that appending writes one slice and choosing rows
+    copies no unused room.
+    """
 
     def __init__(self) -> None:
         self.length = 0
         self._buffers: list[Tensor] = []
 
     def append(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Write new positions behind the others; return all keys and values so far, as views."""
+        """Write new positions behind the others; return all keys and values so far, as views.
+
+        Args:
+            keys: [R, H, T, K].
+            values: [R, H, T, V].
+        """
+        new = [part.permute(2, 0, 1, 3) for part in (keys, values)]
         start, end = self.length, self.length + keys.shape[2]
-        if not self._buffers or end > self._buffers[0].shape[2]:
-            capacity = max(SMALLEST_BUFFER, 1 << (end - 1).bit_length())
-            self._buffers = [self._room(part, i, capacity) for i, part in enumerate((keys, values))]
-        for buffer, part in zip(self._buffers, (keys, values), strict=True):
-            buffer[:, :, start:end] = part
+        if not self._buffers or end > self._buffers[0].shape[0]:
+            self._grow(new, max(SMALLEST_BUFFER, 1 << (end - 1).bit_length()))
+        for buffer, part in zip(self._buffers, new, strict=True):
+            buffer[start:end] = part
         self.length = end
-        return self._used(0), self._used(1)
+        all_keys, all_values = (buffer[:end].permute(1, 2, 0, 3) for buffer in self._buffers)
+        return all_keys, all_values
 
     def select(self, rows: Tensor) -> "KeyValueBuffer":
         """Return a copy that holds the given rows; `self` stays as it is."""
         chosen = KeyValueBuffer()
         chosen.length = self.length
-        for i, buffer in enumerate(self._buffers):
-            copy = buffer.new_empty(rows.shape[0], *buffer.shape[1:])
-            torch.index_select(self._used(i), 0, rows, out=copy[:, :, : self.length])
+        for buffer in self._buffers:
+            copy = buffer.new_empty(buffer.shape[0], rows.shape[0], *buffer.shape[2:])
+            torch.index_select(buffer[: self.length], 1, rows, out=copy[: self.length])
             chosen._buffers.append(copy)
         return chosen
 
-    def _used(self, i: int) -> Tensor:
-        return self._buffers[i][:, :, : self.length]
-
-    def _room(self, like: Tensor, i: int, capacity: int) -> Tensor:
-        rows, num_heads, _, size = like.shape
-        buffer = like.new_empty(rows, num_heads, capacity, size)
-        if self._buffers:
-            buffer[:, :, : self.length] = self._used(i)
-        return buffer
+    def _grow(self, like: list[Tensor], capacity: int) -> None:
+        grown = [part.new_empty(capacity, *part.shape[1:]) for part in like]
+        for buffer, room in zip(self._buffers, grown, strict=False):
+            room[: self.length] = buffer[: self.length]
+        self._buffers = grown
 
 
 @dataclass

@@ -5,7 +5,6 @@ its bounds would otherwise shrink with the number of parts. Embeddings start as 
 on the way in they have unit variance, and tied to the output layer they give logits of unit variance.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -40,20 +39,25 @@ def truncated_normal_(weight: Tensor) -> Tensor:
     return nn.init.trunc_normal_(weight, std=scale, a=-2 * scale, b=2 * scale)
 
 
+def embedding_normal_(weight: Tensor) -> Tensor:
+    """Fill [V, D] with N(0, 1/D)."""
+    return nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+
+
 MATRIX_KINDS: dict[str, Callable[[Tensor], Tensor]] = {
     "xavier": nn.init.xavier_uniform_,
     "orthogonal": nn.init.orthogonal_,
     "truncated_normal": truncated_normal_,
+    "embedding": embedding_normal_,
 }
 
 
-def initialize_embedding(weight: Tensor) -> None:
-    """Fill with N(0, 1/D); weight is [V, D]."""
-    init.normal_(weight, std=1 / math.sqrt(weight.shape[1]))
-
-
 def initialize_module(module: nn.Module, kind: str) -> None:
-    """Initialise the parameters that this very module owns, except those that were loaded."""
+    """Initialise the parameters that this very module owns, except those that were loaded.
+
+    Args:
+        kind: of linear layers, one of `MATRIX_KINDS`; biases start at 0, norms at 1.
+    """
     if isinstance(module, nn.Linear):
         blocks = module.blocks(kind) if isinstance(module, FusedLinear) else [module.out_features]
         parts = [MATRIX_KINDS[kind](module.weight.new_empty(rows, module.in_features)) for rows in blocks]
@@ -61,7 +65,11 @@ def initialize_module(module: nn.Module, kind: str) -> None:
         if module.bias is not None:
             init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
-        initialize_embedding(module.weight)
+        init.copy_(module.weight, embedding_normal_(torch.empty_like(module.weight)))
     elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         for name, parameter in module.named_parameters(recurse=False):
             init.constant_(parameter, float(name == "weight"))
+    else:
+        for name, parameter in module.named_parameters(recurse=False):
+            assert name.endswith("_mixing"), f"{name} of {type(module).__name__} has no rule of initialisation"
+            init.eye_(parameter)

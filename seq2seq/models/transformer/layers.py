@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Remember, SelfAttention
+from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 
 
@@ -44,7 +45,7 @@ class FeedForward(nn.Module):
         self.expand = FusedLinear(d_model, (ffn_size, ffn_size) if activation == "swiglu" else (ffn_size,))
         self.contract = nn.Linear(ffn_size, d_model)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(activation_dropout)
+        self.dropout = Dropout(activation_dropout)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.contract(self.dropout(self.activation(self.expand(hidden))))
@@ -63,7 +64,7 @@ class Residual(nn.Module):
         super().__init__()
         self.norm = make_norm(norm, d_model)
         self.norm_first = norm_position == "pre"
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layer_dropout = layer_dropout
 
     def enter(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,34 @@
+"""Read, tokenise and report a configuration's corpora without training: `seq2seq prepare configs/x.yaml`.
+
+Trains the tokenizer into the run directory and fills the cache of tokenised pairs, so that training starts at once;
+errors in the data show here, with file and line.
+"""
+
+from pathlib import Path
+
+from seq2seq.build.run_directory import enter_run_directory
+from seq2seq.build.training import build_data, build_model_config, check_config, filter_options
+from seq2seq.config.loading import load_run_config
+from seq2seq.data.loader import TrainingLoader
+
+
+def run(arguments: list[str]) -> int:
+    config = load_run_config(arguments, program="seq2seq prepare")
+    check_config(config)
+    folder = enter_run_directory(config)
+    tokenizer, train_corpus, validation_corpus = build_data(config, Path(folder))
+    build_model_config(config, tokenizer)
+    print(f"source vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
+    if config.data.train.streaming:
+        print("training pairs are read as a stream, so they are filtered and counted in training")
+    else:
+        loader = TrainingLoader(train_corpus, tokenizer, seed=config.training.seed, **filter_options(config.data))
+        plan = loader.plan(0)
+        sources, targets = loader.source_lengths.sum(), loader.target_lengths.sum()
+        print(f"training pairs: {loader.filter_report}; {sources:,} source and {targets:,} target tokens")
+        print(f"{len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding")
+        if plan.num_oversized:
+            print(f"{plan.num_oversized} pairs exceed `data.batch_tokens` alone and get a micro-batch each")
+    print(f"validation pairs: {len(validation_corpus)}")
+    print(f"ready in {folder}")
+    return 0

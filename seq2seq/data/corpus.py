@@ -1,0 +1,199 @@
+"""Reads a parallel corpus: two aligned files, one table, or a data set of the Hub.
+
+What leaves is always the same: a memory-mapped `Dataset`, or an `IterableDataset` when streaming, with the text columns
+`source` and `target`. Local files are read by `table_files` and kept as Arrow under a name that depends on their
+size, time of change and all options, so a changed file is read again, and a failed reading leaves nothing behind.
+"""
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow
+from datasets import Dataset, IterableDataset, config, load_dataset
+
+from seq2seq.data.table_files import COLUMN_READERS, lines, missing_column, nested_value
+
+Corpus: TypeAlias = Dataset | IterableDataset
+
+_CACHE_VERSION = 1
+"""Raise it when the same files and options would be read as other rows than before."""
+_ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+_SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
+_WRITTEN_ROWS = 10_000
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+Pairs = Iterator[tuple[str, str]]
+
+
+def read_corpus(
+    *,
+    source: str | Path | None = None,
+    target: str | Path | None = None,
+    path: str | Path | None = None,
+    format: str = "auto",
+    name: str | None = None,
+    split: str = "train",
+    source_column: str = "source",
+    target_column: str = "target",
+    header: bool = False,
+    source_prefix: str = "",
+    tag_column: str | None = None,
+    streaming: bool = False,
+    cache_directory: str | Path | None = None,
+) -> Corpus:
+    """Return the corpus with the columns `source` and `target`; the options are those of `CorpusConfig`.
+
+    A stream is checked while it is iterated, anything else before this returns.
+
+    Args:
+        cache_directory: where the Arrow file is kept; by default in the cache of `datasets`.
+
+    Raises:
+        ValueError: the options do not fit together, or the data is not as they say: named with file and line.
+    """
+    if (path is None) == (source is None and target is None):
+        raise ValueError("Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set.")
+    columns = [source_column, target_column, *([tag_column] if tag_column else [])]
+    if path is None:
+        if source is None or target is None:
+            raise ValueError("`source` and `target` go together: give the file of the other side too.")
+        if tag_column is not None:
+            raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
+        files = [Path(source), Path(target)]
+        pairs = partial(_aligned_pairs, files[0], files[1], source_prefix)
+    else:
+        kind = _format(str(path), format)
+        if kind == "hub":
+            rows = _hub_rows(str(path), name, split, streaming, cache_directory)
+            return _hub_pairs(rows, str(path), columns, source_prefix)
+        files = [Path(path)]
+        if kind in ("tsv", "csv") and not header:
+            positions = {"source": "0", "target": "1"}
+            columns = [positions.get(column, column) for column in columns]
+        pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix)
+    if streaming:
+        return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
+    options = [[str(part) for part in pairs.args], pairs.func.__name__]
+    return _memory_mapped(pairs, files, options, cache_directory)
+
+
+def _format(path: str, format: str) -> str:
+    """Return the format's name, for `auto` by the ending of `path`."""
+    if format != "auto":
+        if format != "hub" and format not in COLUMN_READERS:
+            raise ValueError(f"`format` is {format!r}; the formats are auto, hub, {', '.join(COLUMN_READERS)}.")
+        return format
+    ending = Path(path.removesuffix(".gz")).suffix.lower()
+    if ending in _ENDINGS:
+        return _ENDINGS[ending]
+    if Path(path).is_file():
+        raise ValueError(f"{path}: the ending does not tell the format; set `format` to {', '.join(COLUMN_READERS)}.")
+    if Path(path).is_dir() or _HUB_NAME.fullmatch(path):
+        return "hub"
+    raise ValueError(f"{path}: there is no such file, and it cannot be the name of a Hub data set.")
+
+
+def _aligned_pairs(source: Path, target: Path, source_prefix: str) -> Pairs:
+    both = zip_longest(lines(source), lines(target), fillvalue=(0, None))
+    for number, ((_, source_text), (_, target_text)) in enumerate(both, start=1):
+        if source_text is None or target_text is None:
+            longer, shorter = (target, source) if source_text is None else (source, target)
+            num_lines = number + sum(1 for _ in both)
+            raise ValueError(
+                f"{longer} has {num_lines} lines but {shorter} has {number - 1}; "
+                "line n of one file must belong to line n of the other."
+            )
+        yield source_prefix + source_text, target_text
+
+
+def _table_pairs(path: Path, kind: str, columns: tuple[str, ...], header: bool, source_prefix: str) -> Pairs:
+    empty = True
+    for number, values in COLUMN_READERS[kind](path, columns, header):
+        empty = False
+        yield _pair(values, columns, source_prefix, f"{path}:{number}")
+    if empty:
+        raise ValueError(f"{path}: the file holds no rows.")
+
+
+def _pair(
+    values: list[Any], columns: tuple[str, ...] | list[str], source_prefix: str, location: str
+) -> tuple[str, str]:
+    """Return source and target of one row, the source behind its tag and prefix."""
+    for column, value in zip(columns, values, strict=True):
+        if not isinstance(value, str):
+            raise ValueError(f"{location}: column {column!r} holds {value!r}, which is not text.")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{location}: column {column!r} holds half a surrogate pair: no character.") from None
+    source, target, *tag = values
+    return "".join(f"<{value}> " for value in tag) + source_prefix + source, target
+
+
+def _as_records(pairs: Callable[[], Pairs]) -> Iterator[dict[str, str]]:
+    for source, target in pairs():
+        yield {"source": source, "target": target}
+
+
+def _memory_mapped(
+    pairs: Callable[[], Pairs], files: list[Path], options: list[Any], cache_directory: str | Path | None
+) -> Dataset:
+    """Return the pairs from the Arrow file kept for these files and options, written first where it is missing."""
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file}: there is no such file.")
+    states = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    key = hashlib.sha256(json.dumps([_CACHE_VERSION, states, options]).encode()).hexdigest()[:32]
+    directory = Path(cache_directory or Path(config.HF_DATASETS_CACHE) / "seq2seq")
+    cached = directory / f"corpus-{key}.arrow"
+    if not cached.is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_arrow(pairs(), cached)
+    return Dataset.from_file(str(cached))
+
+
+def _write_arrow(pairs: Pairs, path: Path) -> None:
+    """Write all pairs, or nothing: the file takes its name only when it is whole."""
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with pyarrow.OSFile(str(unfinished), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
+            while rows := list(islice(pairs, _WRITTEN_ROWS)):
+                columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
+                writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _hub_rows(path: str, name: str | None, split: str, streaming: bool, cache_directory: str | Path | None) -> Corpus:
+    cache = str(cache_directory) if cache_directory else None
+    try:
+        return load_dataset(path, name, split=split, streaming=streaming, cache_dir=cache)
+    except Exception as error:  # network, permissions, names, formats: dozens of types, none of them ours
+        raise ValueError(f"Cannot read split {split!r} of the data set {path!r}: {error}") from error
+
+
+def _hub_pairs(rows: Corpus, path: str, columns: list[str], source_prefix: str) -> Corpus:
+    names = list(rows.column_names or [])
+    for column in columns:
+        if names and column not in names and column.split(".")[0] not in names:
+            raise missing_column(path, column, names)
+
+    def pairs_of(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[str]]:
+        pairs = []
+        for position, index in enumerate(indices):
+            record = {name: values[position] for name, values in batch.items()}
+            values = [nested_value(record, column, f"{path}:{index + 1}") for column in columns]
+            pairs.append(_pair(values, columns, source_prefix, f"{path}:{index + 1}"))
+        sources, targets = zip(*pairs, strict=True)
+        return {"source": list(sources), "target": list(targets)}
+
+    return rows.map(pairs_of, batched=True, with_indices=True, remove_columns=names or None)

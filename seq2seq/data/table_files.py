@@ -1,0 +1,210 @@
+"""Reads columns of text out of local files: lines, TSV, CSV, JSON and Parquet, plain or gzipped.
+
+A path and column names enter; what leaves is, for each row, where it stands and the values of those columns. Lines
+end at "\\n" (or "\\r\\n") and nowhere else: U+0085, U+2028, form feeds and lone carriage returns belong to the text.
+Whatever is wrong with a file is a ValueError that names the file and the line, counted from 1.
+"""
+
+import csv
+import difflib
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow
+import pyarrow.parquet
+
+Row = tuple[int, list[Any]]
+"""The number of a row's first line, counted from 1, and the values of the columns that were asked for."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+_LONGEST_CSV_FIELD = 2**31 - 1
+"""The csv module refuses fields beyond 131,072 characters unless told otherwise; whole documents are longer."""
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and text of each line, without its end.
+
+    Raises:
+        ValueError: there is no such file, it is empty, or a line is not UTF-8.
+    """
+    for number, line in _lines_with_ends(path):
+        yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+    """Yield the columns' values of each row. Fields are what stands between tabs; TSV knows no quotes."""
+    return _table_rows(path, ((number, line.split("\t")) for number, line in lines(path)), columns, header)
+
+
+def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+    """Yield the columns' values of each row; a quoted field may hold commas, doubled quotes and line ends."""
+    return _table_rows(path, _csv_records(path), columns, header)
+
+
+def json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the columns' values of each object: one object per line, or one array of objects that is the whole file.
+
+    A dotted column such as `translation.en` leads into nested objects.
+    """
+    for number, record in _json_records(path):
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}:{number}: expected a JSON object such as {{...}}, found {_shortened(record)}.")
+        yield number, [nested_value(record, column, f"{path}:{number}") for column in columns]
+
+
+def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the columns' values of each row; dotted columns lead into structs. Rows are counted from 1."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            wanted = {column if column in names else column.split(".")[0] for column in columns}
+            number = 0
+            for batch in file.iter_batches(columns=[name for name in names if name in wanted]):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, [nested_value(record, column, f"{path}:{number}", names) for column in columns]
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
+
+
+def nested_value(record: dict[str, Any], column: str, location: str, names: Sequence[str] | None = None) -> Any:
+    """Return the value under a column's name or, where no such name is, at the end of its dotted path.
+
+    Raises:
+        ValueError: there is none; the columns that there are, and the nearest, are named.
+    """
+    if column in record:
+        return record[column]
+    value: Any = record
+    for name in column.split("."):
+        if not isinstance(value, dict) or name not in value:
+            raise missing_column(location, column, [*_dotted_names(record), *(names or ())])
+        value = value[name]
+    return value
+
+
+def missing_column(location: str, column: str, names: Sequence[str]) -> ValueError:
+    """Return the error for a column that is not among `names`."""
+    known = list(dict.fromkeys(names))
+    near = difflib.get_close_matches(column, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(
+        f"{location}: there is no column {column!r}; the columns are {', '.join(map(repr, known))}.{hint}"
+    )
+
+
+def _lines_with_ends(path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    with _open(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}:{number}: not valid UTF-8 (byte {error.start + 1} of the line, "
+                    f"0x{line[error.start]:02x}); convert the file to UTF-8."
+                ) from None
+            yield number, text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+    if number == 0:
+        raise ValueError(f"{path}: the file is empty.")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes; damage in its compression becomes a ValueError."""
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file.")
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        try:
+            yield file  # type: ignore[misc]  # GzipFile is an IO[bytes] in all but name
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: damaged gzip file: {error}") from error
+
+
+def _table_rows(
+    path: Path, records: Iterator[tuple[int, list[str]]], columns: Sequence[str], header: bool
+) -> Iterator[Row]:
+    names = next(records)[1] if header else []
+    indices = [_column_index(path, column, names, header) for column in columns]
+    num_fields = max(indices) + 1
+    for number, fields in records:
+        if len(fields) < num_fields:
+            raise ValueError(
+                f"{path}:{number}: column {num_fields - 1} (counted from 0) is needed, "
+                f"but this row has {len(fields)} field{'s' * (len(fields) != 1)}."
+            )
+        yield number, [fields[index] for index in indices]
+
+
+def _column_index(path: Path, column: str, names: list[str], header: bool) -> int:
+    if column in names:
+        return names.index(column)
+    if column.isdecimal():
+        return int(column)
+    if header:
+        raise missing_column(f"{path}:1", column, names)
+    raise ValueError(
+        f"{path}: column {column!r} is a name, but the file is read as one without a header. Set `header: true` if its "
+        "first line names the columns, or give the column's number, counted from 0."
+    )
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    reader = csv.reader((line for _, line in _lines_with_ends(path)), strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(f"{path}:{number}: not valid CSV: {error}.") from None
+        yield number, fields
+
+
+def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
+    texts = lines(path)
+    first_number, first = next(texts)
+    if first.lstrip().startswith("["):
+        whole = "\n".join([first, *(line for _, line in texts)])
+        yield from enumerate(_parse(path, 1, whole), start=1)
+        return
+    yield first_number, _parse(path, first_number, first)
+    for number, line in texts:
+        yield number, _parse(path, number, line)
+
+
+def _parse(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = number + error.lineno - 1
+        raise ValueError(f"{path}:{line}: not valid JSON (column {error.colno}): {error.msg}.") from None
+
+
+def _dotted_names(record: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _dotted_names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _shortened(value: Any, longest: int = 40) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+COLUMN_READERS: dict[str, Callable[[Path, Sequence[str], bool], Iterator[Row]]] = {
+    "tsv": tsv_rows,
+    "csv": csv_rows,
+    "jsonl": lambda path, columns, header: json_rows(path, columns),
+    "parquet": lambda path, columns, header: parquet_rows(path, columns),
+}
+"""Readers by format; `header` matters to TSV and CSV only."""

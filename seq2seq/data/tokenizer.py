@@ -1,0 +1,251 @@
+"""Text to token ids and back, for both sides of a pair.
+
+A `TextTokenizer` is trained, loaded from a tokenizer of somebody else, or loaded from its own folder. Texts enter,
+lists of ids leave, each ending with end of sentence; the start token of the decoder is added by `collate`. With a seed
+per text, subword sampling is on, and its result depends on nothing but text and seed.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Protocol, Self
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
+from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
+from seq2seq.data.tokenizer_training import BOS, EOS, PAD, UNK, train_tokenizer
+
+SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
+
+_CONVENTIONAL_TOKENS = {
+    "pad_token": ("<pad>", "[PAD]", "<|pad|>"),
+    "bos_token": ("<bos>", "<s>", "[BOS]", "[CLS]", "<|startoftext|>"),
+    "eos_token": ("<eos>", "</s>", "[EOS]", "[SEP]", "<|endoftext|>"),
+    "unk_token": ("<unk>", "[UNK]", "<|unk|>"),
+}
+"""What the special tokens are usually called, for a bare tokenizer.json, which does not say."""
+
+
+class SideTokenizer(Protocol):
+    """What `TextTokenizer` needs of one side; ids of a text end with `eos_id`."""
+
+    pad_id: int
+    bos_id: int
+    eos_id: int
+    unk_id: int | None
+    vocab_size: int
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]: ...
+    def sampler(self, rate: float) -> Callable[[str, int], list[int]]: ...
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]: ...
+    def tokens(self, ids: Sequence[int]) -> list[str]: ...
+    def save(self, folder: Path) -> None: ...
+    def fingerprint(self) -> str: ...
+
+
+class TextTokenizer:
+    """A source and a target tokenizer; `pad_id`, `bos_id`, `eos_id` and `unk_id` are the target side's.
+
+    Args:
+        shared: both sides are one tokenizer, saved once; the sides may still frame a text differently.
+        sampling: BPE-dropout probability or Unigram alpha, used where seeds are given; 0 switches it off.
+    """
+
+    def __init__(self, source: SideTokenizer, target: SideTokenizer, *, shared: bool, sampling: float = 0.0) -> None:
+        self.source = source
+        self.target = target
+        self.shared = shared
+        self.sampling = sampling
+        self._source_sampler = source.sampler(sampling) if sampling else None
+        self._target_sampler = target.sampler(sampling) if sampling else None
+        self.source_pad_id = source.pad_id
+        self.source_vocab_size = source.vocab_size
+        self.target_vocab_size = target.vocab_size
+        self.pad_id = target.pad_id
+        self.bos_id = target.bos_id
+        self.eos_id = target.eos_id
+        self.unk_id = target.unk_id
+        self.decoder_start_id = target.bos_id
+
+    @classmethod
+    def train(
+        cls,
+        source_texts: Iterable[str],
+        target_texts: Iterable[str],
+        *,
+        kind: str,
+        target_kind: str | None = None,
+        vocab_size: int,
+        target_vocab_size: int | None = None,
+        shared: bool = True,
+        min_frequency: int = 1,
+        normalization: str = "none",
+        lowercase: bool = False,
+        special_tokens: Sequence[str] = (),
+        sampling: float = 0.0,
+    ) -> Self:
+        """Return a tokenizer trained on these texts; the options are those of `TokenizerConfig`.
+
+        Raises:
+            ValueError: options that do not fit together, no text, or too small a vocabulary.
+        """
+        if shared and (target_kind or kind) != kind:
+            raise ValueError("`target_kind` needs `shared: false`: one vocabulary cannot be of two kinds.")
+        if shared and (target_vocab_size or vocab_size) != vocab_size:
+            raise ValueError("`target_vocab_size` needs `shared: false`: there is one vocabulary.")
+
+        def trained(texts: Iterable[str], kind: str, vocab_size: int) -> HuggingFaceTokenizer:
+            tokenizer = train_tokenizer(
+                texts,
+                kind=kind,
+                vocab_size=vocab_size,
+                min_frequency=min_frequency,
+                normalization=normalization,
+                lowercase=lowercase,
+                special_tokens=tuple(special_tokens),
+            )
+            return HuggingFaceTokenizer(
+                PreTrainedTokenizerFast(
+                    tokenizer_object=tokenizer,
+                    pad_token=PAD,
+                    bos_token=BOS,
+                    eos_token=EOS,
+                    unk_token=UNK,
+                    split_special_tokens=True,
+                    clean_up_tokenization_spaces=False,
+                )
+            )
+
+        if shared:
+            side = trained(chain(source_texts, target_texts), kind, vocab_size)
+            return cls(side, side.target_side(), shared=True, sampling=sampling)
+        source = trained(source_texts, kind, vocab_size)
+        target = trained(target_texts, target_kind or kind, target_vocab_size or vocab_size)
+        return cls(source, target, shared=False, sampling=sampling)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        target_path: str | Path | None = None,
+        *,
+        special_tokens: Sequence[str] = (),
+        sampling: float = 0.0,
+    ) -> Self:
+        """Return a tokenizer that exists: a folder or Hub name, a tokenizer.json, or a SentencePiece .model.
+
+        Raises:
+            ValueError: there is none at that place, or it lacks what is needed.
+        """
+        source = _pretrained_side(path, special_tokens)
+        if target_path is not None:
+            target = _pretrained_side(target_path, special_tokens)
+            return cls(source, target, shared=False, sampling=sampling)
+        return cls(source, source.target_side(), shared=True, sampling=sampling)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, sampling: float = 0.0) -> Self:
+        """Return the tokenizer that `save` wrote.
+
+        Raises:
+            ValueError: the folder holds no tokenizer.
+        """
+        folder = Path(folder)
+        if (folder / SOURCE_FOLDER).is_dir():
+            return cls.from_pretrained(folder / SOURCE_FOLDER, folder / TARGET_FOLDER, sampling=sampling)
+        return cls.from_pretrained(folder, sampling=sampling)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the files that `load` reads; `AutoTokenizer` reads them too, unless they are SentencePiece's.
+
+        Two vocabularies go into the subfolders `source_tokenizer` and `target_tokenizer`.
+        """
+        if self.shared:
+            _save(self.source, Path(folder))
+        else:
+            _save(self.source, Path(folder) / SOURCE_FOLDER)
+            _save(self.target, Path(folder) / TARGET_FOLDER)
+
+    def encode_sources(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:
+        """Return the ids of each text; with `seeds`, one per text, and `sampling` above 0, at random."""
+        return _encode(self.source, self._source_sampler, texts, seeds)
+
+    def encode_targets(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:
+        """Return the ids of each text, as `encode_sources`."""
+        return _encode(self.target, self._target_sampler, texts, seeds)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of target ids; special tokens are skipped."""
+        return self.target.decode([ids])[0]
+
+    def decode_batch(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """Return the texts of many target sequences."""
+        return self.target.decode(sequences)
+
+    def source_tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the source vocabulary's entry of each id."""
+        return self.source.tokens(ids)
+
+    def target_tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the target vocabulary's entry of each id."""
+        return self.target.tokens(ids)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that decides the ids of a text without sampling."""
+        return hashlib.sha256(f"{self.source.fingerprint()} {self.target.fingerprint()}".encode()).hexdigest()
+
+
+def _encode(
+    side: SideTokenizer,
+    sampler: Callable[[str, int], list[int]] | None,
+    texts: Sequence[str],
+    seeds: Sequence[int] | None,
+) -> list[list[int]]:
+    if seeds is None or sampler is None:
+        return side.encode(texts)
+    return [sampler(text, seed) for text, seed in zip(texts, seeds, strict=True)]
+
+
+def _save(side: SideTokenizer, folder: Path) -> None:
+    """Write a side's files; each takes its name only when it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+        side.save(Path(unfinished))
+        for file in Path(unfinished).iterdir():
+            os.replace(file, folder / file.name)
+
+
+def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> HuggingFaceTokenizer | SentencePieceTokenizer:
+    file = Path(path) / MODEL_FILE if (Path(path) / MODEL_FILE).is_file() else Path(path)
+    if file.suffix == ".model":
+        if not file.is_file():
+            raise ValueError(f"{file}: there is no such file.")
+        return SentencePieceTokenizer(file, special_tokens=special_tokens)
+    tokenizer = _from_json(file) if file.suffix == ".json" else _from_folder_or_hub(str(path))
+    return HuggingFaceTokenizer(tokenizer, special_tokens=special_tokens)
+
+
+def _from_json(file: Path) -> PreTrainedTokenizerBase:
+    if not file.is_file():
+        raise ValueError(f"{file}: there is no such file.")
+    try:
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
+    except Exception as error:  # `tokenizers` raises plain Exception
+        raise ValueError(f"{file}: not a tokenizer.json of the `tokenizers` library: {error}") from error
+    vocabulary = tokenizer.get_vocab()
+    found = {
+        role: next((name for name in names if name in vocabulary), None) for role, names in _CONVENTIONAL_TOKENS.items()
+    }
+    tokenizer.add_special_tokens({role: name for role, name in found.items() if name is not None})
+    return tokenizer
+
+
+def _from_folder_or_hub(path: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # network, names, files, formats: many types, none of them ours
+        raise ValueError(f"No tokenizer can be loaded from {path!r}: {error}") from error

@@ -1,0 +1,187 @@
+"""Trains the vocabulary of one side.
+
+Texts and the options of `TokenizerConfig` enter, a `tokenizers.Tokenizer` leaves. The same texts give the same
+vocabulary in every process, which is why SentencePiece finds the Unigram pieces: the trainer of `tokenizers` starts
+from a hash table in random order, and its scores differ from run to run.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
+"""The first entries of every trained vocabulary, in this order."""
+
+_BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
+"""The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
+_SENTENCEPIECE_THREADS = 4
+"""Fixed, because the number of threads changes the order of sums and with it the scores."""
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    kind: str,
+    vocab_size: int,
+    min_frequency: int = 1,
+    normalization: str = "none",
+    lowercase: bool = False,
+    special_tokens: tuple[str, ...] = (),
+) -> Tokenizer:
+    """Return a tokenizer trained on these texts.
+
+    `byte_bpe` (Radford et al. 2019) and, for characters that it has seen, `characters` restore every text exactly;
+    `bpe` (Sennrich et al. 2016) and `unigram` (Kudo 2018) mark the start of words with U+2581; `words` splits at white
+    space and restores it as single spaces. `special_tokens` follow the four specials, are never split and, unlike
+    those, belong to the text: typing one gives its id, and decoding keeps it.
+
+    Raises:
+        ValueError: there is no text, or `vocab_size` has no room for what must be in it.
+    """
+    for token in special_tokens:
+        if not token or token in SPECIALS or special_tokens.count(token) > 1:
+            raise ValueError(
+                f"`special_tokens` may not hold {token!r}: empty, doubled or one of {', '.join(SPECIALS)}."
+            )
+    tokenizer = _untrained(kind)
+    tokenizer.normalizer = _normalizer(normalization, lowercase)
+    reserved = [*SPECIALS, *special_tokens]
+    counted = _Counted(_without(texts, special_tokens))
+    if kind == "unigram":
+        tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved)
+    else:
+        tokenizer.train_from_iterator(counted, _trainer(kind, vocab_size, min_frequency, reserved))
+    if not counted.any_text:
+        raise ValueError("There is no text to train a tokenizer on.")
+    if tokenizer.get_vocab_size() > vocab_size:
+        raise ValueError(
+            f"`vocab_size` is {vocab_size}, but special tokens and single characters alone are "
+            f"{tokenizer.get_vocab_size()}. Raise it, or use `kind: byte_bpe`, which needs no more than 256 characters."
+        )
+    tokenizer.add_special_tokens(reserved)
+    return _finished(tokenizer, special_tokens)
+
+
+class _Counted:
+    """Passes texts on and remembers whether there was any, since trainers are content with none."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = texts
+        self.any_text = False
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self.texts:
+            self.any_text = self.any_text or bool(text)
+            yield text
+
+
+def _untrained(kind: str) -> Tokenizer:
+    """Return the tokenizer with everything but vocabulary and normalizer."""
+    broken_special = pre_tokenizers.Split(_BROKEN_SPECIAL, "isolated")
+    match kind:
+        case "byte_bpe":
+            tokenizer = Tokenizer(models.BPE())
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = decoders.ByteLevel()
+        case "bpe" | "unigram":
+            tokenizer = Tokenizer(models.BPE(unk_token=UNK) if kind == "bpe" else models.Unigram())
+            metaspace = pre_tokenizers.Metaspace(prepend_scheme="first")
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([metaspace, broken_special])
+            tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+        case "characters":
+            tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+            tokenizer.decoder = decoders.Fuse()
+        case "words":
+            tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), broken_special])
+        case _:
+            raise ValueError(f"`kind` is {kind!r}; the kinds are byte_bpe, bpe, unigram, characters, words.")
+    return tokenizer
+
+
+def _normalizer(normalization: str, lowercase: bool) -> normalizers.Normalizer | None:
+    forms: dict[str, list[normalizers.Normalizer]] = {
+        "none": [],
+        "nfc": [normalizers.NFC()],
+        "nfkc": [normalizers.NFKC()],
+    }
+    if normalization not in forms:
+        raise ValueError(f"`normalization` is {normalization!r}; it is one of {', '.join(forms)}.")
+    steps = [*forms[normalization], *([normalizers.Lowercase()] if lowercase else [])]
+    return normalizers.Sequence(steps) if steps else None
+
+
+def _trainer(kind: str, vocab_size: int, min_frequency: int, reserved: list[str]) -> trainers.Trainer:
+    if kind in ("characters", "words"):
+        return trainers.WordLevelTrainer(
+            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=reserved, show_progress=False
+        )
+    return trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=reserved,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if kind == "byte_bpe" else [],
+        show_progress=False,
+    )
+
+
+def _unigram_model(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int, reserved: list[str]) -> models.Unigram:
+    """Return the Unigram pieces that SentencePiece finds in the normalised texts."""
+    try:
+        import sentencepiece
+    except ImportError:
+        raise ValueError("`kind: unigram` is trained by SentencePiece: pip install sentencepiece.") from None
+    normalizer = tokenizer.normalizer
+    normalised = (normalizer.normalize_str(text) if normalizer else text for text in texts)
+    trained = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=normalised,
+            model_writer=trained,
+            model_type="unigram",
+            vocab_size=vocab_size - len(reserved) + 1,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=2**20,
+            num_threads=_SENTENCEPIECE_THREADS,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ValueError(f"SentencePiece cannot train {vocab_size} Unigram pieces on this text: {error}") from error
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    found = [(pieces.id_to_piece(index), pieces.get_score(index)) for index in range(pieces.get_piece_size())]
+    vocabulary = [(piece, 0.0) for piece in reserved]
+    vocabulary += [(piece, score) for piece, score in found if piece not in reserved]
+    return models.Unigram(vocabulary, unk_id=reserved.index(UNK))
+
+
+def _without(texts: Iterable[str], special_tokens: tuple[str, ...]) -> Iterator[str]:
+    """Yield the texts between special tokens, which are never split and hence teach nothing about splitting."""
+    if not special_tokens:
+        yield from texts
+        return
+    pattern = re.compile("|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))))
+    for text in texts:
+        yield from pattern.split(text)
+
+
+def _finished(tokenizer: Tokenizer, special_tokens: tuple[str, ...]) -> Tokenizer:
+    """Return it with end of sentence behind each text, and with the user's special tokens made part of the text."""
+    eos_id = tokenizer.token_to_id(EOS)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {EOS}", pair=f"$A {EOS} $B {EOS}", special_tokens=[(EOS, eos_id)]
+    )
+    serialized = json.loads(tokenizer.to_str())
+    for token in serialized["added_tokens"]:
+        if token["content"] in special_tokens:
+            token["special"] = False
+    return Tokenizer.from_str(json.dumps(serialized))

@@ -1,0 +1,117 @@
+"""Any encoder-decoder of transformers (Marian, BART, mBART, T5, …) behind the waist.
+
+Self-attention is cached per hypothesis. transformers pairs every decoder row with a source row of its own, so the
+source's keys and values are repeated for each hypothesis; they are computed once per sentence, and moved only when
+the number of hypotheses or sentences changes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+
+@dataclass
+class PretrainedState:
+    """Row b*W + w of every tensor and cache is hypothesis (b, w)."""
+
+    source_hidden: Tensor
+    """[B*W, S, D]"""
+    attention_mask: Tensor
+    """[B*W, S]"""
+    cache: EncoderDecoderCache
+    width: int
+    """W"""
+
+
+class PretrainedSeq2Seq:
+    """An encoder-decoder of transformers as a `Seq2Seq`.
+
+    Args:
+        model: a model with a language-modelling head, in evaluation mode for decoding.
+
+    Raises:
+        ValueError: the model has no decoder of its own, or its configuration lacks a token that decoding needs.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        config = model.config
+        if not config.is_encoder_decoder or model.get_output_embeddings() is None:
+            raise ValueError(f"{type(model).__name__} is no encoder-decoder with a language-modelling head")
+        self.model = model
+        self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
+        self.eos_id = _token_id(model, "eos_token_id")
+        self.pad_id = _token_id(model, "pad_token_id")
+        self.decoder_start_id = _token_id(model, "decoder_start_token_id", "bos_token_id")
+
+    @torch.inference_mode()
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> PretrainedState:
+        encoder = self.model.get_encoder()
+        source_hidden = encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True).last_hidden_state
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        return PretrainedState(source_hidden, attention_mask, cache, width=1)
+
+    @torch.inference_mode()
+    def step(self, state: PretrainedState, token_ids: Tensor) -> tuple[Tensor, PretrainedState]:
+        output = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=state.source_hidden),
+            attention_mask=state.attention_mask,
+            decoder_input_ids=token_ids.reshape(-1, 1),
+            past_key_values=state.cache,
+            use_cache=True,
+            return_dict=True,
+        )
+        return output.logits[:, -1].view(*token_ids.shape, -1), state
+
+    @torch.inference_mode()
+    def reorder(
+        self, state: PretrainedState, beams: Tensor | None = None, sentences: Tensor | None = None
+    ) -> PretrainedState:
+        if beams is None and sentences is None:
+            return state
+        device, width = state.source_hidden.device, state.width
+        # Rows of one sentence hold the same source: it stays where it is if sentences and widths stay.
+        source_stays = sentences is None and beams is not None and beams.shape[1] == width
+        if sentences is None:
+            sentences = torch.arange(state.source_hidden.shape[0] // width, device=device)
+        if beams is None:
+            beams = torch.arange(width, device=device).expand(sentences.shape[0], -1)
+        rows = (sentences[:, None] * width + beams).flatten()
+        hidden, mask = state.source_hidden, state.attention_mask
+        cross_cache = state.cache.cross_attention_cache
+        if not source_stays:
+            hidden, mask = hidden.index_select(0, rows), mask.index_select(0, rows)
+            cross_cache = _select(cross_cache, rows)
+        cache = EncoderDecoderCache(_select(state.cache.self_attention_cache, rows), cross_cache)
+        return PretrainedState(hidden, mask, cache, beams.shape[1])
+
+    def cross_attention(self, state: PretrainedState) -> Tensor:
+        raise ValueError(
+            f"{type(self.model).__name__} does not keep its attention over the source; search without a coverage "
+            "penalty, or use a model of this toolkit"
+        )
+
+    def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        return self.model(
+            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=decoder_input_ids, return_dict=True
+        ).logits
+
+
+def _select(cache: DynamicCache, rows: Tensor) -> DynamicCache:
+    """Return a cache of the given rows; the old one stays as it is."""
+    chosen = DynamicCache()
+    for i, (keys, values, _) in enumerate(cache):
+        chosen.update(keys.index_select(0, rows), values.index_select(0, rows), i)
+    return chosen
+
+
+def _token_id(model: PreTrainedModel, *names: str) -> int:
+    """Return the first of the named tokens that the model's configurations hold; of several ids, the first."""
+    for name in names:
+        for config in (model.config, model.generation_config):
+            token_id = getattr(config, name, None)
+            if token_id is not None:
+                return token_id[0] if isinstance(token_id, list) else token_id
+    raise ValueError(f"the configuration of {type(model).__name__} has no `{names[0]}`, which decoding needs")

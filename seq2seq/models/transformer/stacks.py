@@ -1,0 +1,202 @@
+"""Encoder and decoder: embeddings, layers and a final norm, built from the model's options.
+
+The encoder turns source ids into hidden states. The decoder turns target ids into hidden states, beside keys and
+values of a source; where earlier positions are kept is its caller's choice, so that training, `generate` and the
+waist run the same code.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
+
+from seq2seq.models.transformer.attention import (
+    AttentionFunction,
+    CrossAttention,
+    KeysValues,
+    Remember,
+    SelfAttention,
+    TalkingHeads,
+    causal_bias,
+    linear_attention,
+    softmax_attention,
+    source_bias,
+)
+from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
+from seq2seq.models.transformer.dropout import Dropout, dropout
+from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
+from seq2seq.models.transformer.positions import added_positions, rotary_positions
+
+
+class Embeddings(nn.Module):
+    """Token vectors, scaled to unit variance, plus positions."""
+
+    def __init__(self, config: Seq2SeqTransformerConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, config.d_model)
+        self.positions = added_positions(config.positions, config.d_model, config.max_positions)
+        self.scale = math.sqrt(config.d_model)
+        self.token_dropout = config.token_dropout
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, input_ids: Tensor, offset: int = 0) -> Tensor:
+        """Return [B, T, D]; `offset` is the position of the first token."""
+        hidden = self.tokens(input_ids) * self.scale
+        if self.training and self.token_dropout > 0:
+            hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
+        if self.positions is not None:
+            hidden = hidden + self.positions(offset, input_ids.shape[1], hidden)
+        return self.dropout(hidden)
+
+
+def final_norm(config: Seq2SeqTransformerConfig) -> nn.Module:
+    """Return what ends a stack: post-norm layers end with a norm themselves."""
+    return make_norm(config.norm, config.d_model) if config.norm_position == "pre" else nn.Identity()
+
+
+class Encoder(nn.Module):
+    """Source ids [B, S] to hidden states [B, S, D], which are 0 on padding.
+
+    The zeros make an empty source look the same under any amount of padding: all its keys and values are equal.
+    """
+
+    main_input_name = "input_ids"
+    layers: Sequence[EncoderLayer]
+
+    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config, config.source_vocab_size or config.vocab_size)
+        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            EncoderLayer(_self_attention(config, _encoder_attention(config)), _feed_forward(config), _residuals(config))
+            for _ in range(config.encoder_layers)
+        )
+        self.norm = final_norm(config)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_attentions: bool | None = False,
+        output_hidden_states: bool | None = False,
+        return_dict: bool | None = True,
+    ) -> BaseModelOutput | tuple:
+        """Return hidden states; on request also weights [B, H, S, S] per layer, and embeddings and layer outputs."""
+        hidden = self.embeddings(input_ids)
+        bias = source_bias(attention_mask, hidden.dtype)
+        rotation = None if self.rotary is None else self.rotary(0, input_ids.shape[1], hidden)
+        states, weights = [hidden], []
+        for layer in self.layers:
+            hidden, layer_weights = layer(hidden, bias, rotation, bool(output_attentions))
+            states.append(hidden)
+            weights.append(layer_weights)
+        hidden = self.norm(hidden)
+        if attention_mask is not None:
+            hidden = hidden * attention_mask[:, :, None].to(hidden.dtype)
+        output = BaseModelOutput(
+            last_hidden_state=hidden,
+            hidden_states=(*states[:-1], hidden) if output_hidden_states else None,
+            attentions=tuple(weights) if output_attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class DecoderOutput(NamedTuple):
+    """What `Decoder` returns; lists hold one entry per layer (and the embeddings first in `hidden_states`)."""
+
+    hidden: Tensor
+    hidden_states: list[Tensor]
+    self_weights: list[Tensor]
+    cross_weights: list[Tensor]
+    cross_queries: Tensor
+    """The last layer's queries, [B, H, R*T/B, K]."""
+
+
+class Decoder(nn.Module):
+    """Target ids [R, T] and the source's keys and values to hidden states [R, T, D]."""
+
+    layers: Sequence[DecoderLayer]
+
+    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config, config.vocab_size)
+        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            DecoderLayer(
+                _self_attention(config, _softmax_attention(config)),
+                _cross_attention(config),
+                _feed_forward(config),
+                _residuals(config),
+            )
+            for _ in range(config.decoder_layers)
+        )
+        self.norm = final_norm(config)
+
+    def source_keys_values(self, source_hidden: Tensor) -> list[KeysValues]:
+        """Return each layer's keys and values of the encoder's output."""
+        return [layer.cross_attention.keys_values(source_hidden) for layer in self.layers]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        source: Sequence[KeysValues],
+        source_bias: Tensor | None,
+        attention_mask: Tensor | None = None,
+        past: int = 0,
+        remember: Sequence[Remember] | None = None,
+        need_weights: bool = False,
+    ) -> DecoderOutput:
+        """Return the hidden states of the given positions.
+
+        Args:
+            input_ids: [R, T], R a multiple of the sources' B: successive rows share a source.
+            source: per layer, keys and values of B sources.
+            source_bias: [B, 1, 1, S].
+            attention_mask: [R, past + T], real positions; by default all.
+            past: positions that `remember` already holds.
+            remember: per layer, what keeps keys and values.
+        """
+        hidden = self.embeddings(input_ids, past)
+        self_bias = causal_bias(input_ids.shape[1], past, attention_mask, hidden)
+        rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
+        states, self_weights, cross_weights = [hidden], [], []
+        for i, layer in enumerate(self.layers):
+            keep = None if remember is None else remember[i]
+            output = layer(hidden, self_bias, rotation, keep, source[i], source_bias, need_weights)
+            hidden = output.hidden
+            states.append(hidden)
+            self_weights.append(output.self_weights)
+            cross_weights.append(output.cross_weights)
+        hidden = self.norm(hidden)
+        return DecoderOutput(hidden, [*states[:-1], hidden], self_weights, cross_weights, output.cross_queries)
+
+
+# ---- from options to parts ----
+
+
+def _softmax_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
+    return TalkingHeads(config.num_heads) if config.talking_heads else softmax_attention
+
+
+def _encoder_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
+    return linear_attention if config.encoder_attention == "linear" else _softmax_attention(config)
+
+
+def _self_attention(config: Seq2SeqTransformerConfig, attend: AttentionFunction) -> SelfAttention:
+    return SelfAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+
+
+def _cross_attention(config: Seq2SeqTransformerConfig) -> CrossAttention:
+    attend = _softmax_attention(config)
+    return CrossAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+
+
+def _feed_forward(config: Seq2SeqTransformerConfig) -> FeedForward:
+    return FeedForward(config.d_model, config.ffn_size, config.activation, config.activation_dropout)
+
+
+def _residuals(config: Seq2SeqTransformerConfig) -> partial[Residual]:
+    return partial(Residual, config.d_model, config.norm, config.norm_position, config.dropout, config.layer_dropout)

@@ -1,0 +1,224 @@
+import json
+import os
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.data.batch import Batch
+from seq2seq.data.corpus import Dataset, IterableDataset, read_corpus
+from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
+from seq2seq.data.streaming import StreamingLoader
+from seq2seq.data.tokenizer import TextTokenizer
+from tests.shared_data import shared_data
+
+NUM_ROWS = 101
+EMPTY_ROW, LONG_ROW = 17, 41
+OPTIONS = {"max_source_tokens": 60, "max_target_tokens": 60, "batch_tokens": 150, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of different lengths, of which one has an empty source and one is too long."""
+    rows = [(f"row {n} " + "ab cd " * (n % 7), f"line {n}" + " efg" * (n % 5)) for n in range(NUM_ROWS)]
+    rows[EMPTY_ROW] = ("", "nothing")
+    rows[LONG_ROW] = ("long", "x y " * 100)
+    path = tmp_path_factory.mktemp("corpus") / "corpus.tsv"
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in rows))
+    return path
+
+
+def make_tokenizer(corpus_file: Path, sampling: float = 0.0) -> TextTokenizer:
+    texts = corpus_file.read_text().replace("\t", "\n").split("\n")
+    return TextTokenizer.train(texts, [], kind="byte_bpe", vocab_size=300, sampling=sampling)
+
+
+def make_loader(
+    corpus_file: Path, kind: str, sampling: float = 0.0, **options: Any
+) -> TrainingLoader | StreamingLoader:
+    tokenizer = make_tokenizer(corpus_file, sampling)
+    cache = corpus_file.parent / "cache"
+    dataset = read_corpus(path=corpus_file, streaming=kind == "streaming", cache_directory=cache)
+    if isinstance(dataset, IterableDataset):
+        return StreamingLoader(dataset, tokenizer, pool_rows=37, **{**OPTIONS, **options})
+    return TrainingLoader(tokenize_corpus(dataset, tokenizer), tokenizer, **{**OPTIONS, **options})
+
+
+def content(batch: Batch) -> list[Any]:
+    tensors = (batch.rows, batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels)
+    return [tensor.tolist() for tensor in tensors]
+
+
+def take(loader: TrainingLoader | StreamingLoader, number: int, position: Any = None) -> list[tuple[Any, list[Any]]]:
+    return [(after, content(batch)) for after, batch in islice(loader.micro_batches(position), number)]
+
+
+CASES = pytest.mark.parametrize(
+    ("kind", "sampling"), [("map", 0.0), ("map", 0.3), ("streaming", 0.0), ("streaming", 0.3)]
+)
+
+
+def num_batches_per_epoch(loader: TrainingLoader | StreamingLoader) -> int:
+    for count, (after, _) in enumerate(loader.micro_batches(), start=1):
+        if after["epoch"] == 1 or (isinstance(loader, StreamingLoader) and after.get("row") == NUM_ROWS):
+            return count
+    raise AssertionError("the stream is endless")
+
+
+@CASES
+def test_an_epoch_has_every_kept_row_once(corpus_file: Path, kind: str, sampling: float) -> None:
+    loader = make_loader(corpus_file, kind, sampling)
+    per_epoch = num_batches_per_epoch(loader)
+    assert per_epoch > 10
+    batches = [batch for _, batch in take(loader, 2 * per_epoch)]
+    for epoch in (batches[:per_epoch], batches[per_epoch:]):
+        rows = sorted(row for batch in epoch for row in batch[0])
+        assert rows == [row for row in range(NUM_ROWS) if row not in (EMPTY_ROW, LONG_ROW)]
+    assert batches[:per_epoch] != batches[per_epoch:]
+    report = loader.filter_report
+    assert report.empty_source > 0 < report.long_target
+    assert report.rows - report.kept == report.empty_source + report.long_target
+
+
+@CASES
+def test_resumed_is_uninterrupted(corpus_file: Path, kind: str, sampling: float) -> None:
+    loader = make_loader(corpus_file, kind, sampling)
+    total = 2 * num_batches_per_epoch(loader) + 3
+    whole = take(loader, total)
+    assert [after["number"] for after, _ in whole] == list(range(1, total + 1))
+    for cut in range(1, total - 2, 2):
+        position = json.loads(json.dumps(whole[cut - 1][0]))
+        assert take(make_loader(corpus_file, kind, sampling), 3, position) == whole[cut : cut + 3]
+    assert take(loader, total) == whole, "a loader can start again"
+
+
+@CASES
+@pytest.mark.parametrize("num_processes", [2, 3])
+def test_processes_share_one_stream(corpus_file: Path, kind: str, sampling: float, num_processes: int) -> None:
+    alone = make_loader(corpus_file, kind, sampling)
+    num_rounds = 2 * num_batches_per_epoch(alone) // num_processes
+    whole = take(alone, num_rounds * num_processes)
+    shares = [
+        take(make_loader(corpus_file, kind, sampling, num_processes=num_processes, process_index=index), num_rounds)
+        for index in range(num_processes)
+    ]
+    for number, (_, batch) in enumerate(whole):
+        assert shares[number % num_processes][number // num_processes][1] == batch
+    for turn in range(num_rounds):
+        assert all(share[turn][0] == whole[(turn + 1) * num_processes - 1][0] for share in shares)
+
+
+@pytest.mark.parametrize("kind", ["map", "streaming"])
+def test_position_may_be_resumed_by_another_number_of_processes(corpus_file: Path, kind: str) -> None:
+    whole = take(make_loader(corpus_file, kind), 9)
+    position = whole[2][0]
+    shares = [take(make_loader(corpus_file, kind, num_processes=2, process_index=i), 3, position) for i in (0, 1)]
+    assert [shares[0][0][1], shares[1][0][1], shares[0][1][1]] == [batch for _, batch in whole[3:6]]
+
+
+def test_sampling_does_not_depend_on_batch_mates(corpus_file: Path) -> None:
+    def sampled(**options: Any) -> dict[int, list[int]]:
+        loader = make_loader(corpus_file, "map", 0.3, **options)
+        targets = {}
+        for after, batch in loader.micro_batches():
+            for row, labels in zip(batch.rows.tolist(), batch.labels, strict=True):
+                targets[row] = labels[labels >= 0].tolist()
+            if after["epoch"] == 1:
+                return targets
+        raise AssertionError("the stream is endless")
+
+    first = sampled()
+    assert first == sampled(batch_tokens=400) == sampled(max_batch_rows=1)
+    assert first != sampled(seed=8)
+
+
+@pytest.mark.parametrize("kind", ["map", "streaming"])
+def test_batches_hold_what_the_corpus_says(corpus_file: Path, kind: str) -> None:
+    loader = make_loader(corpus_file, kind)
+    texts = [line.split("\t") for line in corpus_file.read_text().split("\n")[:-1]]
+    for _, batch in islice(loader.micro_batches(), 7):
+        assert batch.num_slots <= OPTIONS["batch_tokens"] or len(batch) == 1
+        for row, source, labels in zip(batch.rows.tolist(), batch.input_ids, batch.labels, strict=True):
+            decoded = loader.tokenizer.decode_batch([source.tolist(), labels[labels >= 0].tolist()])
+            assert decoded == texts[row]
+
+
+@pytest.mark.parametrize("kind", ["map", "streaming"])
+def test_nothing_left_to_train_on(corpus_file: Path, kind: str) -> None:
+    with pytest.raises(ValueError, match="No training pair is left: kept 0 of 101 pairs; dropped 101"):
+        next(iter(make_loader(corpus_file, kind, max_source_tokens=2).micro_batches()))
+
+
+def tokenized(corpus_file: Path, num_workers: int = 0, sampling: float = 0.0) -> tuple[Dataset, TextTokenizer]:
+    dataset = read_corpus(path=corpus_file, cache_directory=corpus_file.parent / f"cache{num_workers}")
+    tokenizer = make_tokenizer(corpus_file, sampling)
+    return tokenize_corpus(dataset, tokenizer, num_workers=num_workers), tokenizer
+
+
+def test_worker_processes_change_nothing(corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM")
+    alone, _ = tokenized(corpus_file)
+    shared, _ = tokenized(corpus_file, num_workers=2)
+    assert alone[:] == shared[:]
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
+def test_tokenised_corpus_is_kept_until_corpus_or_tokenizer_change(corpus_file: Path) -> None:
+    first, tokenizer = tokenized(corpus_file)
+    again, _ = tokenized(corpus_file)
+    assert first.cache_files == again.cache_files
+    other = TextTokenizer.train(["other text"], [], kind="byte_bpe", vocab_size=265)
+    corpus = read_corpus(path=corpus_file, cache_directory=corpus_file.parent / "cache0")
+    assert isinstance(corpus, Dataset)
+    assert tokenize_corpus(corpus, other).cache_files != first.cache_files
+    prefixed = read_corpus(path=corpus_file, source_prefix="x ", cache_directory=corpus_file.parent / "cache0")
+    assert isinstance(prefixed, Dataset)
+    assert tokenize_corpus(prefixed, tokenizer)[0]["source_ids"] != first[0]["source_ids"]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 3])
+def test_validation_sees_every_row_once(corpus_file: Path, num_processes: int) -> None:
+    dataset, tokenizer = tokenized(corpus_file)
+    loaders = [
+        ValidationLoader(dataset, tokenizer, batch_tokens=150, num_processes=num_processes, process_index=index)
+        for index in range(num_processes)
+    ]
+    batches = [list(loader) for loader in loaders]
+    assert [len(loader) for loader in loaders] == list(map(len, batches))
+    rows = sorted(row for share in batches for batch in share for row in batch.rows.tolist())
+    assert rows == list(range(NUM_ROWS)), "training filters do not apply"
+    again = [batch for loader in loaders for batch in loader]
+    flat = [batch for share in batches for batch in share]
+    assert all(torch.equal(one.labels, other.labels) for one, other in zip(flat, again, strict=True))
+    longest = [batch.input_ids.shape[1] for batch in batches[0]]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_real_corpus_is_packed_tightly(tmp_path: Path) -> None:
+    source, target = shared_data("multi30k/raw/val.de"), shared_data("multi30k/raw/val.en")
+    dataset = read_corpus(source=source, target=target, cache_directory=tmp_path)
+    tokenizer = TextTokenizer.train(dataset["source"], dataset["target"], kind="byte_bpe", vocab_size=2000)
+    assert isinstance(dataset, Dataset)
+    loader = TrainingLoader(
+        tokenize_corpus(dataset, tokenizer),
+        tokenizer,
+        max_source_tokens=256,
+        max_target_tokens=256,
+        batch_tokens=2048,
+        seed=1,
+    )
+    assert loader.filter_report.kept == len(dataset) == 1014
+    assert loader.plan(0).padding_share < 0.15
+
+
+def test_a_stream_closes_the_one_before(corpus_file: Path) -> None:
+    loader = make_loader(corpus_file, "streaming")
+    whole = take(loader, 5)
+    first = loader.micro_batches()
+    next(first)
+    second = loader.micro_batches(whole[1][0])
+    assert content(next(second)[1]) == whole[2][1]
+    with pytest.raises(StopIteration):
+        next(first)

@@ -1,0 +1,246 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, BartTokenizer, ByT5Tokenizer, T5Tokenizer
+
+from seq2seq.data.tokenizer import TextTokenizer
+from tests.shared_data import shared_data
+
+ENGLISH = ["the cat sat on the mat.", "a dog sat on a log!", "the <de> cats and dogs sat"] * 3
+GERMAN = ["die Katze saß auf der Matte.", "ein Hund saß auf einem Klotz!"] * 3
+KINDS = ["byte_bpe", "bpe", "unigram", "characters", "words"]
+VOCAB_SIZES = {"byte_bpe": 300, "bpe": 60, "unigram": 60, "characters": 60, "words": 60}
+
+ODD_TEXTS = [
+    "",
+    " ",
+    "  two  leading, two trailing  ",
+    "\ttab\nline\r\nend\u2028\x85\x0b\x0c",
+    "no\u00a0break\u3000ideographic",
+    "emoji 👩‍👩‍👧‍👦🏽 and flags 🇩🇪",
+    "combining e\u0301 versus é, Z̸͑a̵l̷g̴o",
+    "汉字 かな 한글",
+    "עברית و العربية \u202eoverride",
+    "▁ metaspace and Ġ byte mark",
+    "\x00 null \U0010ffff \ufffd \ufeff",
+    "<pad><bos><eos><unk> </s> <0x41>",
+]
+
+
+def train(kind: str = "byte_bpe", **options: Any) -> TextTokenizer:
+    return TextTokenizer.train(ENGLISH, GERMAN, **{"kind": kind, "vocab_size": VOCAB_SIZES[kind], **options})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_specials_come_first_and_close_each_text(kind: str) -> None:
+    tokenizer = train(kind)
+    assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (0, 1, 2, 3)
+    assert tokenizer.decoder_start_id == 1
+    assert tokenizer.target_tokens([0, 1, 2, 3]) == ["<pad>", "<bos>", "<eos>", "<unk>"]
+    assert tokenizer.source_vocab_size == tokenizer.target_vocab_size <= VOCAB_SIZES[kind]
+    for ids in tokenizer.encode_sources(["", "the cat"]) + tokenizer.encode_targets(["die Katze"]):
+        assert ids[-1] == 2
+        assert not {0, 1, 2, 3} & set(ids[:-1])
+    assert tokenizer.encode_sources([]) == []
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_byte_bpe_restores_any_text(text: str) -> None:
+    tokenizer = train()
+    assert tokenizer.decode(tokenizer.encode_targets([text])[0]) == text
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_characters_restore_any_text_of_known_characters(text: str) -> None:
+    tokenizer = TextTokenizer.train(ODD_TEXTS, [], kind="characters", vocab_size=500)
+    ids = tokenizer.encode_targets([text])[0]
+    assert len(ids) == len(text) + 1
+    assert tokenizer.decode(ids) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_known_text_is_restored_in_batches(kind: str) -> None:
+    tokenizer = train(kind)
+    texts = ["the cat sat on  the mat.", "die Hund<de> "] if kind != "words" else ["the cat sat", "die Katze"]
+    assert tokenizer.decode_batch(tokenizer.encode_targets(texts)) == texts
+    assert tokenizer.decode_batch([]) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_typed_special_tokens_stay_text(kind: str) -> None:
+    tokenizer = TextTokenizer.train(
+        [*ENGLISH, "<eos> < e o s > <pad> p a d"], [], kind=kind, vocab_size=VOCAB_SIZES[kind]
+    )
+    for text in ("<eos>", "a <eos> <pad>", "the<eos>cat"):
+        ids = tokenizer.encode_targets([text])[0]
+        assert not {0, 1, 2} & set(ids[:-1]), tokenizer.target_tokens(ids)
+        if kind != "words":
+            assert tokenizer.decode(ids) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_are_never_split_and_stay_in_decoded_text(kind: str, tmp_path: Path) -> None:
+    tokenizer = train(kind, special_tokens=["<de>", "<de>x"])
+    tokenizer.save(tmp_path)
+    for candidate in (tokenizer, TextTokenizer.load(tmp_path)):
+        ids = candidate.encode_targets(["<de> the cat<de>x"])[0]
+        tokens = candidate.target_tokens(ids)
+        assert tokens[0] == "<de>"
+        assert tokens[-2:] == ["<de>x", "<eos>"], "the longest wins"
+        assert sorted({ids[0], ids[-2]}) == [4, 5]
+        assert candidate.decode(ids).startswith("<de> the cat")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shared", [True, False])
+def test_saved_and_loaded_are_the_same(kind: str, shared: bool, tmp_path: Path) -> None:
+    tokenizer = train(kind, shared=shared)
+    tokenizer.save(tmp_path / "model")
+    loaded = TextTokenizer.load(tmp_path / "model")
+    assert loaded.fingerprint() == tokenizer.fingerprint()
+    assert loaded.shared == shared
+    texts = [*ODD_TEXTS, *ENGLISH, *GERMAN]
+    assert loaded.encode_sources(texts) == tokenizer.encode_sources(texts)
+    assert loaded.encode_targets(texts) == tokenizer.encode_targets(texts)
+    ids = tokenizer.encode_targets(texts)
+    assert loaded.decode_batch(ids) == tokenizer.decode_batch(ids)
+    folder = tmp_path / "model" if shared else tmp_path / "model" / "target_tokenizer"
+    assert AutoTokenizer.from_pretrained(folder)(texts)["input_ids"] == ids
+    assert not list((tmp_path / "model").rglob(".unfinished*"))
+
+
+def test_separate_vocabularies_know_their_own_side_only() -> None:
+    tokenizer = train("words", shared=False, target_kind="characters", target_vocab_size=40)
+    assert tokenizer.encode_sources(["the Katze"])[0][1:] == [3, 2]
+    assert tokenizer.target_tokens(tokenizer.encode_targets(["Katz"])[0]) == ["K", "a", "t", "z", "<eos>"]
+    assert tokenizer.source_vocab_size != tokenizer.target_vocab_size
+
+
+TRAIN_AND_PRINT = """
+import sys
+from seq2seq.data.tokenizer import TextTokenizer
+texts = open(sys.argv[1], encoding="utf-8").read().split("\\n")[:400]
+for kind in ("byte_bpe", "bpe", "unigram", "characters", "words"):
+    print(TextTokenizer.train(texts, [], kind=kind, vocab_size=500).fingerprint())
+"""
+
+
+def test_training_is_the_same_in_every_process() -> None:
+    path = shared_data("multi30k/raw/val.de")
+    texts = path.read_text(encoding="utf-8").split("\n")[:400]
+    here = [TextTokenizer.train(texts, [], kind=kind, vocab_size=500).fingerprint() for kind in KINDS]
+    command = [sys.executable, "-c", TRAIN_AND_PRINT, str(path)]
+    there = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert there == here
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "same"),
+    [
+        ({"lowercase": True}, "The CAT", "the cat"),
+        ({"normalization": "nfc"}, "saß e\u0301", "saß é"),
+        ({"normalization": "nfkc"}, "ﬁne", "fine"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_normalization_makes_texts_equal(kind: str, options: dict[str, Any], text: str, same: str) -> None:
+    first, second = train(kind, **options).encode_sources([text, same])
+    assert first == second
+    first, second = train("byte_bpe").encode_sources([text, same])
+    assert first != second
+
+
+def test_min_frequency_leaves_rare_words_out() -> None:
+    tokenizer = TextTokenizer.train(["a a b", "a c c"], [], kind="words", vocab_size=99, min_frequency=2)
+    assert tokenizer.source_tokens(range(tokenizer.source_vocab_size)) == ["<pad>", "<bos>", "<eos>", "<unk>", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "sentences"}, "`kind` is 'sentences'"),
+        ({"normalization": "nfd"}, "`normalization` is 'nfd'"),
+        ({"vocab_size": 200}, "`vocab_size` is 200, but special tokens and single characters alone are 260"),
+        ({"kind": "bpe", "vocab_size": 9}, "`vocab_size` is 9, but"),
+        ({"kind": "unigram", "vocab_size": 9}, "SentencePiece cannot train 9 Unigram pieces"),
+        ({"target_kind": "words"}, "`target_kind` needs `shared: false`"),
+        ({"target_vocab_size": 77}, "`target_vocab_size` needs `shared: false`"),
+        ({"special_tokens": ["<eos>"]}, "`special_tokens` may not hold '<eos>'"),
+        ({"special_tokens": ["x", "x"]}, "`special_tokens` may not hold 'x'"),
+        ({"kind": "words", "sampling": 0.1}, "a WordLevel vocabulary has no subwords"),
+    ],
+)
+def test_options_that_cannot_be_trained(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TextTokenizer.train(ENGLISH, GERMAN, **{"kind": "byte_bpe", "vocab_size": 300, **options})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_train_on(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"There is no text|SentencePiece cannot train"):
+        TextTokenizer.train([""], [], kind=kind, vocab_size=300)
+
+
+def test_path_without_tokenizer(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    (tmp_path / "x.model").write_text("nonsense")
+    for path, message in (
+        (tmp_path / "no.json", "there is no such file"),
+        (tmp_path / "no.model", "there is no such file"),
+        (tmp_path / "x.json", "not a tokenizer.json"),
+        (tmp_path / "x.model", "not a SentencePiece model"),
+        (tmp_path, "No tokenizer can be loaded from"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TextTokenizer.from_pretrained(path)
+
+
+def test_bare_tokenizer_json_uses_conventional_names(tmp_path: Path) -> None:
+    backend = Tokenizer(models.WordLevel({"</s>": 0, "[UNK]": 1, "a": 2, "b": 3}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.save(str(tmp_path / "t.json"))
+    tokenizer = TextTokenizer.from_pretrained(tmp_path / "t.json", special_tokens=["<de>"])
+    assert (tokenizer.eos_id, tokenizer.unk_id, tokenizer.pad_id) == (0, 1, 4)
+    assert tokenizer.decoder_start_id == 4, "no start token: padding starts"
+    assert tokenizer.encode_sources(["b <de> a </s> x"]) == [[3, 5, 2, 1, 1, 0]]
+    assert tokenizer.source_vocab_size == 6
+
+
+def test_no_end_of_sentence_is_an_error(tmp_path: Path) -> None:
+    Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "t.json"))
+    with pytest.raises(ValueError, match="no end-of-sentence token"):
+        TextTokenizer.from_pretrained(tmp_path / "t.json")
+
+
+def test_t5_tokenizer_has_no_start_token_and_finds_no_special_token_in_text(tmp_path: Path) -> None:
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁a", -2.5), ("b", -3.0)]
+    T5Tokenizer(vocab=pieces, extra_ids=2).save_pretrained(tmp_path)
+    tokenizer = TextTokenizer.from_pretrained(tmp_path)
+    assert (tokenizer.pad_id, tokenizer.eos_id, tokenizer.unk_id, tokenizer.decoder_start_id) == (0, 1, 2, 0)
+    assert tokenizer.source_tokens(tokenizer.encode_sources(["ab"])[0]) == ["▁a", "b", "</s>"]
+    assert tokenizer.encode_sources(["ab </s>"])[0].count(1) == 1
+    with pytest.raises(ValueError, match="are the loaded tokenizer's own"):
+        TextTokenizer.from_pretrained(tmp_path, special_tokens=["</s>"])
+
+
+def test_python_tokenizer(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path / "byt5")
+    tokenizer = TextTokenizer.from_pretrained(tmp_path / "byt5")
+    assert tokenizer.encode_sources(["aé"]) == [[ord("a") + 3, 0xC3 + 3, 0xA9 + 3, tokenizer.eos_id]]
+    assert tokenizer.decode_batch(tokenizer.encode_targets(["aé", "</s>b"])) == ["aé", "</s>b"]
+    tokenizer.save(tmp_path / "saved")
+    assert TextTokenizer.load(tmp_path / "saved").fingerprint() == tokenizer.fingerprint()
+    with pytest.raises(ValueError, match="`sampling` cannot be used with ByT5Tokenizer"):
+        TextTokenizer.from_pretrained(tmp_path / "byt5", sampling=0.1)
+
+
+def test_what_a_template_puts_in_front_stays(tmp_path: Path) -> None:
+    vocab = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5, "b": 6, "ab": 7}
+    BartTokenizer(vocab=vocab, merges=[("a", "b")]).save_pretrained(tmp_path)
+    tokenizer = TextTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.encode_sources(["aba", ""]) == [[0, 7, 5, 2], [0, 2]]
+    assert tokenizer.decode([0, 7, 5, 2]) == "aba"

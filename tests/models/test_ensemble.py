@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from seq2seq.models.ensemble import Ensemble
+from tests.models.tiny import random_pairs, tiny_model
+
+
+def test_a_model_with_itself_is_the_model() -> None:
+    model, pairs = tiny_model(), random_pairs()
+    ensemble = Ensemble([model, model], weights=[3, 2])
+    expected = model.teacher_forced(*pairs).log_softmax(dim=-1)
+    torch.testing.assert_close(ensemble.teacher_forced(*pairs), expected, rtol=0, atol=1e-12)
+    state = ensemble.encode(*pairs[:2])
+    for t in range(3):
+        logits, state = ensemble.step(state, pairs.decoder_input_ids[:, t : t + 1])
+        torch.testing.assert_close(logits[:, 0], expected[:, t], rtol=0, atol=1e-12)
+    assert (ensemble.vocab_size, ensemble.pad_id, ensemble.eos_id, ensemble.decoder_start_id) == (37, 0, 2, 1)
+
+
+def test_probabilities_are_the_weighted_mean_through_reordering() -> None:
+    models, pairs = [tiny_model(), tiny_model(d_model=24, key_size=None, value_size=None)], random_pairs()
+    ensemble = Ensemble(models, weights=[1, 3])
+    first, second = (model.teacher_forced(*pairs).softmax(dim=-1) for model in models)
+    expected = 0.25 * first + 0.75 * second
+    torch.testing.assert_close(ensemble.teacher_forced(*pairs).exp(), expected)
+    sentences = torch.tensor([1, 3, 4])
+    _, state = ensemble.step(ensemble.encode(*pairs[:2]), pairs.decoder_input_ids[:, :1])
+    attention = 0.25 * models[0].cross_attention(state[0]) + 0.75 * models[1].cross_attention(state[1])
+    torch.testing.assert_close(ensemble.cross_attention(state), attention)
+    state = ensemble.reorder(state, torch.zeros(3, 2, dtype=torch.long), sentences)
+    logits, _ = ensemble.step(state, pairs.decoder_input_ids[sentences, 1:2].expand(-1, 2))
+    torch.testing.assert_close(logits.exp(), expected[sentences, 1][:, None].expand(-1, 2, -1))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="`vocab_size` is 37 in model 1 and 41 in model 2"):
+        Ensemble([tiny_model(), tiny_model(vocab_size=41)])
+    with pytest.raises(ValueError, match="`eos_id` is 2 in model 1 and 7 in model 3"):
+        Ensemble([tiny_model(), tiny_model(), tiny_model(eos_token_id=7)])
+    with pytest.raises(ValueError, match="at least one model"):
+        Ensemble([])
+    for weights in ([1.0], [1.0, 0.0]):
+        with pytest.raises(ValueError, match="2 models need as many positive weights"):
+            Ensemble([tiny_model()] * 2, weights)

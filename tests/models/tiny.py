@@ -1,0 +1,45 @@
+"""Tiny models of all-distinct prime sizes, and batches for them."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 37,
+    "d_model": 23,
+    "num_heads": 3,
+    "key_size": 4,
+    "value_size": 7,
+    "ffn_size": 19,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "max_positions": 17,
+}
+
+
+class Pairs(NamedTuple):
+    """Random sentences: source [5, 11] of various lengths, decoder inputs [5, 13]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    decoder_input_ids: Tensor
+
+
+def tiny_model(**options: Any) -> Seq2SeqTransformer:
+    """Return a float64 model in evaluation mode; talking heads do not start at the identity, norms not at 1."""
+    model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**{**SIZES, **options})).double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "mixing" in name or "norm" in name or name.endswith("bias"):
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def random_pairs(vocab_size: int = 37) -> Pairs:
+    lengths = torch.tensor([11, 3, 7, 1, 5])
+    mask = torch.arange(11) < lengths[:, None]
+    source = torch.randint(3, vocab_size, (5, 11)).masked_fill(~mask, 0)
+    return Pairs(source, mask, torch.randint(3, vocab_size, (5, 13)))

@@ -1,0 +1,51 @@
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from seq2seq.config.schema import ModelConfig
+from seq2seq.models.transformer import Seq2SeqTransformerConfig
+
+
+def test_options_and_defaults_are_those_of_the_schema() -> None:
+    config = Seq2SeqTransformerConfig()
+    for option in fields(ModelConfig):
+        assert getattr(config, option.name) == option.default, option.name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"norm": "batch_norm"}, "`norm` must be one of layer_norm, rms_norm"),
+        ({"positions": None}, "`positions` must be one of"),
+        ({"d_model": 0}, "`d_model` must be at least 1"),
+        ({"key_size": 0}, "`key_size` must be at least 1"),
+        ({"source_vocab_size": -1}, "`source_vocab_size` must be at least 1"),
+        ({"dropout": 1.0}, "`dropout` is a probability"),
+        ({"layer_dropout": -0.1}, "`layer_dropout` is a probability"),
+        ({"vocab_size": 11, "eos_token_id": 11}, "`eos_token_id` .11. lies outside the target vocabulary of 11"),
+        ({"vocab_size": 31, "source_vocab_size": 29}, "the source has 29 tokens and the target 31"),
+        ({"d_model": 23, "num_heads": 3}, "`num_heads` .3. does not divide `d_model` .23."),
+        ({"d_model": 23, "num_heads": 3, "key_size": 5}, "give both `key_size` and `value_size`"),
+        ({"positions": "rotary", "key_size": 5}, "need an even `key_size`, but it is 5"),
+        ({"positions": "rotary", "encoder_attention": "linear"}, "rotary `positions` cannot be combined"),
+        ({"talking_heads": True, "encoder_attention": "linear"}, "`talking_heads` cannot be combined"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Seq2SeqTransformerConfig(**options)
+
+
+@pytest.mark.parametrize("tie_embeddings", ["target", "none"])
+def test_two_vocabularies_need_untied_sources(tie_embeddings: Any) -> None:
+    config = Seq2SeqTransformerConfig(vocab_size=31, source_vocab_size=29, tie_embeddings=tie_embeddings)
+    assert (config.vocab_size, config.source_vocab_size) == (31, 29)
+
+
+def test_transformers_finds_its_own_names() -> None:
+    config = Seq2SeqTransformerConfig(d_model=21, num_heads=3, ffn_size=19, encoder_layers=5, decoder_layers=2)
+    names = ("hidden_size", "num_attention_heads", "intermediate_size", "num_hidden_layers")
+    assert [getattr(config, name) for name in names] == [21, 3, 19, 2]
+    assert config.get_text_config(decoder=True).num_hidden_layers == 2
+    assert config.head_sizes == (7, 7)

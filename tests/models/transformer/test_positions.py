@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+
+from seq2seq.models.transformer.positions import (
+    LearnedPositions,
+    PositionTable,
+    added_positions,
+    rotary_positions,
+    rotate,
+    rotations,
+    sinusoids,
+)
+
+
+@pytest.mark.parametrize("d_model", [6, 7])
+def test_sinusoids_follow_the_formula(d_model: int) -> None:
+    table = sinusoids(5, d_model)
+    half = math.ceil(d_model / 2)
+    for position in range(5):
+        for feature in range(d_model):
+            function, i = (math.sin, feature) if feature < half else (math.cos, feature - half)
+            expected = function(position / 10000 ** (2 * i / d_model))
+            assert table[position, feature].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_rotary_products_depend_on_relative_positions_only() -> None:
+    query, key = torch.randn(2, 1, 1, 1, 6, dtype=torch.float64)
+    table = rotations(40, 6)
+
+    def product(query_position: int, key_position: int) -> float:
+        turned = rotate(query, table[query_position : query_position + 1])
+        return (turned * rotate(key, table[key_position : key_position + 1])).sum().item()
+
+    assert product(3, 1) == pytest.approx(product(37, 35), abs=1e-12)
+    assert product(3, 1) != pytest.approx(product(3, 2), abs=1e-3)
+    assert product(0, 0) == pytest.approx((query * key).sum().item(), abs=1e-12)
+
+
+def test_rotation_turns_pairs_by_position_times_frequency() -> None:
+    turned = rotate(torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(1, 1, 3, 4).double(), rotations(3, 4))
+    torch.testing.assert_close(turned[0, 0, 2], torch.tensor([math.cos(2), 0, math.sin(2), 0], dtype=torch.float64))
+
+
+def test_a_table_has_any_length_offset_and_type() -> None:
+    table = added_positions("sinusoidal", 6, max_positions=2)
+    assert isinstance(table, PositionTable)
+    like = torch.zeros((), dtype=torch.float64)
+    torch.testing.assert_close(table(100, 50, like), sinusoids(150, 6)[100:])
+    torch.testing.assert_close(table(1000, 3, like), sinusoids(1003, 6)[1000:])
+    assert table(0, 3, like.to(torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_a_table_made_in_inference_mode_serves_training() -> None:
+    table = rotary_positions("rotary", 4)
+    assert table is not None
+    heads = torch.randn(1, 1, 3, 4, requires_grad=True)
+    with torch.inference_mode():
+        rotate(heads, table(0, 3, heads))
+    rotate(heads, table(0, 3, heads)).sum().backward()
+    assert heads.grad is not None
+
+
+def test_learned_positions_end_where_the_option_says() -> None:
+    positions = LearnedPositions(5, 3)
+    like = torch.zeros(())
+    assert torch.equal(positions(2, 3, like), positions.vectors.weight[2:5])
+    with pytest.raises(ValueError, match="6 tokens is longer than `max_positions` .5."):
+        positions(5, 1, like)

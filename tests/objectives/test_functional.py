@@ -1,0 +1,118 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.objectives.functional import label_smoothed_nll
+
+B, T, V = 3, 5, 11
+
+
+def random_case(seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(B, T, V, generator=generator) * 3
+    labels = torch.randint(V, (B, T), generator=generator)
+    labels[0, 2:], labels[2, 4:] = IGNORED_LABEL, IGNORED_LABEL
+    return logits, labels
+
+
+def test_value_and_gradient_by_hand() -> None:
+    """Probabilities 1/2, 1/4, 1/4 and label 0 with e = 0.3: the target distribution is 0.8, 0.1, 0.1.
+
+    Loss = 0.8 ln 2 + 0.2 ln 4 = 1.2 ln 2; gradient = p - q = (-0.3, 0.15, 0.15).
+    """
+    logits = torch.tensor([[[math.log(2.0), 0.0, 0.0]]], requires_grad=True)
+    loss = label_smoothed_nll(logits, torch.tensor([[0]]), 0.3)
+    loss.loss_sum.backward()
+    assert loss.loss_sum.item() == pytest.approx(1.2 * math.log(2.0), rel=1e-6)
+    assert loss.nll_sum.item() == pytest.approx(math.log(2.0), rel=1e-6)
+    assert loss.num_correct.item() == 1
+    assert logits.grad is not None
+    assert logits.grad.flatten().tolist() == pytest.approx([-0.3, 0.15, 0.15], rel=1e-6)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.7])
+@pytest.mark.parametrize("upstream", [1.0, -2.5])
+def test_equals_torch_cross_entropy(label_smoothing: float, upstream: float) -> None:
+    logits, labels = random_case()
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss = label_smoothed_nll(ours, labels, label_smoothing)
+    expected = cross_entropy(theirs.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=label_smoothing)
+    (loss.loss_sum * upstream).backward()
+    (expected * upstream).backward()
+    torch.testing.assert_close(loss.loss_sum, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-6)
+    nll = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
+    torch.testing.assert_close(loss.nll_sum, nll, rtol=1e-6, atol=0)
+
+
+def test_gradient_agrees_with_finite_differences() -> None:
+    logits, labels = random_case(1)
+    ours = logits.clone().requires_grad_()
+    label_smoothed_nll(ours, labels, 0.2).loss_sum.backward()
+    assert ours.grad is not None
+    exact = logits.double()
+    for index in [(0, 1, 4), (1, 3, 7), (2, 0, 10), (2, 4, 0)]:
+        step = torch.zeros_like(exact)
+        step[index] = 1e-5
+        high, low = (
+            cross_entropy(x.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=0.2)
+            for x in (exact + step, exact - step)
+        )
+        assert ours.grad[index].item() == pytest.approx((high - low).item() / 2e-5, abs=1e-5)
+
+
+def test_number_correct_is_counted_over_real_tokens() -> None:
+    logits, labels = random_case(2)
+    real = labels != IGNORED_LABEL
+    labels[1, 0] = logits[1, 0].argmax()
+    expected = int(((logits.argmax(-1) == labels) & real).sum())
+    assert expected > 0
+    assert label_smoothed_nll(logits, labels, 0.1).num_correct.item() == expected
+
+
+def test_padding_changes_nothing_whatever_its_logits() -> None:
+    logits, labels = random_case()
+    spoiled = logits.clone()
+    spoiled[labels == IGNORED_LABEL] = math.nan
+    spoiled.requires_grad_()
+    loss = label_smoothed_nll(spoiled, labels, 0.1)
+    loss.loss_sum.backward()
+    assert loss.loss_sum.item() == label_smoothed_nll(logits, labels, 0.1).loss_sum.item()
+    assert spoiled.grad is not None
+    assert (spoiled.grad[labels == IGNORED_LABEL] == 0).all()
+
+
+def test_logits_are_left_as_they_were() -> None:
+    logits, labels = random_case()
+    before = logits.clone()
+    label_smoothed_nll(logits, labels, 0.1)
+    assert torch.equal(logits, before)
+
+
+def test_low_precision_logits_are_summed_in_float32() -> None:
+    """4096 tokens with p = 1/2: a bfloat16 sum would stop growing near 256 * ln 2 steps."""
+    logits = torch.zeros(1, 4096, 2, dtype=torch.bfloat16, requires_grad=True)
+    loss = label_smoothed_nll(logits, torch.zeros(1, 4096, dtype=torch.int64))
+    loss.loss_sum.backward()
+    assert loss.loss_sum.dtype == torch.float32
+    assert loss.loss_sum.item() == pytest.approx(4096 * math.log(2.0), rel=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.dtype == torch.bfloat16
+
+
+def test_large_logits_do_not_overflow() -> None:
+    loss = label_smoothed_nll(torch.tensor([[[1e4, -1e4, 0.0]]]), torch.tensor([[1]]))
+    assert loss.loss_sum.item() == pytest.approx(2e4)
+
+
+def test_nothing_but_padding_is_zero() -> None:
+    logits = torch.randn(2, 3, V, requires_grad=True)
+    loss = label_smoothed_nll(logits, torch.full((2, 3), IGNORED_LABEL), 0.1)
+    loss.loss_sum.backward()
+    assert loss.loss_sum.item() == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()

@@ -1,0 +1,208 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch import nn
+
+from seq2seq.training import checkpoint
+from seq2seq.training.checkpoint import (
+    Checkpoints,
+    TrainingState,
+    checkpoint_paths,
+    exported_weights,
+    newest_whole,
+    verify,
+)
+from seq2seq.training.validation import BestSoFar
+from tests.training.fakes import TinyModel, make_trainer
+
+PARTS = ["0-weights.safetensors", "1-optimizer.safetensors", "2-averages.safetensors", "3-state.json"]
+
+
+def make_checkpoints(folder: Path, **options: Any) -> Checkpoints:
+    """Checkpoints of a model after one step of Adam."""
+    accelerator, model = Accelerator(cpu=True), TinyModel()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    model.embedding.weight.sum().backward()
+    optimizer.step()
+    return Checkpoints(folder, accelerator=accelerator, model=model, optimizer=optimizer, **options)
+
+
+def steps(folder: Path) -> list[int]:
+    return [int(path.name[5:]) for path in checkpoint_paths(folder)]
+
+
+def damage(path: Path) -> None:
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    path.write_bytes(contents)
+
+
+def test_contents(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_steps=2, ema_decay=0.9)
+    trainer.run()
+    (path,) = checkpoint_paths(tmp_path / "checkpoints")
+    assert sorted(part.name for part in path.iterdir()) == [*PARTS, "checksums.json"]
+    weights = load_file(path / PARTS[0])
+    names = {"embedding.weight", "hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "temperature"}
+    assert weights.keys() == names, "the tied output embedding is stored once"
+    assert load_file(path / PARTS[1]).keys() == {
+        f"{name}/{key}" for name in names - {"temperature"} for key in ("step", "exp_avg", "exp_avg_sq")
+    }
+    state = json.loads((path / PARTS[3]).read_text())
+    assert state["step"] == state["num_micro_batches"] == 2
+    assert state["position"] == {"number": 2}
+    assert state["versions"]["torch"] == torch.__version__.split("+")[0] or state["versions"]["torch"]
+
+
+def test_state_comes_back_whole(tmp_path: Path) -> None:
+    state = TrainingState(7, 21, {"epoch": 2, "batch": [3, None]}, 1.1, BestSoFar(0.1, 5, 2, 7), {"loss_sum": 1 / 3})
+    make_checkpoints(tmp_path).save(state)
+    assert make_checkpoints(tmp_path).resume() == state
+
+
+def test_nothing_there_is_a_new_run(tmp_path: Path) -> None:
+    assert make_checkpoints(tmp_path / "none").resume() == TrainingState()
+
+
+def test_exported_weights_are_the_average_under_all_names(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_steps=3, ema_decay=0.5)
+    trainer.run()
+    weights = exported_weights(checkpoint_paths(tmp_path / "checkpoints")[-1])
+    assert weights.keys() == trainer.model.state_dict().keys()
+    assert trainer.ema is not None
+    with trainer.ema.applied():
+        for name, tensor in trainer.model.state_dict().items():
+            assert torch.equal(weights[name], tensor), name
+
+
+# ---- which are kept --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keep", "best", "kept"),
+    [(1, None, [5]), (2, None, [4, 5]), (2, 2, [2, 4, 5]), (2, 5, [4, 5]), (9, 1, [1, 2, 3, 4, 5])],
+)
+def test_retention(keep: int, best: int | None, kept: list[int], tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path, keep_checkpoints=keep)
+    for step in range(1, 6):
+        checkpoints.save(TrainingState(step=step, best=BestSoFar(step=best)))
+    assert steps(tmp_path) == kept
+    assert len(list(tmp_path.iterdir())) == len(kept), "nothing else is left behind"
+
+
+def test_keeping_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep_checkpoints"):
+        make_checkpoints(tmp_path, keep_checkpoints=0)
+
+
+def test_order_is_numeric(tmp_path: Path) -> None:
+    for name in ("step-99999999", "step-100000000", "step-00000010", "step-x", ".step-00000011.writing"):
+        (tmp_path / name).mkdir()
+    assert steps(tmp_path) == [10, 99999999, 100000000]
+
+
+# ---- damage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [*PARTS, "checksums.json"])
+@pytest.mark.parametrize("harm", ["flipped bit", "cut short", "missing"])
+def test_damage_is_found_and_the_one_before_is_used(part: str, harm: str, tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_steps=4, checkpoint_every=2, ema_decay=0.9)
+    trainer.run()
+    path = tmp_path / "checkpoints" / "step-00000004"
+    target = path / part
+    if harm == "flipped bit":
+        damage(target)
+    elif harm == "cut short":
+        target.write_bytes(target.read_bytes()[:-5])
+    else:
+        target.unlink()
+    if part == "checksums.json" and harm == "flipped bit":
+        part = ""  # a flipped bit may fall into a checksum or a name
+    with pytest.raises(ValueError, match=f"step-00000004 is damaged.*{part}"):
+        verify(path)
+    again = make_trainer(tmp_path, max_steps=4, ema_decay=0.9)
+    with pytest.warns(UserWarning, match=r"damaged.*Going on from .*step-00000002"):
+        again.run()
+    verify(path)
+    assert all(torch.equal(a, b) for a, b in zip(trainer.parameters, again.parameters, strict=True))
+
+
+def test_without_a_whole_one_training_does_not_start_over_in_silence(tmp_path: Path) -> None:
+    make_checkpoints(tmp_path).save(TrainingState(step=1))
+    damage(tmp_path / "step-00000001" / PARTS[0])
+    assert newest_whole(tmp_path)[0] is None
+    with pytest.raises(ValueError, match=r"0-weights.safetensors is missing or differs.*No whole checkpoint is left"):
+        make_checkpoints(tmp_path).resume()
+
+
+def test_half_written_ones_are_never_picked_and_swept_away(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path)
+    checkpoints.save(TrainingState(step=1))
+    shutil.copytree(tmp_path / "step-00000001", tmp_path / ".step-00000002.writing")
+    assert checkpoints.resume().step == 1
+    checkpoints.save(TrainingState(step=3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
+
+
+@pytest.mark.parametrize("failing", ["save_file", "_sha256", "_flush_to_disk"])
+def test_a_full_disk_leaves_the_old_ones_whole(failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = make_checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints.save(TrainingState(step=1))
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, failing, full)
+        with pytest.raises(OSError, match="step-00000002 could not be written.*No space left.*Earlier checkpoints"):
+            checkpoints.save(TrainingState(step=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    verify(tmp_path / "step-00000001")
+    checkpoints.save(TrainingState(step=2))
+    assert steps(tmp_path) == [2]
+
+
+# ---- what does not fit -----------------------------------------------------------------------------------------------
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    path = make_checkpoints(tmp_path).save(TrainingState(step=1))
+    contents = json.loads((path / "checksums.json").read_text()) | {"format_version": 99}
+    (path / "checksums.json").write_text(json.dumps(contents))
+    with pytest.raises(ValueError, match="format 99"):
+        verify(path)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [(nn.Linear(7, 5), r"hidden.weight is \(7, 7\) there, but \(5, 7\) here"), (nn.Identity(), "too many")],
+)
+def test_another_model_is_refused_before_anything_is_loaded(module: nn.Module, message: str, tmp_path: Path) -> None:
+    make_checkpoints(tmp_path).save(TrainingState(step=1))
+    other = make_checkpoints(tmp_path)
+    other.model.hidden = module
+    before = {name: tensor.clone() for name, tensor in other.model.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        other.resume()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.model.state_dict().items())
+
+
+def test_an_average_that_was_not_saved_is_missed(tmp_path: Path) -> None:
+    make_trainer(tmp_path, max_steps=1).run()
+    with pytest.raises(ValueError, match="ema_decay: 0"):
+        make_trainer(tmp_path, max_steps=2, ema_decay=0.9).run()
+
+
+def test_a_parameter_without_optimizer_state_stays_without(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path)
+    checkpoints.save(TrainingState(step=1))
+    again = make_checkpoints(tmp_path)
+    again.resume()
+    assert [p is again.model.embedding.weight for p in again.optimizer.state] == [True]

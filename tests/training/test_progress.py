@@ -1,0 +1,56 @@
+import io
+
+import pytest
+
+from seq2seq.training.progress import ProgressDisplay
+
+VALUES = {"loss": 2.5, "tokens_per_second": 12345.6, "seconds_per_step": 60.0}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    stream = io.StringIO()
+    display = ProgressDisplay(100, stream=stream)
+    display.advance(2.5, 1000.0)
+    display.report(7, VALUES)
+    display.write("something happened")
+    display.close()
+    expected = "step 7/100, loss 2.5000, 12,346 target tokens/s, 1:33:00 left\nsomething happened\n"
+    assert stream.getvalue() == expected
+
+
+def test_a_bar_on_a_terminal() -> None:
+    stream = Terminal()
+    display = ProgressDisplay(10, first_step=4, stream=stream)
+    for _ in range(6):
+        display.advance(2.5, 1234.0)
+    display.report(10, VALUES)
+    display.write("something happened")
+    display.close()
+    assert "loss 2.500, 1,234 target tokens/s" in stream.getvalue()
+    assert "10/10" in stream.getvalue()
+    assert "something happened\n" in stream.getvalue()
+    assert "step 10/10" not in stream.getvalue(), "the bar says it already"
+
+
+def test_other_processes_are_silent() -> None:
+    stream = Terminal()
+    display = ProgressDisplay(10, enabled=False, stream=stream)
+    display.advance(2.5, 1234.0)
+    display.report(1, VALUES)
+    display.write("something happened")
+    display.close()
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_step", "left"), [(1.0, "0:09 left"), (10.0, "1:30 left"), (1000.0, "2:30:00 left")]
+)
+def test_time_left(seconds_per_step: float, left: str) -> None:
+    stream = io.StringIO()
+    ProgressDisplay(10, stream=stream).report(1, VALUES | {"seconds_per_step": seconds_per_step})
+    assert stream.getvalue().endswith(f"{left}\n")

@@ -1,0 +1,88 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch.nn.functional import cross_entropy
+
+from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.training.validation import BestSoFar, Validation
+from tests.training.fakes import TinyModel, make_batch
+
+
+def make_validation(model: TinyModel | None = None, **options: Any) -> Validation:
+    defaults: dict[str, Any] = {"batches": lambda: [make_batch([0, 1, 2]), make_batch([3]), make_batch([4, 5])]}
+    return Validation(
+        accelerator=Accelerator(cpu=True),
+        model=model or TinyModel(dropout=0.5),
+        objective=CrossEntropy(0.1),
+        **(defaults | options),
+    )
+
+
+def test_loss_is_the_mean_over_all_tokens_without_dropout() -> None:
+    model = TinyModel(dropout=0.5)
+    values = make_validation(model).run(step=1)
+    batch = make_batch([0, 1, 2, 3, 4, 5])
+    logits, labels = model.eval()(**batch.model_inputs()).logits.flatten(0, 1), batch.labels.flatten()
+    assert values["loss"] == pytest.approx(cross_entropy(logits, labels, label_smoothing=0.1).item(), rel=1e-6)
+    nll = cross_entropy(logits, labels).item()
+    assert values["nll"] == pytest.approx(nll, rel=1e-6)
+    assert values["perplexity"] == pytest.approx(math.exp(nll), rel=1e-5)
+    correct = (logits.argmax(-1) == labels).sum().item()
+    assert values["token_accuracy"] == pytest.approx(correct / batch.num_target_tokens)
+
+
+@pytest.mark.parametrize("was_training", [True, False])
+def test_mode_is_evaluation_inside_and_as_before_outside(was_training: bool) -> None:
+    model = TinyModel().train(was_training)
+    values = make_validation(model, decode=lambda: {"mode": float(model.training)}).run(step=1)
+    assert values["mode"] == 0.0
+    assert model.training is was_training
+
+
+def test_no_graph_is_built() -> None:
+    assert not make_validation(decode=lambda: {"grad": float(torch.is_grad_enabled())}).run(step=1)["grad"]
+
+
+def test_decoded_scores_join_the_values() -> None:
+    values = make_validation(decode=lambda: {"bleu": 31.5}, select_by="bleu").run(step=1)
+    assert values["bleu"] == 31.5
+
+
+def test_what_was_not_measured_cannot_select() -> None:
+    with pytest.raises(ValueError, match=r"`validation.select_by` is 'bleu', but .* loss, token_accuracy, nll"):
+        make_validation(select_by="bleu").run(step=1)
+
+
+def test_nothing_to_validate_on_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no validation pairs"):
+        make_validation(batches=lambda: []).run(step=1)
+
+
+@pytest.mark.parametrize(
+    ("select_by", "values", "best_step"),
+    [
+        ("loss", [3.0, 2.0, 2.5], 2),
+        ("ter", [60.0, 70.0, 50.0], 3),
+        ("word_error_rate", [0.2, 0.1, 0.3], 2),
+        ("bleu", [1.0, 5.0, 3.0], 2),
+        ("exact_match", [1.0, 1.0, 1.0], 1),
+        ("loss", [math.nan, 5.0, math.nan], 2),
+    ],
+)
+def test_best_goes_by_the_direction_of_its_value(select_by: str, values: list[float], best_step: int) -> None:
+    validation, best = make_validation(select_by=select_by), BestSoFar()
+    for step, value in enumerate(values, start=1):
+        validation.note(best, step, {select_by: value, "other": -step})
+    assert best.step == best_step
+    assert best.num_since == len(values) - best_step
+    assert best.last_step == 3
+
+
+@pytest.mark.parametrize(
+    ("patience", "num_since", "over"), [(0, 99, False), (2, 1, False), (2, 2, True), (1, 0, False)]
+)
+def test_patience(patience: int, num_since: int, over: bool) -> None:
+    assert make_validation(patience=patience).is_over(BestSoFar(num_since=num_since)) is over
