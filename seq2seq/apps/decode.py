@@ -64,7 +64,7 @@ def _kind(annotation: Any) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> int:
     import torch
 
-    processes = PartialState(cpu=arguments.device == "cpu")
+    processes = PartialState(cpu=arguments.device == "cpu" or not torch.accelerator.is_available())
     if processes.num_processes > 1 and STANDARD in (arguments.input, arguments.output):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
     if arguments.threads:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    references = read_aligned(arguments.reference) if arguments.reference else None
+    references = read_references(arguments)
     if arguments.output == STANDARD or arguments.input == STANDARD:
         texts = write_stream(generator, arguments, keep=references is not None)
     else:
@@ -90,6 +90,15 @@ def run(arguments: argparse.Namespace) -> int:
         scores = format_scores(score_texts(texts, references, arguments.metrics))
         print(scores, file=sys.stderr if arguments.output == STANDARD else sys.stdout)
     return 0
+
+
+def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
+    """Return each segment's references, or None without any; a file to decode must be aligned with them."""
+    if not arguments.reference:
+        return None
+    sources = [] if arguments.input == STANDARD else [arguments.input]
+    columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
+    return [list(references) for references in zip(*columns, strict=True)]
 
 
 def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, keep: bool) -> list[str]:

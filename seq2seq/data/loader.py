@@ -7,29 +7,28 @@ processes, and any restart, sees the same micro-batches.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import Plan, cut_batches, plan_batches
-from seq2seq.data.collate import collate
 from seq2seq.data.corpus import Dataset
+from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import filter_pairs
+from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
 from seq2seq.data.tokenizer import TextTokenizer
 
-PREFETCHED_BATCHES = 8
+SAMPLED_POOL_ROWS = 10_000
+"""Pairs encoded and planned at a time with subword sampling. On Multi30k 6% of all positions are then padding, with
+4000 pairs 12%, with 20,000 only 4%; but the first batch waits for a whole pool, which takes seconds."""
 _CACHE_VERSION = 1
 """Raise it when the same texts would be stored as other columns than before."""
 _MAPPED_ROWS = 1000
-
-Position = dict[str, Any]
-Item = TypeVar("Item")
 
 
 def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: int = 0) -> Dataset:
@@ -77,47 +76,11 @@ def _tokenizer_threads(allowed: bool) -> Iterator[None]:
             os.environ[name] = before
 
 
-def take_turns(
-    stream: Iterator[tuple[Position, Item]], num_processes: int, process_index: int
-) -> Iterator[tuple[Position, Item]]:
-    """Yield this process's item of each round of `num_processes`, with the position after the whole round."""
-    while len(turns := list(islice(stream, num_processes))) == num_processes:
-        yield turns[-1][0], turns[process_index][1]
-
-
-def make_batch(
-    tokenizer: TextTokenizer, source_ids: Sequence[Sequence[int]], target_ids: Sequence[Sequence[int]], rows: Any
-) -> Batch:
-    return collate(
-        source_ids,
-        target_ids,
-        rows,
-        source_pad_id=tokenizer.source_pad_id,
-        target_pad_id=tokenizer.pad_id,
-        decoder_start_id=tokenizer.decoder_start_id,
-    )
-
-
-def sampled_batch(
-    tokenizer: TextTokenizer,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    rows: numpy.ndarray,
-    *,
-    seed: int,
-    epoch: int,
-) -> Batch:
-    """Return the batch of these texts with their subwords sampled from (seed, epoch, row)."""
-    source_ids = tokenizer.encode_sources(sources, random_keys(seed, epoch, 2 * rows).tolist())
-    target_ids = tokenizer.encode_targets(targets, random_keys(seed, epoch, 2 * rows + 1).tolist())
-    return make_batch(tokenizer, source_ids, target_ids, rows)
-
-
 class TrainingLoader:
     """The endless stream of training micro-batches.
 
-    With `tokenizer.sampling` the pairs are encoded anew in each epoch; the plan then goes by their lengths without
-    sampling, so micro-batches may exceed the budget by what sampling lengthens them.
+    Without subword sampling an epoch is planned as a whole, from lengths alone. With `tokenizer.sampling` the ids, and
+    so the lengths, are new in each epoch: it is shuffled, cut into pools, and each pool encoded and then planned.
 
     Args:
         dataset: what `tokenize_corpus` returns.
@@ -142,8 +105,8 @@ class TrainingLoader:
     ) -> None:
         self.dataset = dataset
         self.tokenizer = tokenizer
-        self.batch_tokens = batch_tokens
-        self.max_batch_rows = max_batch_rows
+        self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
+        self.budget = {"batch_tokens": batch_tokens, "max_batch_rows": max_batch_rows}
         self.seed = seed
         self.num_processes = num_processes
         self.process_index = process_index
@@ -151,9 +114,8 @@ class TrainingLoader:
         self.rows, self.filter_report = filter_pairs(
             source_lengths,
             target_lengths,
-            max_source_tokens=max_source_tokens,
-            max_target_tokens=max_target_tokens,
             max_length_ratio=max_length_ratio,
+            **self.limits,
             **empty_lengths(tokenizer),
         )
         if not len(self.rows):
@@ -162,45 +124,58 @@ class TrainingLoader:
         self.target_lengths = target_lengths[self.rows]
 
     def plan(self, epoch: int) -> Plan:
-        """Return the batches of one epoch; their numbers index `rows`."""
-        return plan_batches(
-            self.source_lengths,
-            self.target_lengths,
-            batch_tokens=self.batch_tokens,
-            max_batch_rows=self.max_batch_rows,
-            seed=self.seed,
-            epoch=epoch,
-        )
+        """Return the batches of one epoch without subword sampling; their numbers index `rows`."""
+        return plan_batches(self.source_lengths, self.target_lengths, seed=self.seed, epoch=epoch, **self.budget)
 
-    def micro_batches(self, position: Position | None = None) -> Iterator[tuple[Position, Batch]]:
+    def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
 
-        A round is one micro-batch for every process, so the position is the same in all of them. Its `number` is that
-        of the next round's first micro-batch in the endless stream; this process's own is `number` - num_processes +
-        process_index. None starts at the beginning.
+        See `micro_batches.micro_batches`; None starts at the beginning.
         """
-        start = position or {"epoch": 0, "batch": 0, "number": 0}
-        turns = take_turns(self._stream(start), self.num_processes, self.process_index)
-        batches = ((after, self._batch(epoch, rows)) for after, (epoch, rows) in turns)
-        return prefetch(batches, PREFETCHED_BATCHES)
+        position = position or {"epoch": 0, "pool": 0, "batch": 0, "number": 0}
+        return micro_batches(
+            self._parts(position["epoch"], position["pool"]),
+            position,
+            num_processes=self.num_processes,
+            process_index=self.process_index,
+        )
 
-    def _stream(self, position: Position) -> Iterator[tuple[Position, tuple[int, numpy.ndarray]]]:
-        """Yield epoch and rows of every process's micro-batches, with the position after each."""
-        epoch, first, number = position["epoch"], position["batch"], position["number"]
+    def _parts(self, epoch: int, pool: int) -> Iterator[Part]:
+        """Yield parts for ever, starting with this one."""
         while True:
-            batches = self.plan(epoch).batches
-            for batch in range(first, len(batches)):
-                number += 1
-                ends_epoch = batch + 1 == len(batches)
-                after = {"epoch": epoch + ends_epoch, "batch": 0 if ends_epoch else batch + 1, "number": number}
-                yield after, (epoch, self.rows[batches[batch]])
-            epoch, first = epoch + 1, 0
+            yield from self._sampled_epoch(epoch, pool) if self.tokenizer.sampling else self._stored_epoch(epoch)
+            epoch, pool = epoch + 1, 0
 
-    def _batch(self, epoch: int, rows: numpy.ndarray) -> Batch:
-        records = self.dataset[rows]
-        if not self.tokenizer.sampling:
-            return make_batch(self.tokenizer, records["source_ids"], records["target_ids"], rows)
-        return sampled_batch(self.tokenizer, records["source"], records["target"], rows, seed=self.seed, epoch=epoch)
+    def _stored_epoch(self, epoch: int) -> Iterator[Part]:
+        batches = [self.rows[batch] for batch in self.plan(epoch).batches]
+        yield Part(
+            start={"epoch": epoch, "pool": 0, "batch": 0},
+            end={"epoch": epoch + 1, "pool": 0, "batch": 0},
+            batches=batches,
+            make_batch=lambda rows: _stored_pairs(self.dataset, rows).batch(self.tokenizer),
+        )
+
+    def _sampled_epoch(self, epoch: int, first_pool: int) -> Iterator[Part]:
+        order = self.rows[numpy.argsort(random_keys(self.seed, epoch, self.rows), kind="stable")]
+        num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
+        for pool in range(first_pool, num_pools):
+            pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
+            plan = plan_batches(
+                pairs.source_lengths, pairs.target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
+            )
+            end = {"epoch": epoch, "pool": pool + 1} if pool + 1 < num_pools else {"epoch": epoch + 1, "pool": 0}
+            yield Part(
+                start={"epoch": epoch, "pool": pool, "batch": 0},
+                end={**end, "batch": 0},
+                batches=plan.batches,
+                make_batch=pairs.batch_maker(self.tokenizer),
+            )
+
+    def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
+        texts = self.dataset[rows]
+        return sample_pairs(
+            self.tokenizer, texts["source"], texts["target"], rows, seed=self.seed, epoch=epoch, **self.limits
+        )
 
 
 class ValidationLoader:
@@ -233,11 +208,13 @@ class ValidationLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return prefetch(map(self._batch, self.batches), PREFETCHED_BATCHES)
+        batches = (_stored_pairs(self.dataset, rows).batch(self.tokenizer) for rows in self.batches)
+        return prefetch(batches, PREFETCHED_BATCHES)
 
-    def _batch(self, rows: numpy.ndarray) -> Batch:
-        records = self.dataset[rows]
-        return make_batch(self.tokenizer, records["source_ids"], records["target_ids"], rows)
+
+def _stored_pairs(dataset: Dataset, rows: numpy.ndarray) -> EncodedPairs:
+    records = dataset[rows]
+    return EncodedPairs(rows, records["source_ids"], records["target_ids"])
 
 
 def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -1,14 +1,11 @@
 """Makes the next items in a background thread while the caller works on the present one."""
 
 from collections.abc import Generator, Iterator
-from queue import Full, Queue
+from queue import Queue
 from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-
-_POLL_SECONDS = 0.1
-"""How often a waiting thread looks whether it is still wanted."""
 
 
 def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
@@ -20,22 +17,15 @@ def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
     buffer: Queue[tuple[list[Item], BaseException | None]] = Queue(maxsize=depth)
     closed = Event()
 
-    def put(item: list[Item], error: BaseException | None = None) -> None:
-        while not closed.is_set():
-            try:
-                return buffer.put((item, error), timeout=_POLL_SECONDS)
-            except Full:
-                continue
-
     def fill() -> None:
         try:
             for item in items:
-                put([item])
+                buffer.put(([item], None))
                 if closed.is_set():
                     return
-            put([])
+            buffer.put(([], None))
         except BaseException as error:  # whatever it is, it belongs to the caller
-            put([], error)
+            buffer.put(([], error))
 
     thread = Thread(target=fill, name="prefetch", daemon=True)
     thread.start()
@@ -49,4 +39,6 @@ def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
             yield item[0]
     finally:
         closed.set()
+        while not buffer.empty():  # room for the one item that the thread may be waiting to leave
+            buffer.get()
         thread.join()

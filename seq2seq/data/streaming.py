@@ -7,7 +7,6 @@ a restart tokenises no earlier pool again.
 
 import copy
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from weakref import ref
@@ -17,29 +16,18 @@ import numpy
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import plan_batches
 from seq2seq.data.corpus import IterableDataset
+from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import FilterReport, filter_pairs
-from seq2seq.data.loader import PREFETCHED_BATCHES, Position, empty_lengths, make_batch, sampled_batch, take_turns
-from seq2seq.data.prefetch import prefetch
+from seq2seq.data.loader import empty_lengths
+from seq2seq.data.micro_batches import Part, Position, micro_batches
 from seq2seq.data.tokenizer import TextTokenizer
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Rows held in memory; `first_row` is the number of the first of them in its epoch."""
-
-    epoch: int
-    first_row: int
-    sources: list[str]
-    targets: list[str]
-    source_ids: list[list[int]]
-    target_ids: list[list[int]]
 
 
 class StreamingLoader:
     """The endless stream of training micro-batches over a corpus that is never held as a whole.
 
     Arguments are those of `TrainingLoader`, with `dataset` untokenised and `pool_rows` read at a time. `filter_report`
-    grows as pools are read.
+    grows as pools are read. Every process reads the whole stream and makes the batches that are its own.
     """
 
     def __init__(
@@ -61,108 +49,98 @@ class StreamingLoader:
             raise ValueError(f"`pool_rows` must be at least 1, but is {pool_rows}.")
         self.dataset = dataset
         self.tokenizer = tokenizer
-        self.filters: dict[str, Any] = {
-            "max_source_tokens": max_source_tokens,
-            "max_target_tokens": max_target_tokens,
-            "max_length_ratio": max_length_ratio,
-            **empty_lengths(tokenizer),
-        }
-        self.batch_tokens = batch_tokens
-        self.max_batch_rows = max_batch_rows
+        self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
+        self.max_length_ratio = max_length_ratio
+        self.empty_lengths = empty_lengths(tokenizer)
+        self.budget = {"batch_tokens": batch_tokens, "max_batch_rows": max_batch_rows}
         self.pool_rows = pool_rows
         self.seed = seed
         self.num_processes = num_processes
         self.process_index = process_index
         self.filter_report = FilterReport()
-        self.beginning = copy.deepcopy(dataset.state_dict())
+        self._beginning = copy.deepcopy(dataset.state_dict())
         self._latest: Callable[[], Generator[tuple[Position, Batch], None, None] | None] = lambda: None
 
-    def micro_batches(self, position: Position | None = None) -> Iterator[tuple[Position, Batch]]:
+    def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
 
-        See `TrainingLoader.micro_batches`. A data set has one reading state, so this closes the stream begun before.
+        See `micro_batches.micro_batches`. A data set has one reading state, so this closes the stream begun before.
 
         Raises:
             ValueError: a whole epoch has no pair to train on.
         """
         if (before := self._latest()) is not None:
             before.close()
-        start = position or {**self._epoch_start(0), "number": 0}
-        turns = take_turns(self._stream(start), self.num_processes, self.process_index)
-        batches = ((after, self._batch(pool, rows)) for after, (pool, rows) in turns)
-        stream = prefetch(batches, PREFETCHED_BATCHES)
+        position = position or {**self._epoch_start(0), "number": 0}
+        stream = micro_batches(
+            self._parts(position), position, num_processes=self.num_processes, process_index=self.process_index
+        )
         self._latest = ref(stream)
         return stream
 
     def _epoch_start(self, epoch: int) -> Position:
-        return {"epoch": epoch, "pool": 0, "row": 0, "batch": 0, "stream": self.beginning}
+        return {"epoch": epoch, "pool": 0, "batch": 0, "row": 0, "stream": self._beginning}
 
-    def _stream(self, position: Position) -> Iterator[tuple[Position, tuple[Pool, numpy.ndarray]]]:
-        """Yield pool and rows of every process's micro-batches, with the position after each."""
-        number = position["number"]
+    def _parts(self, position: Position) -> Iterator[Part]:
+        start = {name: value for name, value in position.items() if name != "number"} | {"batch": 0}
         while True:
-            whole_epoch = position["pool"] == position["batch"] == 0
-            first_number = number
-            for here, after_pool, pool, batches in self._pools(position):
-                for batch in range(here["batch"], len(batches)):
-                    number += 1
-                    ends_pool = batch + 1 == len(batches)
-                    after = after_pool if ends_pool else {**here, "batch": batch + 1}
-                    yield {**after, "number": number}, (pool, batches[batch])
-            if whole_epoch and number == first_number:
+            any_batch = start["pool"] > 0
+            for part in self._epoch(start):
+                any_batch = any_batch or bool(part.batches)
+                yield part
+            if not any_batch:
                 raise ValueError(f"No training pair is left: {self.filter_report}.")
-            position = self._epoch_start(position["epoch"] + 1)
+            start = self._epoch_start(start["epoch"] + 1)
 
-    def _pools(self, position: Position) -> Iterator[tuple[Position, Position, Pool, list[numpy.ndarray]]]:
-        """Yield the rest of an epoch's pools: the positions at and after each, the pool, and its batches."""
-        self.dataset.load_state_dict(copy.deepcopy(position["stream"]))
+    def _epoch(self, start: Position) -> Iterator[Part]:
+        """Yield the rest of an epoch, one part for each pool."""
+        self.dataset.load_state_dict(copy.deepcopy(start["stream"]))
         rows = iter(self.dataset)
         while records := list(islice(rows, self.pool_rows)):
-            after = {
-                "epoch": position["epoch"],
-                "pool": position["pool"] + 1,
-                "row": position["row"] + len(records),
+            end = {
+                "epoch": start["epoch"],
+                "pool": start["pool"] + 1,
                 "batch": 0,
+                "row": start["row"] + len(records),
                 "stream": copy.deepcopy(self.dataset.state_dict()),
             }
-            pool = self._tokenized(records, position)
-            yield position, after, pool, self._batches(pool, position)
-            position = after
+            yield self._part(records, start, end)
+            start = end
 
-    def _tokenized(self, records: list[dict[str, str]], position: Position) -> Pool:
+    def _part(self, records: list[dict[str, Any]], start: Position, end: Position) -> Part:
+        pairs = self._encoded(records, start["row"], start["epoch"])
+        plan = plan_batches(
+            pairs.source_lengths,
+            pairs.target_lengths,
+            seed=self.seed,
+            epoch=start["epoch"],
+            pool=start["pool"],
+            **self.budget,
+        )
+        return Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer))
+
+    def _encoded(self, records: list[dict[str, Any]], first_row: int, epoch: int) -> EncodedPairs:
+        """Return the pairs that pass the filters."""
         sources = [record["source"] for record in records]
         targets = [record["target"] for record in records]
-        return Pool(
-            position["epoch"],
-            position["row"],
-            sources,
-            targets,
-            self.tokenizer.encode_sources(sources),
-            self.tokenizer.encode_targets(targets),
+        rows = first_row + numpy.arange(len(records))
+        pairs = EncodedPairs(rows, self.tokenizer.encode_sources(sources), self.tokenizer.encode_targets(targets))
+        kept, report = filter_pairs(
+            pairs.source_lengths,
+            pairs.target_lengths,
+            max_length_ratio=self.max_length_ratio,
+            **self.limits,
+            **self.empty_lengths,
         )
-
-    def _batches(self, pool: Pool, position: Position) -> list[numpy.ndarray]:
-        source_lengths = numpy.array([len(ids) for ids in pool.source_ids])
-        target_lengths = numpy.array([len(ids) for ids in pool.target_ids])
-        kept, report = filter_pairs(source_lengths, target_lengths, **self.filters)
         self.filter_report += report
-        plan = plan_batches(
-            source_lengths[kept],
-            target_lengths[kept],
-            batch_tokens=self.batch_tokens,
-            max_batch_rows=self.max_batch_rows,
-            seed=self.seed,
-            epoch=position["epoch"],
-            pool=position["pool"],
-        )
-        return [kept[batch] for batch in plan.batches]
-
-    def _batch(self, pool: Pool, indices: numpy.ndarray) -> Batch:
-        rows = pool.first_row + indices
         if not self.tokenizer.sampling:
-            source_ids = [pool.source_ids[index] for index in indices]
-            target_ids = [pool.target_ids[index] for index in indices]
-            return make_batch(self.tokenizer, source_ids, target_ids, rows)
-        sources = [pool.sources[index] for index in indices]
-        targets = [pool.targets[index] for index in indices]
-        return sampled_batch(self.tokenizer, sources, targets, rows, seed=self.seed, epoch=pool.epoch)
+            return pairs.select(kept)
+        return sample_pairs(
+            self.tokenizer,
+            [sources[index] for index in kept],
+            [targets[index] for index in kept],
+            rows[kept],
+            seed=self.seed,
+            epoch=epoch,
+            **self.limits,
+        )

@@ -1,21 +1,16 @@
-"""From a folder on disk to a model behind the waist, and from several checkpoints to one.
+"""From a folder on disk to a model behind the waist.
 
 Only safetensors and JSON are read, only from disk, and no code from the folder is ever run.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from torch import Tensor
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
-
-WEIGHTS_FILE = "model.safetensors"
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Seq2Seq:
@@ -51,45 +46,3 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: to
         raise ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {names}")
     model = model.to(device).eval()
     return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
-
-
-def average_weights(paths: Sequence[str | Path]) -> dict[str, Tensor]:
-    """Return the state dict of mean weights, in the types of the first file.
-
-    Files are read one at a time; sums are kept in float64 for float32 weights and wider, in float32 below.
-
-    Args:
-        paths: safetensors files, or folders that hold a model.safetensors.
-
-    Raises:
-        ValueError: there is nothing to average, or the files hold different tensors; names the file and the tensor.
-    """
-    if not paths:
-        raise ValueError("there are no weights to average; give at least one file")
-    sums: dict[str, Tensor] = {}
-    dtypes: dict[str, torch.dtype] = {}
-    for path in map(_weights_file, paths):
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            if dtypes and names != set(dtypes):
-                raise ValueError(f"{path}: tensor {min(names ^ set(dtypes))!r} is not in all files to average")
-            for name in names:
-                tensor = file.get_tensor(name)
-                if name not in sums:
-                    dtypes[name] = tensor.dtype
-                    sums[name] = tensor.to(torch.float32 if tensor.element_size() < 4 else torch.float64)
-                elif sums[name].shape != tensor.shape:
-                    raise ValueError(
-                        f"{path}: tensor {name!r} has shape {tuple(tensor.shape)}, but {tuple(sums[name].shape)} in "
-                        f"{_weights_file(paths[0])}"
-                    )
-                else:
-                    sums[name] += tensor
-    return {name: (total / len(paths)).to(dtypes[name]) for name, total in sums.items()}
-
-
-def _weights_file(path: str | Path) -> Path:
-    file = Path(path) / WEIGHTS_FILE if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise ValueError(f"{file} does not exist; give a safetensors file, or a folder that holds {WEIGHTS_FILE}")
-    return file

@@ -6,6 +6,7 @@ accumulation steps is switched off, also where its launcher asks for it through 
 
 from typing import Literal
 
+import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
@@ -23,7 +24,8 @@ def build_accelerator(
     Args:
         precision: compute type; weights and optimizer stay in fp32.
         find_unused_parameters: needed on several processes when a step may leave parameters out (layer dropout).
-        cpu: use the CPU even where there is something faster.
+        cpu: use the CPU even where there is something faster. Without an accelerator this is set in any case: several
+            processes on CPUs otherwise do not find each other.
 
     Raises:
         ValueError: fp16 on a CPU, or FSDP in its first version.
@@ -32,7 +34,7 @@ def build_accelerator(
     AcceleratorState._reset_state()
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
-        cpu=cpu,
+        cpu=cpu or not torch.accelerator.is_available(),
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[
             DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters, broadcast_buffers=False),

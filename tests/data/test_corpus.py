@@ -49,7 +49,7 @@ def test_lines_end_at_line_feeds_only(read: Any, tmp_path: Path, end: str, last_
     assert rows == list(zip(ODD_LINES, ODD_LINES[::-1], strict=True))
 
 
-TABLES = {
+TABLES: dict[str, str | bytes] = {
     "x.tsv": 'eins "quoted\tone\tthird\nzwei\ttwo\tdrittes\n',
     "x.csv": '"eins ""quoted",one,third\nzwei,two,drittes\n',
     "x.tsv.gz": gzip.compress(b'eins "quoted\tone\tthird\nzwei\ttwo\tdrittes\n'),
@@ -100,7 +100,8 @@ def test_data_set_by_name(read: Any, tmp_path: Path, streaming: bool) -> None:
     folder.mkdir()
     records = [{"translation": {"en": f"a{n}", "de": f"b{n}"}, "tag": "x", "n": n} for n in range(5)]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), folder / "train.parquet")
-    columns = {"source_column": "translation.en", "target_column": "translation.de", "tag_column": "tag"}
+    columns: dict[str, Any] = {"source_column": "translation.en", "target_column": "translation.de"}
+    columns["tag_column"] = "tag"
     rows = read_corpus(path=folder, streaming=streaming, cache_directory=tmp_path / "cache", **columns)
     assert list(rows) == [{"source": f"<x> a{n}", "target": f"b{n}"} for n in range(5)]
     with pytest.raises(ValueError, match=re.escape("no column 'translation.fr'; the columns are ")):

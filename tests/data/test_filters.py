@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy
 import pytest
 
@@ -37,7 +39,7 @@ def test_ratio_zero_is_off() -> None:
 
 def test_reports_add_up() -> None:
     source, target = numpy.array(PAIRS).T
-    limits = {"max_source_tokens": 11, "max_target_tokens": 13, "max_length_ratio": 3.0}
+    limits: dict[str, Any] = {"max_source_tokens": 11, "max_target_tokens": 13, "max_length_ratio": 3.0}
     parts = [filter_pairs(source[part], target[part], **limits)[1] for part in (slice(0, 5), slice(5, None))]
     assert parts[0] + parts[1] == filtered(max_length_ratio=3.0)[1]
 

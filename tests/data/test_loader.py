@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from seq2seq.data import loader as loader_module
 from seq2seq.data.batch import Batch
 from seq2seq.data.corpus import Dataset, IterableDataset, read_corpus
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
@@ -17,6 +19,11 @@ from tests.shared_data import shared_data
 NUM_ROWS = 101
 EMPTY_ROW, LONG_ROW = 17, 41
 OPTIONS = {"max_source_tokens": 60, "max_target_tokens": 60, "batch_tokens": 150, "seed": 7}
+
+
+@pytest.fixture(autouse=True)
+def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "SAMPLED_POOL_ROWS", 29)
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +62,32 @@ def take(loader: TrainingLoader | StreamingLoader, number: int, position: Any = 
     return [(after, content(batch)) for after, batch in islice(loader.micro_batches(position), number)]
 
 
+def epochs(loader: TrainingLoader | StreamingLoader, number: int) -> list[list[list[Any]]]:
+    """The batches of the first epochs."""
+    batches: list[list[list[Any]]] = [[] for _ in range(number + 1)]
+    for after, batch in loader.micro_batches():
+        ends_epoch = after["pool"] == after["batch"] == 0
+        epoch = after["epoch"] - ends_epoch
+        if epoch == number:
+            break
+        batches[epoch].append(content(batch))
+    return batches[:number]
+
+
 CASES = pytest.mark.parametrize(
     ("kind", "sampling"), [("map", 0.0), ("map", 0.3), ("streaming", 0.0), ("streaming", 0.3)]
 )
 
 
-def num_batches_per_epoch(loader: TrainingLoader | StreamingLoader) -> int:
-    for count, (after, _) in enumerate(loader.micro_batches(), start=1):
-        if after["epoch"] == 1 or (isinstance(loader, StreamingLoader) and after.get("row") == NUM_ROWS):
-            return count
-    raise AssertionError("the stream is endless")
-
-
 @CASES
 def test_an_epoch_has_every_kept_row_once(corpus_file: Path, kind: str, sampling: float) -> None:
     loader = make_loader(corpus_file, kind, sampling)
-    per_epoch = num_batches_per_epoch(loader)
-    assert per_epoch > 10
-    batches = [batch for _, batch in take(loader, 2 * per_epoch)]
-    for epoch in (batches[:per_epoch], batches[per_epoch:]):
+    first, second = epochs(loader, 2)
+    assert len(first) > 10
+    for epoch in (first, second):
         rows = sorted(row for batch in epoch for row in batch[0])
         assert rows == [row for row in range(NUM_ROWS) if row not in (EMPTY_ROW, LONG_ROW)]
-    assert batches[:per_epoch] != batches[per_epoch:]
+    assert first != second
     report = loader.filter_report
     assert report.empty_source > 0 < report.long_target
     assert report.rows - report.kept == report.empty_source + report.long_target
@@ -85,7 +96,7 @@ def test_an_epoch_has_every_kept_row_once(corpus_file: Path, kind: str, sampling
 @CASES
 def test_resumed_is_uninterrupted(corpus_file: Path, kind: str, sampling: float) -> None:
     loader = make_loader(corpus_file, kind, sampling)
-    total = 2 * num_batches_per_epoch(loader) + 3
+    total = sum(map(len, epochs(loader, 2))) + 3
     whole = take(loader, total)
     assert [after["number"] for after, _ in whole] == list(range(1, total + 1))
     for cut in range(1, total - 2, 2):
@@ -98,7 +109,7 @@ def test_resumed_is_uninterrupted(corpus_file: Path, kind: str, sampling: float)
 @pytest.mark.parametrize("num_processes", [2, 3])
 def test_processes_share_one_stream(corpus_file: Path, kind: str, sampling: float, num_processes: int) -> None:
     alone = make_loader(corpus_file, kind, sampling)
-    num_rounds = 2 * num_batches_per_epoch(alone) // num_processes
+    num_rounds = sum(map(len, epochs(alone, 2))) // num_processes + 1
     whole = take(alone, num_rounds * num_processes)
     shares = [
         take(make_loader(corpus_file, kind, sampling, num_processes=num_processes, process_index=index), num_rounds)
@@ -134,9 +145,9 @@ def test_sampling_does_not_depend_on_batch_mates(corpus_file: Path) -> None:
     assert first != sampled(seed=8)
 
 
-@pytest.mark.parametrize("kind", ["map", "streaming"])
-def test_batches_hold_what_the_corpus_says(corpus_file: Path, kind: str) -> None:
-    loader = make_loader(corpus_file, kind)
+@CASES
+def test_batches_hold_what_the_corpus_says(corpus_file: Path, kind: str, sampling: float) -> None:
+    loader = make_loader(corpus_file, kind, sampling)
     texts = [line.split("\t") for line in corpus_file.read_text().split("\n")[:-1]]
     for _, batch in islice(loader.micro_batches(), 7):
         assert batch.num_slots <= OPTIONS["batch_tokens"] or len(batch) == 1
@@ -160,7 +171,7 @@ def tokenized(corpus_file: Path, num_workers: int = 0, sampling: float = 0.0) ->
 def test_worker_processes_change_nothing(corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOKENIZERS_PARALLELISM")
     alone, _ = tokenized(corpus_file)
-    shared, _ = tokenized(corpus_file, num_workers=2)
+    shared, _ = tokenized(corpus_file, num_workers=2, sampling=0.1)
     assert alone[:] == shared[:]
     assert "TOKENIZERS_PARALLELISM" not in os.environ
 
@@ -213,6 +224,26 @@ def test_real_corpus_is_packed_tightly(tmp_path: Path) -> None:
     assert loader.plan(0).padding_share < 0.15
 
 
+@pytest.mark.parametrize("kind", ["map", "streaming"])
+def test_sampled_beyond_the_limit_is_encoded_in_the_ordinary_way(corpus_file: Path, kind: str) -> None:
+    """With the longest ordinary source as the limit, no pair is dropped and no sample is longer."""
+    ordinary = make_loader(corpus_file, kind)
+    longest = max(int(batch.attention_mask.sum(dim=1).max()) for _, batch in islice(ordinary.micro_batches(), 20))
+    loader = make_loader(corpus_file, kind, 0.9, max_source_tokens=longest)
+    batches = [batch for _, batch in islice(loader.micro_batches(), 20)]
+    assert max(batch.input_ids.shape[1] for batch in batches) == longest
+    unlimited = make_loader(corpus_file, kind, 0.9)
+    assert max(batch.input_ids.shape[1] for _, batch in islice(unlimited.micro_batches(), 20)) > longest
+
+
+def test_looking_into_a_stream_does_not_move_it(corpus_file: Path) -> None:
+    whole = take(make_loader(corpus_file, "streaming"), 5)
+    dataset = read_corpus(path=corpus_file, streaming=True)
+    assert len(list(dataset.take(50))) == 50
+    loader = StreamingLoader(dataset, make_tokenizer(corpus_file), pool_rows=37, **OPTIONS)
+    assert take(loader, 5) == whole
+
+
 def test_a_stream_closes_the_one_before(corpus_file: Path) -> None:
     loader = make_loader(corpus_file, "streaming")
     whole = take(loader, 5)
@@ -222,3 +253,12 @@ def test_a_stream_closes_the_one_before(corpus_file: Path) -> None:
     assert content(next(second)[1]) == whole[2][1]
     with pytest.raises(StopIteration):
         next(first)
+
+
+@CASES
+def test_a_closed_stream_leaves_no_thread(corpus_file: Path, kind: str, sampling: float) -> None:
+    stream = make_loader(corpus_file, kind, sampling).micro_batches()
+    next(stream)
+    assert any(thread.name == "prefetch" for thread in threading.enumerate())
+    stream.close()
+    assert not any(thread.name == "prefetch" for thread in threading.enumerate())

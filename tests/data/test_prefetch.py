@@ -31,7 +31,7 @@ def test_items_are_made_ahead_but_not_further_than_depth() -> None:
         time.sleep(0.01)
     time.sleep(0.05)
     assert len(made) == 6, "one taken, four waiting, one in hand"
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert prefetching_threads() == 0
 
 
@@ -58,3 +58,15 @@ def test_exception_arrives_in_its_place() -> None:
 def test_nothing_starts_before_it_is_asked_for() -> None:
     prefetch(iter(range(3)), 1)
     assert prefetching_threads() == 0
+
+
+@pytest.mark.parametrize("num_taken", [1, 2, 3, 5])
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+def test_closing_never_hangs(num_taken: int, pause: float) -> None:
+    for _ in range(20):
+        stream = prefetch(prefetch(iter(range(5)), 1), 1)
+        for _ in range(num_taken):
+            next(stream)
+        time.sleep(pause)
+        stream.close()
+        assert prefetching_threads() == 0

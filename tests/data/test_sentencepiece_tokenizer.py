@@ -24,7 +24,7 @@ def train_model(path: Path, texts: list[str], **options: Any) -> Path:
     return path
 
 
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {"model_type": "unigram"},
     {"model_type": "unigram", "byte_fallback": True, "vocab_size": 330, "pad_id": 3},
     {"model_type": "bpe", "vocab_size": 80},

@@ -240,7 +240,7 @@ def test_python_tokenizer(tmp_path: Path) -> None:
 
 def test_what_a_template_puts_in_front_stays(tmp_path: Path) -> None:
     vocab = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5, "b": 6, "ab": 7}
-    BartTokenizer(vocab=vocab, merges=[("a", "b")]).save_pretrained(tmp_path)
+    BartTokenizer(vocab=vocab, merges=[("a", "b")]).save_pretrained(tmp_path)  # type: ignore[list-item]
     tokenizer = TextTokenizer.from_pretrained(tmp_path)
     assert tokenizer.encode_sources(["aba", ""]) == [[0, 7, 5, 2], [0, 2]]
     assert tokenizer.decode([0, 7, 5, 2]) == "aba"

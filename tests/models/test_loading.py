@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from seq2seq.models.loading import average_weights, load_model
+from seq2seq.models.loading import load_model
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.models.test_pretrained import marian
@@ -52,41 +52,3 @@ def test_incomplete_weights_are_refused(damage: str, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=name):
         load_model(tmp_path)
-
-
-def test_weights_are_averaged_by_tensor(tmp_path: Path) -> None:
-    models = [tiny_model().float() for _ in range(3)]
-    for i, model in enumerate(models):
-        model.save_pretrained(tmp_path / str(i))
-    average = average_weights([tmp_path / "0", tmp_path / "1" / "model.safetensors", tmp_path / "2"])
-    states = [load_file(tmp_path / str(i) / "model.safetensors") for i in range(3)]
-    assert set(average) == set(states[0])
-    for name, tensor in average.items():
-        expected = torch.stack([state[name].double() for state in states]).sum(dim=0) / 3
-        assert torch.equal(tensor, expected.float()), name
-
-
-def test_half_precision_is_summed_in_float32(tmp_path: Path) -> None:
-    for i, value in enumerate((256.0, 1.0, 1.0)):  # 257 is no bfloat16
-        save_file({"x": torch.tensor([value]).to(torch.bfloat16)}, tmp_path / f"{i}.safetensors")
-    average = average_weights(sorted(tmp_path.iterdir()))
-    assert average["x"].dtype == torch.bfloat16
-    assert average["x"].item() == 86.0
-
-
-def test_weights_that_do_not_match_are_named(tmp_path: Path) -> None:
-    files = {
-        "a": {"x": torch.ones(2, 3), "y": torch.ones(5)},
-        "b": {"x": torch.ones(2, 3), "y": torch.ones(7)},
-        "c": {"x": torch.ones(2, 3)},
-    }
-    for name, tensors in files.items():
-        save_file(tensors, tmp_path / name)
-    with pytest.raises(ValueError, match=r"b: tensor 'y' has shape \(7,\), but \(5,\) in .*a"):
-        average_weights([tmp_path / "a", tmp_path / "b"])
-    with pytest.raises(ValueError, match="c: tensor 'y' is not in all files"):
-        average_weights([tmp_path / "a", tmp_path / "c"])
-    with pytest.raises(ValueError, match="d does not exist"):
-        average_weights([tmp_path / "d"])
-    with pytest.raises(ValueError, match="at least one file"):
-        average_weights([])

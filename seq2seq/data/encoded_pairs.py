@@ -1,0 +1,73 @@
+"""Pairs as token ids in memory, encoded in the ordinary way or with sampled subwords."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy
+
+from seq2seq.data.batch import Batch
+from seq2seq.data.collate import collate
+from seq2seq.data.random_keys import random_keys
+from seq2seq.data.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """Ids of both sides, and each pair's number in its corpus."""
+
+    rows: numpy.ndarray
+    source_ids: Sequence[Sequence[int]]
+    target_ids: Sequence[Sequence[int]]
+
+    @property
+    def source_lengths(self) -> numpy.ndarray:
+        return numpy.array([len(ids) for ids in self.source_ids], dtype=numpy.int64)
+
+    @property
+    def target_lengths(self) -> numpy.ndarray:
+        return numpy.array([len(ids) for ids in self.target_ids], dtype=numpy.int64)
+
+    def select(self, indices: numpy.ndarray) -> "EncodedPairs":
+        """Return the pairs at these places."""
+        source_ids = [self.source_ids[index] for index in indices]
+        return EncodedPairs(self.rows[indices], source_ids, [self.target_ids[index] for index in indices])
+
+    def batch_maker(self, tokenizer: TextTokenizer) -> Callable[[numpy.ndarray], Batch]:
+        """Return the function from places to the batch of the pairs there."""
+        return lambda indices: self.select(indices).batch(tokenizer)
+
+    def batch(self, tokenizer: TextTokenizer) -> Batch:
+        """Return all pairs as one batch."""
+        return collate(
+            self.source_ids,
+            self.target_ids,
+            self.rows,
+            source_pad_id=tokenizer.source_pad_id,
+            target_pad_id=tokenizer.pad_id,
+            decoder_start_id=tokenizer.decoder_start_id,
+        )
+
+
+def sample_pairs(
+    tokenizer: TextTokenizer,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    rows: numpy.ndarray,
+    *,
+    seed: int,
+    epoch: int,
+    max_source_tokens: int,
+    max_target_tokens: int,
+) -> EncodedPairs:
+    """Return the pairs with sampled subwords; each side depends on nothing but its text, seed, epoch and row.
+
+    A side that comes out longer than allowed is encoded in the ordinary way, by whose length it passed the filters.
+    """
+    source_ids = tokenizer.encode_sources(sources, random_keys(seed, epoch, 2 * rows).tolist())
+    target_ids = tokenizer.encode_targets(targets, random_keys(seed, epoch, 2 * rows + 1).tolist())
+    for index in range(len(rows)):
+        if len(source_ids[index]) > max_source_tokens:
+            source_ids[index] = tokenizer.encode_sources([sources[index]])[0]
+        if len(target_ids[index]) > max_target_tokens:
+            target_ids[index] = tokenizer.encode_targets([targets[index]])[0]
+    return EncodedPairs(rows, source_ids, target_ids)

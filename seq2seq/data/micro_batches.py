@@ -1,0 +1,68 @@
+"""One endless stream of numbered micro-batches, shared by all processes and resumable at any place.
+
+Parts of epochs enter, each planned as a whole; what leaves is this process's micro-batches, each paired with the
+position after its round, so that prefetching never lets a position run ahead of its batch. Process r of n takes numbers
+r, r+n, r+2n, ... after the starting position.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy
+
+from seq2seq.data.batch import Batch
+from seq2seq.data.prefetch import prefetch
+
+PREFETCHED_BATCHES = 8
+
+Position = dict[str, Any]
+"""Where in the stream one is, as JSON: `epoch`, `pool` in the epoch, `batch` in the pool, and the stream's `number`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Batches planned together; `start` and `end` are the positions before and after them, without `number`."""
+
+    start: Position
+    end: Position
+    batches: list[numpy.ndarray]
+    make_batch: Callable[[numpy.ndarray], Batch]
+
+
+def micro_batches(
+    parts: Iterator[Part], position: Position, *, num_processes: int, process_index: int
+) -> Generator[tuple[Position, Batch], None, None]:
+    """Yield this process's micro-batches from `position` on, each with the position after its round.
+
+    A round is one micro-batch for every process, so the position is the same in all of them; its `number` counts the
+    micro-batches of all processes so far. Both batches and the next part are made ahead in the background.
+
+    Args:
+        parts: endless, and starting with the part in which `position` is.
+    """
+    numbered = _numbered(prefetch(parts, 1), position)
+    turns = _turns(numbered, num_processes, process_index)
+    return prefetch(((after, part.make_batch(rows)) for after, part, rows in turns), PREFETCHED_BATCHES)
+
+
+def _numbered(parts: Iterator[Part], position: Position) -> Iterator[tuple[Position, Part, numpy.ndarray]]:
+    """Yield every process's micro-batches, unmade, each with the position after it."""
+    first, number = position["batch"], position["number"]
+    for part in parts:
+        for batch in range(first, len(part.batches)):
+            number += 1
+            ends_part = batch + 1 == len(part.batches)
+            after = part.end if ends_part else {**part.start, "batch": batch + 1}
+            yield {**after, "number": number}, part, part.batches[batch]
+        first = 0
+
+
+def _turns(
+    stream: Iterator[tuple[Position, Part, numpy.ndarray]], num_processes: int, process_index: int
+) -> Iterator[tuple[Position, Part, numpy.ndarray]]:
+    """Yield this process's item of each round, with the position after the whole round."""
+    while len(turns := list(islice(stream, num_processes))) == num_processes:
+        _, part, rows = turns[process_index]
+        yield turns[-1][0], part, rows

@@ -1,0 +1,121 @@
+"""A run that was stopped and goes on ends bit by bit where one that never stopped does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.apps.command import main
+from seq2seq.training.tracking import read_log
+from tests.tiny_run import write_copy_task
+
+ROOT = Path(__file__).parents[2]
+CLOCK = {"seconds", "seconds_per_step", "tokens_per_second", "memory_mib"}
+
+STOPPED = """
+import os, sys, torch
+from seq2seq.apps.command import main
+from seq2seq.training.trainer import Trainer
+
+step, signal_number, stop_after = Trainer.train_step, int(sys.argv[1]), int(sys.argv[2])
+
+def stopped(self, micro_batches):
+    if self.state.step == stop_after:
+        os.kill(os.getpid(), signal_number)
+    return step(self, micro_batches)
+
+Trainer.train_step = stopped
+raise SystemExit(main(sys.argv[3:]))
+"""
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "tokenizer": {"kind": "bpe", "vocab_size": 31, "sampling": 0.2},
+    "model": {"dropout": 0.1, "layer_dropout": 0.1},
+    "optimizer": {"ema_decay": 0.9},
+    "training": {"max_steps": 31, "checkpoint_every": 10, "log_every": 4, "gradient_accumulation": 2},
+    "validation": {"every": 11},
+}
+"""Dropout, subword sampling, moving averages and accumulation; epochs have 9 micro-batches, so a step may span two."""
+
+
+def log_without_clock(run: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in entry.items() if k not in CLOCK} for entry in read_log(run / "log.jsonl")]
+
+
+def assert_equal_runs(stopped: Path, whole: Path) -> None:
+    assert (stopped / "model" / "model.safetensors").read_bytes() == (
+        whole / "model" / "model.safetensors"
+    ).read_bytes()
+    assert log_without_clock(stopped) == log_without_clock(whole)
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "exit_code", "left"),
+    [
+        (15, 143, "step-00000017"),
+        pytest.param(9, -9, "step-00000010", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_bit_by_bit(
+    tmp_path: Path, signal_number: int, exit_code: int, left: str
+) -> None:
+    config = write_copy_task(tmp_path, **SECTIONS)
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    command = ["train", config, "--run_directory", str(stopped)]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(signal_number), "16", *command],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (stopped / "checkpoints").glob("step-*"))[-1] == left
+    assert not (stopped / "model").exists()
+    assert main(command) == 0
+    assert main(["train", config, "--run_directory", str(whole)]) == 0
+    assert_equal_runs(stopped, whole)
+
+
+@pytest.mark.parametrize("pool_rows", [61, 1000])
+def test_streaming_goes_on_bit_by_bit(tmp_path: Path, pool_rows: int) -> None:
+    """The first part ends between the pools of an epoch, or within its only one."""
+    sections = SECTIONS | {"data": {"train": {"streaming": True}, "pool_rows": pool_rows}}
+    config = write_copy_task(tmp_path, **sections)
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    for folder, max_steps in ((stopped, 11), (stopped, 22), (whole, 22)):
+        assert main(["train", config, "--run_directory", str(folder), "--training.max_steps", str(max_steps)]) == 0
+        assert log_without_clock(folder)[-1]["step"] == max_steps
+    without_window = [entry for entry in log_without_clock(stopped) if entry["kind"] == "validation"]
+    assert without_window == [entry for entry in log_without_clock(whole) if entry["kind"] == "validation"]
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (stopped, whole)]
+    assert weights[0] == weights[1]
+
+
+def test_a_finished_run_is_exported_again_without_training(
+    copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_copy_task(tmp_path, training={"max_steps": 3})
+    assert main(["train", config]) == 0
+    exported = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    (tmp_path / "run" / "model" / "model.safetensors").unlink()
+    assert main(["train", config]) == 0
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == exported
+    assert read_log(tmp_path / "run" / "log.jsonl") == log
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("training.seed", "2"), ("model.dropout", "0.3"), ("data.batch_tokens", "300")]
+)
+def test_a_run_does_not_go_on_as_another(
+    copy_task: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    config, before = copy_task / "run" / "config.yaml", (copy_task / "run" / "config.yaml").read_bytes()
+    assert main(["train", str(config), f"--{option}", value]) == 2
+    assert f"`{option}`" in capsys.readouterr().err
+    assert config.read_bytes() == before
