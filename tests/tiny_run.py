@@ -2,7 +2,7 @@
 
 Pairs of equal short strings are written to a folder, and the `seq2seq` command trains on them. The run is made once
 per test session, also when several workers share one, so no test may change it. The `conftest.py` of each folder of
-tests that needs them imports the two fixtures at the end.
+tests that needs them imports the fixtures at the end.
 """
 
 import os
@@ -16,6 +16,7 @@ import yaml
 from filelock import FileLock
 
 from seq2seq.apps.command import main
+from seq2seq.build import training
 
 ALPHABET = "abcdefghij"
 NUM_TRAINING, NUM_VALIDATION, NUM_TEST = 400, 19, 53
@@ -87,3 +88,9 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(cache))
     return cache
+
+
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no curves, which takes longer than a tiny training; the trained run of `copy_task` has its own."""
+    monkeypatch.setattr(training, "plot_curves", lambda folder: None)

@@ -57,9 +57,10 @@ def train_tokenizer(
     if not counted.any_text:
         raise ValueError("There is no text to train a tokenizer on.")
     if tokenizer.get_vocab_size() > vocab_size:
+        bytes_instead = "" if kind == "byte_bpe" else ", or use `kind: byte_bpe`, whose characters are the 256 bytes"
         raise ValueError(
             f"`vocab_size` is {vocab_size}, but special tokens and single characters alone are "
-            f"{tokenizer.get_vocab_size()}. Raise it, or use `kind: byte_bpe`, which needs no more than 256 characters."
+            f"{tokenizer.get_vocab_size()}; raise it{bytes_instead}."
         )
     tokenizer.add_special_tokens(reserved)
     return _finished(tokenizer, special_tokens)
