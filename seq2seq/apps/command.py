@@ -3,8 +3,10 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import transformers
 
@@ -31,11 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seq2seq: there is no verb `{verb}`.\n{usage()}", file=sys.stderr)
         return 2
     try:
-        return run(verb, arguments)
-    except (ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            return _closed_pipe()
-        print(f"seq2seq {verb}: error: {error}", file=sys.stderr)
+        code = run(verb, arguments)
+        sys.stdout.flush()  # here, where it is noticed that the reader has gone
+        return code
+    except BrokenPipeError:
+        return _closed_pipe()
+    except (ValueError, OSError, FloatingPointError) as error:
+        message = re.sub(r"\s*\n\s*", " ", str(error))
+        print(f"seq2seq {verb}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"seq2seq {verb}: interrupted", file=sys.stderr)
@@ -48,11 +53,21 @@ def run(verb: str, arguments: list[str]) -> int:
     transformers.utils.logging.disable_progress_bar()
     if verb in {"train", "prepare"}:
         return int(module.run(arguments))
-    parser = argparse.ArgumentParser(
-        prog=f"seq2seq {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=f"seq2seq {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     module.add_arguments(parser)
     return int(module.run(parser.parse_args(arguments)))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises ValueError instead of printing all its options and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; `{self.prog} --help` describes the options.")
 
 
 def usage() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from seq2seq.apps.score import DEFAULT_METRICS, format_scores, read_aligned, score_texts
+from seq2seq.apps.score import DEFAULT_METRICS, format_scores, make_metrics, read_aligned, score_texts
 from seq2seq.build.generator import TextGenerator, build_search, load
 from seq2seq.config.loading import option_documentation
 from seq2seq.config.schema import DecodingConfig
@@ -93,16 +93,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
-    """Return each segment's references, or None without any; a file to decode must be aligned with them."""
+    """Return each segment's references, or None without any; a file to decode must be aligned with them.
+
+    Raises:
+        ValueError: the files do not fit together, or a metric is unknown: known before decoding, not after.
+    """
     if not arguments.reference:
         return None
+    make_metrics(arguments.metrics)
     sources = [] if arguments.input == STANDARD else [arguments.input]
     columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
     return [list(references) for references in zip(*columns, strict=True)]
 
 
 def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, keep: bool) -> list[str]:
-    """Decode from or to a standard stream, flushing as results come; return the best texts if `keep`."""
+    """Decode from or to a standard stream; return the best texts if `keep`."""
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
     results = generator.stream(lines, prefixes, arguments.max_source_tokens)

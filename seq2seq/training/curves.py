@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.training.tracking import LOG_NAME, read_log
-from seq2seq.training.validation import LOWER_IS_BETTER
+from seq2seq.training.validation import lower_is_better
 
 TITLES = {
     "loss": "loss (nats per token)",
@@ -66,7 +66,7 @@ def _draw(axes: Any, log: list[dict[str, Any]], name: str) -> None:
             axes.plot(steps, values, style, label=kind, linewidth=1.2, markersize=3)
     steps, values = _points(log, "validation", name)
     if steps:
-        best = (min if name in LOWER_IS_BETTER else max)(range(len(values)), key=values.__getitem__)
+        best = (min if lower_is_better(name) else max)(range(len(values)), key=values.__getitem__)
         axes.annotate(
             f"{values[best]:.4g}",
             (steps[best], values[best]),

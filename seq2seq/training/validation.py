@@ -15,10 +15,11 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
+from seq2seq.metrics import METRICS
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
 
-LOWER_IS_BETTER = frozenset({"loss", "nll", "perplexity", "ter", "word_error_rate"})
+LOSSES = frozenset({"loss", "nll", "perplexity"})
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Validation:
 
     def note(self, best: BestSoFar, step: int, values: dict[str, float]) -> bool:
         """Enter the values into `best`; return whether they are a new best."""
-        return best.see(step, values[self.select_by], lower_is_better=self.select_by in LOWER_IS_BETTER)
+        return best.see(step, values[self.select_by], lower_is_better=lower_is_better(self.select_by))
 
     def is_over(self, best: BestSoFar) -> bool:
         """Return whether patience has run out."""
@@ -126,6 +127,11 @@ class Validation:
 
     def _decoded_scores(self) -> dict[str, float]:
         return {} if self.decode is None else broadcast_object_list([self.decode()])[0]
+
+
+def lower_is_better(name: str) -> bool:
+    """Return whether less of a validation value is better: of any loss, and of the metrics that say so."""
+    return name in LOSSES or (name in METRICS and not METRICS[name]().higher_is_better)
 
 
 @contextmanager

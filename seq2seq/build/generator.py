@@ -1,0 +1,195 @@
+"""A trained model as one object: strings in, hypotheses with scores out. What `seq2seq.load` returns.
+
+A model folder is what training exports to `run/model`: weights and configuration as `save_pretrained` writes them, the
+tokenizer, and `decoding.json` with the run's search options. Any encoder-decoder of transformers saved with its
+tokenizer loads too.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+
+from seq2seq.config.schema import DecodingConfig
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import METHODS, Search
+from seq2seq.decoding.corpus import decode_lines
+from seq2seq.decoding.output import NBest, TextHypothesis
+from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.loading import load_model
+
+DECODING_FILE = "decoding.json"
+
+
+def model_folder(path: str | Path) -> Path:
+    """Return the folder that holds a model: `path` itself, or `model` in a run directory.
+
+    Raises:
+        ValueError: there is none; says whether a run has not finished.
+    """
+    path = Path(path)
+    for folder in (path, path / "model"):
+        if (folder / "config.json").is_file():
+            return folder
+    if (path / "checkpoints").is_dir():
+        raise ValueError(f"{path} is a run without an exported model yet; train it to its end by the same command.")
+    raise ValueError(
+        f"{path} holds no model: give a run directory, or a folder with config.json and model.safetensors."
+    )
+
+
+def build_search(options: dict[str, Any]) -> Search:
+    """Return the search that `options`, named as in `DecodingConfig`, describe; options it does not have are unused."""
+    kind = METHODS[options["method"]]
+    names = {field.name for field in dataclasses.fields(kind)}
+    search: Search = kind(**{name: value for name, value in options.items() if name in names})
+    return search
+
+
+def pick_device(device: str) -> str:
+    """Return `device`, or for `auto` the GPU where there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
+        raise ValueError(f"`device` {device!r} cannot be used: {error}") from None
+    return device
+
+
+class TextGenerator:
+    """Generates text from text.
+
+    Args:
+        options: search options, named as in `DecodingConfig`; those left out have its defaults.
+        source_prefix: put before every source, as in training.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizer: TextTokenizer,
+        options: dict[str, Any] | None = None,
+        source_prefix: str = "",
+        device: str = "cpu",
+        fingerprint: str = "",
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.options = checked_options(dataclasses.asdict(DecodingConfig()) | (options or {}))
+        self.source_prefix = source_prefix
+        self.device = device
+        self.fingerprint = fingerprint
+
+    @overload
+    def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
+    @overload
+    def __call__(self, texts: Sequence[str], **options: Any) -> list[list[TextHypothesis]]: ...
+    @overload
+    def __call__(self, texts: Iterable[str], **options: Any) -> Iterable[list[TextHypothesis]]: ...
+    def __call__(self, texts: Any, **options: Any) -> Any:
+        """Return the n-best hypotheses, best first: of a string, a list of them; of a list, a list of lists; of any
+        other iterable, an iterator that reads and decodes as it goes.
+
+        Args:
+            options: search options for this call, such as `beam_width=10, n_best=5`.
+
+        Raises:
+            ValueError: an option is unknown or out of range.
+        """
+        if isinstance(texts, str):
+            return list(next(self.stream([texts], **options)).hypotheses)
+        results = (list(nbest.hypotheses) for nbest in self.stream(texts, **options))
+        return list(results) if isinstance(texts, Sequence) else results
+
+    def stream(
+        self,
+        lines: Iterable[str],
+        prefixes: Iterable[str] | None = None,
+        max_source_tokens: int | None = None,
+        **options: Any,
+    ) -> Iterator[NBest]:
+        """Yield one result per line, in input order; `prefixes` are target texts to begin with, one per line."""
+        chosen = checked_options(self.options | options)
+        return decode_lines(
+            lines,
+            self.model,
+            self.tokenizer,
+            build_search(chosen),
+            chosen["batch_tokens"],
+            max_source_tokens=max_source_tokens,
+            prefixes=prefixes,
+            source_prefix=self.source_prefix,
+            device=self.device,
+        )
+
+
+def checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options unchanged; raise ValueError if one is unknown."""
+    known = {field.name for field in dataclasses.fields(DecodingConfig)}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"There is no decoding option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
+    if options["method"] not in METHODS:
+        raise ValueError(f"`method` must be one of {', '.join(METHODS)}, but is {options['method']!r}.")
+    return options
+
+
+def load(
+    path: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    weights: Sequence[float] | None = None,
+    **options: Any,
+) -> TextGenerator:
+    """Return the generator of a run directory or model folder; of several, their ensemble.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
+        dtype: compute type; by default that of the saved weights.
+        weights: of the ensemble's members, by default equal.
+        options: search options that replace the run's own, such as `beam_width=10`.
+
+    Raises:
+        ValueError: there is no model, the members do not share a vocabulary, or an option is unknown.
+    """
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    folders = [model_folder(entry) for entry in paths]
+    device = pick_device(device)
+    models = [load_model(folder, device, dtype) for folder in folders]
+    tokenizers = [TextTokenizer.load(folder) for folder in folders]
+    if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
+        raise ValueError(f"{', '.join(map(str, folders))}: the models of an ensemble must have the same tokenizer.")
+    saved = read_decoding(folders[0])
+    return TextGenerator(
+        Ensemble(models, weights) if len(models) > 1 or weights else models[0],
+        tokenizers[0],
+        saved["search"] | options,
+        source_prefix=saved["source_prefix"],
+        device=device,
+        fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
+    )
+
+
+def read_decoding(folder: Path) -> dict[str, Any]:
+    """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file."""
+    path = folder / DECODING_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"search": {}, "source_prefix": ""}
+
+
+def fingerprint(folders: Sequence[Path]) -> str:
+    """Return a hash of all files of these folders: it differs whenever the output may."""
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()):
+        with file.open("rb") as opened:
+            digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()

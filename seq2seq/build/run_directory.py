@@ -1,0 +1,67 @@
+"""A run directory's configuration file: written for a new run, compared with for one that goes on."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config.loading import load_run_config, plain_value, save_run_config
+from seq2seq.config.schema import RunConfig
+
+CONFIG_FILE = "config.yaml"
+CHECKPOINTS_FOLDER = "checkpoints"
+MODEL_FOLDER = "model"
+TOKENIZER_FOLDER = "tokenizer"
+
+FIXED = (
+    *("data.", "tokenizer.", "model.", "objective.", "optimizer."),
+    *("training.gradient_accumulation", "training.precision", "training.seed"),
+)
+"""What may not change when a run goes on, since it would not be the same run any more."""
+FREE = ("data.num_workers",)
+"""Exceptions: they change nothing but speed."""
+TOKENIZER_OPTIONS = ("tokenizer.", "data.train.")
+"""What the tokenizer is trained by."""
+
+
+def enter_run_directory(config: RunConfig) -> Path:
+    """Write the resolved configuration into the run directory, after a look at what is there.
+
+    Without checkpoints a run has not begun: a tokenizer that was prepared by other options is deleted.
+
+    Raises:
+        ValueError: the directory holds checkpoints of another configuration; names the first option that differs.
+    """
+    folder = Path(config.run_directory)
+    path = folder / CONFIG_FILE
+    changed = changes(load_run_config([str(path)]), config) if path.is_file() else {}
+    if any((folder / CHECKPOINTS_FOLDER).glob("step-*")):
+        for name, (before, now) in changed.items():
+            if name.startswith(FIXED) and name not in FREE:
+                raise ValueError(
+                    f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "
+                    "Give the new run another `run_directory`, or delete this one."
+                )
+    elif any(name.startswith(TOKENIZER_OPTIONS) for name in changed):
+        shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_run_config(config, path)
+    return folder
+
+
+def changes(before: RunConfig, now: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return both values of every option that differs, by its dotted name."""
+    values = flat(before)
+    return {name: (values[name], value) for name, value in flat(now).items() if values[name] != value}
+
+
+def flat(section: Any, prefix: str = "") -> dict[str, Any]:
+    """Return every option's value by its dotted name."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if dataclasses.is_dataclass(value):
+            values |= flat(value, f"{prefix}{field.name}.")
+        else:
+            values[prefix + field.name] = plain_value(value)
+    return values

@@ -1,0 +1,138 @@
+"""The door of the command: verbs, help, mistakes, and readers that go away."""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from seq2seq.apps import command, info
+from seq2seq.apps.command import VERBS, main
+from seq2seq.config.loading import option_documentation
+from seq2seq.config.schema import CorpusConfig, DecodingConfig, OptimizerConfig, TrainingConfig
+
+
+def without_spaces(text: str) -> str:
+    return "".join(text.split())
+
+
+def helped(verb: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as leaving:
+        main([verb, "--help"])
+    assert leaving.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_usage_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == (0 if arguments else 2)
+    printed = capsys.readouterr().out
+    assert [verb for verb, text in VERBS.items() if f"{verb:8} {text}" not in printed] == []
+
+
+def test_every_verb_has_its_module() -> None:
+    modules = {path.stem for path in Path(command.__file__).parent.glob("*.py")} - {"__init__", "command"}
+    assert modules == set(VERBS)
+
+
+def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transmogrify", "x"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no verb `transmogrify`" in printed.err
+    assert "decode" in printed.err
+
+
+@pytest.mark.parametrize("verb", ["train", "prepare"])
+def test_help_of_a_configuration_has_every_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = helped(verb, capsys)
+    assert f"seq2seq {verb}" in printed
+    for section in (CorpusConfig, OptimizerConfig, TrainingConfig):
+        for name, text in option_documentation(section).items():
+            assert without_spaces(text) in without_spaces(printed), name
+
+
+@pytest.mark.parametrize("verb", ["decode", "score", "info"])
+def test_help_has_every_option_with_its_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = helped(verb, capsys)
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"seq2seq.apps.{verb}").add_arguments(parser)
+    actions = [action for action in parser._actions if action.dest != "help"]
+    assert actions
+    for action in actions:
+        assert len(action.help or "") > 10, action.dest
+        beginning = (action.help or "").split("%")[0]
+        assert without_spaces(beginning) in without_spaces(printed), action.dest
+        assert all(option in printed for option in action.option_strings)
+
+
+def test_help_of_decode_has_the_texts_of_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = without_spaces(helped("decode", capsys))
+    for name, text in option_documentation(DecodingConfig).items():
+        assert f"--{name.replace('_', '-')}" in printed
+        assert without_spaces(text) in printed, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["decode"], "required: --model"),
+        (["decode", "--model", "x", "--beam-width", "wide"], "argument --beam-width: invalid int value: 'wide'"),
+        (["decode", "--model", "x", "--method", "breadth"], "invalid choice: 'breadth'"),
+        (["decode", "--model", "x", "--beam", "3"], "unrecognized arguments: --beam 3"),
+        (["info", "--yaml"], "unrecognized arguments: --yaml"),
+        (["score", "--hypothesis", "x"], "required: --reference"),
+    ],
+)
+def test_wrong_options_end_in_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.startswith(f"seq2seq {arguments[0]}: error: ")
+    assert printed.err.endswith(f"`seq2seq {arguments[0]} --help` describes the options.\n")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("wrong\n  here"), 2, "seq2seq info: error: wrong here\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "seq2seq info: error: [Errno 2] No such file: 'x'\n"),
+        (FloatingPointError("loss became nan"), 2, "seq2seq info: error: loss became nan\n"),
+        (KeyboardInterrupt(), 130, "seq2seq info: interrupted\n"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(
+    error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(info, "run", fail)
+    assert main(["info"]) == code
+    assert capsys.readouterr().err == line
+
+
+def test_faults_of_our_own_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: argparse.Namespace) -> int:
+        raise AssertionError("cannot be")
+
+    monkeypatch.setattr(info, "run", fail)
+    with pytest.raises(AssertionError, match="cannot be"):
+        main(["info"])
+
+
+@pytest.mark.parametrize("buffering", [1, 1 << 16], ids=["line by line", "all at the end"])
+def test_a_reader_that_has_gone_is_no_error(
+    buffering: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in `seq2seq info | head -0`: whether the pipe is found closed by a line or by the last flush."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=buffering) as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert main(["info"]) == 141
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,131 @@
+"""Mistakes in `seq2seq decode`: one line that names file and line, exit code 2, nothing half-written."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from seq2seq.apps.command import main
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on standard error."""
+    assert main(["decode", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("seq2seq decode: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+@pytest.fixture
+def command(copy_task: Path, tmp_path: Path) -> list[str]:
+    """Return arguments that decode `input.txt` into `output.txt`."""
+    (tmp_path / "input.txt").write_text("abc\ncab\nbac\n")
+    files = ["--input", str(tmp_path / "input.txt"), "--output", str(tmp_path / "output.txt")]
+    return ["--model", str(copy_task / "run"), *files]
+
+
+def assert_nothing_written(folder: Path) -> None:
+    assert [path.name for path in folder.iterdir() if path.name.startswith("output")] == []
+
+
+def test_a_folder_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{tmp_path} holds no model" in error_of(["--model", str(tmp_path)], capsys)
+
+
+def test_a_missing_input(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "input.txt").unlink()
+    assert str(tmp_path / "input.txt") in error_of(command, capsys)
+    assert_nothing_written(tmp_path)
+
+
+def test_a_line_that_is_not_utf8(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "input.txt").write_bytes(b"abc\ncab\nb\xe9\nabc\n")
+    assert f"{tmp_path / 'input.txt'}, line 3: not valid UTF-8" in error_of(command, capsys)
+    assert_nothing_written(tmp_path)
+
+
+def test_a_line_of_standard_input_that_is_not_utf8(
+    copy_task: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc\nb\xe9\n")))
+    assert "standard input, line 2: not valid UTF-8" in error_of(["--model", str(copy_task / "run")], capsys)
+
+
+@pytest.mark.parametrize("option", ["--prefixes", "--reference"])
+def test_files_that_are_not_aligned(
+    command: list[str], tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.txt").write_text("abc\n")
+    error = error_of([*command, option, str(tmp_path / "other.txt")], capsys)
+    assert "input.txt" in error
+    assert "3" in error
+    assert "other.txt has 1" in error
+    assert_nothing_written(tmp_path)
+
+
+def test_an_unknown_metric_is_known_before_decoding(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = error_of([*command, "--reference", str(tmp_path / "input.txt"), "--metrics", "blue"], capsys)
+    assert "There is no metric 'blue'; did you mean 'bleu'?" in error
+    assert_nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--beam-width", "2", "--n-best", "3"], "`beam_width` must be at least `n_best` (3), but is 2"),
+        (["--method", "diverse_beam", "--beam-width", "5", "--num-groups", "2"], "`num_groups`"),
+        (["--method", "sampling", "--temperature", "0"], "`temperature`"),
+        (["--max-length", "0"], "`max_length` must be at least 1"),
+        (["--device", "gpu"], "`device` 'gpu' cannot be used"),
+        (["--weights", "1", "2"], "1 models need as many positive weights"),
+    ],
+)
+def test_options_that_do_not_fit(
+    command: list[str], tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_of([*command, *options], capsys)
+    assert_nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "first_line"),
+    [
+        ("output.jsonl", [], '{"id": 0, "source": "abc"'),
+        ("output.moses", [], "0 ||| "),
+        ("output.nbest", [], "0 ||| "),
+        ("output.jsonl", ["--format", "moses"], "0 ||| "),
+        ("output.txt", ["--format", "jsonl"], '{"id": 0'),
+    ],
+)
+def test_the_format_goes_by_the_ending_unless_it_is_given(
+    command: list[str], tmp_path: Path, name: str, chosen: list[str], first_line: str
+) -> None:
+    command[command.index(str(tmp_path / "output.txt"))] = str(tmp_path / name)
+    assert main(["decode", *command, *chosen]) == 0
+    assert (tmp_path / name).read_text().startswith(first_line)
+
+
+def test_ensembles_and_precisions_decode(command: list[str], copy_task: Path, tmp_path: Path) -> None:
+    command[1:1] = [str(copy_task / "run")]
+    assert main(["decode", *command, "--precision", "bf16", "--weights", "3", "1"]) == 0
+    assert len((tmp_path / "output.txt").read_text().splitlines()) == 3
+
+
+def test_an_empty_input_gives_an_empty_output(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_bytes(b"")
+    assert main(["decode", *command]) == 0
+    assert (tmp_path / "output.txt").read_bytes() == b""
+
+
+def test_long_lines_are_cut_with_a_warning(
+    command: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "input.txt").write_text("abc\nabcde\n")
+    assert main(["decode", *command, "--max-source-tokens", "4"]) == 0
+    lines = (tmp_path / "output.txt").read_text().splitlines()
+    assert lines[0] == lines[1]
+    assert "Line 2 has 6 tokens" in caplog.text

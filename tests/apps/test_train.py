@@ -1,0 +1,87 @@
+"""Mistakes in `seq2seq train`: one line that names file and line, exit code 2, nothing half-written."""
+
+from pathlib import Path
+
+import pytest
+
+from seq2seq.apps.command import main
+from tests.tiny_run import write_copy_task
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on standard error of a training that must not start."""
+    assert main(["train", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("seq2seq train: error: ")
+    assert printed.err.count("\n") == 1, printed.err
+    return printed.err
+
+
+def assert_nothing_begun(run: Path) -> None:
+    assert not run.exists() or [path.name for path in run.iterdir()] == ["config.yaml"]
+
+
+def test_an_unknown_option_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path, training={"max_step": 7})
+    assert "no option `training.max_step`. Did you mean `training.max_steps`?" in error_of([config], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_not_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.yaml").write_text("run_directory: x\ntraining: [\n")
+    assert "line 3" in error_of([str(tmp_path / "bad.yaml")], capsys)
+
+
+def test_a_missing_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.yaml" in error_of([str(tmp_path / "nowhere.yaml")], capsys)
+
+
+def test_a_missing_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path)
+    (tmp_path / "train.tsv").unlink()
+    assert f"{tmp_path / 'train.tsv'}: there is no such file" in error_of([config], capsys)
+    assert_nothing_begun(tmp_path / "run")
+
+
+@pytest.mark.parametrize("streaming", ["false", "true"])
+def test_a_line_that_is_not_utf8(tmp_path: Path, streaming: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path)
+    lines = (tmp_path / "train.tsv").read_bytes().split(b"\n")
+    lines[6] = b"caf\xe9\tcafe"
+    (tmp_path / "train.tsv").write_bytes(b"\n".join(lines))
+    error = error_of([config, "--data.train.streaming", streaming], capsys)
+    assert f"{tmp_path / 'train.tsv'}:7: not valid UTF-8 (byte 4 of the line, 0xe9)" in error
+    assert_nothing_begun(tmp_path / "run")
+
+
+def test_files_with_unequal_numbers_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path, data={"train": {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}})
+    (tmp_path / "a").write_text("x\n" * 7)
+    (tmp_path / "b").write_text("y\n" * 5)
+    error = error_of([config, "--data.train.path", "null"], capsys)
+    assert f"{tmp_path / 'a'} has 7 lines but {tmp_path / 'b'} has 5" in error
+    assert_nothing_begun(tmp_path / "run")
+
+
+def test_a_row_without_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path)
+    with (tmp_path / "validation.tsv").open("a") as file:
+        file.write("alone\n")
+    error = error_of([config], capsys)
+    assert f"{tmp_path / 'validation.tsv'}:20: column 1" in error
+    assert_nothing_begun(tmp_path / "run")
+
+
+def test_no_pair_that_is_short_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path, data={"max_source_tokens": 2})
+    assert main(["train", config]) == 2
+    assert "error: No training pair is left: " in capsys.readouterr().err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_heads_that_do_not_divide_the_width(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", write_copy_task(tmp_path, model={"num_heads": 5})]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "num_heads" in error
+    assert "d_model" in error

@@ -1,0 +1,65 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from seq2seq.build.training import build_tokenizer, check_config, interleaved, open_corpus, score_of
+from seq2seq.config.loading import load_run_config
+from seq2seq.config.schema import CorpusConfig
+from seq2seq.data.corpus import read_corpus
+from tests.tiny_run import write_copy_task
+
+
+@pytest.mark.parametrize("num_items", [0, 1, 2, 3, 7, 11])
+@pytest.mark.parametrize("num_processes", [1, 2, 3, 5])
+def test_interleaved_undoes_the_sharing_of_work(num_items: int, num_processes: int) -> None:
+    items = [str(number) for number in range(num_items)]
+    shares: Sequence[Sequence[str]] = [items[index::num_processes] for index in range(num_processes)]
+    assert interleaved(shares) == items
+
+
+def test_score_of_a_metric_by_name() -> None:
+    assert score_of("exact_match", ["a", "b", "c"], [["a"], ["x"], ["c"]]) == pytest.approx(200 / 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--validation.select_by", "bleu"], r"`validation.select_by` is 'bleu', which is neither `loss` nor one of"),
+        (["--validation.metrics", "[blue]"], "There is no metric 'blue'; did you mean 'bleu'"),
+        (["--training.average_checkpoints", "4"], r"`training.average_checkpoints` is 4, but 300 steps with a"),
+        (["--decoding.beam_width", "3", "--decoding.n_best", "5"], "`beam_width` must be at least `n_best`"),
+    ],
+)
+def test_options_that_do_not_fit_together(tmp_path: Path, options: list[str], message: str) -> None:
+    config = [write_copy_task(tmp_path), "--validation.metrics", "[chrf]", "--validation.select_by", "chrf"]
+    check_config(load_run_config(config))
+    with pytest.raises(ValueError, match=message):
+        check_config(load_run_config([*config, *options]))
+
+
+def test_a_corpus_that_names_no_data_names_its_options() -> None:
+    with pytest.raises(ValueError, match=r"`data.train` names no data: set `data.train.path`, or `data.train.source`"):
+        open_corpus(CorpusConfig(), "data.train")
+
+
+def test_a_tokenizer_is_trained_once_and_then_loaded(tmp_path: Path, private_cache: Path) -> None:
+    config = load_run_config([write_copy_task(tmp_path, tokenizer={"kind": "bpe", "vocab_size": 29})])
+    corpus = read_corpus(path=tmp_path / "train.tsv", cache_directory=private_cache)
+    leftover = tmp_path / "tokenizer.tmp" / "stale.json"
+    leftover.parent.mkdir()
+    leftover.touch()
+    trained = build_tokenizer(config, tmp_path / "tokenizer", corpus)
+    assert trained.source_vocab_size == 29
+    assert not (tmp_path / "tokenizer" / "stale.json").exists()
+    nothing = read_corpus(path=tmp_path / "validation.tsv", cache_directory=private_cache).select([])
+    assert build_tokenizer(config, tmp_path / "tokenizer", nothing).fingerprint() == trained.fingerprint()
+
+
+def test_a_tokenizer_can_be_loaded_from_elsewhere(copy_task: Path, tmp_path: Path, private_cache: Path) -> None:
+    elsewhere = copy_task / "run" / "tokenizer"
+    config = load_run_config([write_copy_task(tmp_path), "--tokenizer.path", str(elsewhere)])
+    corpus = read_corpus(path=tmp_path / "train.tsv", cache_directory=private_cache)
+    tokenizer = build_tokenizer(config, tmp_path / "tokenizer", corpus)
+    assert tokenizer.encode_sources(["abc"]) == build_tokenizer(config, elsewhere, corpus).encode_sources(["abc"])
+    assert (tmp_path / "tokenizer" / "tokenizer.json").is_file(), "kept, so that the run does not depend on elsewhere"

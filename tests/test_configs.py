@@ -1,0 +1,86 @@
+"""Every configuration that is shipped: it parses, its options fit together, its model builds, it says nothing twice."""
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+import yaml
+
+from seq2seq.build.run_directory import flat
+from seq2seq.build.training import build_model_config, check_config
+from seq2seq.config.loading import load_run_config, plain_value, save_run_config
+from seq2seq.config.schema import RunConfig
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.transformer import Seq2SeqTransformer
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULTS = flat(RunConfig(run_directory=""))
+
+every_configuration = pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem
+)
+
+
+def fake_tokenizer(config: RunConfig) -> TextTokenizer:
+    """Return what `build_model_config` asks of a tokenizer, with the configured sizes."""
+    source_size = config.tokenizer.vocab_size
+    target_size = source_size if config.tokenizer.shared else config.tokenizer.target_vocab_size or source_size
+    sizes = {"source_vocab_size": source_size, "target_vocab_size": target_size}
+    return cast(TextTokenizer, SimpleNamespace(pad_id=0, bos_id=1, eos_id=2, decoder_start_id=1, **sizes))
+
+
+def dotted(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested sections by their dotted names."""
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        values |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return values
+
+
+def test_there_are_configurations() -> None:
+    assert len(list((ROOT / "configs").rglob("*.yaml"))) >= 3
+    assert list((ROOT / "configs").rglob("*.yml")) == []
+
+
+@every_configuration
+def test_options_fit_together_and_the_model_builds(path: Path) -> None:
+    config = load_run_config([str(path)])
+    check_config(config)
+    tokenizer = fake_tokenizer(config)
+    with torch.device("meta"):
+        model = Seq2SeqTransformer(build_model_config(config, tokenizer))
+        logits = model(torch.ones(2, 3).long(), torch.ones(2, 3).bool(), torch.ones(2, 5).long()).logits
+    assert logits.shape == (2, 5, tokenizer.target_vocab_size)
+
+
+@every_configuration
+def test_both_corpora_are_named(path: Path) -> None:
+    data = load_run_config([str(path)]).data
+    for corpus in (data.train, data.validation):
+        assert corpus.path or (corpus.source and corpus.target)
+    assert data.train != dataclasses.replace(data.validation, split=data.train.split)
+
+
+@every_configuration
+def test_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> None:
+    config = load_run_config([str(path)])
+    save_run_config(config, tmp_path / "config.yaml")
+    assert load_run_config([str(tmp_path / "config.yaml")]) == config
+    assert set(dotted(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == set(DEFAULTS)
+
+
+@every_configuration
+def test_only_what_differs_from_the_defaults_is_said(path: Path) -> None:
+    said = dotted(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert "run_directory" in said
+    repeated = [name for name, value in said.items() if plain_value(value) == DEFAULTS[name]]
+    assert repeated == []
+
+
+def test_run_directories_are_distinct() -> None:
+    paths = sorted((ROOT / "configs").rglob("*.yaml"))
+    directories = {load_run_config([str(path)]).run_directory for path in paths}
+    assert len(directories) == len(paths)
