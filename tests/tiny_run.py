@@ -93,4 +93,4 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no curves, which takes longer than a tiny training; the trained run of `copy_task` has its own."""
-    monkeypatch.setattr(training, "plot_curves", lambda folder: None)
+    monkeypatch.setattr(training, "plot_curves", lambda run_directory: None)

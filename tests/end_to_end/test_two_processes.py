@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from tests.tiny_run import write_copy_task
 
 ROOT = Path(__file__).parents[2]
 NUM_STEPS = 50
-SECTIONS = {
+SECTIONS: dict[str, dict[str, Any]] = {
     "model": {"dropout": 0.1},
     "optimizer": {"learning_rate": 2e-3},
     "training": {"max_steps": NUM_STEPS, "log_every": 1},
