@@ -131,7 +131,7 @@ def execute(run: Run, seed: int, options: list[str]) -> dict[str, float]:
     score = ["--hypothesis", str(output), "--reference", str(run.reference), "--metrics", run.metric, "--json"]
     command = [sys.executable, "-m", "seq2seq.apps.command", "score", *score]
     printed = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
-    value = next(entry["value"] for entry in json.loads(printed)["scores"] if entry["name"] == run.metric)
+    value = next(entry["value"] for entry in json.loads(printed) if entry["name"] == run.metric)
     return {run.metric: value, "train_minutes": (trained - started) / 60, "decode_minutes": (decoded - trained) / 60}
 
 

@@ -22,6 +22,7 @@ from seq2seq.apps.score import DEFAULT_METRICS, format_scores, make_metrics, rea
 from seq2seq.build.generator import TextGenerator, build_search, load
 from seq2seq.config.loading import option_documentation
 from seq2seq.config.schema import DecodingConfig
+from seq2seq.decoding.corpus import POOL_LINES
 from seq2seq.decoding.files import decode_file, read_lines
 from seq2seq.decoding.output import FORMATS, best_texts, write_lines
 
@@ -110,7 +111,9 @@ def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, kee
     """Decode from or to a standard stream; return the best texts if `keep`."""
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
-    results = generator.stream(lines, prefixes, arguments.max_source_tokens)
+    somebody_types = arguments.input == STANDARD and sys.stdin.isatty()
+    pool_lines = 1 if somebody_types else POOL_LINES
+    results = generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines)
     formatted = FORMATS[chosen_format(arguments)]
     texts: list[str] = []
 
@@ -123,7 +126,7 @@ def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, kee
     if arguments.output == STANDARD:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         for line in output_lines():
-            print(line)
+            print(line, flush=somebody_types)
         sys.stdout.flush()
     else:
         write_lines(Path(arguments.output), output_lines())

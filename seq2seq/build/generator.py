@@ -17,7 +17,7 @@ import torch
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import METHODS, Search
-from seq2seq.decoding.corpus import decode_lines
+from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
@@ -116,9 +116,16 @@ class TextGenerator:
         lines: Iterable[str],
         prefixes: Iterable[str] | None = None,
         max_source_tokens: int | None = None,
+        pool_lines: int = POOL_LINES,
         **options: Any,
     ) -> Iterator[NBest]:
-        """Yield one result per line, in input order; `prefixes` are target texts to begin with, one per line."""
+        """Yield one result per line, in input order.
+
+        Args:
+            prefixes: target texts to begin with, one per line.
+            max_source_tokens: longer sources are cut, with a warning.
+            pool_lines: lines read before the first result appears; they are sorted by length for speed.
+        """
         chosen = checked_options(self.options | options)
         return decode_lines(
             lines,
@@ -128,6 +135,7 @@ class TextGenerator:
             chosen["batch_tokens"],
             max_source_tokens=max_source_tokens,
             prefixes=prefixes,
+            pool_lines=pool_lines,
             source_prefix=self.source_prefix,
             device=self.device,
         )

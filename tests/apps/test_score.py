@@ -3,13 +3,13 @@
 import io
 import json
 import re
-from argparse import ArgumentParser
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from seq2seq.apps.score import add_arguments, compare, format_scores, read_segments, run, score_texts
+from seq2seq.apps.command import main
+from seq2seq.apps.score import compare, format_scores, read_segments, score_texts
 from seq2seq.metrics import make_metric
 from tests.metrics.texts import paired, random_corpus, total
 
@@ -17,9 +17,7 @@ HYPOTHESIS, BASELINE, REFERENCES = random_corpus(41, seed=1)
 
 
 def score(*arguments: object) -> int:
-    parser = ArgumentParser()
-    add_arguments(parser)
-    return run(parser.parse_args([str(argument) for argument in arguments]))
+    return main(["score", *map(str, arguments)])
 
 
 @pytest.fixture
