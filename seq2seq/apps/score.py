@@ -10,13 +10,20 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
+from seq2seq.metrics.transport import TransportDistance
 
 DEFAULT_METRICS = ("bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
+TRANSPORT_METRICS = {
+    "word_movers_distance": partial(TransportDistance, "word_movers_distance"),
+    "word_rotators_distance": partial(TransportDistance, "word_rotators_distance"),
+}
+"""Metrics over the vectors of a model's tokens."""
 RIGHT_ALIGNED = {"score", "baseline", "delta", "95% interval", "p"}
 LEVELS = {"***": 0.001, "**": 0.01, "*": 0.05}
 
@@ -27,7 +34,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--hypothesis", required=True, metavar="FILE", help="text to score; `-` reads standard input")
     add("--reference", required=True, nargs="+", metavar="FILE", help="one or more references")
     add("--baseline", metavar="FILE", help="another system's text to compare with")
-    add("--metrics", nargs="+", default=DEFAULT_METRICS, metavar="NAME", help=f"any of {', '.join(METRICS)}")
+    add(
+        "--metrics",
+        nargs="+",
+        default=DEFAULT_METRICS,
+        metavar="NAME",
+        help=f"any of {', '.join((*METRICS, *TRANSPORT_METRICS))}",
+    )
+    add("--embeddings", metavar="MODEL", help=f"trained model, for {' and '.join(TRANSPORT_METRICS)}")
     add("--tokenize", default="13a", help="BLEU's tokenizer: 13a, intl, zh, char, none, ja-mecab, flores200, ...")
     add("--lowercase", action="store_true", help="ignore case (TER and ROUGE always do)")
     add("--stemmer", action="store_true", help="stem English words for ROUGE")
@@ -91,12 +105,25 @@ def make_metrics(names: Sequence[str] = DEFAULT_METRICS, **options: Any) -> list
     """Return metrics by name; each is given those of the options that it has.
 
     Raises:
-        ValueError: a metric is unknown.
+        ValueError: a metric is unknown, or needs embeddings and is given none.
     """
-    return [
-        make_metric(name, **{option: value for option, value in options.items() if option in metric_options(name)})
-        for name in names
-    ]
+
+    def chosen(name: str) -> Metric:
+        if name not in TRANSPORT_METRICS:
+            return make_metric(name, **{key: value for key, value in options.items() if key in metric_options(name)})
+        if "embeddings" not in options:
+            raise ValueError(f"`{name}` needs the vectors of a model's tokens; give `--embeddings MODEL`.")
+        return TRANSPORT_METRICS[name](options["text_to_ids"], options["embeddings"])
+
+    return [chosen(name) for name in names]
+
+
+def embedding_options(model: str | Path) -> dict[str, Any]:
+    """Return what the transport metrics need of a trained model: `text_to_ids` and `embeddings`."""
+    from seq2seq.build.generator import load  # here, because scoring needs no model otherwise
+
+    generator = load(model, device="cpu")
+    return {"text_to_ids": generator.target_ids, "embeddings": generator.target_embeddings()}
 
 
 def score_texts(
@@ -174,6 +201,8 @@ def _report(arguments: Namespace) -> str:
     hypotheses, *rest = read_aligned([arguments.hypothesis, *texts, *arguments.reference])
     references = list(zip(*rest[len(texts) :], strict=True))
     options = {name: getattr(arguments, name) for name in ("tokenize", "lowercase", "stemmer")}
+    if arguments.embeddings:
+        options |= embedding_options(arguments.embeddings)
     if not arguments.baseline:
         scores = score_texts(hypotheses, references, arguments.metrics, **options)
         return _json([asdict(score) for score in scores]) if arguments.json else format_scores(scores)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy
 import torch
 
 from seq2seq.config.schema import DecodingConfig
@@ -22,6 +23,7 @@ from seq2seq.decoding.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
+from seq2seq.models.pretrained import PretrainedSeq2Seq
 
 DECODING_FILE = "decoding.json"
 
@@ -139,6 +141,22 @@ class TextGenerator:
             source_prefix=self.source_prefix,
             device=self.device,
         )
+
+    def target_ids(self, text: str) -> list[int]:
+        """Return the target tokens of a text, without end of sentence."""
+        return self.tokenizer.encode_targets([text])[0][:-1]
+
+    def target_embeddings(self) -> numpy.ndarray:
+        """Return the output layer's vector of each target token, float32 [V, D].
+
+        Raises:
+            ValueError: this is an ensemble, whose members have no vectors in common.
+        """
+        if isinstance(self.model, Ensemble):
+            raise ValueError("An ensemble has no embeddings of its own; name one of its models.")
+        model: Any = self.model.model if isinstance(self.model, PretrainedSeq2Seq) else self.model
+        weight: torch.Tensor = model.get_output_embeddings().weight
+        return weight.detach().float().cpu().numpy()
 
 
 def checked_options(options: dict[str, Any]) -> dict[str, Any]:

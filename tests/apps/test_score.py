@@ -152,3 +152,17 @@ def test_texts_can_be_scored_without_files() -> None:
     assert [item.name for item in scores] == ["bleu", "rougeL"]
     assert format_scores(scores).count("\n") == 2
     assert score_texts(["a b c d"], paired(["a b c d"]))[0].value == pytest.approx(100)
+
+
+def test_transport_distances_need_a_models_embeddings(copy_task: Path, files, capsys) -> None:
+    pytest.importorskip("ot", reason="transport distances need POT")
+    same = files.write("same.txt", ["abc", "cab"])
+    other = files.write("other.txt", ["abd", "cab"])
+    names = ["word_movers_distance", "word_rotators_distance"]
+    assert score("--hypothesis", same, "--reference", same, "--metrics", *names) == 2
+    assert "--embeddings MODEL" in capsys.readouterr().err
+    for hypothesis in (same, other):
+        options = ["--metrics", *names, "--embeddings", copy_task / "run", "--json"]
+        assert score("--hypothesis", hypothesis, "--reference", same, *options) == 0
+        values = [row["value"] for row in json.loads(capsys.readouterr().out)]
+        assert all(value == pytest.approx(0, abs=1e-6) if hypothesis == same else value > 0.01 for value in values)
