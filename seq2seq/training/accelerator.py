@@ -37,7 +37,7 @@ def build_accelerator(
         cpu=cpu or not torch.accelerator.is_available(),
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[
-            DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters, broadcast_buffers=False),
+            DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters),
             GradScalerKwargs(init_scale=INITIAL_LOSS_SCALE),
         ],
     )

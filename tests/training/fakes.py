@@ -146,3 +146,20 @@ def make_trainer(
         ema=ema,
         **(defaults | options),
     )
+
+
+def snapshot(trainer: Trainer) -> dict[str, Any]:
+    """Return every number that a resumed run must share with an uninterrupted one."""
+    optimizer = trainer.optimizer.state_dict()["state"]
+    return {
+        "weights": {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()},
+        "optimizer": {f"{i}/{key}": tensor for i, state in optimizer.items() for key, tensor in state.items()},
+        "averages": {str(i): tensor for i, tensor in enumerate(trainer.ema.averages)} if trainer.ema else {},
+    }
+
+
+def assert_same_bits(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for part, tensors in one.items():
+        assert tensors.keys() == other[part].keys()
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, other[part][name]), f"{part}: {name}"

@@ -1,11 +1,9 @@
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -14,7 +12,7 @@ from seq2seq.gradients.base import Backward
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import read_log
 from seq2seq.training.trainer import Trainer
-from tests.training.fakes import FakeLoader, TinyModel, make_batch, make_trainer
+from tests.training.fakes import FakeLoader, TinyModel, assert_same_bits, make_batch, make_trainer, snapshot
 
 
 class Stream:
@@ -38,25 +36,8 @@ def gradients_of_step(folder: Path, monkeypatch: pytest.MonkeyPatch, *rows: list
     return seen
 
 
-def snapshot(trainer: Trainer) -> dict[str, Any]:
-    """Return every number that a resumed run must share with an uninterrupted one."""
-    optimizer = trainer.optimizer.state_dict()["state"]
-    return {
-        "weights": {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()},
-        "optimizer": {f"{i}/{key}": tensor for i, state in optimizer.items() for key, tensor in state.items()},
-        "averages": {str(i): tensor for i, tensor in enumerate(trainer.ema.averages)} if trainer.ema else {},
-    }
-
-
 def losses(folder: Path) -> list[tuple[str, int, float]]:
     return [(entry["kind"], entry["step"], entry["loss"]) for entry in read_log(folder / "log.jsonl")]
-
-
-def assert_same_bits(one: dict[str, Any], other: dict[str, Any]) -> None:
-    for part, tensors in one.items():
-        assert tensors.keys() == other[part].keys()
-        for name, tensor in tensors.items():
-            assert torch.equal(tensor, other[part][name]), f"{part}: {name}"
 
 
 # ---- one step --------------------------------------------------------------------------------------------------------
@@ -194,74 +175,6 @@ def test_a_gradient_that_is_not_finite_is_caught_too(tmp_path: Path) -> None:
     trainer.parameters[0].register_hook(lambda gradient: gradient * math.nan)
     with pytest.raises(FloatingPointError, match="gradient became nan at step 1, among training rows 8, 9 "):
         trainer.train_step(iter(Stream([8, 9]).micro_batches(None)))
-
-
-class FakeScaledAccelerator:
-    """An accelerator whose mixed precision is fp16, on a CPU."""
-
-    def __init__(self, accelerator: Accelerator, scaler: torch.amp.GradScaler) -> None:
-        self.accelerator, self.scaler = accelerator, scaler
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.accelerator, name)
-
-    def backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
-
-    def unscale_gradients(self, optimizer: Any) -> None:
-        self.scaler.unscale_(optimizer.optimizer)
-
-
-def use_scaler(trainer: Trainer) -> torch.amp.GradScaler:
-    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-    trainer.accelerator = FakeScaledAccelerator(trainer.accelerator, scaler)
-    trainer.checkpoints.accelerator = trainer.accelerator
-    inner = trainer.optimizer.optimizer  # type: ignore[attr-defined]
-
-    def step() -> None:
-        scaler.step(inner)
-        scaler.update()
-
-    trainer.optimizer.step = step  # type: ignore[method-assign,assignment]
-    return scaler
-
-
-def test_loss_scaling_changes_no_update(tmp_path: Path) -> None:
-    """A scale that is a power of two is exact, so weights must agree to the last bit with clipping on."""
-    plain, scaled = (make_trainer(tmp_path / name, clip_norm=0.1) for name in ("plain", "scaled"))
-    use_scaler(scaled)
-    for trainer in (plain, scaled):
-        stream = iter(FakeLoader().micro_batches(None))
-        results = [trainer.train_step(stream) for _ in range(3)]
-        assert not any(result.skipped for result in results)
-    assert_same_bits(snapshot(plain), snapshot(scaled))
-
-
-def test_an_overflow_of_fp16_is_skipped_logged_and_halves_the_scale(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, max_steps=4, log_every=4, ema_decay=0.9)
-    scaler = use_scaler(trainer)
-    trainer.parameters[0].register_hook(
-        lambda gradient: gradient * (math.inf if trainer.state.step == 1 else 1.0)  # the second step
-    )
-    trainer.run()
-    (line,) = [entry for entry in read_log(tmp_path / "log.jsonl") if entry["kind"] == "train"]
-    assert line["skipped_steps"] == 1
-    assert all(math.isfinite(line[name]) for name in ("loss", "gradient_norm"))
-    assert scaler.get_scale() == 512.0
-    assert trainer.ema is not None
-    assert trainer.ema.num_updates == 3
-    steps = {float(s["step"]) for s in trainer.optimizer.state.values()}
-    assert steps == {3.0}
-    saved = json.loads((tmp_path / "checkpoints/step-00000004/3-state.json").read_text())
-    assert saved["loss_scaler"]["scale"] == 512.0
-
-
-def test_endless_overflow_is_given_up(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, max_steps=100)
-    use_scaler(trainer)
-    trainer.parameters[0].register_hook(lambda gradient: gradient * math.inf)
-    with pytest.raises(FloatingPointError, match="51 steps in a row"):
-        trainer.run()
 
 
 # ---- resuming --------------------------------------------------------------------------------------------------------
