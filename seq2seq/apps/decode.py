@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     processes = PartialState(cpu=arguments.device == "cpu" or not torch.accelerator.is_available())
-    if processes.num_processes > 1 and STANDARD in (arguments.input, arguments.output):
+    if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         **{name: value for name, value in chosen.items() if value is not None},
     )
     references = read_references(arguments)
-    if arguments.output == STANDARD or arguments.input == STANDARD:
+    if arguments.output == STANDARD or is_stream(arguments.input):
         texts = write_stream(generator, arguments, keep=references is not None)
     else:
         texts = write_file(generator, arguments, processes, keep=references is not None)
@@ -93,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def is_stream(name: str) -> bool:
+    """Return whether a name stands for what can be read only once: standard input, or a pipe."""
+    return name == STANDARD or Path(name).is_fifo()
+
+
 def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     """Return each segment's references, or None without any; a file to decode must be aligned with them.
 
@@ -102,7 +107,7 @@ def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     if not arguments.reference:
         return None
     make_metrics(arguments.metrics)
-    sources = [] if arguments.input == STANDARD else [arguments.input]
+    sources = [] if is_stream(arguments.input) else [arguments.input]
     columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
     return [list(references) for references in zip(*columns, strict=True)]
 

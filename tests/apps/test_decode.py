@@ -1,7 +1,9 @@
 """Mistakes in `seq2seq decode`: one line that names file and line, exit code 2, nothing half-written."""
 
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,13 @@ def test_long_lines_are_cut_with_a_warning(
     lines = (tmp_path / "output.txt").read_text().splitlines()
     assert lines[0] == lines[1]
     assert "Line 2 has 6 tokens" in caplog.text
+
+
+def test_a_pipe_is_read_once(copy_task: Path, tmp_path: Path) -> None:
+    pipe, output = tmp_path / "pipe", tmp_path / "output.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("ab\n\nba\n",))
+    writer.start()
+    assert main(["decode", "--model", str(copy_task / "run"), "--input", str(pipe), "--output", str(output)]) == 0
+    writer.join()
+    assert [bool(line) for line in output.read_text().split("\n")] == [True, False, True, False]
