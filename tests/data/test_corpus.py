@@ -52,7 +52,7 @@ def test_lines_end_at_line_feeds_only(read: Any, tmp_path: Path, end: str, last_
 TABLES: dict[str, str | bytes] = {
     "x.tsv": 'eins "quoted\tone\tthird\nzwei\ttwo\tdrittes\n',
     "x.csv": '"eins ""quoted",one,third\nzwei,two,drittes\n',
-    "x.tsv.gz": gzip.compress(b'eins "quoted\tone\tthird\nzwei\ttwo\tdrittes\n'),
+    "x.tsv.gz": gzip.compress(b'eins "quoted\tone\tthird\nzwei\ttwo\tdrittes\n', mtime=0),
 }
 
 
@@ -70,7 +70,7 @@ def test_tables_without_header_count_columns(read: Any, tmp_path: Path, name: st
         ("x.csv", "\ufeffde,en,tag\r\na,b,v\r\n"),
         ("x.jsonl", '{"de": "a", "en": "b", "tag": "v"}\n'),
         ("x.json", '[{"de": "a",\n "en": "b", "tag": "v"}]\n'),
-        ("x.jsonl.gz", gzip.compress(b'{"de": "a", "en": "b", "tag": "v"}')),
+        ("x.jsonl.gz", gzip.compress(b'{"de": "a", "en": "b", "tag": "v"}', mtime=0)),
     ],
 )
 def test_named_columns_with_tag_before_prefix(read: Any, tmp_path: Path, name: str, content: str | bytes) -> None:
@@ -126,7 +126,7 @@ BAD_TABLES = [
     ),
     ("x.tsv", "", {}, "x.tsv: the file is empty."),
     ("x.tsv", "a\tb\n", {"header": True, "source_column": "a", "target_column": "b"}, "x.tsv: the file holds no rows."),
-    ("x.tsv.gz", gzip.compress(b"a\tb\n" * 99)[:-12], {}, "x.tsv.gz: damaged gzip file"),
+    ("x.tsv.gz", gzip.compress(b"a\tb\n" * 99, mtime=0)[:-12], {}, "x.tsv.gz: damaged gzip file"),
     ("x.tsv.gz", b"a\tb\n", {}, "x.tsv.gz: damaged gzip file"),
     ("x.csv", 'a,b\n"c\nd,e\n', {}, "x.csv:2: not valid CSV: unexpected end of data."),
     ("x.csv", 'a,b\n"c" d,e\n', {}, "x.csv:2: not valid CSV"),
