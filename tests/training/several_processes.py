@@ -121,4 +121,7 @@ if __name__ == "__main__":
     root, accelerator = Path(sys.argv[1]), Accelerator(cpu=True)
     results = {scenario.__name__: scenario(root / scenario.__name__) for scenario in SCENARIOS}
     (root / f"{accelerator.process_index}.json").write_text(json.dumps(results))
+    accelerator.wait_for_everyone()
     accelerator.end_training()
+    sys.stderr.flush()
+    os._exit(0)  # gloo's threads now and then abort the interpreter's own shutdown, long after what is tested
