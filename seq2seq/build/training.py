@@ -26,6 +26,7 @@ from seq2seq.decoding.corpus import decode_lines
 from seq2seq.gradients.base import Backprop
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
@@ -36,6 +37,8 @@ from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validation import Validation
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""
@@ -279,9 +282,8 @@ def build_validation_decoder(
 
     def decode() -> dict[str, float]:
         share = sources[index::num_processes]
-        found = decode_lines(
-            share, bare_model, tokenizer, search, config.decoding.batch_tokens, device=accelerator.device
-        )
+        copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
+        found = decode_lines(share, copy, tokenizer, search, config.decoding.batch_tokens, device=accelerator.device)
         texts = interleaved(gather_object([[nbest.text for nbest in found]]))
         return {name: score_of(name, texts, references) for name in validation.metrics}
 

@@ -51,6 +51,8 @@ class Seq2Seq(Protocol):
     def reorder(self, state: State, beams: Tensor | None = None, sentences: Tensor | None = None) -> State:
         """Return the state whose hypothesis (b, w) was hypothesis (sentences[b], beams[b, w]).
 
+        The two may share memory: once the new one has been stepped, the one passed in must not be.
+
         Args:
             beams: int64 [B', W'], indices into W; None keeps each sentence's hypotheses as they are.
             sentences: int64 [B'], indices into B, ascending; None keeps all sentences.

@@ -11,10 +11,11 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.packing import pack
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Seq2Seq:
-    """Return the model that `save_pretrained` wrote into `folder`, in evaluation mode.
+    """Return the model that `save_pretrained` wrote into `folder`, laid out for decoding and no more to be trained.
 
     Args:
         device: where its weights go.
@@ -45,4 +46,4 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: to
         names = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))[:3])
         raise ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {names}")
     model = model.to(device).eval()
-    return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
+    return pack(model) if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)

@@ -2,8 +2,8 @@
 
 Queries, keys and values enter as [B, H, T, K], [B, H, S, K] and [B, H, S, V]; what leaves is [B, H, T, V] and, when
 asked for, weights [B, H, T, S] whose rows sum to 1. The bias is 0 where a key may be attended and `MASKED` where not;
-it broadcasts to the weights. Cross-attention takes any number of query rows per sentence: a beam's hypotheses attend
-as so many queries of one sentence, whose keys and values are never copied.
+it broadcasts to the weights. A beam's hypotheses attend as so many queries of one sentence, so that keys and values of
+the sentence are never copied.
 """
 
 from collections.abc import Callable
@@ -266,16 +266,14 @@ class CrossAttention(nn.Module):
         return _split_heads(keys, self.num_heads), _split_heads(values, self.num_heads)
 
     def forward(self, hidden: Tensor, source: KeysValues, bias: Tensor | None, need_weights: bool = False) -> Attended:
-        """Return what each position attends to, [R, T, D]; weights and queries are grouped by sentence, R*T/B each.
+        """Return what each position attends to.
 
         Args:
-            hidden: [R, T, D]; R is a multiple of B, and successive rows belong to the same sentence.
-            source: keys and values of B sentences.
+            hidden: [B, T, D].
+            source: keys and values of the B sentences.
             bias: [B, 1, 1, S] or None.
         """
         keys, values = source
-        # [R, T, D] -> [B, R*T/B, D]: all queries of a sentence share its keys
-        grouped = hidden.reshape(keys.shape[0], -1, hidden.shape[-1])
-        queries = _split_heads(self.queries(grouped), self.num_heads)
+        queries = _split_heads(self.queries(hidden), self.num_heads)
         heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
-        return Attended(self.output(_merge_heads(heads)).view(hidden.shape), weights, queries)
+        return Attended(self.output(_merge_heads(heads)), weights, queries)

@@ -102,7 +102,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayerOutput(NamedTuple):
-    """Hidden [R, T, D], weights where needed, and the queries of cross-attention [B, H, R*T/B, K]."""
+    """Hidden [B, T, D], weights where needed, and the queries of cross-attention [B, H, T, K]."""
 
     hidden: Tensor
     self_weights: Tensor | None

@@ -169,15 +169,17 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
     @torch.inference_mode()
     def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
         assert token_ids.shape == (state.num_sentences, state.width), "token_ids must be [B, W] of the state"
-        output: DecoderOutput = self.decoder(
-            token_ids.reshape(-1, 1),
+        past = state.length
+        output: DecoderOutput = self.decoder.step(
+            token_ids,
             state.source,
             state.source_bias,
-            past=state.length,
-            remember=[buffer.append for buffer in state.buffers],
+            state.lengthen_ancestry(state.source[0][0]),
+            past,
+            [buffer.append for buffer in state.buffers],
         )
         state.cross_queries = output.cross_queries
-        return self.lm_head(output.hidden).view(*token_ids.shape, -1), state
+        return self.lm_head(output.hidden), state
 
     @torch.inference_mode()
     def reorder(

@@ -42,13 +42,19 @@ class Embeddings(nn.Module):
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, input_ids: Tensor, offset: int = 0) -> Tensor:
-        """Return [B, T, D]; `offset` is the position of the first token."""
+    def forward(self, input_ids: Tensor, offset: int = 0, num_positions: int | None = None) -> Tensor:
+        """Return [B, T, D].
+
+        Args:
+            input_ids: int64 [B, T].
+            offset: position of the first token.
+            num_positions: by default T; 1 if all tokens stand at the first one's position.
+        """
         hidden = self.tokens(input_ids) * self.scale
         if self.training and self.token_dropout > 0:
             hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
         if self.positions is not None:
-            hidden = hidden + self.positions(offset, input_ids.shape[1], hidden)
+            hidden = hidden + self.positions(offset, num_positions or input_ids.shape[1], hidden)
         return self.dropout(hidden)
 
 
@@ -112,11 +118,11 @@ class DecoderOutput(NamedTuple):
     self_weights: list[Tensor]
     cross_weights: list[Tensor]
     cross_queries: Tensor
-    """The last layer's queries, [B, H, R*T/B, K]."""
+    """The last layer's queries, [B, H, T, K]."""
 
 
 class Decoder(nn.Module):
-    """Target ids [R, T] and the source's keys and values to hidden states [R, T, D]."""
+    """Target ids [B, T] and the source's keys and values to hidden states [B, T, D]."""
 
     layers: Sequence[DecoderLayer]
 
@@ -152,16 +158,51 @@ class Decoder(nn.Module):
         """Return the hidden states of the given positions.
 
         Args:
-            input_ids: [R, T], R a multiple of the sources' B: successive rows share a source.
+            input_ids: [B, T], successive positions.
             source: per layer, keys and values of B sources.
             source_bias: [B, 1, 1, S].
-            attention_mask: [R, past + T], real positions; by default all.
+            attention_mask: [B, past + T], real positions; by default all.
             past: positions that `remember` already holds.
             remember: per layer, what keeps keys and values.
         """
         hidden = self.embeddings(input_ids, past)
         self_bias = causal_bias(input_ids.shape[1], past, attention_mask, hidden)
         rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
+        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights)
+
+    def step(
+        self,
+        token_ids: Tensor,
+        source: Sequence[KeysValues],
+        source_bias: Tensor | None,
+        self_bias: Tensor | None,
+        past: int,
+        remember: Sequence[Remember],
+    ) -> DecoderOutput:
+        """Return the hidden states of one position in W hypotheses of each sentence.
+
+        The hypotheses stand in the place of successive positions: all operations but attention take positions one by
+        one anyway, and there `self_bias` says which keys are a hypothesis's own.
+
+        Args:
+            token_ids: int64 [B, W].
+            self_bias: broadcasts to [B, H, W, keys that `remember` holds].
+            past: number of earlier positions.
+        """
+        hidden = self.embeddings(token_ids, past, num_positions=1)
+        rotation = None if self.rotary is None else self.rotary(past, 1, hidden)
+        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights=False)
+
+    def _through_layers(
+        self,
+        hidden: Tensor,
+        self_bias: Tensor | None,
+        rotation: Tensor | None,
+        source: Sequence[KeysValues],
+        source_bias: Tensor | None,
+        remember: Sequence[Remember] | None,
+        need_weights: bool,
+    ) -> DecoderOutput:
         states, self_weights, cross_weights = [hidden], [], []
         for i, layer in enumerate(self.layers):
             keep = None if remember is None else remember[i]

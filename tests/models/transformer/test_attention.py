@@ -8,7 +8,6 @@ from torch import Tensor
 from seq2seq.models.transformer.attention import (
     MASKED,
     AttentionFunction,
-    CrossAttention,
     SelfAttention,
     TalkingHeads,
     attention_bias,
@@ -162,19 +161,3 @@ def test_self_attention_is_the_separate_projections() -> None:
     heads, _ = explicit_attention(queries, keys, values, None)
     expected = heads.transpose(1, 2).reshape(B, T, H * V) @ attention.output.weight.T + attention.output.bias
     torch.testing.assert_close(attention(hidden, None).output, expected)
-
-
-def test_rows_of_one_sentence_share_its_keys() -> None:
-    attention = CrossAttention(13, H, K, V, 0.0, softmax_attention).double()
-    source = attention.keys_values(torch.randn(B, S, 13, dtype=torch.float64))
-    bias = source_bias(torch.rand(B, S) < 0.6, torch.float64)
-    hidden = torch.randn(B * 5, 1, 13, dtype=torch.float64)
-    assert bias is not None
-    expected = torch.cat(
-        [
-            attention(hidden[b * 5 + w][None], tuple(part[b : b + 1] for part in source), bias[b : b + 1]).output
-            for b in range(B)
-            for w in range(5)
-        ]
-    )
-    torch.testing.assert_close(attention(hidden, source, bias).output, expected)

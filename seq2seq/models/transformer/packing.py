@@ -1,0 +1,76 @@
+"""Weights laid out for inference: on CPUs, linear layers in half precision keep them in oneDNN's blocked format.
+
+An ordinary product rearranges its weight on every call. With rows of a decoding step (5 to 160) that took half of the
+product's time. A packed model computes the same network, but can no longer be trained or saved.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.models.transformer.layers import ACTIVATIONS, FeedForward
+from seq2seq.models.transformer.modeling import Seq2SeqTransformer
+
+FUSED_ACTIVATIONS = {
+    ACTIVATIONS["relu"]: ("relu", ""),
+    ACTIVATIONS["gelu"]: ("gelu", "none"),
+    ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh"),
+}
+
+
+class PackedLinear(nn.Module):
+    """A linear layer, with a non-linearity in the same pass, over a packed copy of its weight."""
+
+    def __init__(self, linear: nn.Linear, activation: str = "none", variant: str = "") -> None:
+        super().__init__()
+        self.packed_weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        self.bias = linear.bias
+        self.sizes = getattr(linear, "sizes", None)
+        self.activation = activation
+        self.variant = variant
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(
+            hidden, self.packed_weight, self.bias, self.activation, [], self.variant
+        )
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Return whether packing helps: for half precision on CPUs that oneDNN has kernels for.
+
+    In float32 MKL's products are as fast without: 160 rows through 512 x 2048 took the same 0.95 ms.
+    """
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float16 and bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+
+
+@torch.no_grad()
+def pack(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
+    """Pack the weights of a model in place, if that makes it faster; return the model."""
+    if not can_pack(model.lm_head.weight):
+        return model
+    output_weight = model.lm_head.weight
+    for module in list(model.modules()):
+        if isinstance(module, FeedForward) and module.activation in FUSED_ACTIVATIONS:
+            module.expand = PackedLinear(module.expand, *FUSED_ACTIVATIONS[module.activation])  # type: ignore[assignment]
+            module.activation = _identity
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(module, name, PackedLinear(child))
+    model.lm_head.weight = output_weight  # which callers read as the target's embeddings
+    return model
+
+
+def _identity(hidden: Tensor) -> Tensor:
+    return hidden
+
+
+def decoding_copy(model: Seq2SeqTransformer, dtype: torch.dtype) -> Seq2SeqTransformer:
+    """Return a packed copy of a model in training, in evaluation mode and with weights of type `dtype`."""
+    copy = deepcopy(model).eval()
+    nn.Module.to(copy, dtype)
+    return pack(copy)
