@@ -1,12 +1,12 @@
 """Beam search over the whole batch at once.
 
-Semantics are those of Hugging Face's `generate` with `early_stopping=False`; hypotheses and scores are the same:
+Semantics are those of Hugging Face's `generate`; hypotheses and scores are the same:
 
 - Of all W * V continuations of a sentence the 2 W likeliest are looked at. Those that end (end of sentence, or any
   token at the length limit) and stand among the first W enter the pool of finished hypotheses, with their normalised
   score; the first W that do not end run on.
 - The pool keeps the best W. A sentence is done when its pool is full and `scoring.can_improve` sees nothing better
-  among the running ones, or at its length limit.
+  among the running ones, or at its length limit. With `early_stopping` a full pool is enough; so does CTranslate2.
 - Hypotheses that no token may follow die (a score of -inf), and none is returned twice.
 
 Finished sentences leave the batch, which changes no result. Equal scores are ordered as `torch.topk` does.
@@ -34,6 +34,7 @@ class BeamSearch:
     n_best: int = 1
     length_penalty: float = 1.0
     length_normalization: LengthNormalization = "average"
+    early_stopping: bool = False
     coverage_penalty: float = 0.0
     min_length: int = 0
     max_length: int = 256
@@ -73,7 +74,9 @@ class BeamSearch:
             values, normalizer = next_log_probs(logits, state.tokens, constraints)
             candidates = top_candidates(values, normalizer, state.scores, 2 * self.beam_width)
             divisor = length_divisor(state.length + 1, self.length_penalty, self.length_normalization)
-            state, parents = state.advance(candidates, model.eos_id, divisor, self.coverage_penalty)
+            state, parents = state.advance(
+                candidates, model.eos_id, divisor, self.coverage_penalty, early_stopping=self.early_stopping
+            )
 
             sentences = None
             if enough_done(state.done):

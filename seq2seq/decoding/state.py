@@ -146,13 +146,20 @@ class BeamState:
         return replace(self, coverage=self.coverage + attention)
 
     def advance(
-        self, candidates: Candidates, eos_id: int, divisor: float, coverage_weight: float
+        self,
+        candidates: Candidates,
+        eos_id: int,
+        divisor: float,
+        coverage_weight: float,
+        *,
+        early_stopping: bool = False,
     ) -> tuple["BeamState", Tensor]:
         """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
 
         Args:
             candidates: 2 W, so that W can run on even when W of them end.
             divisor: what scores of the new length are divided by.
+            early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
         """
         parents = candidates.beams
         tokens = _continue(self.tokens, parents, candidates.token_ids)
@@ -169,13 +176,14 @@ class BeamState:
         # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.
         survivors = ends.byte().argsort(dim=1, stable=True)[:, : self.beam_width]
         scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
-        running = can_improve(scores.amax(1), finished["finished_scores"][:, -1], divisor)
+        worst_finished = finished["finished_scores"][:, -1]
+        runs_on = worst_finished == -torch.inf if early_stopping else can_improve(scores.amax(1), worst_finished, divisor)
         state = BeamState(
             tokens=_gather(tokens, survivors),
             log_probs=_gather(log_probs, survivors),
             scores=scores,
             coverage=None if coverage is None else _gather(coverage, survivors),
-            done=self.done | at_limit | ~running,
+            done=self.done | at_limit | ~runs_on,
             limits=self.limits,
             positions=self.positions,
             **finished,

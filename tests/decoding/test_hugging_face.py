@@ -92,11 +92,10 @@ def generated(model: MarianMTModel, **options) -> tuple[list[tuple[int, ...]], l
         input_ids=input_ids,
         attention_mask=mask.long(),
         do_sample=False,
-        early_stopping=False,
         max_new_tokens=MAX_LENGTH,
         return_dict_in_generate=True,
         output_scores=True,
-        **options,
+        **{"early_stopping": False, **options},
     )
     tokens = []
     for row in output.sequences[:, 1:].tolist():
@@ -127,6 +126,14 @@ def test_beam_search_equals_generate(marians, adapter, beam_width, n_best, lengt
     assert_equal_to_generate(
         marians, adapter, search, num_beams=beam_width, num_return_sequences=n_best, length_penalty=length_penalty
     )
+
+
+@adapters
+def test_early_stopping_equals_generate(marians, adapter):
+    for early_stopping in (False, True):
+        search = BeamSearch(beam_width=3, n_best=3, early_stopping=early_stopping, max_length=MAX_LENGTH)
+        options = {"num_beams": 3, "num_return_sequences": 3, "early_stopping": early_stopping}
+        assert_equal_to_generate(marians, adapter, search, **options)
 
 
 @pytest.mark.parametrize(
