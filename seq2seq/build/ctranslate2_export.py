@@ -1,20 +1,22 @@
-"""From a model folder to one that CTranslate2 reads, and what its output has in common with ours.
+"""From a model folder to one that CTranslate2 reads, with all that serving it needs.
 
 The weights stay what they are (or are rounded by CTranslate2's own quantisation), only their names and their grouping
-change. Sources are given to CTranslate2 as our tokens without end of sentence, which it adds itself.
+change. Sources are given to CTranslate2 as our tokens without end of sentence, which it adds itself; the tokens of ids
+are those of `ctranslate2_vocabularies`, also found in the folder's `*_vocabulary.json`.
 """
 
 import json
+import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy
-import torch
 from torch import Tensor, nn
 
+from seq2seq.build.generator import DECODING_FILE
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
@@ -23,7 +25,10 @@ from seq2seq.models.transformer.positions import sinusoids
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swiglu": "SWISH"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
 MAX_POSITIONS = 1024
-"""Rows of the table of sinusoids: CTranslate2 takes positions as a table."""
+"""Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
+MODEL_FILE = "model.bin"
+"""CTranslate2's name for the weights; a folder that holds it is an export and may be replaced by another."""
+TOKENIZER_FOLDER = "tokenizer"
 
 
 def require_ctranslate2() -> Any:
@@ -38,40 +43,49 @@ def require_ctranslate2() -> Any:
 def export_ctranslate2(
     folder: Path,
     model: Seq2SeqTransformer,
-    source_tokens: Sequence[str],
-    target_tokens: Sequence[str],
+    tokenizer: TextTokenizer,
+    search_options: Mapping[str, Any],
+    source_prefix: str = "",
     quantization: str = "float32",
 ) -> None:
-    """Write a folder that `ctranslate2.Translator` opens; it appears whole or not at all.
+    """Write a folder that `ctranslate2.Translator` opens; it appears whole or not at all, in the place of an older one.
 
-    Args:
-        source_tokens, target_tokens: the vocabularies' tokens by id, all different.
+    Beside CTranslate2's files it holds `tokenizer/`, for `TextTokenizer.load`, and `decoding.json`.
 
     Raises:
-        ValueError: CTranslate2 is missing, has no such quantisation, or cannot express an option of the model.
+        ValueError: CTranslate2 is missing, has no such quantisation, or cannot express an option of the model; or the
+            folder holds something else.
     """
     require_ctranslate2()
     if quantization not in QUANTIZATIONS:
         raise ValueError(f"`quantization` must be one of {', '.join(QUANTIZATIONS)}, but is {quantization!r}.")
-    config = model.config
-    check_expressible(config)
-    spec = transformer_spec(model)
-    spec.register_source_vocabulary(list(source_tokens))
-    spec.register_target_vocabulary(list(target_tokens))
-    spec.config.unk_token = "<unk>" if "<unk>" in source_tokens else source_tokens[config.pad_token_id]
-    spec.config.bos_token = target_tokens[config.bos_token_id]
-    spec.config.eos_token = target_tokens[config.eos_token_id]
-    spec.config.decoder_start_token = target_tokens[config.decoder_start_token_id]
-    spec.config.add_source_eos = True
+    check_expressible(model.config)
+    check_replaceable(folder)
+    spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, search_options["max_length"]))
+    set_vocabularies(spec, model.config, tokenizer)
     spec.config.layer_norm_epsilon = NORM_EPSILON
     spec.validate()
     spec.optimize(quantization=None if quantization == "float32" else quantization)
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    spec.save(str(temporary))
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
+        unfinished = Path(temporary) / folder.name
+        unfinished.mkdir()
+        spec.save(str(unfinished))
+        tokenizer.save(unfinished / TOKENIZER_FOLDER)
+        decoding = {"search": dict(search_options), "source_prefix": source_prefix}
+        (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(unfinished, folder)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise ValueError if the folder holds anything but an earlier export, since it will be replaced as a whole."""
+    if folder.is_dir():
+        replaceable = (folder / MODEL_FILE).is_file() or not any(folder.iterdir())
+    else:
+        replaceable = not folder.exists()
+    if not replaceable:
+        raise ValueError(f"{folder} is there and holds no CTranslate2 model; give a new name, or remove it yourself.")
 
 
 def check_expressible(config: Seq2SeqTransformerConfig) -> None:
@@ -88,11 +102,59 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
             raise ValueError(f"CTranslate2 has no counterpart for {option}; this model cannot be exported to it.")
 
 
+# ---- vocabularies ----------------------------------------------------------------------------------------------------
+
+
+def set_vocabularies(spec: Any, config: Seq2SeqTransformerConfig, tokenizer: TextTokenizer) -> None:
+    """Give the tokens of both sides to the description, and the roles of the special ones."""
+    source, target = ctranslate2_vocabularies(tokenizer)
+    spec.register_source_vocabulary(source)
+    spec.register_target_vocabulary(target)
+    # A vocabulary without unknown token gets a token of no role: CTranslate2 would add a row that has no embedding.
+    unknown = tokenizer.source.unk_id
+    spec.config.unk_token = source[tokenizer.source_pad_id if unknown is None else unknown]
+    spec.config.bos_token = target[config.bos_token_id]
+    spec.config.eos_token = target[config.eos_token_id]
+    spec.config.decoder_start_token = target[config.decoder_start_token_id]
+    spec.config.add_source_eos = True
+
+
+def ctranslate2_vocabularies(tokenizer: TextTokenizer) -> tuple[list[str], list[str]]:
+    """Return the source's and the target's tokens by id, all different on each side.
+
+    The source's end of sentence goes by the target's name: CTranslate2 knows one name for both.
+    """
+    target = distinct(tokenizer.target_tokens(range(tokenizer.target_vocab_size)), tokenizer.eos_id)
+    source = tokenizer.source_tokens(range(tokenizer.source_vocab_size))
+    source[tokenizer.source.eos_id] = target[tokenizer.eos_id]
+    return distinct(source, tokenizer.source.eos_id), target
+
+
+def distinct(tokens: Sequence[str | None], eos_id: int) -> list[str]:
+    """Return the tokens with another name, made of the id, for each that is missing or the same as an earlier one.
+
+    Vocabularies of other makers have ids without a token; SentencePiece models may hold a piece `</s>` that is not
+    their end of sentence, which keeps its name, wherever it stands.
+    """
+    owners = {tokens[eos_id]: eos_id}
+    for index, token in enumerate(tokens):
+        owners.setdefault(token, index)
+    names = []
+    for index, token in enumerate(tokens):
+        name = token
+        if name is None or owners[name] != index:
+            name = f"{token or ''}<{index}>"
+            while name in owners:
+                name += "_"
+        names.append(name)
+    return names
+
+
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
-def transformer_spec(model: Seq2SeqTransformer) -> Any:
-    """Return CTranslate2's description of the model, with its weights."""
+def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
+    """Return CTranslate2's description of the model, with its weights and `num_positions` rows of sinusoids."""
     from ctranslate2.specs import common_spec
     from ctranslate2.specs import transformer_spec as specs
 
@@ -111,8 +173,10 @@ def transformer_spec(model: Seq2SeqTransformer) -> Any:
     decoder = specs.TransformerDecoderSpec(config.decoder_layers, num_heads_kv=None, **options)
     for side, ours in ((encoder, model.encoder), (decoder, model.decoder)):
         side.scale_embeddings = numpy.dtype("float32").type(ours.embeddings.scale)
-        if config.positions != "rotary":
-            side.position_encodings.encodings = position_table(config, ours.embeddings.positions)
+        if config.positions == "sinusoidal":
+            side.position_encodings.encodings = array(sinusoids(num_positions, config.d_model))
+        elif config.positions == "learned":
+            side.position_encodings.encodings = array(ours.embeddings.positions.vectors.weight)
         if config.norm_position == "pre":
             set_norm(side.layer_norm, ours.norm)
     encoder.embeddings[0].weight = array(model.encoder.embeddings.tokens.weight)
@@ -128,12 +192,6 @@ def transformer_spec(model: Seq2SeqTransformer) -> Any:
 def array(tensor: Tensor) -> numpy.ndarray:
     """Return a copy as float32; it must be one, since saving may change it in place."""
     return tensor.detach().float().cpu().numpy().copy()
-
-
-def position_table(config: Seq2SeqTransformerConfig, positions: nn.Module) -> numpy.ndarray:
-    if config.positions == "learned":
-        return array(positions.vectors.weight)  # type: ignore[union-attr,arg-type]
-    return array(sinusoids(MAX_POSITIONS, config.d_model))
 
 
 def set_norm(spec: Any, norm: nn.Module) -> None:

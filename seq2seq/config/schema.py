@@ -244,7 +244,7 @@ class DecodingConfig:
     length_normalization: Literal["average", "gnmt"] = "average"
     """`average` divides by length^p; `gnmt` by ((5+length)/6)^p (Wu et al. 2016)."""
     early_stopping: bool = False
-    """Whether beam search ends a sentence as soon as `beam_width` hypotheses have finished, as CTranslate2 and fairseq do;
+    """Whether beam search ends a sentence as soon as `beam_width` hypotheses have finished, as CTranslate2 does;
     otherwise it goes on while a running one may become better."""
     coverage_penalty: float = 0.0
     """Weight of GNMT's coverage penalty; 0 switches it off."""

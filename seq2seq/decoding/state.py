@@ -176,8 +176,8 @@ class BeamState:
         # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.
         survivors = ends.byte().argsort(dim=1, stable=True)[:, : self.beam_width]
         scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
-        worst_finished = finished["finished_scores"][:, -1]
-        runs_on = worst_finished == -torch.inf if early_stopping else can_improve(scores.amax(1), worst_finished, divisor)
+        worst = finished["finished_scores"][:, -1]
+        runs_on = worst == -torch.inf if early_stopping else can_improve(scores.amax(1), worst, divisor)
         state = BeamState(
             tokens=_gather(tokens, survivors),
             log_probs=_gather(log_probs, survivors),
