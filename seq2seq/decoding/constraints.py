@@ -106,6 +106,7 @@ class Constraints:
         return self.prefixes is not None and step < self.prefixes.shape[1]
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        """Return `log_probs`, or whatever differs from them by a number per hypothesis, with -inf where forbidden."""
         constrained = log_probs.clone()
         if step < self.min_length:
             constrained[..., self.eos_id] = -torch.inf
@@ -124,16 +125,18 @@ class Constraints:
 def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> tuple[Tensor, Tensor]:
     """Return (values [B, W, V], normalizer [B, W, 1]) whose difference is the next token's log-probabilities, float32.
 
-    Left apart because search needs the difference for a few tokens only: without an active constraint the values are
-    the logits themselves and nothing of size V is written.
+    Left apart because search needs the difference for a few tokens only: the values are the logits themselves, unless a
+    constraint of the user's own must see log-probabilities.
 
     Args:
         logits: [B, W, V].
         token_ids: int64 [B, W, t], the tokens so far.
     """
-    logits = logits.float()
+    values = logits.float()
+    normalizer = values.logsumexp(-1, keepdim=True)
     step = token_ids.shape[-1]
     if not constraints.active(step):
-        return logits, logits.logsumexp(-1, keepdim=True)
-    log_probs = constraints(step, token_ids, logits.log_softmax(-1))
-    return log_probs, torch.zeros_like(log_probs[..., :1])
+        return values, normalizer
+    if constraints.others:
+        values, normalizer = values - normalizer, torch.zeros_like(normalizer)
+    return constraints(step, token_ids, values), normalizer

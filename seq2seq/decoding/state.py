@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.largest import largest
 from seq2seq.decoding.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor, start_coverage
 
 EMPTY = -1
@@ -67,7 +68,7 @@ def top_candidates(
         penalties: [B, 1, V], subtracted for ranking alone; the scores returned are free of them.
     """
     ranked = values if penalties is None else values - penalties
-    best_values, token_ids = ranked.topk(min(num_candidates, values.shape[-1]))
+    best_values, token_ids = largest(ranked, min(num_candidates, values.shape[-1]))
     totals = (scores.unsqueeze(-1) + (best_values - normalizer)).flatten(1)  # [B, W, K'] -> [B, W * K']
     _, chosen = totals.topk(min(num_candidates, totals.shape[1]))
     log_probs = (values.gather(-1, token_ids) - normalizer).flatten(1).gather(1, chosen)

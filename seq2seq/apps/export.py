@@ -1,0 +1,82 @@
+"""Write a trained model in the format of another library, for serving; on request, check that both say the same.
+
+    seq2seq export --model runs/x --format ctranslate2 --output served --quantization int8 --check test.source
+
+The folder holds all that CTranslate2 needs, the tokenizer in `tokenizer/`, and the run's search options in
+`decoding.json`. CTranslate2 is called with the tokenizer's source tokens without end of sentence;
+`return_end_token=True` and `min_decoding_length=0` make its scores the same as ours.
+"""
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+
+from seq2seq.build.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
+from seq2seq.build.ctranslate2_parity import Parity, compare, different_options
+from seq2seq.build.generator import TextGenerator, load
+from seq2seq.decoding.files import read_lines
+from seq2seq.models.pretrained import PretrainedSeq2Seq
+from seq2seq.models.transformer import Seq2SeqTransformer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="run directory or model folder")
+    parser.add_argument("--format", choices=["ctranslate2"], default="ctranslate2", help="default: %(default)s")
+    parser.add_argument("--output", required=True, help="folder to write; an earlier export there is replaced")
+    parser.add_argument(
+        "--quantization", choices=QUANTIZATIONS, default="float32", help="type of the weights; default: %(default)s"
+    )
+    parser.add_argument("--check", metavar="FILE", help="UTF-8 file with one source per line to decode with both")
+    parser.add_argument(
+        "--check-lines", type=int, default=200, help="lines of the file that are compared; default: %(default)s"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    require_ctranslate2()
+    lines = list(itertools.islice(read_lines(Path(arguments.check)), arguments.check_lines)) if arguments.check else []
+    folder = Path(arguments.output)
+    generator, model = load_for_export(arguments.model)
+    export_ctranslate2(
+        folder, model, generator.tokenizer, generator.options, generator.source_prefix, arguments.quantization
+    )
+    if different := different_options(generator.options):
+        named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
+        print(f"CTranslate2 cannot follow the run's {named}; the check leaves it out.", file=sys.stderr)
+    if arguments.check:
+        print(report(compare(folder, generator, lines)))
+    return 0
+
+
+def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:
+    """Return a generator on the CPU in float32, and its model.
+
+    Raises:
+        ValueError: there is no model, or it is not one of this toolkit's own.
+    """
+    import torch
+
+    generator = load(path, device="cpu", dtype=torch.float32)
+    model = generator.model
+    if isinstance(model, Seq2SeqTransformer):
+        return generator, model
+    assert isinstance(model, PretrainedSeq2Seq), "loading one folder gives no other model"
+    raise ValueError(
+        f"{path} holds a {model.model.config.model_type} model; only this toolkit's own are exported. CTranslate2 "
+        "itself may convert it: `ct2-transformers-converter --help`."
+    )
+
+
+def report(parity: Parity) -> str:
+    """Return the result of a check as aligned lines."""
+    share = parity.num_equal / parity.num_lines
+    rows = {
+        "lines": str(parity.num_lines),
+        "same tokens": f"{parity.num_equal} ({share:.1%})",
+        "largest score difference among them": f"{parity.largest_score_difference:.2g}",
+        "seconds, this toolkit": f"{parity.seconds:.2f} (float32)",
+        "seconds, CTranslate2": f"{parity.ctranslate2_seconds:.2f} ({parity.compute_type})",
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in rows.items())
