@@ -3,33 +3,47 @@
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ctranslate2
 from workers.protocol import serve
 
-from seq2seq.build.ctranslate2_export import export_ctranslate2
+from seq2seq.build.ctranslate2_export import transformer_spec
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.layers import NORM_EPSILON
 
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8", "bf16": "bfloat16"}
+
+
+def convert(model: Seq2SeqTransformer, folder: str) -> None:
+    """Write the model for CTranslate2 with tokens that are just their ids."""
+    config = model.config
+    spec = transformer_spec(model, num_positions=1024)
+    spec.register_source_vocabulary([f"t{i}" for i in range(config.source_vocab_size or config.vocab_size)])
+    spec.register_target_vocabulary([f"t{i}" for i in range(config.vocab_size)])
+    spec.config.unk_token = spec.config.bos_token = f"t{config.bos_token_id}"
+    spec.config.eos_token = f"t{config.eos_token_id}"
+    spec.config.decoder_start_token = f"t{config.decoder_start_token_id}"
+    spec.config.add_source_eos = True
+    spec.config.layer_norm_epsilon = NORM_EPSILON
+    spec.validate()
+    spec.optimize()
+    spec.save(folder)
 
 
 def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
     """Return facts, and a function that decodes all sources once; `inter_threads` is the number of batches at once."""
     ours = Seq2SeqTransformer.from_pretrained(job["model"])
-    eos_id = ours.eos_id
-    source_tokens = [f"t{i}" for i in range(ours.config.source_vocab_size or ours.vocab_size)]
-    target_tokens = [f"t{i}" for i in range(ours.vocab_size)]
     with tempfile.TemporaryDirectory() as folder:
-        export_ctranslate2(Path(folder) / "model", ours, source_tokens, target_tokens)
+        convert(ours, folder)
         translator = ctranslate2.Translator(
-            str(Path(folder) / "model"),
+            folder,
             device=job["device"],
             compute_type=COMPUTE_TYPES[job["precision"]],
             inter_threads=job["inter_threads"],
             intra_threads=max(1, job["threads"] // job["inter_threads"]),
         )
+    eos_id = ours.eos_id
     # End of sentence is added by the library.
     sources = [[f"t{i}" for i in source if i != eos_id] for source in job["sources"]]
     batching = {"max_batch_size": job["batch_size"], "batch_type": "examples"}

@@ -18,6 +18,7 @@ VERBS = {
     "decode": "generate text with a trained model, and score it when references are given",
     "score": "score text against references, with a paired significance test",
     "prepare": "read, tokenise and report a configuration's corpora without training",
+    "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",
 }
 

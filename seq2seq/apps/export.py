@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     require_ctranslate2()
-    lines = list(itertools.islice(read_lines(Path(arguments.check)), arguments.check_lines)) if arguments.check else []
+    lines = lines_to_check(arguments)
     folder = Path(arguments.output)
     generator, model = load_for_export(arguments.model)
     export_ctranslate2(
@@ -43,10 +43,22 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if different := different_options(generator.options):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
-        print(f"CTranslate2 cannot follow the run's {named}; the check leaves it out.", file=sys.stderr)
+        print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:
         print(report(compare(folder, generator, lines)))
     return 0
+
+
+def lines_to_check(arguments: argparse.Namespace) -> list[str]:
+    """Return the first lines of the file to check with; raise ValueError if they hold no text."""
+    if not arguments.check:
+        return []
+    if arguments.check_lines < 1:
+        raise ValueError(f"`--check-lines` must be at least 1, but is {arguments.check_lines}.")
+    lines = list(itertools.islice(read_lines(Path(arguments.check)), arguments.check_lines))
+    if not any(line.strip() for line in lines):
+        raise ValueError(f"{arguments.check} has no text in its first {arguments.check_lines} lines to check with.")
+    return lines
 
 
 def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:

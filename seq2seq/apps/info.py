@@ -17,7 +17,7 @@ LIBRARIES = (
     "jsonargparse",
     "rouge-score",
 )
-OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "babel", "num2words")
+OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "ctranslate2", "babel", "num2words")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def require_ctranslate2() -> Any:
     try:
         import ctranslate2
     except ImportError:
-        raise ValueError('CTranslate2 is not installed: `pip install "seq2seq[ctranslate2]"`.') from None
+        raise ValueError("CTranslate2 is not installed: `pip install ctranslate2`.") from None
     return ctranslate2
 
 
@@ -176,7 +176,7 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
         if config.positions == "sinusoidal":
             side.position_encodings.encodings = array(sinusoids(num_positions, config.d_model))
         elif config.positions == "learned":
-            side.position_encodings.encodings = array(ours.embeddings.positions.vectors.weight)
+            side.position_encodings.encodings = array(ours.embeddings.positions.vectors.weight)  # type: ignore[union-attr,arg-type]
         if config.norm_position == "pre":
             set_norm(side.layer_norm, ours.norm)
     encoder.embeddings[0].weight = array(model.encoder.embeddings.tokens.weight)

@@ -1,8 +1,8 @@
 """Whether a model and its export for CTranslate2 say the same, and how fast either is.
 
 Enter a generator, the exported folder and lines; leaves how many lines get the same tokens, and with which scores. Both
-sides run the same beam search: CTranslate2's, which ends a sentence with `early_stopping`, with the run's beam width,
-length penalty and length limit. Options of the run that CTranslate2 understands differently are left out.
+sides run CTranslate2's beam search with the run's beam width, length penalty and length limit. Options of the run that
+CTranslate2 understands differently are left out.
 """
 
 import math
@@ -26,7 +26,7 @@ from seq2seq.models.interface import Seq2Seq
 
 DIFFERENT_OPTIONS = (
     "length_normalization",  # it has length^p alone
-    "coverage_penalty",  # ranks there what has finished, but not what runs
+    "coverage_penalty",  # its coverage is that of one attention head
     "max_length_ratio",  # its limit is one for all sentences
     "min_length",  # it shares the probability of what is forbidden among the rest
     "no_repeat_ngram",  # the same
@@ -55,12 +55,16 @@ def different_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def comparable_search(options: Mapping[str, Any]) -> BeamSearch:
-    """Return the beam search that both sides can run and that is nearest to a run's options."""
+    """Return the beam search that both sides can run and that is nearest to a run's options.
+
+    CTranslate2 ends a sentence when `beam_width` hypotheses have finished; but without length penalty when nothing
+    better can come, as we do without early stopping.
+    """
     return BeamSearch(
         beam_width=1 if options["method"] == "greedy" else options["beam_width"],
         length_penalty=options["length_penalty"],
         max_length=options["max_length"],
-        early_stopping=True,
+        early_stopping=options["length_penalty"] != 0,
     )
 
 
@@ -70,22 +74,18 @@ def compare(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Par
     Raises:
         ValueError: CTranslate2 is missing, or no line has a token.
     """
-    tokenizer, budget = generator.tokenizer, generator.options["batch_tokens"]
-    encoded = tokenizer.encode_sources([generator.source_prefix + line for line in lines if line.strip()])
-    sources = [truncate_source(source, MAX_POSITIONS, number) for number, source in enumerate(encoded, start=1)]
-    sources = [source for source in sources if len(source) > 1]
-    if not sources:
-        raise ValueError("There is no text to compare the two models on; every line is empty.")
-    search = comparable_search(generator.options)
+    search, budget = comparable_search(generator.options), generator.options["batch_tokens"]
+    sources = encoded_sources(generator, lines)
+    source_tokens, target_tokens = ctranslate2_vocabularies(generator.tokenizer)
+    inputs = [[source_tokens[index] for index in source[:-1]] for source in sources]
+    translator = open_translator(folder)
+
     start = time.perf_counter()
     ours = best_hypotheses(generator.model, sources, search, budget)
     middle = time.perf_counter()
-    source_tokens, target_tokens = ctranslate2_vocabularies(tokenizer)
-    inputs = [[source_tokens[index] for index in source[:-1]] for source in sources]
-    translator = open_translator(folder)
-    loaded = time.perf_counter()
     theirs = translate(translator, inputs, search, budget)
     end = time.perf_counter()
+
     differences = [
         abs(hypothesis.normalized_score - score)
         for hypothesis, (tokens, score) in zip(ours, theirs, strict=True)
@@ -96,9 +96,20 @@ def compare(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Par
         num_equal=len(differences),
         largest_score_difference=max(differences, default=math.nan),
         seconds=middle - start,
-        ctranslate2_seconds=end - loaded,
+        ctranslate2_seconds=end - middle,
         compute_type=translator.compute_type,
     )
+
+
+def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list[int]]:
+    """Return the ids of each line that has any before end of sentence, cut where CTranslate2 cuts."""
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    encoded = generator.tokenizer.encode_sources([generator.source_prefix + line for _, line in numbered])
+    sources = [truncate_source(ids, MAX_POSITIONS, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
+    sources = [source for source in sources if len(source) > 1]
+    if not sources:
+        raise ValueError("There is nothing to compare the two models on: no line holds any text.")
+    return sources
 
 
 def best_hypotheses(

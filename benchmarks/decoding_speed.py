@@ -1,0 +1,186 @@
+"""Decoding speed beside transformers' `generate` and CTranslate2: the same weights, the same sources, in turns.
+
+    python benchmarks/decoding_speed.py --size base --batch-size 32 --beam-width 5
+    python benchmarks/decoding_speed.py --model runs/multi30k_en_de --input data/multi30k/raw/test_2016_flickr.en
+
+Without `--model`, a random model decodes random sources to a fixed length. With one, real text is decoded in
+length-sorted batches of the same token budget. Each system is a process of its own, and only one works at a time:
+A B A B …. Prints a table with medians and ratios, compares hypotheses with transformers' in fp32, and appends the
+numbers as one JSON line to benchmarks/results/decoding_speed.jsonl.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from workers.protocol import Worker
+
+import seq2seq
+from seq2seq.decoding.files import read_lines
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+
+RESULTS = Path(__file__).parent / "results"
+SIZES = {
+    "tiny": {"d_model": 128, "num_heads": 4, "ffn_size": 512},
+    "small": {"d_model": 256, "num_heads": 4, "ffn_size": 1024},
+    "base": {"d_model": 512, "num_heads": 8, "ffn_size": 2048},
+    "big": {"d_model": 1024, "num_heads": 16, "ffn_size": 4096},
+}
+SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ours fp32": ("decoding_ours", {"precision": "fp32"}),
+    "ours bf16": ("decoding_ours", {"precision": "bf16"}),
+    "transformers fp32": ("decoding_huggingface", {"precision": "fp32"}),
+    "transformers bf16": ("decoding_huggingface", {"precision": "bf16"}),
+    "ctranslate2 fp32, 1 x n": ("decoding_ctranslate2", {"precision": "fp32", "inter_threads": 1}),
+    "ctranslate2 fp32, n x 1": ("decoding_ctranslate2", {"precision": "fp32", "inter_threads": 0}),
+    "ctranslate2 int8, 1 x n": ("decoding_ctranslate2", {"precision": "int8", "inter_threads": 1}),
+    "ctranslate2 int8, n x 1": ("decoding_ctranslate2", {"precision": "int8", "inter_threads": 0}),
+}
+"""Worker and job of each; CTranslate2 either splits its products over n threads or works on n batches at once."""
+
+ORACLE = "transformers fp32"
+
+
+def save_random_model(folder: Path, options: argparse.Namespace) -> None:
+    """Write a model with random weights: 6+6 layers unless told otherwise."""
+    torch.manual_seed(options.seed)
+    config = Seq2SeqTransformerConfig(
+        vocab_size=options.vocab_size,
+        encoder_layers=options.layers,
+        decoder_layers=options.layers,
+        **SIZES[options.size],
+    )
+    Seq2SeqTransformer(config).save_pretrained(folder)
+
+
+def random_sources(options: argparse.Namespace) -> list[list[int]]:
+    """Return sources that fill `--batches` batches, all of one length and with end of sentence."""
+    rng = random.Random(options.seed)
+    rows = options.batch_size * options.batches
+    return [[*(rng.randrange(3, options.vocab_size) for _ in range(options.source_length - 1)), 2] for _ in range(rows)]
+
+
+def prepare_job(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what all systems are told."""
+    job = {
+        "beam_width": options.beam_width,
+        "early_stopping": True,
+        "threads": options.threads,
+        "device": options.device,
+        "batch_tokens": options.batch_tokens,
+    }
+    if options.model is None:
+        save_random_model(folder, options)
+        length = {"min_length": options.target_length - 1, "max_length": options.target_length}
+        return (
+            job | length | {"model": str(folder), "batch_size": options.batch_size, "sources": random_sources(options)}
+        )
+    generator = seq2seq.load(options.model, device="cpu")
+    lines = [line for line in read_lines(Path(options.input)) if line.strip()][: options.max_lines]
+    sources = generator.tokenizer.encode_sources(lines)
+    model = Path(options.model) / "model"
+    limits = {"min_length": 0, "max_length": 100, "batch_size": 0}
+    return job | limits | {"model": str(model if model.is_dir() else options.model), "sources": sources}
+
+
+def measure(job: dict[str, Any], options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return facts, rounds and hypotheses of each system."""
+    measured: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        workers = {}
+        for name in options.systems:
+            script, own = SYSTEMS[name]
+            own = own | ({"inter_threads": own["inter_threads"] or options.threads} if "inter_threads" in own else {})
+            environment = {"OMP_NUM_THREADS": str(options.threads)}
+            worker = Worker(script, job | own, environment)
+            workers[name] = stack.enter_context(worker)
+            measured[name] = {"facts": worker.ready(), "seconds": []}
+            worker.go()  # warms up
+        for _ in range(options.rounds):
+            for name, worker in workers.items():
+                answer = worker.go()
+                measured[name]["seconds"].append(answer["seconds"])
+                measured[name]["hypotheses"] = answer["hypotheses"]
+                measured[name]["peak_memory_mib"] = answer["peak_memory_mib"]
+    return measured
+
+
+def report(measured: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row per system: tokens per second, time relative to ours (round by round), and output that differs."""
+    rows = []
+    oracle = measured.get(ORACLE)
+    ours = next((m for name, m in measured.items() if name == "ours bf16"), None) or next(iter(measured.values()))
+    for name, system in measured.items():
+        num_tokens = sum(map(len, system["hypotheses"]))
+        ratios = [theirs / mine for theirs, mine in zip(system["seconds"], ours["seconds"], strict=True)]
+        different = None
+        if oracle is not None:
+            pairs = zip(system["hypotheses"], oracle["hypotheses"], strict=True)
+            different = sum(a != b for a, b in pairs) / len(oracle["hypotheses"])
+        rows.append(
+            {
+                "system": name,
+                "tokens_per_second": round(num_tokens / statistics.median(system["seconds"]), 1),
+                "seconds": [round(s, 4) for s in system["seconds"]],
+                "times_slower_than_ours": round(statistics.median(ratios), 3),
+                "share_of_lines_unlike_transformers_fp32": different,
+                "peak_memory_mib": system["peak_memory_mib"],
+            }
+        )
+    return rows
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="run directory or model folder; without it, a random model")
+    parser.add_argument("--input", help="source lines, with --model")
+    parser.add_argument("--max-lines", type=int)
+    parser.add_argument("--size", choices=list(SIZES), default="base")
+    parser.add_argument("--layers", type=int, default=6, help="of encoder and of decoder (default: %(default)s)")
+    parser.add_argument("--vocab-size", type=int, default=10000)
+    parser.add_argument("--source-length", type=int, default=30)
+    parser.add_argument("--target-length", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batches", type=int, default=1, help="batches a round (default: %(default)s)")
+    parser.add_argument("--batch-tokens", type=int, default=8192, help="with --model: source tokens times beam width")
+    parser.add_argument("--beam-width", type=int, default=5)
+    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = report(measure(prepare_job(Path(folder), options), options))
+    width = max(len(row["system"]) for row in rows)
+    print(f"{'system':{width}}  tokens/s  time/ours  lines unlike  peak MiB")
+    for row in rows:
+        share = row["share_of_lines_unlike_transformers_fp32"]
+        unlike = "-" if share is None else f"{share:.1%}"
+        print(
+            f"{row['system']:{width}}  {row['tokens_per_second']:8,.0f}  {row['times_slower_than_ours']:9.2f}  "
+            f"{unlike:>12}  {row['peak_memory_mib']:8,.0f}"
+        )
+    RESULTS.mkdir(exist_ok=True)
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    line = {"processor": processor(), "settings": vars(options), "versions": versions, "rows": rows}
+    with (RESULTS / "decoding_speed.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""`seq2seq export` on the trained copy task: what is served, what a check prints, and mistakes in one line."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import seq2seq
+from seq2seq.apps.command import main
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.transformer import Seq2SeqTransformer
+from tests.models.test_pretrained import marian
+
+ctranslate2 = pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
+
+
+@pytest.fixture
+def command(copy_task: Path, tmp_path: Path) -> list[str]:
+    """Return arguments that export the copy task into `served`."""
+    return ["--model", str(copy_task / "run"), "--format", "ctranslate2", "--output", str(tmp_path / "served")]
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on standard error."""
+    assert main(["export", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("seq2seq export: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def rows_of(output: str) -> dict[str, str]:
+    """Return the rows of a report by their names."""
+    return dict(line.split("  ", maxsplit=1) for line in output.splitlines())
+
+
+def served_texts(folder: Path, texts: list[str]) -> list[str]:
+    """Return what a server says that has nothing but the exported folder."""
+    tokenizer = TextTokenizer.load(folder / "tokenizer")
+    decoding = json.loads((folder / "decoding.json").read_text())
+    tokens = json.loads((folder / "shared_vocabulary.json").read_text())
+    sources = tokenizer.encode_sources([decoding["source_prefix"] + text for text in texts])
+    results = ctranslate2.Translator(str(folder), device="cpu", intra_threads=1).translate_batch(
+        [[tokens[index] for index in ids[:-1]] for ids in sources],
+        beam_size=decoding["search"]["beam_width"],
+        length_penalty=decoding["search"]["length_penalty"],
+        max_decoding_length=decoding["search"]["max_length"],
+    )
+    return tokenizer.decode_batch([[tokens.index(token) for token in result.hypotheses[0]] for result in results])
+
+
+def test_the_folder_serves_what_the_run_decodes(copy_task: Path, command: list[str], tmp_path: Path) -> None:
+    assert main(["export", *command]) == 0
+    texts = (copy_task / "test.txt").read_text().splitlines()
+    expected = [hypotheses[0].text for hypotheses in seq2seq.load(copy_task / "run", device="cpu")(texts)]
+    assert served_texts(tmp_path / "served", texts) == expected
+    run = json.loads((copy_task / "run" / "model" / "decoding.json").read_text())
+    assert json.loads((tmp_path / "served" / "decoding.json").read_text()) == run
+
+
+@pytest.mark.parametrize(
+    ("quantization", "compute_type", "least_equal", "largest_difference"),
+    [("float32", "float32", 37, 1e-5), ("int8", "int8_float32", 30, 0.1)],
+)
+def test_a_check_reports_parity(
+    quantization: str,
+    compute_type: str,
+    least_equal: int,
+    largest_difference: float,
+    copy_task: Path,
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    check = ["--check", str(copy_task / "test.txt"), "--check-lines", "37", "--quantization", quantization]
+    assert main(["export", *command, *check]) == 0
+    captured = capsys.readouterr()
+    rows = {name: value.strip() for name, value in rows_of(captured.out).items()}
+    assert rows["lines"] == "37"
+    equal, share = rows["same tokens"].split()
+    assert least_equal <= int(equal) <= 37
+    assert share == f"({int(equal) / 37:.1%})"
+    assert 0 < float(rows["largest score difference among them"]) < largest_difference
+    assert rows["seconds, this toolkit"].endswith(" (float32)")
+    assert rows["seconds, CTranslate2"].endswith(f" ({compute_type})")
+    assert captured.err == ""
+
+
+def test_options_that_ctranslate2_cannot_follow_are_said(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
+    decoding = json.loads((tmp_path / "model" / "decoding.json").read_text())
+    decoding["search"] |= {"coverage_penalty": 0.2, "length_normalization": "gnmt"}
+    (tmp_path / "model" / "decoding.json").write_text(json.dumps(decoding))
+    command[1] = str(tmp_path / "model")
+    assert main(["export", *command, "--check", str(copy_task / "test.txt")]) == 0
+    captured = capsys.readouterr()
+    assert "cannot follow the run's `length_normalization: gnmt`, `coverage_penalty: 0.2`" in captured.err
+    assert "53 (100.0%)" in captured.out
+
+
+def test_a_model_of_another_library_is_refused(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marian().save_pretrained(tmp_path / "marian")
+    TextTokenizer.load(copy_task / "run" / "model").save(tmp_path / "marian")
+    command[1] = str(tmp_path / "marian")
+    assert "marian holds a marian model; only this toolkit's own are exported" in error_of(command, capsys)
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_folder_without_a_model(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command[1] = str(tmp_path)
+    assert f"{tmp_path} holds no model" in error_of(command, capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (None, [], "input.txt"),
+        ("", [], "has no text in its first 200 lines"),
+        ("\n \nabc\n", ["--check-lines", "2"], "has no text in its first 2 lines"),
+        ("abc\n", ["--check-lines", "0"], "`--check-lines` must be at least 1, but is 0"),
+        ("abc\n", ["--quantization", "int4"], "invalid choice: 'int4'"),
+        ("abc\n", ["--format", "onnx"], "invalid choice: 'onnx'"),
+    ],
+)
+def test_mistakes_are_known_before_anything_is_written(
+    text: str | None,
+    options: list[str],
+    message: str,
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if text is not None:
+        (tmp_path / "input.txt").write_text(text)
+    assert message in error_of([*command, "--check", str(tmp_path / "input.txt"), *options], capsys)
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_missing_library_is_named(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    assert "CTranslate2 is not installed: `pip install ctranslate2`" in error_of(command, capsys)
+
+
+def test_an_export_is_replaced_but_nothing_else(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert main(["export", *command]) == 0
+        assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["served"]
+    command[-1] = str(copy_task)
+    assert "holds no CTranslate2 model; give a new name" in error_of(command, capsys)
+    assert (copy_task / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_a_failure_leaves_nothing(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TextTokenizer, "save", full)
+    assert "No space left" in error_of(command, capsys)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
+
+
+def test_linear_attention_is_refused(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Seq2SeqTransformer.from_pretrained(copy_task / "run" / "model")
+    model.config.encoder_attention = "linear"
+    model.save_pretrained(tmp_path / "model")
+    TextTokenizer.load(copy_task / "run" / "model").save(tmp_path / "model")
+    command[1] = str(tmp_path / "model")
+    assert "CTranslate2 has no counterpart for encoder_attention: linear" in error_of(command, capsys)
