@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.largest import largest
 from seq2seq.decoding.scoring import LengthNormalization
 from seq2seq.decoding.search import check_options, finite_or_error, length_limits
 from seq2seq.decoding.state import PathState, enough_done, select
@@ -56,8 +57,8 @@ class Greedy:
         while True:
             logits, model_state = model.step(model_state, last)
             values, normalizer = next_log_probs(logits, state.known_tokens(model.pad_id), constraints)
-            best, token_ids = values.max(-1)
-            state = state.append(token_ids, best - normalizer.squeeze(-1), model.eos_id)
+            best, token_ids = largest(values, 1)
+            state = state.append(token_ids.squeeze(-1), (best - normalizer).squeeze(-1), model.eos_id)
 
             if enough_done(state.done):
                 done = state.done.nonzero().squeeze(1)
