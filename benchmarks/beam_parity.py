@@ -81,7 +81,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     transformers.utils.logging.set_verbosity_error()
 
-    generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32)
+    generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32, packed=False)
     model = generator.model
     lines = [line for line in list(read_lines(Path(options.input)))[: options.max_lines] if line.strip()]
     sources = generator.tokenizer.encode_sources(lines)

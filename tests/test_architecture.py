@@ -28,6 +28,7 @@ OWNERS = {
     "tensorboard": ("training/",),
     "pyarrow": ("data/",),
     "sentencepiece": ("data/",),
+    "ctranslate2": ("build/",),
     "babel": ("apps/verbalization/",),
     "num2words": ("apps/verbalization/",),
 }

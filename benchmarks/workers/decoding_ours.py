@@ -19,7 +19,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
     """Return facts, and a function that decodes all sources once."""
     torch.set_num_threads(job["threads"])
-    model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]])
+    model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]], packed=True)
     limits = {"max_length": job["max_length"], "min_length": job["min_length"]}
     search: BeamSearch | Greedy = Greedy(**limits)
     if job["beam_width"] > 1:

@@ -35,6 +35,10 @@ def model_folder(path: str | Path) -> Path:
         ValueError: there is none; says whether a run has not finished.
     """
     path = Path(path)
+    if (path / "model.bin").is_file():
+        raise ValueError(
+            f"{path} is an export for CTranslate2, which only CTranslate2 reads; give the model it is from."
+        )
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file():
             return folder
@@ -175,6 +179,7 @@ def load(
     device: str = "auto",
     dtype: torch.dtype | None = None,
     weights: Sequence[float] | None = None,
+    packed: bool = True,
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
@@ -183,6 +188,7 @@ def load(
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
         dtype: compute type; by default that of the saved weights.
         weights: of the ensemble's members, by default equal.
+        packed: lay the model's weights out for decoding; without it, `.model` can still be trained or saved.
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
@@ -191,7 +197,7 @@ def load(
     paths = [path] if isinstance(path, str | Path) else list(path)
     folders = [model_folder(entry) for entry in paths]
     device = pick_device(device)
-    models = [load_model(folder, device, dtype) for folder in folders]
+    models = [load_model(folder, device, dtype, packed=packed) for folder in folders]
     tokenizers = [TextTokenizer.load(folder) for folder in folders]
     if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
         raise ValueError(f"{', '.join(map(str, folders))}: the models of an ensemble must have the same tokenizer.")

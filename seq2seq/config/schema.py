@@ -244,8 +244,8 @@ class DecodingConfig:
     length_normalization: Literal["average", "gnmt"] = "average"
     """`average` divides by length^p; `gnmt` by ((5+length)/6)^p (Wu et al. 2016)."""
     early_stopping: bool = False
-    """Whether beam search ends a sentence as soon as `beam_width` hypotheses have finished, as CTranslate2 does;
-    otherwise it goes on while a running one may become better."""
+    """Whether beam search ends a sentence as soon as `beam_width` hypotheses have finished; otherwise it goes
+    on while a running one may become better."""
     coverage_penalty: float = 0.0
     """Weight of GNMT's coverage penalty; 0 switches it off."""
     min_length: int = 0

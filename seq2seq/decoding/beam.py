@@ -6,7 +6,7 @@ Semantics are those of Hugging Face's `generate`; hypotheses and scores are the 
   token at the length limit) and stand among the first W enter the pool of finished hypotheses, with their normalised
   score; the first W that do not end run on.
 - The pool keeps the best W. A sentence is done when its pool is full and `scoring.can_improve` sees nothing better
-  among the running ones, or at its length limit. With `early_stopping` a full pool is enough; so does CTranslate2.
+  among the running ones, or at its length limit. With `early_stopping` a full pool is enough.
 - Hypotheses that no token may follow die (a score of -inf), and none is returned twice.
 
 Finished sentences leave the batch, which changes no result. Equal scores are ordered as `torch.topk` does.

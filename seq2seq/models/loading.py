@@ -14,12 +14,19 @@ from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.packing import pack
 
 
-def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Seq2Seq:
-    """Return the model that `save_pretrained` wrote into `folder`, laid out for decoding and no more to be trained.
+def load_model(
+    folder: str | Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    packed: bool = False,
+) -> Seq2Seq:
+    """Return the model that `save_pretrained` wrote into `folder`, in evaluation mode.
 
     Args:
         device: where its weights go.
         dtype: type of its weights; by default as saved.
+        packed: lay the weights out for decoding, where that helps; the model can then not be trained or saved.
 
     Raises:
         ValueError: the folder holds no model, an incomplete one, or one that is no encoder-decoder.
@@ -46,4 +53,6 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu", dtype: to
         names = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))[:3])
         raise ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {names}")
     model = model.to(device).eval()
-    return pack(model) if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
+    if not isinstance(model, Seq2SeqTransformer):
+        return PretrainedSeq2Seq(model)
+    return pack(model) if packed else model

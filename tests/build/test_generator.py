@@ -80,6 +80,12 @@ def test_what_is_no_model_is_said(copy_task: Path, tmp_path: Path) -> None:
         model_folder(tmp_path)
     with pytest.raises(ValueError, match=r"nowhere holds no model"):
         seq2seq.load(tmp_path / "nowhere")
+    export = tmp_path / "export"
+    export.mkdir()
+    for name in ("model.bin", "config.json"):
+        (export / name).touch()
+    with pytest.raises(ValueError, match="export for CTranslate2"):
+        model_folder(export)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="without an exported model yet; train it to its end by the same command"):
         model_folder(tmp_path)
