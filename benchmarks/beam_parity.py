@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -81,23 +82,23 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     transformers.utils.logging.set_verbosity_error()
 
-    generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32, packed=False)
-    model = generator.model
+    generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32)
+    model = seq2seq.load(options.model, device="cpu", dtype=torch.float32, packed=False).model
     lines = [line for line in list(read_lines(Path(options.input)))[: options.max_lines] if line.strip()]
     sources = generator.tokenizer.encode_sources(lines)
     lengths = torch.tensor([len(source) for source in sources]).numpy()
     order = length_sorted_batches(lengths, batch_tokens=options.batch_tokens, beam_width=options.beam_width)
     batches = [pad_sources([sources[row] for row in rows], model.pad_id) for rows in order]
 
-    systems = {"ours": ours, "transformers": theirs}
+    systems = {"ours": partial(ours, generator.model), "transformers": partial(theirs, model)}
     for system in systems.values():
-        system(model, batches[-1], options)
+        system(batches[-1], options)
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     found: dict[str, Found] = {}
     for _ in range(options.rounds):
         for name, system in systems.items():
             started = time.perf_counter()
-            found[name] = [sentence for batch in batches for sentence in system(model, batch, options)]
+            found[name] = [sentence for batch in batches for sentence in system(batch, options)]
             seconds[name].append(time.perf_counter() - started)
 
     rows = [row for batch in order for row in batch]
