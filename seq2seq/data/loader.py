@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import multiprocess  # what `datasets` starts its workers with
 import numpy
 
 from seq2seq.data.batch import Batch
@@ -40,7 +41,7 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
         num_workers: processes; 0 uses this process, where the tokenizer may have threads of its own.
     """
     key = f"{_CACHE_VERSION} {dataset._fingerprint} {tokenizer.fingerprint()}"
-    with _tokenizer_threads(num_workers == 0):
+    with _single_threaded_workers(num_workers):
         return dataset.map(
             _token_columns,
             fn_kwargs={"tokenizer": tokenizer},
@@ -61,19 +62,25 @@ def _token_columns(texts: dict[str, list[str]], tokenizer: TextTokenizer) -> dic
 
 
 @contextmanager
-def _tokenizer_threads(allowed: bool) -> Iterator[None]:
-    """Keep the threads of `tokenizers` out of forked processes, where they would wait for each other for ever."""
+def _single_threaded_workers(num_workers: int) -> Iterator[None]:
+    """Let worker processes start afresh and leave threads to this process.
+
+    A forked process inherits the locks of threads that it does not have (torch's, pyarrow's, those of `tokenizers`) and
+    now and then waits for one for ever.
+    """
     name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    if not allowed:
+    threads, start = os.environ.get(name), multiprocess.get_start_method(allow_none=True)
+    if num_workers:
         os.environ[name] = "false"
+        multiprocess.set_start_method("spawn", force=True)
     try:
         yield
     finally:
-        if before is None:
+        multiprocess.set_start_method(start, force=True)
+        if threads is None:
             os.environ.pop(name, None)
         else:
-            os.environ[name] = before
+            os.environ[name] = threads
 
 
 class TrainingLoader:

@@ -16,6 +16,7 @@ from seq2seq.apps.command import main
 from seq2seq.decoding.files import decode_file
 from seq2seq.training.tracking import read_log
 from tests.end_to_end.two_processes import POOL_LINES
+from tests.launching import launch_two
 from tests.tiny_run import write_copy_task
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +29,12 @@ SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def launch(launcher: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def launch(launcher: list[str], *arguments: str) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *launcher, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done
 
 
 def decode_arguments(copy_task: Path, output: Path) -> list[str]:
@@ -66,8 +66,8 @@ def test_two_processes_equal_one(
 ) -> None:
     config, one, two = write_copy_task(tmp_path, **SECTIONS), tmp_path / "one", tmp_path / "two"
     outputs = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
-    done = launch(
-        ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "tests.end_to_end.two_processes"],
+    done = launch_two(
+        "tests.end_to_end.two_processes",
         *decode_arguments(copy_task, outputs[1]),
         *["--", config, "--run_directory", str(two)],
     )

@@ -4,9 +4,6 @@ All scenarios share one launch, since starting processes takes longer than what 
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import torch
 
 from seq2seq.training.checkpoint import checkpoint_path, exported_weights
 from seq2seq.training.tracking import read_log
+from tests.launching import launch_two
 from tests.training.fakes import make_trainer
 from tests.training.several_processes import NUM_STEPS
 
@@ -23,15 +21,7 @@ from tests.training.several_processes import NUM_STEPS
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder of the scenarios and what each process found."""
     folder = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*command, "-m", "tests.training.several_processes", str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch_two("tests.training.several_processes", str(folder))
     return folder, [json.loads((folder / f"{process}.json").read_text()) for process in range(2)]
 
 
