@@ -19,7 +19,7 @@ from typing import Any
 from accelerate import PartialState
 
 from seq2seq.apps.score import DEFAULT_METRICS, format_scores, make_metrics, read_aligned, score_texts
-from seq2seq.build.generator import TextGenerator, build_search, load
+from seq2seq.build.generator import PRECISIONS, TextGenerator, build_search, load
 from seq2seq.config.loading import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.corpus import POOL_LINES
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
     parser.add_argument("--metrics", nargs="+", default=list(DEFAULT_METRICS), help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="default: %(default)s")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves the choice to torch")
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
     documentation = option_documentation(DecodingConfig)
@@ -70,13 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("Several processes need files: give `--input` and `--output`.")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[arguments.precision]
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
     generator = load(
         arguments.model,
         device=device,
-        dtype=dtype,
+        dtype=PRECISIONS[arguments.precision],
         weights=arguments.weights,
         **{name: value for name, value in chosen.items() if value is not None},
     )

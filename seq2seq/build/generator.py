@@ -26,6 +26,8 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 
 DECODING_FILE = "decoding.json"
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Compute types by the names that options give them."""
 
 
 def model_folder(path: str | Path) -> Path:

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.build.export import chosen_checkpoints, export_model
-from seq2seq.build.generator import build_search
+from seq2seq.build.generator import PRECISIONS, build_search
 from seq2seq.build.run_directory import CHECKPOINTS_FOLDER, MODEL_FOLDER, TOKENIZER_FOLDER, enter_run_directory
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
@@ -37,8 +37,6 @@ from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validation import Validation
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""

@@ -73,5 +73,5 @@ def _identity(hidden: Tensor) -> Tensor:
 def decoding_copy(model: Seq2SeqTransformer, dtype: torch.dtype) -> Seq2SeqTransformer:
     """Return a packed copy of a model in training, in evaluation mode and with weights of type `dtype`."""
     copy = deepcopy(model).eval()
-    nn.Module.to(copy, dtype)
+    nn.Module.to(copy, dtype)  # transformers wraps `to` for quantised models, in types that leave out this use
     return pack(copy)
