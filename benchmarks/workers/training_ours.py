@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from workers.protocol import Values, now, serve
 
+from seq2seq.build.process import prepare_process
 from seq2seq.build.training import build_data, build_loader, build_model_config, build_trainer
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.batch import Batch
@@ -55,6 +56,7 @@ def prepare(job: Values) -> tuple[Values, Any]:
 
 def trainer_of(job: Values) -> Trainer:
     config = load_run_config(job["options"])
+    prepare_process()
     folder = Path(config.run_directory)
     accelerator = build_accelerator(config.training.precision, cpu=job["device"] == "cpu")
     tokenizer, train_corpus, validation_corpus = build_data(config, folder)

@@ -20,6 +20,7 @@ from accelerate import PartialState
 
 from seq2seq.apps.score import DEFAULT_METRICS, format_scores, make_metrics, read_aligned, score_texts
 from seq2seq.build.generator import PRECISIONS, TextGenerator, build_search, load
+from seq2seq.build.process import prepare_process
 from seq2seq.config.loading import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.corpus import POOL_LINES
@@ -68,8 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     processes = PartialState(cpu=arguments.device == "cpu" or not torch.accelerator.is_available())
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    prepare_process(arguments.threads)
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
     generator = load(

@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 
 from seq2seq.build.export import chosen_checkpoints, export_model
 from seq2seq.build.generator import PRECISIONS, build_search
+from seq2seq.build.process import prepare_process
 from seq2seq.build.run_directory import CHECKPOINTS_FOLDER, MODEL_FOLDER, TOKENIZER_FOLDER, enter_run_directory
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
@@ -49,8 +50,7 @@ def train(config: RunConfig) -> None:
         ValueError: anything in the configuration or the data that the user must change.
     """
     check_config(config)
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    prepare_process(config.training.threads)
     accelerator = build_accelerator(config.training.precision)
     with accelerator.main_process_first():
         folder = enter_run_directory(config)

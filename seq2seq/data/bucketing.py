@@ -14,6 +14,10 @@ from seq2seq.data.random_keys import random_keys
 POOL_ROWS = 100_000
 """Rows sorted together; large enough that padding hardly falls further, small enough that epochs differ."""
 
+ROWS_MULTIPLE = 8
+"""Training batches have multiples of so many rows. Matrix libraries keep kernels for each shape they meet: on Multi30k
+this leaves 75 different numbers of positions instead of 194, at no cost in padding."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,7 +56,14 @@ def plan_batches(
         for rows in numpy.array_split(shuffled, max(1, -(-len(shuffled) // POOL_ROWS)))
     ]
     plans = [
-        cut_batches(order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows)
+        cut_batches(
+            order,
+            source_lengths,
+            target_lengths,
+            batch_tokens=batch_tokens,
+            max_batch_rows=max_batch_rows,
+            rows_multiple=ROWS_MULTIPLE,
+        )
         for order in orders
     ]
     batches = [batch for plan in plans for batch in plan.batches]
@@ -80,20 +91,27 @@ def cut_batches(
     *,
     batch_tokens: int,
     max_batch_rows: int = 0,
+    rows_multiple: int = 1,
 ) -> Plan:
-    """Return `order` cut into batches, each as long as budget and row limit allow."""
+    """Return `order` cut into batches, each as long as budget and row limit allow.
+
+    Args:
+        rows_multiple: a batch of twice as many rows or more, unless it is the last, has a multiple of it.
+    """
+    sources, targets = source_lengths[order], target_lengths[order]
     starts: list[int] = []
-    rows = longest_source = longest_target = num_oversized = 0
-    max_rows = max_batch_rows or len(order)
-    pairs = zip(source_lengths[order].tolist(), target_lengths[order].tolist(), strict=True)
-    for index, (source_length, target_length) in enumerate(pairs):
-        longest_source = max(longest_source, source_length)
-        longest_target = max(longest_target, target_length)
-        rows += 1
-        if index == 0 or rows > max_rows or rows * (longest_source + longest_target) > batch_tokens:
-            starts.append(index)
-            rows, longest_source, longest_target = 1, source_length, target_length
-            num_oversized += source_length + target_length > batch_tokens
+    start = num_oversized = 0
+    while start < len(order):
+        starts.append(start)
+        # Longest lengths only grow, so no more rows than this can fit.
+        most = max(1, int(batch_tokens // max(1, sources[start] + targets[start])))
+        window = slice(start, start + min(most, max_batch_rows or most))
+        longest = numpy.maximum.accumulate(sources[window]) + numpy.maximum.accumulate(targets[window])
+        rows = max(1, int((longest * numpy.arange(1, len(longest) + 1) <= batch_tokens).sum()))
+        num_oversized += int(longest[0] > batch_tokens)
+        if rows >= 2 * rows_multiple and start + rows < len(order):
+            rows -= rows % rows_multiple
+        start += rows
     batches = numpy.split(order, starts[1:]) if starts else []
     return Plan(batches, padding_share(batches, source_lengths, target_lengths), num_oversized)
 

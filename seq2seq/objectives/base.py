@@ -42,6 +42,10 @@ class LossSum:
 
 
 class Objective(Protocol):
-    """What is scored. `model` may be wrapped (DDP, FSDP), so it is only ever called as `model(**inputs).logits`."""
+    """What is scored.
+
+    `model` may be wrapped (DDP, FSDP), so it is only ever called, as `model(**inputs).logits` or, where the vocabulary's
+    logits need not all exist, as `model(**inputs, score=function).loss`.
+    """
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum: ...

@@ -4,12 +4,13 @@ A model and a `Batch` enter; a `LossSum` leaves whose weight is the number of ta
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.functional import label_smoothed_nll
+from seq2seq.objectives.functional import TokenLoss, label_smoothed_nll
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class CrossEntropy:
             raise ValueError(f"`label_smoothing` must be at least 0 and below 1, but is {self.label_smoothing}.")
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
-        logits = model(**batch.model_inputs()).logits
-        loss = label_smoothed_nll(logits, batch.labels, self.label_smoothing)
+        score = partial(label_smoothed_nll, labels=batch.labels, label_smoothing=self.label_smoothing)
+        loss = TokenLoss(*model(**batch.model_inputs(), score=score).loss)
         weight = (batch.labels != IGNORED_LABEL).sum().float()
         return LossSum(loss.loss_sum, weight, {"nll_sum": loss.nll_sum, "correct": loss.num_correct})

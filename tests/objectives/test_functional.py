@@ -6,9 +6,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from seq2seq.data.batch import IGNORED_LABEL
-from seq2seq.objectives.functional import label_smoothed_nll
+from seq2seq.objectives import functional
+from seq2seq.objectives.functional import TokenLoss, label_smoothed_nll
 
-B, T, V = 3, 5, 11
+B, T, D, V = 3, 5, 7, 11
+
+
+def of_logits(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> TokenLoss:
+    """Return the loss of given logits: those of an output layer that is the identity."""
+    return label_smoothed_nll(logits, torch.eye(logits.shape[-1], dtype=logits.dtype), labels, label_smoothing)
 
 
 def random_case(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -25,7 +31,7 @@ def test_value_and_gradient_by_hand() -> None:
     Loss = 0.8 ln 2 + 0.2 ln 4 = 1.2 ln 2; gradient = p - q = (-0.3, 0.15, 0.15).
     """
     logits = torch.tensor([[[math.log(2.0), 0.0, 0.0]]], requires_grad=True)
-    loss = label_smoothed_nll(logits, torch.tensor([[0]]), 0.3)
+    loss = of_logits(logits, torch.tensor([[0]]), 0.3)
     loss.loss_sum.backward()
     assert loss.loss_sum.item() == pytest.approx(1.2 * math.log(2.0), rel=1e-6)
     assert loss.nll_sum.item() == pytest.approx(math.log(2.0), rel=1e-6)
@@ -39,7 +45,7 @@ def test_value_and_gradient_by_hand() -> None:
 def test_equals_torch_cross_entropy(label_smoothing: float, upstream: float) -> None:
     logits, labels = random_case()
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = label_smoothed_nll(ours, labels, label_smoothing)
+    loss = of_logits(ours, labels, label_smoothing)
     expected = cross_entropy(theirs.flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=label_smoothing)
     (loss.loss_sum * upstream).backward()
     (expected * upstream).backward()
@@ -49,10 +55,43 @@ def test_equals_torch_cross_entropy(label_smoothing: float, upstream: float) -> 
     torch.testing.assert_close(loss.nll_sum, nll, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_both_gradients_equal_those_of_an_ordinary_output_layer(
+    label_smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks of three rows and chunks of two, of which neither divides the 11 real tokens."""
+    monkeypatch.setattr(functional, "ENTRIES_OF_A_BLOCK", {"cpu": 3 * V})
+    monkeypatch.setattr(functional, "ENTRIES_AT_A_TIME", {"cpu": 2 * 3})
+    _, labels = random_case()
+    parts = [torch.randn(B, T, D, dtype=torch.float64), torch.randn(V, D, dtype=torch.float64)]
+    ours, theirs = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
+    loss = label_smoothed_nll(*ours, labels, label_smoothing)
+    logits = torch.nn.functional.linear(*theirs).flatten(0, 1)
+    expected = cross_entropy(logits, labels.flatten(), reduction="sum", label_smoothing=label_smoothing)
+    (-2.5 * loss.loss_sum).backward()
+    (-2.5 * expected).backward()
+    assert loss.loss_sum.item() == pytest.approx(expected.item(), rel=1e-6)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_autocast_sets_the_type_of_products_and_not_of_gradients() -> None:
+    hidden, weight = torch.randn(1, T, D, requires_grad=True), torch.randn(V, D, requires_grad=True)
+    labels = torch.arange(T).unsqueeze(0)
+    exact = label_smoothed_nll(hidden, weight, labels, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = label_smoothed_nll(hidden, weight, labels, 0.1)
+    assert 0 < abs(rounded.loss_sum.item() - exact.loss_sum.item()) < 0.05 * exact.loss_sum.item()
+    rounded.loss_sum.backward()
+    assert hidden.grad is not None
+    assert weight.grad is not None
+    assert (hidden.grad.dtype, weight.grad.dtype) == (torch.float32, torch.float32)
+
+
 def test_gradient_agrees_with_finite_differences() -> None:
     logits, labels = random_case(1)
     ours = logits.clone().requires_grad_()
-    label_smoothed_nll(ours, labels, 0.2).loss_sum.backward()
+    of_logits(ours, labels, 0.2).loss_sum.backward()
     assert ours.grad is not None
     exact = logits.double()
     for index in [(0, 1, 4), (1, 3, 7), (2, 0, 10), (2, 4, 0)]:
@@ -71,7 +110,7 @@ def test_number_correct_is_counted_over_real_tokens() -> None:
     labels[1, 0] = logits[1, 0].argmax()
     expected = int(((logits.argmax(-1) == labels) & real).sum())
     assert expected > 0
-    assert label_smoothed_nll(logits, labels, 0.1).num_correct.item() == expected
+    assert of_logits(logits, labels, 0.1).num_correct.item() == expected
 
 
 def test_padding_changes_nothing_whatever_its_logits() -> None:
@@ -79,9 +118,9 @@ def test_padding_changes_nothing_whatever_its_logits() -> None:
     spoiled = logits.clone()
     spoiled[labels == IGNORED_LABEL] = math.nan
     spoiled.requires_grad_()
-    loss = label_smoothed_nll(spoiled, labels, 0.1)
+    loss = of_logits(spoiled, labels, 0.1)
     loss.loss_sum.backward()
-    assert loss.loss_sum.item() == label_smoothed_nll(logits, labels, 0.1).loss_sum.item()
+    assert loss.loss_sum.item() == of_logits(logits, labels, 0.1).loss_sum.item()
     assert spoiled.grad is not None
     assert (spoiled.grad[labels == IGNORED_LABEL] == 0).all()
 
@@ -89,14 +128,14 @@ def test_padding_changes_nothing_whatever_its_logits() -> None:
 def test_logits_are_left_as_they_were() -> None:
     logits, labels = random_case()
     before = logits.clone()
-    label_smoothed_nll(logits, labels, 0.1)
+    of_logits(logits, labels, 0.1)
     assert torch.equal(logits, before)
 
 
 def test_low_precision_logits_are_summed_in_float32() -> None:
     """4096 tokens with p = 1/2: a bfloat16 sum would stop growing near 256 * ln 2 steps."""
     logits = torch.zeros(1, 4096, 2, dtype=torch.bfloat16, requires_grad=True)
-    loss = label_smoothed_nll(logits, torch.zeros(1, 4096, dtype=torch.int64))
+    loss = of_logits(logits, torch.zeros(1, 4096, dtype=torch.int64))
     loss.loss_sum.backward()
     assert loss.loss_sum.dtype == torch.float32
     assert loss.loss_sum.item() == pytest.approx(4096 * math.log(2.0), rel=1e-6)
@@ -105,13 +144,13 @@ def test_low_precision_logits_are_summed_in_float32() -> None:
 
 
 def test_large_logits_do_not_overflow() -> None:
-    loss = label_smoothed_nll(torch.tensor([[[1e4, -1e4, 0.0]]]), torch.tensor([[1]]))
+    loss = of_logits(torch.tensor([[[1e4, -1e4, 0.0]]]), torch.tensor([[1]]))
     assert loss.loss_sum.item() == pytest.approx(2e4)
 
 
 def test_nothing_but_padding_is_zero() -> None:
     logits = torch.randn(2, 3, V, requires_grad=True)
-    loss = label_smoothed_nll(logits, torch.full((2, 3), IGNORED_LABEL), 0.1)
+    loss = of_logits(logits, torch.full((2, 3), IGNORED_LABEL), 0.1)
     loss.loss_sum.backward()
     assert loss.loss_sum.item() == 0.0
     assert logits.grad is not None

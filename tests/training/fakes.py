@@ -42,11 +42,16 @@ class TinyModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("temperature", torch.tensor([0.5]))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> SimpleNamespace:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, score: Any = None
+    ) -> SimpleNamespace:
         mask = attention_mask.unsqueeze(-1).float()
         source = (self.embedding(input_ids) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
         states = self.dropout(self.embedding(decoder_input_ids) + source)
-        return SimpleNamespace(logits=self.output(self.norm(torch.relu(self.hidden(states)))) / self.temperature)
+        states = self.norm(torch.relu(self.hidden(states))) / self.temperature
+        if score is not None:
+            return SimpleNamespace(loss=score(states, self.output.weight))
+        return SimpleNamespace(logits=self.output(states))
 
 
 def make_batch(rows: list[int]) -> Batch:

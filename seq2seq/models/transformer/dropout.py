@@ -2,7 +2,8 @@
 
 torch draws one Bernoulli variable per element there, which took a sixth of a bf16 training step. Here one 64-bit
 draw serves four elements, 16 bits each, which makes dropout three times as fast. Probabilities are thereby rounded
-to multiples of 1/65536, and the rescaling uses the rounded one: the expectation is exact.
+to multiples of 1/65536, and the rescaling uses the rounded one: the expectation is exact, up to the rounding of the
+factor in half precision.
 """
 
 import torch
@@ -20,15 +21,19 @@ def dropout(hidden: Tensor, probability: float, training: bool) -> Tensor:
     if hidden.device.type != "cpu":
         return functional.dropout(hidden, probability)
     num_dropped_levels = min(round(probability * LEVELS), LEVELS - 1)
-    return hidden * _kept(hidden.shape, num_dropped_levels) * (LEVELS / (LEVELS - num_dropped_levels))
+    return hidden * _factors(hidden, num_dropped_levels)
 
 
-def _kept(shape: torch.Size, num_dropped_levels: int) -> Tensor:
-    """Return a boolean mask that is False with probability num_dropped_levels / LEVELS."""
-    num_words = -(-shape.numel() // DRAWS_PER_WORD)
+def _factors(like: Tensor, num_dropped_levels: int) -> Tensor:
+    """Return 0 with probability num_dropped_levels / LEVELS and the rescaling elsewhere, in the type of `like`.
+
+    One product with these is faster, forward and backward, than one with a boolean mask and one with the rescaling.
+    """
+    num_words = -(-like.numel() // DRAWS_PER_WORD)
     words = torch.empty(num_words, dtype=torch.int64).random_(-(2**63), None)
-    levels = words.view(torch.int16)[: shape.numel()].view(shape)
-    return levels >= num_dropped_levels - LEVELS // 2
+    levels = words.view(torch.int16)[: like.numel()].view(like.shape)
+    dropped, kept = like.new_zeros(()), like.new_full((), LEVELS / (LEVELS - num_dropped_levels))
+    return torch.where(levels >= num_dropped_levels - LEVELS // 2, kept, dropped)
 
 
 class Dropout(nn.Module):

@@ -8,6 +8,7 @@ From the outside in: `stacks` (encoder and decoder), `layers`, `attention` (the 
 `decoding_state`, what a search carries from step to step.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,8 @@ from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
 from seq2seq.models.transformer.decoding_state import DecodingState, KeyValueBuffer
 from seq2seq.models.transformer.initialization import initialize_module
 from seq2seq.models.transformer.stacks import Decoder, DecoderOutput, Encoder
+
+Score = Callable[[Tensor, Tensor], Any]
 
 
 class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
@@ -70,6 +73,7 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        score: Score | None = None,
     ) -> Seq2SeqLMOutput | tuple:
         """Return logits [B, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
 
@@ -80,6 +84,8 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
             decoder_attention_mask: [B, T] (with a cache, all positions so far). Padding on the right needs none.
             labels: int64 [B, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy per token in nats.
             past_key_values: cache of earlier positions, filled in place.
+            score: called with the decoder's states [B, T, D] and the output layer's weight [V, D] in place of that
+                layer; what it returns is `loss`, and there are no logits.
 
         Raises:
             ValueError: no source or no target is given.
@@ -107,9 +113,12 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
             remember=self._remember(past_key_values),
             need_weights=bool(output_attentions),
         )
-        logits = self.lm_head(output.hidden)
-        loss = None
-        if labels is not None:
+        logits = loss = None
+        if score is not None:
+            loss = score(output.hidden, self.lm_head.weight)
+        else:
+            logits = self.lm_head(output.hidden)
+        if logits is not None and labels is not None:
             loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL)
         result = Seq2SeqLMOutput(
             loss=loss,
