@@ -71,8 +71,8 @@ class BeamSearch:
             logits, model_state = model.step(model_state, last)
             if state.coverage is not None:
                 state = state.cover(model.cross_attention(model_state))
-            values, normalizer = next_log_probs(logits, state.tokens, constraints)
-            candidates = top_candidates(values, normalizer, state.scores, 2 * self.beam_width)
+            log_probs = next_log_probs(logits, state.tokens, constraints)
+            candidates = top_candidates(log_probs, state.scores, 2 * self.beam_width)
             divisor = length_divisor(state.length + 1, self.length_penalty, self.length_normalization)
             state, parents = state.advance(
                 candidates, model.eos_id, divisor, self.coverage_penalty, early_stopping=self.early_stopping

@@ -1,8 +1,9 @@
 """What a hypothesis may not say: minimum length, n-gram blocking, forced prefixes, and constraints of the user's own.
 
 A constraint is called with (step, token_ids, log_probs): the number of tokens so far, the tokens int64 [B, W, step] and
-the log-probabilities of the next one, float32 [B, W, V]. It returns log-probabilities with -inf for what is forbidden.
-Nothing is normalised again, so hypotheses keep the log-probabilities that the model gives them.
+the log-probabilities of the next one, float32 [B, W, V], which it may change in place. It returns log-probabilities with
+-inf for what is forbidden. Nothing is normalised again, so hypotheses keep the log-probabilities that the model gives
+them.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ class LogitsProcessorConstraint:
 
 
 def block_repeated_ngrams(token_ids: Tensor, log_probs: Tensor, size: int) -> Tensor:
-    """Return log-probabilities, [B, W, V], with -inf for tokens that would complete an n-gram a second time.
+    """Return log-probabilities, [B, W, V], changed in place: -inf for what would complete an n-gram a second time.
 
     Args:
         token_ids: int64 [B, W, t].
@@ -47,19 +48,19 @@ def block_repeated_ngrams(token_ids: Tensor, log_probs: Tensor, size: int) -> Te
     repeats = (ngrams[..., :-1] == suffix).all(-1)
     # Adding 0 where nothing repeats lets every n-gram be scattered without deciding which.
     penalties = torch.zeros_like(repeats, dtype=log_probs.dtype).masked_fill(repeats, -torch.inf)
-    return log_probs.scatter_add(-1, ngrams[..., -1], penalties)
+    return log_probs.scatter_add_(-1, ngrams[..., -1], penalties)
 
 
-def force_tokens(log_probs: Tensor, constrained: Tensor, token_ids: Tensor) -> Tensor:
-    """Return `constrained`, but where a token is forced, that token's `log_probs` and -inf for all others.
+def force_tokens(log_probs: Tensor, token_ids: Tensor, values: Tensor) -> Tensor:
+    """Return `log_probs`, [B, W, V], but where a token is forced, `values` for that token and -inf for all others.
 
     Args:
-        log_probs, constrained: [B, W, V].
         token_ids: int64 [B], `FREE` where nothing is forced.
+        values: [B, W, 1], what the forced tokens keep.
     """
-    index = token_ids.clamp(min=0)[:, None, None].expand(*log_probs.shape[:2], 1)
-    forced = torch.full_like(log_probs, -torch.inf).scatter(-1, index, log_probs.gather(-1, index))
-    return torch.where((token_ids == FREE)[:, None, None], constrained, forced)
+    index = token_ids.clamp(min=0)[:, None, None].expand_as(values)
+    forced = torch.full_like(log_probs, -torch.inf).scatter(-1, index, values)
+    return torch.where((token_ids == FREE)[:, None, None], log_probs, forced)
 
 
 @dataclass(frozen=True)
@@ -99,44 +100,38 @@ class Constraints:
         return self if self.prefixes is None else replace(self, prefixes=self.prefixes[sentences])
 
     def active(self, step: int) -> bool:
-        """Return whether anything can be forbidden at this step; if not, search takes the faster path."""
+        """Return whether anything can be forbidden at this step."""
         return bool(step < self.min_length or self.no_repeat_ngram or self.others or self._forces(step))
 
     def _forces(self, step: int) -> bool:
         return self.prefixes is not None and step < self.prefixes.shape[1]
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
-        """Return `log_probs`, or whatever differs from them by a number per hypothesis, with -inf where forbidden."""
-        constrained = log_probs.clone()
+        """Return `log_probs`, changed in place, with -inf where forbidden."""
+        end_values = log_probs[..., self.eos_id].clone()
+        forced, forced_values = None, end_values
+        if self.prefixes is not None and self._forces(step):
+            forced = self.prefixes[:, step]
+            index = forced.clamp(min=0)[:, None, None].expand(*log_probs.shape[:2], 1)
+            forced_values = log_probs.gather(-1, index)
         if step < self.min_length:
-            constrained[..., self.eos_id] = -torch.inf
+            log_probs[..., self.eos_id] = -torch.inf
         if self.no_repeat_ngram:
-            constrained = block_repeated_ngrams(token_ids, constrained, self.no_repeat_ngram)
+            log_probs = block_repeated_ngrams(token_ids, log_probs, self.no_repeat_ngram)
         for constraint in self.others:
-            constrained = constraint(step, token_ids, constrained)
-        stuck = constrained.amax(-1) == -torch.inf
-        constrained[..., self.eos_id] = torch.where(stuck, log_probs[..., self.eos_id], constrained[..., self.eos_id])
-        if self._forces(step):
-            assert self.prefixes is not None, "only prefixes force tokens"
-            constrained = force_tokens(log_probs, constrained, self.prefixes[:, step])
-        return constrained
+            log_probs = constraint(step, token_ids, log_probs)
+        stuck = log_probs.amax(-1) == -torch.inf
+        log_probs[..., self.eos_id] = torch.where(stuck, end_values, log_probs[..., self.eos_id])
+        return log_probs if forced is None else force_tokens(log_probs, forced, forced_values)
 
 
-def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> tuple[Tensor, Tensor]:
-    """Return (values [B, W, V], normalizer [B, W, 1]) whose difference is the next token's log-probabilities, float32.
-
-    Left apart because search needs the difference for a few tokens only: the values are the logits themselves, unless a
-    constraint of the user's own must see log-probabilities.
+def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> Tensor:
+    """Return the next token's log-probabilities, float32 [B, W, V], with -inf where the constraints forbid it.
 
     Args:
         logits: [B, W, V].
         token_ids: int64 [B, W, t], the tokens so far.
     """
-    values = logits.float()
-    normalizer = values.logsumexp(-1, keepdim=True)
+    log_probs = logits.log_softmax(-1, dtype=torch.float32)
     step = token_ids.shape[-1]
-    if not constraints.active(step):
-        return values, normalizer
-    if constraints.others:
-        values, normalizer = values - normalizer, torch.zeros_like(normalizer)
-    return constraints(step, token_ids, values), normalizer
+    return constraints(step, token_ids, log_probs) if constraints.active(step) else log_probs

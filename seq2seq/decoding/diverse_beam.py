@@ -93,8 +93,8 @@ class DiverseBeamSearch:
                 attention = model.cross_attention(model_state).chunk(self.num_groups, dim=1)
                 groups = [group.cover(part) for group, part in zip(groups, attention, strict=True)]
             tokens = torch.cat([group.tokens for group in groups], dim=1)
-            values, normalizer = next_log_probs(logits, tokens, constraints)
-            groups, parents = self._advance(groups, values, normalizer, model.eos_id)
+            log_probs = next_log_probs(logits, tokens, constraints)
+            groups, parents = self._advance(groups, log_probs, model.eos_id)
 
             sentences = None
             done = torch.stack([group.done for group in groups]).all(0)
@@ -110,19 +110,18 @@ class DiverseBeamSearch:
             last = torch.cat([group.tokens[..., -1] for group in groups], dim=1)
 
     def _advance(
-        self, groups: list[BeamState], values: Tensor, normalizer: Tensor, eos_id: int
+        self, groups: list[BeamState], log_probs: Tensor, eos_id: int
     ) -> tuple[list[BeamState], Tensor]:
         """Return the groups one token later, and the hypothesis, counted over all groups, that each one continues."""
         group_width = self.beam_width // self.num_groups
         width_before = groups[0].tokens.shape[1]
         divisor = length_divisor(groups[0].length + 1, self.length_penalty, self.length_normalization)
-        counts = torch.zeros_like(values[:, 0])
+        counts = torch.zeros_like(log_probs[:, 0])
         advanced, parents = [], []
         for number, group in enumerate(groups):
             part = slice(number * width_before, (number + 1) * width_before)
             candidates = top_candidates(
-                values[:, part],
-                normalizer[:, part],
+                log_probs[:, part],
                 group.scores,
                 2 * group_width,
                 penalties=self.diversity_penalty * counts.unsqueeze(1),

@@ -56,9 +56,9 @@ class Greedy:
         results: list[list[Hypothesis]] = [[] for _ in input_ids]
         while True:
             logits, model_state = model.step(model_state, last)
-            values, normalizer = next_log_probs(logits, state.known_tokens(model.pad_id), constraints)
-            best, token_ids = largest(values, 1)
-            state = state.append(token_ids.squeeze(-1), (best - normalizer).squeeze(-1), model.eos_id)
+            log_probs = next_log_probs(logits, state.known_tokens(model.pad_id), constraints)
+            best, token_ids = largest(log_probs, 1)
+            state = state.append(token_ids.squeeze(-1), best.squeeze(-1), model.eos_id)
 
             if enough_done(state.done):
                 done = state.done.nonzero().squeeze(1)

@@ -21,7 +21,7 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     size = num_blocks * BLOCK
     blocks = values[..., :size].unflatten(-1, (num_blocks, BLOCK))
     chosen = blocks.amax(-1).topk(count, sorted=False).indices
-    entries = blocks.take_along_dim(chosen.unsqueeze(-1), dim=-2).flatten(-2)
+    entries = blocks.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, BLOCK)).flatten(-2)
     positions = (chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=values.device)).flatten(-2)
     if size < values.shape[-1]:  # what is left over behind the last whole block
         rest = torch.arange(size, values.shape[-1], device=values.device)

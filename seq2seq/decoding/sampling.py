@@ -98,7 +98,7 @@ class Sampling:
         return probabilities * kept, token_ids
 
     def draw(self, log_probs: Tensor, draws: Tensor) -> Tensor:
-        """Return tokens, int64 [B, N], for log-probabilities (or logits), [B, N, V], and draws, float64 [B, N]."""
+        """Return tokens, int64 [B, N], for log-probabilities, [B, N, V], and draws, float64 [B, N]."""
         probabilities, token_ids = self.truncate((log_probs / self.temperature).softmax(-1))
         chosen = pick(probabilities, draws)
         return chosen if token_ids is None else token_ids.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
@@ -128,10 +128,10 @@ class Sampling:
         while True:
             logits, model_state = model.step(model_state, last)
             known = state.known_tokens(model.pad_id)
-            values, normalizer = next_log_probs(logits, known, constraints)
-            token_ids = self.draw(values, draws[:, known.shape[-1]])
-            log_probs = (values.gather(-1, token_ids.unsqueeze(-1)) - normalizer).squeeze(-1)
-            state = state.append(token_ids, log_probs, model.eos_id)
+            log_probs = next_log_probs(logits, known, constraints)
+            token_ids = self.draw(log_probs, draws[:, known.shape[-1]])
+            chosen = log_probs.gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
+            state = state.append(token_ids, chosen, model.eos_id)
 
             if enough_done(state.done):
                 done = state.done.nonzero().squeeze(1)

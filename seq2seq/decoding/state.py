@@ -58,23 +58,24 @@ class Candidates:
 
 
 def top_candidates(
-    values: Tensor, normalizer: Tensor, scores: Tensor, num_candidates: int, penalties: Tensor | None = None
+    log_probs: Tensor, scores: Tensor, num_candidates: int, penalties: Tensor | None = None
 ) -> Candidates:
     """Return the K best continuations among all W * V of each sentence.
 
     Args:
-        values: [B, W, V], next token's log-probabilities plus `normalizer`, [B, W, 1].
+        log_probs: [B, W, V], of the next token.
         scores: [B, W].
         penalties: [B, 1, V], subtracted for ranking alone; the scores returned are free of them.
     """
-    ranked = values if penalties is None else values - penalties
-    best_values, token_ids = largest(ranked, min(num_candidates, values.shape[-1]))
-    totals = (scores.unsqueeze(-1) + (best_values - normalizer)).flatten(1)  # [B, W, K'] -> [B, W * K']
+    ranked = log_probs if penalties is None else log_probs - penalties
+    best, token_ids = largest(ranked, min(num_candidates, ranked.shape[-1]))
+    totals = (scores.unsqueeze(-1) + best).flatten(1)  # [B, W, K'] -> [B, W * K']
     _, chosen = totals.topk(min(num_candidates, totals.shape[1]))
-    log_probs = (values.gather(-1, token_ids) - normalizer).flatten(1).gather(1, chosen)
+    picked = best if penalties is None else log_probs.gather(-1, token_ids)
+    picked_log_probs = picked.flatten(1).gather(1, chosen)
     beams = chosen // token_ids.shape[-1]
     candidates = Candidates(
-        beams, token_ids.flatten(1).gather(1, chosen), log_probs, scores.gather(1, beams) + log_probs
+        beams, token_ids.flatten(1).gather(1, chosen), picked_log_probs, scores.gather(1, beams) + picked_log_probs
     )
     return _pad_candidates(candidates, num_candidates - chosen.shape[1])
 

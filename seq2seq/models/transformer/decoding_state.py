@@ -1,11 +1,12 @@
 """What `Seq2SeqTransformer` remembers between steps.
 
-Keys and values of the source are held once per sentence. Those of the target are written once and not moved while
-hypotheses compete: each position of a sentence has one slot per hypothesis, and `ancestry` says which slot of each
-position a hypothesis descends from. Attention reads all slots of a sentence, and the ancestry hides those of others. So
-choosing hypotheses moves a small table instead of the cache, whose copies cost as much time as attention itself.
+Keys and values of the source are held once per sentence. Those of the target are written once, each into a slot of its
+sentence, and `ancestry` says which slots a hypothesis descends from; attention reads all slots of a sentence, and the
+ancestry hides those of others. So choosing hypotheses moves a small table instead of the cache, and what they have in
+common is stored once. Slots that no hypothesis descends from any more are cleared out now and then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,56 +14,70 @@ from torch import Tensor
 
 from seq2seq.models.transformer.attention import KeysValues, attention_bias
 
-SMALLEST_BUFFER = 16
+SMALLEST_BUFFER = 32
+"""Slots that a sentence has room for at first."""
+
+STEPS_BETWEEN_CLEARINGS = 8
+"""How often slots without descendants are counted, which waits for the device."""
 
 
 class KeyValueBuffer:
-    """Keys and values of B sentences, in buffers [B, capacity, W, H, K or V] with room for more positions."""
+    """Keys and values of B sentences in buffers with room for more slots: [B, H, K, capacity] and [B, H, capacity, V].
 
-    def __init__(self) -> None:
-        self.length = 0
-        self._buffers: list[Tensor] = []
+    What one head reads lies together, and keys as their product with queries wants them: laid out by position, products
+    took two to three times as long on a CPU.
+
+    Args:
+        dtype: what is kept is rounded to it.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.num_slots = 0
+        self._keys = self._values = torch.empty(0, 0, 0, 0, dtype=dtype)
 
     def append(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Write one position behind the others; return all so far, as views [B, H, length*W, K or V].
+        """Write into W more slots; return all so far, as views [B, H, slots, K or V].
 
         Args:
             keys: [B, H, W, K].
             values: [B, H, W, V].
         """
-        new = [part.transpose(1, 2) for part in (keys, values)]
-        if not self._buffers or self.length == self._buffers[0].shape[1]:
-            self._grow(new, max(SMALLEST_BUFFER, 2 * self.length))
-        for buffer, part in zip(self._buffers, new, strict=True):
-            buffer[:, self.length] = part
-        self.length += 1
-        all_keys, all_values = (buffer[:, : self.length].flatten(1, 2).transpose(1, 2) for buffer in self._buffers)
-        return all_keys, all_values
+        keys, values = keys.to(self.dtype).transpose(-2, -1), values.to(self.dtype)
+        start, end = self.num_slots, self.num_slots + values.shape[2]
+        if end > self._values.shape[2]:
+            used = self._used() if start else (keys[..., :0], values[:, :, :0])
+            self._keep(*used, capacity=max(SMALLEST_BUFFER, 2 * end))
+        self._keys[..., start:end] = keys
+        self._values[:, :, start:end] = values
+        self.num_slots = end
+        used_keys, used_values = self._used()
+        return used_keys.transpose(-2, -1), used_values
 
-    def select(self, sentences: Tensor, slots: Tensor | None = None) -> "KeyValueBuffer":
-        """Return a copy that holds the given sentences; `self` stays as it is.
+    def of_sentences(self, sentences: Tensor) -> "KeyValueBuffer":
+        """Return a copy that holds the given sentences, int64 [B']; `self` stays as it is."""
+        keys, values = (part.index_select(0, sentences) for part in self._used())
+        return KeyValueBuffer(self.dtype)._keep(keys, values, capacity=self._values.shape[2])
 
-        Args:
-            sentences: int64 [B'].
-            slots: int64 [B', length, W'], for each slot of the copy the one of its sentence and position that it holds;
-                by default all stay.
-        """
-        chosen = KeyValueBuffer()
-        chosen.length = self.length
-        for buffer in self._buffers:
-            used = buffer[sentences, : self.length]
-            if slots is not None:
-                used = used.take_along_dim(slots[..., None, None], dim=2)
-            copy = used.new_empty(used.shape[0], buffer.shape[1], *used.shape[2:])
-            copy[:, : self.length] = used
-            chosen._buffers.append(copy)
-        return chosen
+    def of_slots(self, slots: Tensor) -> "KeyValueBuffer":
+        """Return a copy that holds the given slots of each sentence, int64 [B, slots']; `self` stays as it is."""
+        keys, values = self._used()
+        keys = keys.gather(3, slots[:, None, None, :].expand(*keys.shape[:3], -1))
+        values = values.gather(2, slots[:, None, :, None].expand(*values.shape[:2], -1, values.shape[3]))
+        return KeyValueBuffer(self.dtype)._keep(keys, values, capacity=max(SMALLEST_BUFFER, 2 * slots.shape[1]))
 
-    def _grow(self, like: list[Tensor], capacity: int) -> None:
-        grown = [part.new_empty(part.shape[0], capacity, *part.shape[1:]) for part in like]
-        for buffer, room in zip(self._buffers, grown, strict=False):
-            room[:, : self.length] = buffer
-        self._buffers = grown
+    def _used(self) -> tuple[Tensor, Tensor]:
+        """Return keys [B, H, K, slots] and values [B, H, slots, V] so far."""
+        return self._keys[..., : self.num_slots], self._values[:, :, : self.num_slots]
+
+    def _keep(self, keys: Tensor, values: Tensor, capacity: int) -> "KeyValueBuffer":
+        """Hold these slots in buffers of this capacity; return self."""
+        self.num_slots = values.shape[2]
+        self._keys = keys.new_empty(*keys.shape[:3], capacity)
+        self._values = values.new_empty(*values.shape[:2], capacity, values.shape[3])
+        self._keys[..., : self.num_slots] = keys
+        self._values[:, :, : self.num_slots] = values
+        return self
 
 
 @dataclass
@@ -78,8 +93,9 @@ class DecodingState:
     width: int
     """W"""
     ancestry: Tensor | None = None
-    """bool [B, W, length, W], whether hypothesis (b, w) descends from a slot of a position; None for W = 1, where the
-    only slot is everyone's."""
+    """bool [B, W, slots], whether a hypothesis descends from a slot; None where every slot is every hypothesis's."""
+    length: int = 0
+    """Tokens fed so far."""
     cross_queries: Tensor | None = None
     """[B, H, W, K]: the last layer's queries of the latest step, from which its attention can be had on demand."""
 
@@ -87,59 +103,61 @@ class DecodingState:
     def num_sentences(self) -> int:
         return self.source[0][0].shape[0]
 
-    @property
-    def length(self) -> int:
-        """Tokens fed so far."""
-        return self.buffers[0].length
+    def lengthen(self, like: Tensor) -> Tensor | None:
+        """Make room for one more token of each hypothesis; return the bias [B, 1, W, slots] of its attention.
 
-    def lengthen_ancestry(self, like: Tensor) -> Tensor | None:
-        """Let each hypothesis descend from its own slot of the next position; return the bias [B, 1, W, length*W]."""
-        if self.width == 1:
+        Args:
+            like: gives type and device.
+        """
+        self.length += 1
+        if self.width == 1 and self.ancestry is None:
             return None
-        own = _own_slots(self.num_sentences, 1, self.width, like.device)
-        self.ancestry = own if self.ancestry is None else torch.cat([self.ancestry, own], dim=2)
-        return attention_bias(self.ancestry.flatten(2).unsqueeze(1), like.dtype)
+        own = torch.eye(self.width, dtype=torch.bool, device=like.device).expand(self.num_sentences, -1, -1)
+        earlier = self.ancestry
+        if earlier is None:
+            earlier = own.new_ones(self.num_sentences, self.width, self.buffers[0].num_slots)
+        self.ancestry = torch.cat([earlier, own], dim=2)
+        return attention_bias(self.ancestry.unsqueeze(1), like.dtype)
 
     def reorder(self, beams: Tensor | None, sentences: Tensor | None) -> "DecodingState":
         """Return the state of the chosen hypotheses and sentences (see `Seq2Seq.reorder`)."""
         state = self if sentences is None else self._of_sentences(sentences)
-        if beams is None:
-            return state
-        state = state._of_beams(beams) if beams.shape[1] == self.width else state._of_width(beams)
-        if self.cross_queries is not None and state.cross_queries is not None:
-            state.cross_queries = state.cross_queries.take_along_dim(beams[:, None, :, None], dim=2)
-        return state
+        if beams is not None:
+            state = state._of_beams(beams)
+        is_due = self.length % STEPS_BETWEEN_CLEARINGS == 0
+        return state._cleared() if is_due else state
 
     def _of_sentences(self, sentences: Tensor) -> "DecodingState":
         def chosen(part: Tensor | None) -> Tensor | None:
             return None if part is None else part.index_select(0, sentences)
 
-        source = [(keys.index_select(0, sentences), values.index_select(0, sentences)) for keys, values in self.source]
-        buffers = [buffer.select(sentences) for buffer in self.buffers]
-        bias, ancestry, queries = chosen(self.source_bias), chosen(self.ancestry), chosen(self.cross_queries)
-        return DecodingState(source, bias, buffers, self.width, ancestry, queries)
+        return replace(
+            self,
+            source=[(keys.index_select(0, sentences), values.index_select(0, sentences)) for keys, values in self.source],
+            source_bias=chosen(self.source_bias),
+            buffers=[buffer.of_sentences(sentences) for buffer in self.buffers],
+            ancestry=chosen(self.ancestry),
+            cross_queries=chosen(self.cross_queries),
+        )
 
     def _of_beams(self, beams: Tensor) -> "DecodingState":
         """Hypotheses change their ancestors; what is cached stays where it is."""
+        ancestry, queries = self.ancestry, self.cross_queries
+        if ancestry is not None:
+            ancestry = ancestry.gather(1, beams[:, :, None].expand(-1, -1, ancestry.shape[2]))
+        if queries is not None:
+            queries = queries.gather(2, beams[:, None, :, None].expand(-1, queries.shape[1], -1, queries.shape[3]))
+        return replace(self, width=beams.shape[1], ancestry=ancestry, cross_queries=queries)
+
+    def _cleared(self) -> "DecodingState":
+        """Return the state without slots from which no hypothesis descends, if they are half or more of all."""
         if self.ancestry is None:
-            return replace(self)
-        return replace(self, ancestry=self.ancestry.take_along_dim(beams[:, :, None, None], dim=1))
-
-    def _of_width(self, beams: Tensor) -> "DecodingState":
-        """Another number of hypotheses needs another number of slots: each gets its whole past in its own ones."""
-        num_sentences, width = beams.shape
-        if self.ancestry is None:
-            slots = beams.new_zeros(num_sentences, self.length, width)
-        else:
-            slots_of_all = self.ancestry.byte().argmax(-1)  # [B, W, length]
-            slots = slots_of_all.take_along_dim(beams[:, :, None], dim=1).transpose(1, 2)
-        everyone = torch.arange(num_sentences, device=beams.device)
-        buffers = [buffer.select(everyone, slots) for buffer in self.buffers]
-        ancestry = None if width == 1 else _own_slots(num_sentences, self.length, width, beams.device)
-        return replace(self, buffers=buffers, width=width, ancestry=ancestry)
-
-
-def _own_slots(num_sentences: int, length: int, width: int, device: torch.device) -> Tensor:
-    """Return the ancestry of hypotheses that each have a slot of their own, bool [B, W, length, W]."""
-    own = torch.eye(width, dtype=torch.bool, device=device)[None, :, None, :]
-    return own.expand(num_sentences, width, length, width)
+            return self
+        used = self.ancestry.any(1)
+        num_used = int(used.sum(1).max())
+        if 2 * num_used > used.shape[1]:
+            return self
+        # A sentence that uses fewer keeps some unused ones, which its ancestry hides.
+        slots = used.byte().argsort(dim=1, descending=True, stable=True)[:, :num_used]
+        ancestry = self.ancestry.gather(2, slots[:, None, :].expand(-1, self.width, -1))
+        return replace(self, ancestry=ancestry, buffers=[buffer.of_slots(slots) for buffer in self.buffers])

@@ -43,6 +43,8 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         shared = "decoder.embeddings.tokens.weight"
         tied = {"all": ["lm_head.weight", "encoder.embeddings.tokens.weight"], "target": ["lm_head.weight"], "none": []}
+        self.cache_dtype: torch.dtype | None = None
+        """What a search's keys and values are rounded to; None is the type of the activations."""
         self._tied_weights_keys = dict.fromkeys(tied[config.tie_embeddings], shared)
         self.post_init()
 
@@ -170,21 +172,21 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
     @torch.inference_mode()
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
         source_hidden = self.encoder(input_ids, attention_mask).last_hidden_state
-        # Projections are strided by head; every step reads them, so they are laid out once.
-        source = [(k.contiguous(), v.contiguous()) for k, v in self.decoder.source_keys_values(source_hidden)]
-        buffers = [KeyValueBuffer() for _ in self.decoder.layers]
-        return DecodingState(source, source_bias(attention_mask, source_hidden.dtype), buffers, width=1)
+        dtype = self.cache_dtype or source_hidden.dtype
+        # Every step reads them, so they are laid out once, as in a buffer.
+        source = [KeyValueBuffer(dtype).append(*part) for part in self.decoder.source_keys_values(source_hidden)]
+        buffers = [KeyValueBuffer(dtype) for _ in self.decoder.layers]
+        return DecodingState(source, source_bias(attention_mask, dtype), buffers, width=1)
 
     @torch.inference_mode()
     def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
         assert token_ids.shape == (state.num_sentences, state.width), "token_ids must be [B, W] of the state"
-        past = state.length
         output: DecoderOutput = self.decoder.step(
             token_ids,
             state.source,
             state.source_bias,
-            state.lengthen_ancestry(state.source[0][0]),
-            past,
+            state.lengthen(like=state.source[0][0]),
+            state.length - 1,
             [buffer.append for buffer in state.buffers],
         )
         state.cross_queries = output.cross_queries

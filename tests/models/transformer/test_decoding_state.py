@@ -1,16 +1,22 @@
 import torch
 
-from seq2seq.models.transformer.decoding_state import SMALLEST_BUFFER, DecodingState, KeyValueBuffer
+from seq2seq.models.transformer.decoding_state import (
+    SMALLEST_BUFFER,
+    STEPS_BETWEEN_CLEARINGS,
+    DecodingState,
+    KeyValueBuffer,
+)
 
 B, H, W, K, V = 3, 2, 5, 7, 11
 
 
 def filled(num_positions: int) -> tuple[KeyValueBuffer, torch.Tensor, torch.Tensor]:
-    """Return a buffer, and the keys [B, H, length, W, K] and values that it was given."""
-    buffer = KeyValueBuffer()
-    keys, values = torch.randn(B, H, num_positions, W, K), torch.randn(B, H, num_positions, W, V)
+    """Return a buffer, and the keys [B, H, slots, K] and values that it was given, W at a time."""
+    buffer = KeyValueBuffer(torch.float32)
+    keys, values = torch.randn(B, H, num_positions * W, K), torch.randn(B, H, num_positions * W, V)
     for t in range(num_positions):
-        buffer.append(keys[:, :, t], values[:, :, t])
+        slots = slice(t * W, (t + 1) * W)
+        buffer.append(keys[:, :, slots], values[:, :, slots])
     return buffer, keys, values
 
 
@@ -18,48 +24,92 @@ def test_a_buffer_returns_all_that_was_appended() -> None:
     buffer, keys, values = filled(2 * SMALLEST_BUFFER + 1)
     new_keys, new_values = torch.randn(B, H, W, K), torch.randn(B, H, W, V)
     all_keys, all_values = buffer.append(new_keys, new_values)
-    assert torch.equal(all_keys, torch.cat([keys.flatten(2, 3), new_keys], dim=2))
-    assert torch.equal(all_values, torch.cat([values.flatten(2, 3), new_values], dim=2))
-    assert buffer.length == 2 * SMALLEST_BUFFER + 2
+    assert torch.equal(all_keys, torch.cat([keys, new_keys], dim=2))
+    assert torch.equal(all_values, torch.cat([values, new_values], dim=2))
+    assert buffer.num_slots == (2 * SMALLEST_BUFFER + 2) * W
 
 
-def test_a_selection_lives_apart() -> None:
+def test_selections_live_apart() -> None:
     buffer, keys, values = filled(3)
-    sentences, slots = torch.tensor([2, 0]), torch.randint(0, W, (2, 3, 4))
-    chosen = buffer.select(sentences, slots)
-    all_keys, all_values = chosen.append(torch.zeros(2, H, 4, K), torch.zeros(2, H, 4, V))
-    for b, sentence in enumerate(sentences):
-        for t in range(3):
-            for w in range(4):
-                slot = slots[b, t, w]
-                assert torch.equal(all_keys[b, :, t * 4 + w], keys[sentence, :, t, slot])
-                assert torch.equal(all_values[b, :, t * 4 + w], values[sentence, :, t, slot])
-    old_keys, _ = buffer.append(keys[:, :, 0], values[:, :, 0])
-    assert torch.equal(old_keys, torch.cat([keys.flatten(2, 3), keys[:, :, 0]], dim=2))
+    sentences, slots = torch.tensor([2, 0]), torch.randint(0, 3 * W, (B, 4))
+    for chosen, index in ((buffer.of_sentences(sentences), None), (buffer.of_slots(slots), slots)):
+        num_sentences = B if index is not None else len(sentences)
+        all_keys, all_values = chosen.append(torch.zeros(num_sentences, H, 1, K), torch.zeros(num_sentences, H, 1, V))
+        for b in range(num_sentences):
+            for place in range(all_keys.shape[2] - 1):
+                slot = place if index is None else index[b, place]
+                sentence = sentences[b] if index is None else b
+                assert torch.equal(all_keys[b, :, place], keys[sentence, :, slot])
+                assert torch.equal(all_values[b, :, place], values[sentence, :, slot])
+    old_keys, _ = buffer.append(keys[:, :, :W], values[:, :, :W])
+    assert torch.equal(old_keys, torch.cat([keys, keys[:, :, :W]], dim=2))
 
 
 def test_growth_is_rare() -> None:
-    buffer = KeyValueBuffer()
+    buffer = KeyValueBuffer(torch.float32)
     storages = set()
-    for _ in range(200):
+    for _ in range(400):
         all_keys, _ = buffer.append(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
         storages.add(all_keys.untyped_storage().nbytes())
-    assert len(storages) == 5  # 16, 32, 64, 128, 256 positions
+    assert len(storages) == 5  # 32, 66, 134, 270, 542 slots
+
+
+def state_of(buffer: KeyValueBuffer, num_sentences: int, width: int, **fields: object) -> DecodingState:
+    source = (torch.zeros(num_sentences, H, 1, K), torch.zeros(num_sentences, H, 1, V))
+    return DecodingState([source], None, [buffer], width, **fields)  # type: ignore[arg-type]
 
 
 def test_competing_hypotheses_leave_the_cache_where_it_is() -> None:
-    buffer, keys, values = filled(1)
-    state = DecodingState([(keys[:, :, 0], values[:, :, 0])], None, [buffer], width=W)
-    state.lengthen_ancestry(keys)
-    chosen = state.reorder(torch.randint(0, W, (B, W)), None)
-    assert chosen.buffers[0] is buffer
+    buffer, keys, _ = filled(1)
+    state = state_of(buffer, B, W, length=1)
+    state.ancestry = torch.eye(W, dtype=torch.bool).expand(B, W, W)
+    assert state.reorder(torch.randint(0, W, (B, W)), None).buffers[0] is buffer
+    assert state.reorder(torch.randint(0, W, (B, 2)), None).buffers[0] is buffer
 
 
 def test_ancestry_by_hand() -> None:
-    state = DecodingState([(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))], None, [KeyValueBuffer()], width=2)
-    state.lengthen_ancestry(torch.zeros(1))
+    state = state_of(KeyValueBuffer(torch.float32), 1, 2)
+    state.lengthen(torch.zeros(1))
     state = state.reorder(torch.tensor([[1, 1]]), None)
-    bias = state.lengthen_ancestry(torch.zeros(1))
+    bias = state.lengthen(torch.zeros(1))
     assert bias is not None
     # both come from the second slot of the first position, and each has its own of the second
     assert ((bias == 0).int()).tolist() == [[[[0, 1, 1, 0], [0, 1, 0, 1]]]]
+    assert state.length == 2
+
+
+def test_one_hypothesis_becomes_several_that_share_its_past() -> None:
+    buffer = KeyValueBuffer(torch.float32)
+    state = state_of(buffer, 1, 1)
+    assert state.lengthen(torch.zeros(1)) is None
+    buffer.append(torch.randn(1, H, 1, K), torch.randn(1, H, 1, V))
+    state = state.reorder(torch.tensor([[0, 0, 0]]), None)
+    bias = state.lengthen(torch.zeros(1))
+    assert bias is not None
+    assert ((bias == 0).int()).tolist() == [[[[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]]]]
+
+
+def test_slots_without_descendants_are_cleared_out() -> None:
+    buffer, keys, values = filled(2)
+    ancestry = torch.zeros(B, W, 2 * W, dtype=torch.bool)
+    ancestry[0, :, 3] = ancestry[0, 1, 7] = ancestry[1, :, 9] = ancestry[2, 0, 0] = ancestry[2, 4, 8] = True
+    state = state_of(buffer, B, W, ancestry=ancestry, length=STEPS_BETWEEN_CLEARINGS)
+    cleared = state.reorder(None, None)
+    assert cleared.buffers[0].num_slots == 2
+    assert cleared.ancestry is not None
+    all_keys, all_values = cleared.buffers[0].append(torch.zeros(B, H, 1, K), torch.zeros(B, H, 1, V))
+    for b, slots in enumerate([[3, 7], [9], [0, 8]]):
+        for place, slot in enumerate(slots):
+            assert torch.equal(all_keys[b, :, place], keys[b, :, slot])
+            assert torch.equal(all_values[b, :, place], values[b, :, slot])
+            assert torch.equal(cleared.ancestry[b, :, place], ancestry[b, :, slot])
+    assert not cleared.ancestry[1, :, 1].any(), "what stays only to fill the table is nobody's"
+    assert state.reorder(None, torch.arange(B)).buffers[0].num_slots == 2
+
+
+def test_little_is_not_worth_clearing() -> None:
+    buffer, _, _ = filled(2)
+    ancestry = torch.ones(B, W, 2 * W, dtype=torch.bool)
+    ancestry[:, :, :4] = False
+    state = state_of(buffer, B, W, ancestry=ancestry, length=STEPS_BETWEEN_CLEARINGS)
+    assert state.reorder(None, None).buffers[0] is buffer
