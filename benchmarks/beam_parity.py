@@ -22,7 +22,7 @@ from torch import Tensor
 import seq2seq
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch
-from seq2seq.decoding.corpus import pad_sources
+from seq2seq.decoding.batches import pad_sources
 from seq2seq.decoding.files import read_lines
 
 Found = list[list[tuple[tuple[int, ...], float]]]
@@ -83,7 +83,7 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
 
     generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32)
-    model = seq2seq.load(options.model, device="cpu", dtype=torch.float32, packed=False).model
+    model = seq2seq.load(options.model, device="cpu", dtype=torch.float32, trainable=True).model
     lines = [line for line in list(read_lines(Path(options.input)))[: options.max_lines] if line.strip()]
     sources = generator.tokenizer.encode_sources(lines)
     lengths = torch.tensor([len(source) for source in sources]).numpy()

@@ -1,11 +1,29 @@
 """Encoder-decoder text generation: train, decode and score.
 
-`load(folder)` gives a trained model as one object. Importing this package makes `Seq2SeqTransformer` known to
-`AutoConfig`, `AutoModel` and `AutoModelForSeq2SeqLM` of transformers.
+`load(folder)` gives a trained model as one object. Taking `Seq2SeqTransformer` from this package makes it known to
+`AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which are not imported before.
 """
 
-from seq2seq.build.generator import TextGenerator, load
-from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seq2seq.build.generator import TextGenerator, load
+    from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 __version__ = "0.1.0"
 __all__ = ["Seq2SeqTransformer", "Seq2SeqTransformerConfig", "TextGenerator", "load"]
+
+_HOMES = {
+    "load": "seq2seq.build.generator",
+    "TextGenerator": "seq2seq.build.generator",
+    "Seq2SeqTransformer": "seq2seq.models.transformer",
+    "Seq2SeqTransformerConfig": "seq2seq.models.transformer",
+}
+"""Where each name is; imported when it is asked for, so that decoding starts without what it does not need."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -10,7 +10,7 @@ from workers.protocol import serve
 
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch, Greedy
-from seq2seq.decoding.corpus import pad_sources
+from seq2seq.decoding.batches import pad_sources
 from seq2seq.models.loading import load_model
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -19,7 +19,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
     """Return facts, and a function that decodes all sources once."""
     torch.set_num_threads(job["threads"])
-    model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]], packed=True)
+    model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]])
     limits = {"max_length": job["max_length"], "min_length": job["min_length"]}
     search: BeamSearch | Greedy = Greedy(**limits)
     if job["beam_width"] > 1:

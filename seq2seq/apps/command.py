@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import transformers
-
 if not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
@@ -51,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb's module. `train` has a parser of its own, since its options are the configuration."""
     module = importlib.import_module(f"seq2seq.apps.{verb}")
-    transformers.utils.logging.disable_progress_bar()
     if verb in {"train", "prepare"}:
         return int(module.run(arguments))
     parser = Parser(

@@ -12,20 +12,20 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
-from seq2seq.apps.score import DEFAULT_METRICS, format_scores, make_metrics, read_aligned, score_texts
-from seq2seq.build.generator import PRECISIONS, TextGenerator, build_search, load
-from seq2seq.build.process import prepare_process
-from seq2seq.config.loading import option_documentation
+from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
+from seq2seq.build.process import Processes, launched_processes, num_cores, prepare_process
+from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
-from seq2seq.decoding.corpus import POOL_LINES
+from seq2seq.decoding.batches import Searcher
+from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.files import decode_file, read_lines
 from seq2seq.decoding.output import FORMATS, best_texts, write_lines
+from seq2seq.decoding.workers import WorkerProcesses, can_fork
 
 STANDARD = "-"
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
@@ -41,10 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prefixes", help="file with one target text per line that the output must begin with")
     parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
-    parser.add_argument("--metrics", nargs="+", default=list(DEFAULT_METRICS), help="default: %(default)s")
+    parser.add_argument("--metrics", nargs="+", help="default: those of `seq2seq score`")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves the choice to torch")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        help="processes that share the work on a CPU, a thread each; 0: one a core",
+    )
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
     documentation = option_documentation(DecodingConfig)
     group = parser.add_argument_group("search options (default: those of the run)")
@@ -64,12 +72,11 @@ def _kind(annotation: Any) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import torch
-
-    processes = PartialState(cpu=arguments.device == "cpu" or not torch.accelerator.is_available())
+    processes = launched_processes(arguments.device)
+    num_workers = chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
-    prepare_process(arguments.threads)
+    prepare_process(1 if num_workers > 1 else arguments.threads)
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
     generator = load(
@@ -79,17 +86,47 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    references = read_references(arguments)
-    if arguments.output == STANDARD or is_stream(arguments.input):
-        texts = write_stream(generator, arguments, keep=references is not None)
-    else:
-        texts = write_file(generator, arguments, processes, keep=references is not None)
+    with open_searcher(generator, num_workers) as searcher:
+        references = read_references(arguments)
+        if arguments.output == STANDARD or is_stream(arguments.input):
+            texts = write_stream(generator, searcher, arguments, keep=references is not None)
+        else:
+            texts = write_file(generator, searcher, arguments, processes, keep=references is not None)
     if references is not None and processes.is_main_process:
         if len(texts) != len(references):
             raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
-        scores = format_scores(score_texts(texts, references, arguments.metrics))
+        from seq2seq.apps.score import DEFAULT_METRICS, format_scores, score_texts
+
+        scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
         print(scores, file=sys.stderr if arguments.output == STANDARD else sys.stdout)
     return 0
+
+
+def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
+    """Return how many processes of this machine search.
+
+    Raises:
+        ValueError: the option asks for several where there can be only one.
+    """
+    can_share = pick_device(arguments.device) == "cpu" and processes.num_processes == 1 and can_fork()
+    if arguments.processes > 1 and not can_share:
+        raise ValueError("`--processes` shares the work of one command on a CPU under Linux; leave it out here.")
+    if arguments.processes or arguments.threads or not can_share or somebody_types(arguments):
+        return max(1, arguments.processes)
+    return num_cores()
+
+
+def open_searcher(generator: TextGenerator, num_workers: int) -> AbstractContextManager[Searcher]:
+    """Return what searches, for a `with` block. It comes before anything else computes, since it may fork."""
+    searcher = generator.searcher()
+    if num_workers == 1:
+        return nullcontext(searcher)
+    return WorkerProcesses(generator.model, searcher.search, num_workers)
+
+
+def somebody_types(arguments: argparse.Namespace) -> bool:
+    """Return whether lines come one by one from a person who waits for each."""
+    return arguments.input == STANDARD and sys.stdin.isatty()
 
 
 def is_stream(name: str) -> bool:
@@ -105,19 +142,31 @@ def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     """
     if not arguments.reference:
         return None
-    make_metrics(arguments.metrics)
+    from seq2seq.apps.score import DEFAULT_METRICS, make_metrics, read_aligned
+
+    make_metrics(arguments.metrics or DEFAULT_METRICS)
     sources = [] if is_stream(arguments.input) else [arguments.input]
     columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
     return [list(references) for references in zip(*columns, strict=True)]
 
 
-def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, keep: bool) -> list[str]:
+def write_stream(
+    generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, *, keep: bool
+) -> list[str]:
     """Decode from or to a standard stream; return the best texts if `keep`."""
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
-    somebody_types = arguments.input == STANDARD and sys.stdin.isatty()
-    pool_lines = 1 if somebody_types else POOL_LINES
-    results = generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines)
+    at_once = somebody_types(arguments)
+    results = decode_lines(
+        lines,
+        searcher,
+        generator.tokenizer,
+        generator.options["batch_tokens"],
+        max_source_tokens=arguments.max_source_tokens,
+        prefixes=prefixes,
+        pool_lines=1 if at_once else POOL_LINES,
+        source_prefix=generator.source_prefix,
+    )
     formatted = FORMATS[chosen_format(arguments)]
     texts: list[str] = []
 
@@ -130,7 +179,7 @@ def write_stream(generator: TextGenerator, arguments: argparse.Namespace, *, kee
     if arguments.output == STANDARD:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         for line in output_lines():
-            print(line, flush=somebody_types)
+            print(line, flush=at_once)
         sys.stdout.flush()
     else:
         write_lines(Path(arguments.output), output_lines())
@@ -147,16 +196,15 @@ def read_standard() -> Iterator[str]:
 
 
 def write_file(
-    generator: TextGenerator, arguments: argparse.Namespace, processes: PartialState, *, keep: bool
+    generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, processes: Processes, *, keep: bool
 ) -> list[str]:
     """Decode a file into another in parts that survive a stop; return the best texts if `keep`."""
     output, output_format = Path(arguments.output), chosen_format(arguments)
     decode_file(
         Path(arguments.input),
         output,
-        generator.model,
+        searcher,
         generator.tokenizer,
-        build_search(generator.options),
         generator.options["batch_tokens"],
         model_fingerprint=generator.fingerprint,
         output_format=output_format,
@@ -166,7 +214,6 @@ def write_file(
         process_index=processes.process_index,
         num_processes=processes.num_processes,
         wait_for_everyone=processes.wait_for_everyone,
-        device=generator.device,
     )
     return list(best_texts(output, output_format)) if keep and processes.is_main_process else []
 

@@ -69,7 +69,7 @@ def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:
     """
     import torch
 
-    generator = load(path, device="cpu", dtype=torch.float32, packed=False)
+    generator = load(path, device="cpu", dtype=torch.float32, trainable=True)
     model = generator.model
     if isinstance(model, Seq2SeqTransformer):
         return generator, model

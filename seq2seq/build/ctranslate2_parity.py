@@ -19,8 +19,9 @@ from seq2seq.build.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabula
 from seq2seq.build.generator import TextGenerator
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.decoding.batches import pad_sources
 from seq2seq.decoding.beam import BeamSearch
-from seq2seq.decoding.corpus import pad_sources, truncate_source
+from seq2seq.decoding.corpus import truncate_source
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 

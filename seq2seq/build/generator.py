@@ -18,16 +18,16 @@ import torch
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import METHODS, Search
+from seq2seq.decoding.batches import InProcess, Searcher
 from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
-from seq2seq.models.pretrained import PretrainedSeq2Seq
 
 DECODING_FILE = "decoding.json"
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Compute types by the names that options give them."""
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+"""Compute types by the names that options give them; int8 is for decoding on CPUs alone."""
 
 
 def model_folder(path: str | Path) -> Path:
@@ -137,16 +137,18 @@ class TextGenerator:
         chosen = checked_options(self.options | options)
         return decode_lines(
             lines,
-            self.model,
+            self.searcher(chosen),
             self.tokenizer,
-            build_search(chosen),
             chosen["batch_tokens"],
             max_source_tokens=max_source_tokens,
             prefixes=prefixes,
             pool_lines=pool_lines,
             source_prefix=self.source_prefix,
-            device=self.device,
         )
+
+    def searcher(self, options: dict[str, Any] | None = None) -> Searcher:
+        """Return the search that all search options, by default this generator's, describe, on its model."""
+        return InProcess(self.model, build_search(options or self.options), self.device)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""
@@ -160,7 +162,7 @@ class TextGenerator:
         """
         if isinstance(self.model, Ensemble):
             raise ValueError("An ensemble has no embeddings of its own; name one of its models.")
-        model: Any = self.model.model if isinstance(self.model, PretrainedSeq2Seq) else self.model
+        model: Any = getattr(self.model, "model", self.model)  # within what stands between us and transformers
         weight: torch.Tensor = model.get_output_embeddings().weight
         return weight.detach().float().cpu().numpy()
 
@@ -181,16 +183,17 @@ def load(
     device: str = "auto",
     dtype: torch.dtype | None = None,
     weights: Sequence[float] | None = None,
-    packed: bool = True,
+    trainable: bool = False,
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
-        dtype: compute type; by default that of the saved weights.
+        dtype: compute type; by default that of the saved weights. `torch.int8` rounds weights and what they are
+            multiplied with to 8 bits, on CPUs.
         weights: of the ensemble's members, by default equal.
-        packed: lay the model's weights out for decoding; without it, `.model` can still be trained or saved.
+        trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
@@ -199,7 +202,7 @@ def load(
     paths = [path] if isinstance(path, str | Path) else list(path)
     folders = [model_folder(entry) for entry in paths]
     device = pick_device(device)
-    models = [load_model(folder, device, dtype, packed=packed) for folder in folders]
+    models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
     tokenizers = [TextTokenizer.load(folder) for folder in folders]
     if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
         raise ValueError(f"{', '.join(map(str, folders))}: the models of an ensemble must have the same tokenizer.")

@@ -1,4 +1,5 @@
-"""What a process of the command line sets once, before it computes: threads, kept memory, bounded kernel caches.
+"""What a process of the command line sets once, before it computes: threads, kept memory, bounded kernel caches; and
+which of several processes it is.
 
 None of it changes a result. A program that uses this package as a library makes its own choices.
 """
@@ -6,6 +7,8 @@ None of it changes a result. A program that uses this package as a library makes
 import ctypes
 import os
 import sys
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
@@ -38,3 +41,48 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # other C libraries have none
         mallopt(MAX_MAPPINGS, 0)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
+
+
+def num_cores() -> int:
+    """Return how many cores this process may compute on."""
+    return min(torch.get_num_threads(), len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
+
+
+class Processes(Protocol):
+    """Which process this is, among how many; what accelerate's `PartialState` says of them."""
+
+    @property
+    def process_index(self) -> int: ...
+    @property
+    def num_processes(self) -> int: ...
+    @property
+    def is_main_process(self) -> bool: ...
+    @property
+    def device(self) -> Any: ...
+    def wait_for_everyone(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class OneProcess:
+    """The only process."""
+
+    device: str
+    process_index: int = 0
+    num_processes: int = 1
+    is_main_process: bool = True
+
+    def wait_for_everyone(self) -> None:
+        """Return at once."""
+
+
+SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Where launchers say how many processes they have started."""
+
+
+def launched_processes(device: str) -> Processes:
+    """Return the processes that a launcher has started; accelerate is imported only for several."""
+    if not any(int(os.environ.get(name, 1)) > 1 for name in SIZE_VARIABLES):
+        return OneProcess(device)
+    from accelerate import PartialState
+
+    return PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
@@ -23,6 +24,7 @@ from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.batches import InProcess
 from seq2seq.decoding.corpus import decode_lines
 from seq2seq.gradients.base import Backprop
 from seq2seq.metrics import make_metric
@@ -50,6 +52,7 @@ def train(config: RunConfig) -> None:
         ValueError: anything in the configuration or the data that the user must change.
     """
     check_config(config)
+    transformers.utils.logging.disable_progress_bar()
     prepare_process(config.training.threads)
     accelerator = build_accelerator(config.training.precision)
     with accelerator.main_process_first():
@@ -281,7 +284,8 @@ def build_validation_decoder(
     def decode() -> dict[str, float]:
         share = sources[index::num_processes]
         copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
-        found = decode_lines(share, copy, tokenizer, search, config.decoding.batch_tokens, device=accelerator.device)
+        searcher = InProcess(copy, search, accelerator.device)
+        found = decode_lines(share, searcher, tokenizer, config.decoding.batch_tokens)
         texts = interleaved(gather_object([[nbest.text for nbest in found]]))
         return {name: score_of(name, texts, references) for name in validation.metrics}
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from docstring_parser import parse_from_object
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from seq2seq.config.schema import DecodingConfig, RunConfig
+from seq2seq.config.schema import RunConfig
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -59,12 +58,6 @@ def option_names(section: type = RunConfig, prefix: str = "") -> Iterator[str]:
             yield prefix + field.name
         else:
             yield from option_names(nested, f"{prefix}{field.name}.")
-
-
-def option_documentation(section: type = DecodingConfig) -> dict[str, str]:
-    """Return the help text of each field of one section."""
-    documentation = parse_from_object(section)
-    return {entry.arg_name: (entry.description or "").replace("\n", " ") for entry in documentation.params}
 
 
 def _explained(message: str) -> str:

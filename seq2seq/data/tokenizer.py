@@ -13,21 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
-
-from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
+from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
-from seq2seq.data.tokenizer_training import BOS, EOS, PAD, UNK, train_tokenizer
+from seq2seq.data.tokenizer_training import train_tokenizer
 
 SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
-
-_CONVENTIONAL_TOKENS = {
-    "pad_token": ("<pad>", "[PAD]", "<|pad|>"),
-    "bos_token": ("<bos>", "<s>", "[BOS]", "[CLS]", "<|startoftext|>"),
-    "eos_token": ("<eos>", "</s>", "[EOS]", "[SEP]", "<|endoftext|>"),
-    "unk_token": ("<unk>", "[UNK]", "<|unk|>"),
-}
-"""What the special tokens are usually called, for a bare tokenizer.json, which does not say."""
 
 
 class SideTokenizer(Protocol):
@@ -36,9 +26,11 @@ class SideTokenizer(Protocol):
     pad_id: int
     bos_id: int
     eos_id: int
-    unk_id: int | None
     vocab_size: int
 
+    @property
+    def unk_id(self) -> int | None: ...
+    def target_side(self) -> "SideTokenizer": ...
     def encode(self, texts: Sequence[str]) -> list[list[int]]: ...
     def sampler(self, rate: float) -> Callable[[str, int], list[int]]: ...
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]: ...
@@ -98,7 +90,7 @@ class TextTokenizer:
         if shared and (target_vocab_size or vocab_size) != vocab_size:
             raise ValueError("`target_vocab_size` needs `shared: false`: there is one vocabulary.")
 
-        def trained(texts: Iterable[str], kind: str, vocab_size: int) -> HuggingFaceTokenizer:
+        def trained(texts: Iterable[str], kind: str, vocab_size: int) -> JsonTokenizer:
             tokenizer = train_tokenizer(
                 texts,
                 kind=kind,
@@ -108,17 +100,7 @@ class TextTokenizer:
                 lowercase=lowercase,
                 special_tokens=tuple(special_tokens),
             )
-            return HuggingFaceTokenizer(
-                PreTrainedTokenizerFast(
-                    tokenizer_object=tokenizer,
-                    pad_token=PAD,
-                    bos_token=BOS,
-                    eos_token=EOS,
-                    unk_token=UNK,
-                    split_special_tokens=True,
-                    clean_up_tokenization_spaces=False,
-                )
-            )
+            return JsonTokenizer(tokenizer)
 
         if shared:
             side = trained(chain(source_texts, target_texts), kind, vocab_size)
@@ -219,33 +201,19 @@ def _save(side: SideTokenizer, folder: Path) -> None:
             os.replace(file, folder / file.name)
 
 
-def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> HuggingFaceTokenizer | SentencePieceTokenizer:
+def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTokenizer:
     file = Path(path) / MODEL_FILE if (Path(path) / MODEL_FILE).is_file() else Path(path)
     if file.suffix == ".model":
         if not file.is_file():
             raise ValueError(f"{file}: there is no such file.")
         return SentencePieceTokenizer(file, special_tokens=special_tokens)
-    tokenizer = _from_json(file) if file.suffix == ".json" else _from_folder_or_hub(str(path))
+    if not special_tokens and JsonTokenizer.wrote(Path(path)):
+        return JsonTokenizer.load(Path(path))
+    from seq2seq.data.huggingface_tokenizer import (  # imports transformers, which takes seconds
+        HuggingFaceTokenizer,
+        tokenizer_of_folder_or_hub,
+        tokenizer_of_json,
+    )
+
+    tokenizer = tokenizer_of_json(file) if file.suffix == ".json" else tokenizer_of_folder_or_hub(str(path))
     return HuggingFaceTokenizer(tokenizer, special_tokens=special_tokens)
-
-
-def _from_json(file: Path) -> PreTrainedTokenizerBase:
-    if not file.is_file():
-        raise ValueError(f"{file}: there is no such file.")
-    try:
-        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
-    except Exception as error:  # `tokenizers` raises plain Exception
-        raise ValueError(f"{file}: not a tokenizer.json of the `tokenizers` library: {error}") from error
-    vocabulary = tokenizer.get_vocab()
-    found = {
-        role: next((name for name in names if name in vocabulary), None) for role, names in _CONVENTIONAL_TOKENS.items()
-    }
-    tokenizer.add_special_tokens({role: name for role, name in found.items() if name is not None})
-    return tokenizer
-
-
-def _from_folder_or_hub(path: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except Exception as error:  # network, names, files, formats: many types, none of them ours
-        raise ValueError(f"No tokenizer can be loaded from {path!r}: {error}") from error

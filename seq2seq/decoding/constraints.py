@@ -1,19 +1,22 @@
 """What a hypothesis may not say: minimum length, n-gram blocking, forced prefixes, and constraints of the user's own.
 
 A constraint is called with (step, token_ids, log_probs): the number of tokens so far, the tokens int64 [B, W, step] and
-the log-probabilities of the next one, float32 [B, W, V], which it may change in place. It returns log-probabilities with
--inf for what is forbidden. Nothing is normalised again, so hypotheses keep the log-probabilities that the model gives
-them.
+the log-probabilities of the next one, float32 [B, W, V], which it may change in place. It returns log-probabilities
+with -inf for what is forbidden. Nothing is normalised again, so hypotheses keep the log-probabilities that the model
+gives them.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor
 
 from seq2seq.models.interface import Seq2Seq
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor
 
 Constraint = Callable[[int, Tensor, Tensor], Tensor]
 
@@ -25,7 +28,7 @@ FREE = -1
 class LogitsProcessorConstraint:
     """Any Hugging Face `LogitsProcessor` as a constraint; it is shown flat hypotheses with their start token."""
 
-    processor: LogitsProcessor
+    processor: "LogitsProcessor"
     decoder_start_id: int
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:

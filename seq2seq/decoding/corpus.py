@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy
-import torch
 
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.decoding.batches import Searcher, SourceBatch
 from seq2seq.decoding.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
-from seq2seq.decoding.search import Search
-from seq2seq.models.interface import Seq2Seq
 
 POOL_LINES = 2000
 """Lines that are held and sorted at a time."""
+
+BATCHES_PER_WORKER = 3
+"""Least batches of a pool for each of several workers. The last are the shortest, so all end at about the same time."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +31,6 @@ class Tokenizer(TargetTokenizer, Protocol):
     def encode_sources(self, texts: list[str]) -> list[list[int]]: ...
 
     def encode_targets(self, texts: list[str]) -> list[list[int]]: ...
-
-
-def pad_sources(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return input_ids, int64 [B, S], and attention_mask, bool [B, S]."""
-    longest = max(map(len, sources))
-    input_ids = torch.tensor([[*source, *[pad_id] * (longest - len(source))] for source in sources])
-    lengths = torch.tensor([len(source) for source in sources])
-    return input_ids, torch.arange(longest) < lengths.unsqueeze(1)
 
 
 def truncate_source(source: list[int], max_source_tokens: int | None, line_number: int) -> list[int]:
@@ -55,15 +48,13 @@ def truncate_source(source: list[int], max_source_tokens: int | None, line_numbe
 
 def decode_pool(
     lines: Sequence[str],
-    model: Seq2Seq,
+    searcher: Searcher,
     tokenizer: Tokenizer,
-    search: Search,
     batch_tokens: int,
     max_source_tokens: int | None,
     prefixes: Sequence[str] | None,
     first_row: int,
     source_prefix: str,
-    device: torch.device | str,
 ) -> list[NBest]:
     """Return the results of lines that are all in memory; arguments as for `decode_lines`."""
     kept = [index for index, line in enumerate(lines) if line.strip()]
@@ -73,17 +64,22 @@ def decode_pool(
     if prefixes is not None and kept:
         # A prefix is a target that has not ended.
         forced = [ids[:-1] for ids in tokenizer.encode_targets([prefixes[index] for index in kept])]
-    hypotheses: list[tuple[TextHypothesis, ...]] = [(EMPTY_HYPOTHESIS,)] * len(lines)
     lengths = numpy.array([len(source) for source in sources], dtype=numpy.int64)
-    for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
-        input_ids, attention_mask = pad_sources([sources[i] for i in batch], model.pad_id)
-        found = search.search(
-            model,
-            input_ids.to(device),
-            attention_mask.to(device),
-            prefixes=None if forced is None else [forced[i] for i in batch],
+    width = searcher.search.width
+    if searcher.num_workers > 1:  # all should have something to do until the end
+        share = int(lengths.sum()) * width // (BATCHES_PER_WORKER * searcher.num_workers)
+        batch_tokens = max(1, min(batch_tokens, share))
+    plan = length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=width)
+    batches = (
+        SourceBatch(
+            sources=[sources[i] for i in batch],
             rows=[first_row + kept[i] for i in batch],
+            prefixes=None if forced is None else [forced[i] for i in batch],
         )
+        for batch in plan
+    )
+    hypotheses: list[tuple[TextHypothesis, ...]] = [(EMPTY_HYPOTHESIS,)] * len(lines)
+    for batch, found in zip(plan, searcher.search_batches(batches), strict=True):
         for i, results in zip(batch, found, strict=True):
             hypotheses[kept[i]] = tuple(TextHypothesis.create(result, tokenizer) for result in results)
     return [NBest(first_row + i, line, hypotheses[i]) for i, line in enumerate(lines)]
@@ -105,9 +101,8 @@ def pools_of(
 
 def decode_lines(
     lines: Iterable[str],
-    model: Seq2Seq,
+    searcher: Searcher,
     tokenizer: Tokenizer,
-    search: Search,
     batch_tokens: int = 8192,
     *,
     max_source_tokens: int | None = None,
@@ -115,7 +110,6 @@ def decode_lines(
     pool_lines: int = POOL_LINES,
     first_row: int = 0,
     source_prefix: str = "",
-    device: torch.device | str = "cpu",
 ) -> Iterator[NBest]:
     """Yield one result per line, in input order.
 
@@ -132,15 +126,6 @@ def decode_lines(
     """
     for pool, pool_prefixes in pools_of(lines, prefixes, pool_lines):
         yield from decode_pool(
-            pool,
-            model,
-            tokenizer,
-            search,
-            batch_tokens,
-            max_source_tokens,
-            pool_prefixes,
-            first_row,
-            source_prefix,
-            device,
+            pool, searcher, tokenizer, batch_tokens, max_source_tokens, pool_prefixes, first_row, source_prefix
         )
         first_row += len(pool)

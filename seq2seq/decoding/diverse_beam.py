@@ -109,9 +109,7 @@ class DiverseBeamSearch:
             model_state = model.reorder(model_state, parents, sentences)
             last = torch.cat([group.tokens[..., -1] for group in groups], dim=1)
 
-    def _advance(
-        self, groups: list[BeamState], log_probs: Tensor, eos_id: int
-    ) -> tuple[list[BeamState], Tensor]:
+    def _advance(self, groups: list[BeamState], log_probs: Tensor, eos_id: int) -> tuple[list[BeamState], Tensor]:
         """Return the groups one token later, and the hypothesis, counted over all groups, that each one continues."""
         group_width = self.beam_width // self.num_groups
         width_before = groups[0].tokens.shape[1]

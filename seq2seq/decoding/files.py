@@ -15,12 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from seq2seq.decoding.batches import Searcher
 from seq2seq.decoding.corpus import POOL_LINES, Tokenizer, decode_lines, pools_of
 from seq2seq.decoding.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
-from seq2seq.decoding.search import Search
-from seq2seq.models.interface import Seq2Seq
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +82,8 @@ def count_lines(input_path: Path, prefixes_path: Path | None) -> int:
 def decode_file(
     input_path: Path,
     output_path: Path,
-    model: Seq2Seq,
+    searcher: Searcher,
     tokenizer: Tokenizer,
-    search: Search,
     batch_tokens: int = 8192,
     *,
     model_fingerprint: str,
@@ -99,7 +95,6 @@ def decode_file(
     process_index: int = 0,
     num_processes: int = 1,
     wait_for_everyone: Callable[[], None] = lambda: None,
-    device: torch.device | str = "cpu",
 ) -> None:
     """Decode a file into another, going on where an earlier call was stopped.
 
@@ -122,7 +117,7 @@ def decode_file(
         "input": file_fingerprint(input_path),
         "prefixes": None if prefixes_path is None else file_fingerprint(prefixes_path),
         "model": model_fingerprint,
-        "search": repr(search),
+        "search": repr(searcher.search),
         "source_prefix": source_prefix,
         "max_source_tokens": max_source_tokens,
         "pool_lines": pool_lines,
@@ -140,16 +135,14 @@ def decode_file(
             continue
         results = decode_lines(
             pool,
-            model,
+            searcher,
             tokenizer,
-            search,
             batch_tokens,
             source_prefix=source_prefix,
             max_source_tokens=max_source_tokens,
             prefixes=pool_prefixes,
             pool_lines=pool_lines,
             first_row=number * pool_lines,
-            device=device,
         )
         write_nbest(part, results)
         logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))

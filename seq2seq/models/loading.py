@@ -3,15 +3,20 @@
 Only safetensors and JSON are read, only from disk, and no code from the folder is ever run.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
+from torch import nn
 
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.pretrained import PretrainedSeq2Seq
-from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.models.transformer.packing import pack
+from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, wrong_weights
+from seq2seq.models.transformer.packing import can_quantize, pack, quantize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def load_model(
@@ -19,40 +24,79 @@ def load_model(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     *,
-    packed: bool = False,
+    trainable: bool = False,
 ) -> Seq2Seq:
     """Return the model that `save_pretrained` wrote into `folder`, in evaluation mode.
 
     Args:
         device: where its weights go.
-        dtype: type of its weights; by default as saved.
-        packed: lay the weights out for decoding, where that helps; the model can then not be trained or saved.
+        dtype: type of its weights; by default as saved. `torch.int8` makes products of 8-bit integers.
+        trainable: load a model of this toolkit as what it was saved from, which can be trained and saved again; by
+            default as what searches fastest. Models of transformers always can.
 
     Raises:
-        ValueError: the folder holds no model, an incomplete one, or one that is no encoder-decoder.
+        ValueError: the folder holds no model, an incomplete one, or one that is no encoder-decoder; or there are no
+            products of 8-bit integers for it.
     """
-    if not (Path(folder) / "config.json").is_file():
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} holds no model: it has no config.json; give a folder written by save_pretrained")
+    is_quantized = dtype == torch.int8
+    if is_quantized:
+        dtype = torch.float32
+    if trainable or not is_loadable(folder):
+        if is_quantized:
+            raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
+        return _pretrained(folder, device, dtype)
+    model = InferenceTransformer.load(folder)
+    nn.Module.to(model, device, dtype)
+    if not is_quantized:
+        return pack(model)
+    if not can_quantize(device):
+        raise ValueError("There are no fast products of 8-bit integers on this device; use fp32 or bf16.")
+    return quantize(model)
+
+
+def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:
+    """Return any encoder-decoder of transformers, those of this toolkit as what they were saved from."""
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    from seq2seq.models.pretrained import PretrainedSeq2Seq
+    from seq2seq.models.transformer import Seq2SeqTransformer
+
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not config.is_encoder_decoder:
         raise ValueError(
             f"{folder} holds a {config.model_type} model, which is no encoder-decoder; only those generate a target "
             "from a source here"
         )
-    model, report = AutoModelForSeq2SeqLM.from_pretrained(
-        folder,
-        config=config,
-        dtype="auto" if dtype is None else dtype,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # reported below, with the folder and the tensor
-        output_loading_info=True,
-    )
-    if report["missing_keys"] or report["mismatched_keys"]:
-        names = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))[:3])
-        raise ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {names}")
-    model = model.to(device).eval()
-    if not isinstance(model, Seq2SeqTransformer):
-        return PretrainedSeq2Seq(model)
-    return pack(model) if packed else model
+    with without_progress_bar():
+        loaded: tuple[PreTrainedModel, dict] = AutoModelForSeq2SeqLM.from_pretrained(
+            folder,
+            config=config,
+            dtype="auto" if dtype is None else dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below, with the folder and the tensor
+            output_loading_info=True,
+        )
+    model, report = loaded
+    if wrong := [*map(str, [*report["missing_keys"], *report["mismatched_keys"]])]:
+        raise wrong_weights(folder, wrong)
+    nn.Module.to(model, device).eval()
+    return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing bars while the block lasts."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()

@@ -44,8 +44,8 @@ class LossSum:
 class Objective(Protocol):
     """What is scored.
 
-    `model` may be wrapped (DDP, FSDP), so it is only ever called, as `model(**inputs).logits` or, where the vocabulary's
-    logits need not all exist, as `model(**inputs, score=function).loss`.
+    `model` may be wrapped (DDP, FSDP), so it is only ever called, as `model(**inputs).logits` or, where not all logits
+    need exist at once, as `model(**inputs, score=function).loss`.
     """
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum: ...

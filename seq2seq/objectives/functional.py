@@ -1,8 +1,8 @@
 """Label-smoothed negative log-likelihood as a sum over real tokens, from the states before the output layer.
 
 Hidden states, output weights and labels enter; a loss sum, the plain negative log-likelihood sum and the number of
-tokens whose label is the likeliest leave, with the gradients of both inputs from the same pass. Logits exist for a block
-of real tokens at a time: padding never meets the vocabulary, and memory does not grow with the batch.
+tokens whose label is the likeliest leave, with the gradients of both inputs from the same pass. Logits exist for a
+block of real tokens at a time: padding never meets the vocabulary, and memory does not grow with the batch.
 """
 
 from typing import Any, NamedTuple

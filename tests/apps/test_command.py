@@ -10,7 +10,7 @@ import pytest
 
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
-from seq2seq.config.loading import option_documentation
+from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import CorpusConfig, DecodingConfig, OptimizerConfig, TrainingConfig
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -141,3 +142,27 @@ def test_a_pipe_is_read_once(copy_task: Path, tmp_path: Path) -> None:
     assert main(["decode", "--model", str(copy_task / "run"), "--input", str(pipe), "--output", str(output)]) == 0
     writer.join()
     assert [bool(line) for line in output.read_text().split("\n")] == [True, False, True, False]
+
+
+WITHOUT_TRAINING = """
+import sys
+from seq2seq.apps.command import main
+status = main(sys.argv[1:])
+heavy = {"accelerate", "datasets", "pandas", "sacrebleu", "torch._dynamo", "transformers"} & set(sys.modules)
+print(*sorted(heavy), file=sys.stderr)
+raise SystemExit(status)
+"""
+
+
+def test_decoding_loads_nothing_that_only_training_needs(command: list[str], tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", WITHOUT_TRAINING, "decode", *command, "--processes", "2"]
+    completed = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert completed.stderr == "\n", "seconds of imports for what a decode does not use"
+    assert (tmp_path / "output.txt").read_text() == "abc\ncab\nbac\n"
+
+
+def test_processes_on_a_device_that_has_none(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seq2seq.apps.decode.can_fork", lambda: False)
+    assert "`--processes` shares the work" in error_of([*command, "--processes", "2"], capsys)

@@ -20,8 +20,8 @@ from seq2seq.build.ctranslate2_export import (
 )
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.batches import pad_sources
 from seq2seq.decoding.beam import BeamSearch
-from seq2seq.decoding.corpus import pad_sources
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from tests.data.test_tokenizer import ENGLISH, GERMAN

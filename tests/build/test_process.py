@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from seq2seq.build.process import KERNEL_CACHE_VARIABLE
+from seq2seq.build.process import KERNEL_CACHE_VARIABLE, launched_processes
 
 FAULTS = """
 import resource, torch
@@ -45,3 +45,10 @@ import torch
 print(os.environ[{KERNEL_CACHE_VARIABLE!r}], torch.get_num_threads())
 """
     assert output_of(program, **{KERNEL_CACHE_VARIABLE: "7"}) == "7 1\n"
+
+
+def test_one_process_needs_no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    alone = launched_processes("cpu")
+    assert (alone.process_index, alone.num_processes, alone.is_main_process) == (0, 1, True)
+    alone.wait_for_everyone()

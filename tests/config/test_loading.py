@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.config.loading import load_run_config, option_documentation, option_names, save_run_config
+from seq2seq.config.documentation import option_documentation
+from seq2seq.config.loading import load_run_config, option_names, save_run_config
 from seq2seq.config.schema import CorpusConfig, DecodingConfig, RunConfig
 
 

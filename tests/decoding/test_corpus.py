@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from seq2seq.decoding import METHODS, BeamSearch, Greedy, Sampling
-from seq2seq.decoding.corpus import decode_lines, pad_sources
+from seq2seq.decoding.batches import InProcess, pad_sources
+from seq2seq.decoding.corpus import decode_lines
 from seq2seq.decoding.output import EMPTY_HYPOTHESIS
 from tests.fakes import CharTokenizer, RandomModel
 
@@ -16,7 +17,8 @@ LINES = ["ab", "", "a cat", "the dog", "  ", "b", "cat", "a dog and a cat", "ab"
 
 
 def decode(lines=LINES, search=None, batch_tokens=8192, model=MODEL, **options):
-    return list(decode_lines(lines, model, TOKENIZER, search or Greedy(max_length=7), batch_tokens, **options))
+    searcher = InProcess(model, search or Greedy(max_length=7))
+    return list(decode_lines(lines, searcher, TOKENIZER, batch_tokens, **options))
 
 
 def test_results_come_in_input_order():
@@ -118,7 +120,7 @@ def test_reading_stays_within_a_pool():
             num_read += 1
             yield "ab"
 
-    results = decode_lines(endless(), MODEL, TOKENIZER, Greedy(max_length=3), pool_lines=5)
+    results = decode_lines(endless(), InProcess(MODEL, Greedy(max_length=3)), TOKENIZER, pool_lines=5)
     assert [result.id for result in itertools.islice(results, 6)] == list(range(6))
     assert num_read == 10
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seq2seq.decoding import BeamSearch, Greedy, Sampling, files
+from seq2seq.decoding.batches import InProcess
 from seq2seq.decoding.corpus import decode_lines
 from seq2seq.decoding.files import decode_file, read_lines
 from seq2seq.decoding.output import read_nbest
@@ -40,7 +41,7 @@ def paths(tmp_path):
 
 
 def expected(search=SEARCH):
-    return list(decode_lines(LINES, model(), TOKENIZER, search))
+    return list(decode_lines(LINES, InProcess(model(), search), TOKENIZER))
 
 
 def files_in(path):
@@ -49,19 +50,19 @@ def files_in(path):
 
 @pytest.mark.parametrize("pool_lines", [1, 3, 11, 100])
 def test_file_equals_lines(paths, pool_lines):
-    decode_file(*paths, model(), TOKENIZER, SEARCH, **{**OPTIONS, "pool_lines": pool_lines})
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, "pool_lines": pool_lines})
     assert list(read_nbest(paths[1])) == expected()
     assert files_in(paths[1].parent) == ["input", "output"]
 
 
 def test_plain_text_is_the_default(paths):
-    decode_file(*paths, model(), TOKENIZER, Greedy(max_length=7), model_fingerprint="m")
+    decode_file(*paths, InProcess(model(), Greedy(max_length=7)), TOKENIZER, model_fingerprint="m")
     assert list(read_lines(paths[1])) == [result.text for result in expected(Greedy(max_length=7))]
 
 
 def test_empty_file(paths):
     paths[0].write_bytes(b"")
-    decode_file(*paths, model(), TOKENIZER, SEARCH, **OPTIONS)
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
     assert paths[1].read_bytes() == b""
 
 
@@ -73,9 +74,8 @@ def test_processes_share_the_work(paths, num_processes):
     def decode(index):
         decode_file(
             *paths,
-            models[index],
+            InProcess(models[index], SEARCH),
             TOKENIZER,
-            SEARCH,
             **OPTIONS,
             process_index=index,
             num_processes=num_processes,
@@ -93,7 +93,7 @@ def test_processes_share_the_work(paths, num_processes):
 
 def stop_in_third_pool(paths):
     with pytest.raises(Stopped):
-        decode_file(*paths, FailingModel(vocab_size=len(TOKENIZER.vocabulary)), TOKENIZER, SEARCH, **OPTIONS)
+        decode_file(*paths, InProcess(FailingModel(vocab_size=len(TOKENIZER.vocabulary)), SEARCH), TOKENIZER, **OPTIONS)
 
 
 def test_a_stopped_decode_goes_on(paths):
@@ -103,7 +103,7 @@ def test_a_stopped_decode_goes_on(paths):
     assert files_in(folder) == ["manifest.json", "part-00000000.jsonl", "part-00000001.jsonl"]
     assert paths[1].read_text() == "an older output\n"
     resumed = model()
-    decode_file(*paths, resumed, TOKENIZER, SEARCH, **OPTIONS)
+    decode_file(*paths, InProcess(resumed, SEARCH), TOKENIZER, **OPTIONS)
     assert resumed.num_encoded == 5
     assert list(read_nbest(paths[1])) == expected()
     assert files_in(paths[1].parent) == ["input", "output"]
@@ -113,10 +113,10 @@ def test_a_stop_while_joining_loses_nothing(paths, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(files, "read_nbest", lambda path: itertools.chain(read_nbest(path), stop()))
         with pytest.raises(Stopped):
-            decode_file(*paths, model(), TOKENIZER, SEARCH, **OPTIONS)
+            decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
     assert files_in(paths[1].parent) == ["input", "output.parts"]
     resumed = model()
-    decode_file(*paths, resumed, TOKENIZER, SEARCH, **OPTIONS)
+    decode_file(*paths, InProcess(resumed, SEARCH), TOKENIZER, **OPTIONS)
     assert resumed.num_encoded == 0
     assert list(read_nbest(paths[1])) == expected()
 
@@ -148,14 +148,14 @@ def test_parts_of_another_decode_are_refused(paths, changed, name):
         (paths[0].parent / "prefixes").write_bytes(changed.pop("prefixes"))
         changed["prefixes_path"] = paths[0].parent / "prefixes"
     with pytest.raises(ValueError, match=f"output.parts holds parts .* another {name}. .*remove the folder"):
-        decode_file(*paths, model(), TOKENIZER, search, **{**OPTIONS, **changed})
+        decode_file(*paths, InProcess(model(), search), TOKENIZER, **{**OPTIONS, **changed})
     assert (paths[1].with_name("output.parts") / "part-00000001.jsonl").exists()
 
 
 def test_prefixes_come_from_a_file(paths):
     prefixes = ["do", "", "", "cat", "", "b", "", "", "", "", "dog"]
     (paths[0].parent / "prefixes").write_text("\n".join([*prefixes, ""]))
-    decode_file(*paths, model(), TOKENIZER, SEARCH, **OPTIONS, prefixes_path=paths[0].parent / "prefixes")
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS, prefixes_path=paths[0].parent / "prefixes")
     for result, prefix in zip(read_nbest(paths[1]), prefixes, strict=True):
         assert all(h.text.startswith(prefix) for h in result.hypotheses)
 
@@ -174,7 +174,7 @@ def test_bad_input_leaves_nothing(paths, content, options, message):
     if "prefixes_path" in options:
         options = {"prefixes_path": paths[0].parent / "prefixes"}
     with pytest.raises(ValueError, match=message):
-        decode_file(*paths, model(), TOKENIZER, SEARCH, **{**OPTIONS, **options})
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, **options})
     assert files_in(paths[0].parent) == ["input", "prefixes"]
 
 

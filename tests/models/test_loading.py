@@ -1,27 +1,57 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from seq2seq.decoding import BeamSearch
 from seq2seq.models.loading import load_model
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.inference import InferenceTransformer
 from tests.models.test_pretrained import marian
 from tests.models.tiny import random_pairs, tiny_model
 
 
-def test_our_models_come_back_as_they_are(tmp_path: Path) -> None:
-    model, pairs = tiny_model(dropout=0.5), random_pairs()
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
+def test_our_models_come_back_as_they_are(trainable: bool, tie_embeddings: str, tmp_path: Path) -> None:
+    model, pairs = tiny_model(dropout=0.5, tie_embeddings=tie_embeddings, positions="learned"), random_pairs()
     model.save_pretrained(tmp_path)
-    loaded = load_model(tmp_path)
-    assert isinstance(loaded, Seq2SeqTransformer)
-    assert loaded.dtype == torch.float64
-    assert torch.equal(loaded.teacher_forced(*pairs), model.teacher_forced(*pairs))
-    half = load_model(tmp_path, dtype=torch.bfloat16)
+    loaded = load_model(tmp_path, trainable=trainable)
+    assert isinstance(loaded, Seq2SeqTransformer if trainable else InferenceTransformer)
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float64}
+    torch.testing.assert_close(loaded.teacher_forced(*pairs), model(*pairs).logits, rtol=0, atol=1e-12)
+    assert all(torch.equal(loaded.state_dict()[name], weight) for name, weight in model.state_dict().items())
+    half = load_model(tmp_path, dtype=torch.bfloat16, trainable=True)
     assert isinstance(half, Seq2SeqTransformer)
     assert half.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_position": "post", "activation": "swiglu", "talking_heads": True}])
+def test_a_model_for_search_finds_what_the_saved_one_does(options: dict[str, Any], tmp_path: Path) -> None:
+    model, pairs = tiny_model(**options).float(), random_pairs()
+    model.save_pretrained(tmp_path)
+    search = BeamSearch(beam_width=3, n_best=3, max_length=11)
+    expected = search.search(model, pairs.input_ids, pairs.attention_mask)
+    found = search.search(load_model(tmp_path), pairs.input_ids, pairs.attention_mask)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert [h.tokens for h in mine] == [h.tokens for h in theirs]
+        assert [h.score for h in mine] == pytest.approx([h.score for h in theirs], abs=1e-4)
+
+
+def test_eight_bits_are_for_our_own_models_on_machines_that_have_products_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marian().save_pretrained(tmp_path / "marian")
+    with pytest.raises(ValueError, match="8-bit integers are for search with models of this toolkit"):
+        load_model(tmp_path / "marian", dtype=torch.int8)
+    tiny_model().save_pretrained(tmp_path / "ours")
+    monkeypatch.setattr("seq2seq.models.loading.can_quantize", lambda device: False)
+    with pytest.raises(ValueError, match="no fast products of 8-bit integers"):
+        load_model(tmp_path / "ours", dtype=torch.int8)
 
 
 def test_other_encoder_decoders_are_wrapped(tmp_path: Path) -> None:
@@ -40,8 +70,9 @@ def test_folders_without_a_model_are_named(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("trainable", [True, False])
 @pytest.mark.parametrize("damage", ["absent", "misshapen"])
-def test_incomplete_weights_are_refused(damage: str, tmp_path: Path) -> None:
+def test_incomplete_weights_are_refused(damage: str, trainable: bool, tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     name = "decoder.layers.1.self_attention.output.weight"
@@ -51,4 +82,4 @@ def test_incomplete_weights_are_refused(damage: str, tmp_path: Path) -> None:
         weights[name] = weights[name][:5].clone()
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=name):
-        load_model(tmp_path)
+        load_model(tmp_path, trainable=trainable)

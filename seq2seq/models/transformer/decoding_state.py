@@ -6,7 +6,6 @@ ancestry hides those of others. So choosing hypotheses moves a small table inste
 common is stored once. Slots that no hypothesis descends from any more are cleared out now and then.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -133,7 +132,9 @@ class DecodingState:
 
         return replace(
             self,
-            source=[(keys.index_select(0, sentences), values.index_select(0, sentences)) for keys, values in self.source],
+            source=[
+                (keys.index_select(0, sentences), values.index_select(0, sentences)) for keys, values in self.source
+            ],
             source_bias=chosen(self.source_bias),
             buffers=[buffer.of_sentences(sentences) for buffer in self.buffers],
             ancestry=chosen(self.ancestry),

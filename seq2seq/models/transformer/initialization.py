@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import initialization as init
 
 TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
 """Standard deviation of a unit normal cut off at two standard deviations."""
@@ -53,23 +52,24 @@ MATRIX_KINDS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def initialize_module(module: nn.Module, kind: str) -> None:
-    """Initialise the parameters that this very module owns, except those that were loaded.
+    """Initialise the parameters that this very module owns, except those that transformers says were loaded.
 
     Args:
         kind: of linear layers, one of `MATRIX_KINDS`; biases start at 0, norms at 1.
     """
-    if isinstance(module, nn.Linear):
+    for name, parameter in module.named_parameters(recurse=False):
+        if not getattr(parameter, "_is_hf_initialized", False):
+            with torch.no_grad():
+                parameter.copy_(_initial_value(module, name, parameter, kind))
+
+
+def _initial_value(module: nn.Module, name: str, parameter: Tensor, kind: str) -> Tensor:
+    if isinstance(module, nn.Linear) and name == "weight":
         blocks = module.blocks(kind) if isinstance(module, FusedLinear) else [module.out_features]
-        parts = [MATRIX_KINDS[kind](module.weight.new_empty(rows, module.in_features)) for rows in blocks]
-        init.copy_(module.weight, torch.cat(parts))
-        if module.bias is not None:
-            init.zeros_(module.bias)
-    elif isinstance(module, nn.Embedding):
-        init.copy_(module.weight, embedding_normal_(torch.empty_like(module.weight)))
-    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
-        for name, parameter in module.named_parameters(recurse=False):
-            init.constant_(parameter, float(name == "weight"))
-    else:
-        for name, parameter in module.named_parameters(recurse=False):
-            assert name.endswith("_mixing"), f"{name} of {type(module).__name__} has no rule of initialisation"
-            init.eye_(parameter)
+        return torch.cat([MATRIX_KINDS[kind](parameter.new_empty(rows, module.in_features)) for rows in blocks])
+    if isinstance(module, nn.Embedding):
+        return embedding_normal_(torch.empty_like(parameter))
+    if isinstance(module, nn.Linear | nn.LayerNorm | nn.RMSNorm):
+        return torch.full_like(parameter, float(name == "weight"))
+    assert name.endswith("_mixing"), f"{name} of {type(module).__name__} has no rule of initialisation"
+    return torch.eye(len(parameter), dtype=parameter.dtype, device=parameter.device)

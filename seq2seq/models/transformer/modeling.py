@@ -1,11 +1,10 @@
 """`Seq2SeqTransformer`: the encoder-decoder of this toolkit.
 
 It is three things at once: a transformers model (`forward` from ids to logits, `save_pretrained`, `generate`), a
-training target (teacher forcing is that same forward), and the fast side of the waist in `models/interface.py`
-(`encode`, `step`, `reorder`), where the source is projected once per sentence and a beam shares it.
+training target (teacher forcing is that same forward), and, through `SearchableTransformer`, what a search runs on.
+`InferenceTransformer` is the same network for search alone, without transformers.
 
-From the outside in: `stacks` (encoder and decoder), `layers`, `attention` (the mathematics), `positions`; and
-`decoding_state`, what a search carries from step to step.
+From the outside in: `stacks` (encoder and decoder), `layers`, `attention` (the mathematics), `positions`.
 """
 
 from collections.abc import Callable
@@ -21,14 +20,37 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.models.transformer.attention import KeysValues, Remember, source_bias
 from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
-from seq2seq.models.transformer.decoding_state import DecodingState, KeyValueBuffer
 from seq2seq.models.transformer.initialization import initialize_module
+from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Decoder, DecoderOutput, Encoder
 
 Score = Callable[[Tensor, Tensor], Any]
 
 
-class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
+class TransformersEncoder(Encoder):
+    """The encoder as transformers' `generate` calls it."""
+
+    main_input_name = "input_ids"
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_attentions: bool | None = False,
+        output_hidden_states: bool | None = False,
+        return_dict: bool | None = True,
+    ) -> BaseModelOutput | tuple:
+        """Return hidden states; on request also weights [B, H, S, S] per layer, and embeddings and layer outputs."""
+        found = super().forward(input_ids, attention_mask, need_weights=bool(output_attentions))
+        output = BaseModelOutput(
+            last_hidden_state=found.last_hidden_state,
+            hidden_states=tuple(found.hidden_states) if output_hidden_states else None,
+            attentions=tuple(found.weights) if output_attentions else None,  # type: ignore[arg-type]
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin):
     """Encoder, decoder and output layer."""
 
     config: Seq2SeqTransformerConfig
@@ -38,13 +60,12 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: Seq2SeqTransformerConfig) -> None:
         super().__init__(config)
-        self.encoder = Encoder(config)
+        self.options = config
+        self.encoder = TransformersEncoder(config)
         self.decoder = Decoder(config)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         shared = "decoder.embeddings.tokens.weight"
         tied = {"all": ["lm_head.weight", "encoder.embeddings.tokens.weight"], "target": ["lm_head.weight"], "none": []}
-        self.cache_dtype: torch.dtype | None = None
-        """What a search's keys and values are rounded to; None is the type of the activations."""
         self._tied_weights_keys = dict.fromkeys(tied[config.tie_embeddings], shared)
         self.post_init()
 
@@ -150,62 +171,3 @@ class Seq2SeqTransformer(PreTrainedModel, GenerationMixin):
         if cache is None:
             return None
         return [partial(cache.self_attention_cache.update, layer_idx=i) for i in range(len(self.decoder.layers))]
-
-    # ---- the waist: see `Seq2Seq` in models/interface.py for the contract of everything below ----
-
-    @property
-    def vocab_size(self) -> int:
-        return self.config.vocab_size
-
-    @property
-    def pad_id(self) -> int:
-        return self.config.pad_token_id
-
-    @property
-    def eos_id(self) -> int:
-        return self.config.eos_token_id
-
-    @property
-    def decoder_start_id(self) -> int:
-        return self.config.decoder_start_token_id
-
-    @torch.inference_mode()
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
-        source_hidden = self.encoder(input_ids, attention_mask).last_hidden_state
-        dtype = self.cache_dtype or source_hidden.dtype
-        # Every step reads them, so they are laid out once, as in a buffer.
-        source = [KeyValueBuffer(dtype).append(*part) for part in self.decoder.source_keys_values(source_hidden)]
-        buffers = [KeyValueBuffer(dtype) for _ in self.decoder.layers]
-        return DecodingState(source, source_bias(attention_mask, dtype), buffers, width=1)
-
-    @torch.inference_mode()
-    def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
-        assert token_ids.shape == (state.num_sentences, state.width), "token_ids must be [B, W] of the state"
-        output: DecoderOutput = self.decoder.step(
-            token_ids,
-            state.source,
-            state.source_bias,
-            state.lengthen(like=state.source[0][0]),
-            state.length - 1,
-            [buffer.append for buffer in state.buffers],
-        )
-        state.cross_queries = output.cross_queries
-        return self.lm_head(output.hidden), state
-
-    @torch.inference_mode()
-    def reorder(
-        self, state: DecodingState, beams: Tensor | None = None, sentences: Tensor | None = None
-    ) -> DecodingState:
-        return state if beams is None and sentences is None else state.reorder(beams, sentences)
-
-    @torch.inference_mode()
-    def cross_attention(self, state: DecodingState) -> Tensor:
-        if state.cross_queries is None:
-            raise ValueError("there is no attention before the first step")
-        attend = self.decoder.layers[-1].cross_attention.attend
-        _, weights = attend(state.cross_queries, *state.source[-1], state.source_bias, 0.0, False, True)
-        assert weights is not None, "attention functions return weights when asked for them"
-        return weights.mean(dim=1)
-
-    def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
-        return self(input_ids, attention_mask, decoder_input_ids).logits

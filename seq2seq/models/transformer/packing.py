@@ -8,12 +8,15 @@ saved.
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq.models.transformer.layers import ACTIVATIONS, FeedForward
-from seq2seq.models.transformer.modeling import Seq2SeqTransformer
+from seq2seq.models.transformer.searching import SearchableTransformer
+
+Model = TypeVar("Model", bound=SearchableTransformer)
 
 FUSED_ACTIVATIONS = {
     ACTIVATIONS["relu"]: ("relu", ""),
@@ -49,18 +52,23 @@ class QuantizedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach().float()
-        scales = weight.abs().amax(1).clamp_min(SMALLEST_SCALE) / 127
-        zeros = torch.zeros(len(weight), dtype=torch.int64)
-        quantized = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-        self.packed_weight = torch.ops.quantized.linear_prepack(quantized, None)
+        scales = weight.abs().amax(1).clamp_min(SMALLEST_SCALE) / LEVELS
+        levels = (weight / scales.unsqueeze(1)).round().to(torch.int8)
+        self.packed_weight = torch.ops.onednn.qlinear_prepack(levels, None)
+        self.weight_scales = scales / LEVELS
+        self.weight_zeros = torch.zeros(len(levels), dtype=torch.int32)
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().float(), requires_grad=False)
         self.sizes = getattr(linear, "sizes", None)
 
     def forward(self, hidden: Tensor) -> Tensor:
         rows = hidden.flatten(0, -2)
         scales = rows.abs().amax(-1, keepdim=True).clamp_min_(SMALLEST_SCALE)
-        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            rows / scales, 1 / INPUT_LEVELS, INPUT_LEVELS + 1, self.packed_weight
+        # Unsigned, because processors multiply unsigned by signed bytes; half a level makes the cut-off a rounding.
+        levels = torch.addcmul(_ZERO_LEVEL_AND_A_HALF, rows, LEVELS / scales).to(torch.uint8)
+        product = torch.ops.onednn.qlinear_pointwise(
+            *(levels, 1.0, ZERO_LEVEL),
+            *(self.packed_weight, self.weight_scales, self.weight_zeros, None),
+            *(1.0, 0, torch.float32, "none", [], ""),
         )
         if self.bias is None:
             product.mul_(scales)
@@ -72,8 +80,16 @@ class QuantizedLinear(nn.Module):
 SMALLEST_SCALE = 1e-20
 """Stands for the scale of a row of zeros."""
 
-INPUT_LEVELS = 127
-"""Steps on either side of 0 that an input is rounded to."""
+LEVELS, ZERO_LEVEL = 127, 128
+"""Levels on either side of 0, and the one of 0 itself where they are unsigned."""
+
+_ZERO_LEVEL_AND_A_HALF = torch.tensor(ZERO_LEVEL + 0.5)
+
+
+def can_quantize(device: torch.device | str) -> bool:
+    """Return whether this device multiplies 8-bit integers fast: x86 processors with VNNI."""
+    is_cpu = torch.device(device).type == "cpu" and torch.backends.mkldnn.is_available()
+    return is_cpu and bool(torch.cpu._is_vnni_supported())
 
 
 def can_pack(weight: Tensor) -> bool:
@@ -89,7 +105,7 @@ def can_pack(weight: Tensor) -> bool:
 
 
 @torch.no_grad()
-def pack(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
+def pack(model: Model) -> Model:
     """Pack the weights of a model in place, if that makes it faster; return the model."""
     if not can_pack(model.lm_head.weight):
         return model
@@ -101,17 +117,17 @@ def pack(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
 
 
 @torch.no_grad()
-def quantize(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
+def quantize(model: Model) -> Model:
     """Replace the products of a float32 model on a CPU, in place, by ones of 8-bit integers; return the model.
 
     A search then keeps keys and values in bfloat16 where there are kernels for it: half as many bytes to read.
     """
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported() and not model.config.talking_heads:
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported() and not model.options.talking_heads:
         model.cache_dtype = torch.bfloat16
     return _replace_linears(model, QuantizedLinear)
 
 
-def _replace_linears(model: Seq2SeqTransformer, replacement: Callable[[nn.Linear], nn.Module]) -> Seq2SeqTransformer:
+def _replace_linears(model: Model, replacement: Callable[[nn.Linear], nn.Module]) -> Model:
     output_weight = model.lm_head.weight
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -125,7 +141,7 @@ def _identity(hidden: Tensor) -> Tensor:
     return hidden
 
 
-def decoding_copy(model: Seq2SeqTransformer, dtype: torch.dtype) -> Seq2SeqTransformer:
+def decoding_copy(model: Model, dtype: torch.dtype) -> Model:
     """Return a packed copy of a model in training, in evaluation mode and with weights of type `dtype`."""
     copy = deepcopy(model).eval()
     nn.Module.to(copy, dtype)  # transformers wraps `to` for quantised models, in types that leave out this use

@@ -11,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutput
 
 from seq2seq.models.transformer.attention import (
     AttentionFunction,
@@ -25,22 +24,22 @@ from seq2seq.models.transformer.attention import (
     softmax_attention,
     source_bias,
 )
-from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
 from seq2seq.models.transformer.dropout import Dropout, dropout
 from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
+from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.models.transformer.positions import added_positions, rotary_positions
 
 
 class Embeddings(nn.Module):
     """Token vectors, scaled to unit variance, plus positions."""
 
-    def __init__(self, config: Seq2SeqTransformerConfig, vocab_size: int) -> None:
+    def __init__(self, options: TransformerOptions, vocab_size: int) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(vocab_size, config.d_model)
-        self.positions = added_positions(config.positions, config.d_model, config.max_positions)
-        self.scale = math.sqrt(config.d_model)
-        self.token_dropout = config.token_dropout
-        self.dropout = Dropout(config.dropout)
+        self.tokens = nn.Embedding(vocab_size, options.d_model)
+        self.positions = added_positions(options.positions, options.d_model, options.max_positions)
+        self.scale = math.sqrt(options.d_model)
+        self.token_dropout = options.token_dropout
+        self.dropout = Dropout(options.dropout)
 
     def forward(self, input_ids: Tensor, offset: int = 0, num_positions: int | None = None) -> Tensor:
         """Return [B, T, D].
@@ -58,9 +57,20 @@ class Embeddings(nn.Module):
         return self.dropout(hidden)
 
 
-def final_norm(config: Seq2SeqTransformerConfig) -> nn.Module:
+def final_norm(options: TransformerOptions) -> nn.Module:
     """Return what ends a stack: post-norm layers end with a norm themselves."""
-    return make_norm(config.norm, config.d_model) if config.norm_position == "pre" else nn.Identity()
+    return make_norm(options.norm, options.d_model) if options.norm_position == "pre" else nn.Identity()
+
+
+class EncoderOutput(NamedTuple):
+    """What `Encoder` returns."""
+
+    last_hidden_state: Tensor
+    """[B, S, D]"""
+    hidden_states: list[Tensor]
+    """The embeddings and each layer's output, [B, S, D]."""
+    weights: list[Tensor | None]
+    """Each layer's attention weights [B, H, S, S], where they were needed."""
 
 
 class Encoder(nn.Module):
@@ -69,45 +79,44 @@ class Encoder(nn.Module):
     The zeros make an empty source look the same under any amount of padding: all its keys and values are equal.
     """
 
-    main_input_name = "input_ids"
     layers: Sequence[EncoderLayer]
 
-    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+    def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config, config.source_vocab_size or config.vocab_size)
-        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.embeddings = Embeddings(options, options.source_vocab_size or options.vocab_size)
+        self.rotary = rotary_positions(options.positions, options.head_sizes[0])
         self.layers = nn.ModuleList(  # type: ignore[assignment]
-            EncoderLayer(_self_attention(config, _encoder_attention(config)), _feed_forward(config), _residuals(config))
-            for _ in range(config.encoder_layers)
+            EncoderLayer(
+                _self_attention(options, _encoder_attention(options)), _feed_forward(options), _residuals(options)
+            )
+            for _ in range(options.encoder_layers)
         )
-        self.norm = final_norm(config)
+        self.norm = final_norm(options)
 
     def forward(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
-        output_attentions: bool | None = False,
-        output_hidden_states: bool | None = False,
-        return_dict: bool | None = True,
-    ) -> BaseModelOutput | tuple:
-        """Return hidden states; on request also weights [B, H, S, S] per layer, and embeddings and layer outputs."""
+        need_weights: bool = False,
+    ) -> EncoderOutput:
+        """Return the hidden states of a source.
+
+        Args:
+            input_ids: [B, S].
+            attention_mask: [B, S], True or 1 = real; by default all.
+        """
         hidden = self.embeddings(input_ids)
         bias = source_bias(attention_mask, hidden.dtype)
         rotation = None if self.rotary is None else self.rotary(0, input_ids.shape[1], hidden)
         states, weights = [hidden], []
         for layer in self.layers:
-            hidden, layer_weights = layer(hidden, bias, rotation, bool(output_attentions))
+            hidden, layer_weights = layer(hidden, bias, rotation, need_weights)
             states.append(hidden)
             weights.append(layer_weights)
         hidden = self.norm(hidden)
         if attention_mask is not None:
             hidden = hidden * attention_mask[:, :, None].to(hidden.dtype)
-        output = BaseModelOutput(
-            last_hidden_state=hidden,
-            hidden_states=(*states[:-1], hidden) if output_hidden_states else None,
-            attentions=tuple(weights) if output_attentions else None,
-        )
-        return output if return_dict else output.to_tuple()
+        return EncoderOutput(hidden, [*states[:-1], hidden], weights)
 
 
 class DecoderOutput(NamedTuple):
@@ -126,20 +135,20 @@ class Decoder(nn.Module):
 
     layers: Sequence[DecoderLayer]
 
-    def __init__(self, config: Seq2SeqTransformerConfig) -> None:
+    def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config, config.vocab_size)
-        self.rotary = rotary_positions(config.positions, config.head_sizes[0])
+        self.embeddings = Embeddings(options, options.vocab_size)
+        self.rotary = rotary_positions(options.positions, options.head_sizes[0])
         self.layers = nn.ModuleList(  # type: ignore[assignment]
             DecoderLayer(
-                _self_attention(config, _softmax_attention(config)),
-                _cross_attention(config),
-                _feed_forward(config),
-                _residuals(config),
+                _self_attention(options, _softmax_attention(options)),
+                _cross_attention(options),
+                _feed_forward(options),
+                _residuals(options),
             )
-            for _ in range(config.decoder_layers)
+            for _ in range(options.decoder_layers)
         )
-        self.norm = final_norm(config)
+        self.norm = final_norm(options)
 
     def source_keys_values(self, source_hidden: Tensor) -> list[KeysValues]:
         """Return each layer's keys and values of the encoder's output."""
@@ -218,26 +227,28 @@ class Decoder(nn.Module):
 # ---- from options to parts ----
 
 
-def _softmax_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
-    return TalkingHeads(config.num_heads) if config.talking_heads else softmax_attention
+def _softmax_attention(options: TransformerOptions) -> AttentionFunction:
+    return TalkingHeads(options.num_heads) if options.talking_heads else softmax_attention
 
 
-def _encoder_attention(config: Seq2SeqTransformerConfig) -> AttentionFunction:
-    return linear_attention if config.encoder_attention == "linear" else _softmax_attention(config)
+def _encoder_attention(options: TransformerOptions) -> AttentionFunction:
+    return linear_attention if options.encoder_attention == "linear" else _softmax_attention(options)
 
 
-def _self_attention(config: Seq2SeqTransformerConfig, attend: AttentionFunction) -> SelfAttention:
-    return SelfAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+def _self_attention(options: TransformerOptions, attend: AttentionFunction) -> SelfAttention:
+    return SelfAttention(options.d_model, options.num_heads, *options.head_sizes, options.attention_dropout, attend)
 
 
-def _cross_attention(config: Seq2SeqTransformerConfig) -> CrossAttention:
-    attend = _softmax_attention(config)
-    return CrossAttention(config.d_model, config.num_heads, *config.head_sizes, config.attention_dropout, attend)
+def _cross_attention(options: TransformerOptions) -> CrossAttention:
+    attend = _softmax_attention(options)
+    return CrossAttention(options.d_model, options.num_heads, *options.head_sizes, options.attention_dropout, attend)
 
 
-def _feed_forward(config: Seq2SeqTransformerConfig) -> FeedForward:
-    return FeedForward(config.d_model, config.ffn_size, config.activation, config.activation_dropout)
+def _feed_forward(options: TransformerOptions) -> FeedForward:
+    return FeedForward(options.d_model, options.ffn_size, options.activation, options.activation_dropout)
 
 
-def _residuals(config: Seq2SeqTransformerConfig) -> partial[Residual]:
-    return partial(Residual, config.d_model, config.norm, config.norm_position, config.dropout, config.layer_dropout)
+def _residuals(options: TransformerOptions) -> partial[Residual]:
+    return partial(
+        Residual, options.d_model, options.norm, options.norm_position, options.dropout, options.layer_dropout
+    )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.models.transformer.attention import (
+    FEW_QUERIES,
     MASKED,
     AttentionFunction,
     SelfAttention,
@@ -65,18 +66,34 @@ def test_all_forms_equal_the_loop_in_values_and_gradients(
         torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
 
 
-def test_gradients_choose_the_explicit_form_on_cpus(
-    heads: tuple[Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gradients_and_few_queries_choose_the_explicit_form_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
     module = "seq2seq.models.transformer.attention"
     for name in ("explicit_attention", "sdpa_attention"):
         monkeypatch.setattr(f"{module}.{name}", lambda *_, name=name: used.append(name))
-    softmax_attention(*heads, None)
+    few, many = torch.zeros(1, 1, FEW_QUERIES, K), torch.zeros(1, 1, FEW_QUERIES + 1, K)
+    softmax_attention(many, many, many, None)
     with torch.no_grad():
-        softmax_attention(*heads, None)
-        softmax_attention(*heads, None, need_weights=True)
-    assert used == ["explicit_attention", "sdpa_attention", "explicit_attention"]
+        softmax_attention(few, many, many, None)
+        softmax_attention(many, many, many, None)
+        softmax_attention(many, many, many, None, need_weights=True)
+    assert used == ["explicit_attention", "explicit_attention", "sdpa_attention", "explicit_attention"]
+
+
+def test_without_gradients_the_explicit_form_is_the_same(heads: tuple[Tensor, Tensor, Tensor], mask: Tensor) -> None:
+    bias = attention_bias(mask[:, None], torch.float64)
+    expected, expected_weights = explicit_attention(*heads, bias, need_weights=True)
+    with torch.no_grad():
+        output, weights = explicit_attention(*heads, bias, need_weights=True)
+        half = [part.bfloat16() for part in heads]
+        rounded, _ = explicit_attention(*half, bias.bfloat16())
+        torch.manual_seed(5)
+        dropped, _ = explicit_attention(*heads, bias, 0.5, training=True)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(weights, expected_weights)
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.double(), expected, rtol=0.05, atol=0.05)
+    assert not torch.allclose(dropped, expected), "training drops weights also where no gradient is needed"
 
 
 def linear_loop(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

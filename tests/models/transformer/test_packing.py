@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.models.transformer.packing import PackedLinear, can_pack, decoding_copy, pack
+from seq2seq.models.transformer.packing import (
+    PackedLinear,
+    QuantizedLinear,
+    can_pack,
+    can_quantize,
+    decoding_copy,
+    pack,
+    quantize,
+)
 from tests.models.tiny import random_pairs, tiny_model
 
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}
@@ -46,3 +54,49 @@ def test_a_decoding_copy_leaves_the_trained_model_alone() -> None:
     assert {p.dtype for p in copy.parameters()} == {torch.bfloat16}
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+needs_eight_bits = pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no VNNI")
+
+
+def rounded_to_levels(values: torch.Tensor) -> torch.Tensor:
+    """Return each row rounded to 127 levels on either side of 0, its largest magnitude the last of them."""
+    scales = values.abs().amax(-1, keepdim=True) / 127
+    return (values / scales).round() * scales
+
+
+@needs_eight_bits
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_products_of_eight_bits_are_those_of_rounded_factors(has_bias: bool) -> None:
+    linear = torch.nn.Linear(23, 19, bias=has_bias)
+    hidden = 5 * torch.randn(3, 7, 23)
+    expected = rounded_to_levels(hidden).double() @ rounded_to_levels(linear.weight.detach()).double().T
+    expected += linear.bias.detach().double() if has_bias else 0
+    torch.testing.assert_close(QuantizedLinear(linear)(hidden).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_eight_bits
+def test_a_row_of_eight_bits_depends_on_no_other() -> None:
+    linear = QuantizedLinear(torch.nn.Linear(23, 19))
+    hidden = torch.randn(37, 23) * torch.logspace(-9, 9, 37).unsqueeze(1)
+    hidden[5] = 0
+    together = linear(hidden)
+    assert all(torch.equal(linear(hidden[i : i + 1]), together[i : i + 1]) for i in range(37))
+    assert torch.equal(together[5], linear.bias)
+
+
+@needs_eight_bits
+@pytest.mark.parametrize("options", [{}, {"talking_heads": True}, {"activation": "swiglu", "positions": "rotary"}])
+def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any]) -> None:
+    model, pairs = tiny_model(**options).float(), random_pairs()
+    with torch.no_grad():
+        expected = model.teacher_forced(*pairs)
+        quantized = quantize(deepcopy(model))
+        found = quantized.teacher_forced(*pairs)
+        state = quantized.encode(pairs.input_ids, pairs.attention_mask)
+        for t in range(pairs.decoder_input_ids.shape[1]):
+            logits, state = quantized.step(state, pairs.decoder_input_ids[:, t : t + 1])
+    assert sum(isinstance(module, QuantizedLinear) for module in quantized.modules()) > 10
+    error = (found - expected).norm() / expected.norm()
+    assert 0 < error < 0.1
+    torch.testing.assert_close(logits[:, 0], found[:, -1], rtol=0, atol=0.1 * float(expected.std()))

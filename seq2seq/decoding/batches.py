@@ -1,0 +1,71 @@
+"""Batches of sources on their way to a search, and where the search runs.
+
+A batch of token ids enters, the hypotheses of each of its sources leave. `InProcess` searches where it is called;
+`workers.WorkerProcesses` does on several cores. Neither changes what is found.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.search import Search
+from seq2seq.models.interface import Seq2Seq
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Sources that are searched together."""
+
+    sources: list[list[int]]
+    """Each ends with end of sentence."""
+    rows: list[int]
+    """Each source's number in its corpus."""
+    prefixes: list[list[int]] | None = None
+    """Per source, target tokens that every hypothesis begins with."""
+
+
+class Searcher(Protocol):
+    """A search with its model, and where it runs."""
+
+    @property
+    def search(self) -> Search: ...
+
+    @property
+    def num_workers(self) -> int:
+        """Batches that are searched at a time."""
+
+    def search_batches(self, batches: Iterable[SourceBatch]) -> Iterator[list[list[Hypothesis]]]:
+        """Yield each batch's hypotheses per source, best first, in the order of the batches."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Searches one batch after another."""
+
+    model: Seq2Seq
+    search: Search
+    device: torch.device | str = "cpu"
+    num_workers: int = 1
+
+    def search_batches(self, batches: Iterable[SourceBatch]) -> Iterator[list[list[Hypothesis]]]:
+        """See `Searcher.search_batches`."""
+        for batch in batches:
+            input_ids, attention_mask = pad_sources(batch.sources, self.model.pad_id)
+            yield self.search.search(
+                self.model,
+                input_ids.to(self.device),
+                attention_mask.to(self.device),
+                prefixes=batch.prefixes,
+                rows=batch.rows,
+            )
+
+
+def pad_sources(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return input_ids, int64 [B, S], and attention_mask, bool [B, S]."""
+    longest = max(map(len, sources))
+    input_ids = torch.tensor([[*source, *[pad_id] * (longest - len(source))] for source in sources])
+    lengths = torch.tensor([len(source) for source in sources])
+    return input_ids, torch.arange(longest) < lengths.unsqueeze(1)

@@ -1,0 +1,67 @@
+"""The Transformer for search alone: from a folder that `Seq2SeqTransformer` was saved to, without transformers.
+
+Importing transformers takes longer than decoding some hundred lines. The network is the same, from the same parts;
+what is left out is training, saving and `generate`.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
+from seq2seq.models.transformer.searching import SearchableTransformer
+from seq2seq.models.transformer.stacks import Decoder, Encoder
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
+"""Modules whose weight is the decoder's embeddings."""
+
+
+class InferenceTransformer(SearchableTransformer):
+    """Encoder, decoder and output layer, in evaluation mode."""
+
+    def __init__(self, options: TransformerOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = Encoder(options)
+        self.decoder = Decoder(options)
+        self.lm_head = nn.Linear(options.d_model, options.vocab_size, bias=False)
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: Path) -> "InferenceTransformer":
+        """Return the model of a folder, with weights of the type that was saved.
+
+        Raises:
+            ValueError: the weights are not those of the configuration; names some.
+        """
+        options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
+        with torch.device("meta"):  # nothing is initialised that is loaded anyway
+            model = cls(options)
+        weights = load_file(folder / WEIGHTS_FILE)
+        for name in TIED_WEIGHTS[options.tie_embeddings]:
+            weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
+        expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+        wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
+        if wrong:
+            raise wrong_weights(folder, wrong)
+        model.load_state_dict({name: weights[name] for name in expected}, assign=True)
+        return model.requires_grad_(False)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+
+def is_loadable(folder: Path) -> bool:
+    """Return whether a folder with a configuration holds this very model, in one file of weights."""
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    return values.get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
+
+
+def wrong_weights(folder: Path, names: list[str]) -> ValueError:
+    """Return the error of weights that are absent or misshapen."""
+    shown = ", ".join(sorted(names)[:3])
+    return ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {shown}")

@@ -1,0 +1,133 @@
+"""The hyper-parameters of the Transformer, without any library: what is stored as `config.json`.
+
+Every option is checked on construction, so that a wrong combination is refused before any weight exists.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+MODEL_TYPE = "seq2seq_transformer"
+"""What `config.json` calls this model."""
+
+NormPosition = Literal["pre", "post"]
+Norm = Literal["layer_norm", "rms_norm"]
+Positions = Literal["sinusoidal", "learned", "rotary"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
+TieEmbeddings = Literal["all", "target", "none"]
+Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
+EncoderAttention = Literal["softmax", "linear"]
+
+CHOICES: dict[str, Any] = {
+    "norm_position": NormPosition,
+    "norm": Norm,
+    "positions": Positions,
+    "activation": Activation,
+    "tie_embeddings": TieEmbeddings,
+    "initialization": Initialization,
+    "encoder_attention": EncoderAttention,
+}
+COUNTS = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "max_positions")
+PROBABILITIES = ("dropout", "attention_dropout", "activation_dropout", "token_dropout", "layer_dropout")
+TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+@dataclass(kw_only=True)
+class TransformerOptions:
+    """Options of the Transformer.
+
+    `vocab_size` is that of the target; `source_vocab_size` None means the same. `key_size` and `value_size` None mean
+    `d_model / num_heads`. `max_positions` limits learned positions only.
+
+    Raises:
+        ValueError: an option, or a combination of options, makes no model.
+    """
+
+    vocab_size: int = 8000
+    source_vocab_size: int | None = None
+    d_model: int = 256
+    encoder_layers: int = 4
+    decoder_layers: int = 4
+    num_heads: int = 4
+    ffn_size: int = 1024
+    key_size: int | None = None
+    value_size: int | None = None
+    norm_position: NormPosition = "pre"
+    norm: Norm = "layer_norm"
+    positions: Positions = "sinusoidal"
+    max_positions: int = 1024
+    activation: Activation = "relu"
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    token_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    tie_embeddings: TieEmbeddings = "all"
+    initialization: Initialization = "xavier"
+    talking_heads: bool = False
+    encoder_attention: EncoderAttention = "softmax"
+    pad_token_id: int = 0
+    bos_token_id: int = 1
+    eos_token_id: int = 2
+    decoder_start_token_id: int = 1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.check()
+
+    @classmethod
+    def of_values(cls, values: dict[str, Any]) -> Self:
+        """Return the options among the values of a `config.json`."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+    @property
+    def tie_word_embeddings(self) -> bool:
+        """What transformers asks before it ties anything."""
+        return self.tie_embeddings != "none"
+
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        """Sizes of one head's keys and values."""
+        default = self.d_model // self.num_heads
+        return self.key_size or default, self.value_size or default
+
+    def check(self) -> None:
+        """Raise ValueError for an option, or a combination of options, that makes no model."""
+        self._check_values()
+        self._check_combinations()
+
+    def _check_values(self) -> None:
+        for name, choice in CHOICES.items():
+            if getattr(self, name) not in get_args(choice):
+                allowed = ", ".join(get_args(choice))
+                raise ValueError(f"`{name}` must be one of {allowed}, but is {getattr(self, name)!r}")
+        sizes = [name for name in ("source_vocab_size", "key_size", "value_size") if getattr(self, name) is not None]
+        for name in (*COUNTS, *sizes):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}")
+        for name in PROBABILITIES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is a probability in [0, 1), but is {getattr(self, name)}")
+        for name in TOKEN_IDS:
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise ValueError(
+                    f"`{name}` ({getattr(self, name)}) lies outside the target vocabulary of {self.vocab_size} tokens"
+                )
+
+    def _check_combinations(self) -> None:
+        source_vocab_size = self.source_vocab_size or self.vocab_size
+        if self.tie_embeddings == "all" and source_vocab_size != self.vocab_size:
+            raise ValueError(
+                f"`tie_embeddings` 'all' needs one vocabulary, but the source has {source_vocab_size} tokens and the "
+                f"target {self.vocab_size}; share the tokenizer, or use 'target' or 'none'"
+            )
+        if self.d_model % self.num_heads and (self.key_size is None or self.value_size is None):
+            raise ValueError(
+                f"`num_heads` ({self.num_heads}) does not divide `d_model` ({self.d_model}); change one of them, or "
+                "give both `key_size` and `value_size`"
+            )
+        if self.positions == "rotary" and self.head_sizes[0] % 2:
+            raise ValueError(
+                f"rotary `positions` turn pairs of features and need an even `key_size`, but it is {self.head_sizes[0]}"
+            )
+        if self.encoder_attention == "linear" and (self.positions == "rotary" or self.talking_heads):
+            option = "`talking_heads`" if self.talking_heads else "rotary `positions`"
+            raise ValueError(f"{option} cannot be combined with linear `encoder_attention`; use 'softmax'")

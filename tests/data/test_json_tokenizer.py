@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
+from seq2seq.data.json_tokenizer import CONFIG_FILE, JsonTokenizer
+from seq2seq.data.tokenizer_training import train_tokenizer
+
+TEXTS = ["the cat sat on the mat.", "a <eos> is no end", "", "  spaces "]
+
+
+def trained() -> JsonTokenizer:
+    return JsonTokenizer(train_tokenizer(TEXTS * 3, kind="byte_bpe", vocab_size=290, special_tokens=("<de>",)))
+
+
+def test_transformers_reads_what_it_writes_and_agrees(tmp_path: Path) -> None:
+    ours = trained()
+    ours.save(tmp_path)
+    theirs = HuggingFaceTokenizer(AutoTokenizer.from_pretrained(tmp_path))
+    assert (theirs.pad_id, theirs.bos_id, theirs.eos_id, theirs.unk_id) == (
+        ours.pad_id,
+        ours.bos_id,
+        ours.eos_id,
+        ours.unk_id,
+    )
+    assert theirs.vocab_size == ours.vocab_size
+    ids = ours.encode(TEXTS)
+    assert theirs.encode(TEXTS) == ids
+    assert theirs.decode(ids) == ours.decode(ids) == TEXTS
+    assert [theirs.tokens(sequence) for sequence in ids] == [ours.tokens(sequence) for sequence in ids]
+
+
+def test_only_what_it_wrote_is_its_own(tmp_path: Path) -> None:
+    assert not JsonTokenizer.wrote(tmp_path)
+    trained().save(tmp_path)
+    assert JsonTokenizer.wrote(tmp_path)
+    config = json.loads((tmp_path / CONFIG_FILE).read_text())
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(config | {"tokenizer_class": "MarianTokenizer"}))
+    assert not JsonTokenizer.wrote(tmp_path)
