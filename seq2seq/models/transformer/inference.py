@@ -5,11 +5,14 @@ what is left out is training, saving and `generate`.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
@@ -39,7 +42,7 @@ class InferenceTransformer(SearchableTransformer):
             ValueError: the weights are not those of the configuration; names some.
         """
         options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
-        with torch.device("meta"):  # nothing is initialised that is loaded anyway
+        with torch.device("meta"), _Uninitialized():
             model = cls(options)
         weights = load_file(folder / WEIGHTS_FILE)
         for name in TIED_WEIGHTS[options.tie_embeddings]:
@@ -53,6 +56,19 @@ class InferenceTransformer(SearchableTransformer):
 
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
+
+
+class _Uninitialized(TorchFunctionMode):
+    """Within it, modules leave their new weights as they are.
+
+    Even without memory, drawing them takes a second: for the shape of random numbers torch imports its compiler.
+    """
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def is_loadable(folder: Path) -> bool:
