@@ -27,6 +27,9 @@ import seq2seq
 from seq2seq.decoding.files import read_lines
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
+PRODUCTS, SPLIT = ", 1 x n", ", n x 1"
+"""Either n threads split each product, or n workers of a thread each take smaller batches."""
+
 RESULTS = Path(__file__).parent / "results"
 SIZES = {
     "tiny": {"d_model": 128, "num_heads": 4, "ffn_size": 512},
@@ -34,17 +37,24 @@ SIZES = {
     "base": {"d_model": 512, "num_heads": 8, "ffn_size": 2048},
     "big": {"d_model": 1024, "num_heads": 16, "ffn_size": 4096},
 }
-SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ours fp32": ("decoding_ours", {"precision": "fp32"}),
-    "ours bf16": ("decoding_ours", {"precision": "bf16"}),
-    "transformers fp32": ("decoding_huggingface", {"precision": "fp32"}),
-    "transformers bf16": ("decoding_huggingface", {"precision": "bf16"}),
-    "ctranslate2 fp32, 1 x n": ("decoding_ctranslate2", {"precision": "fp32", "inter_threads": 1}),
-    "ctranslate2 fp32, n x 1": ("decoding_ctranslate2", {"precision": "fp32", "inter_threads": 0}),
-    "ctranslate2 int8, 1 x n": ("decoding_ctranslate2", {"precision": "int8", "inter_threads": 1}),
-    "ctranslate2 int8, n x 1": ("decoding_ctranslate2", {"precision": "int8", "inter_threads": 0}),
+WORKERS = {"ours": "decoding_ours", "transformers": "decoding_huggingface", "ctranslate2": "decoding_ctranslate2"}
+SYSTEMS = {
+    f"{toolkit} {precision}{splits}": {"script": WORKERS[toolkit], "precision": precision, "split": splits == SPLIT}
+    for toolkit, precision, splits in (
+        ("ours", "fp32", PRODUCTS),
+        ("ours", "fp32", SPLIT),
+        ("ours", "bf16", PRODUCTS),
+        ("ours", "bf16", SPLIT),
+        ("ours", "int8", PRODUCTS),
+        ("ours", "int8", SPLIT),
+        ("transformers", "fp32", ""),
+        ("transformers", "bf16", ""),
+        ("ctranslate2", "fp32", PRODUCTS),
+        ("ctranslate2", "fp32", SPLIT),
+        ("ctranslate2", "int8", PRODUCTS),
+        ("ctranslate2", "int8", SPLIT),
+    )
 }
-"""Worker and job of each. CTranslate2 splits products over n threads (1 x n), or works on n smaller batches (n x 1)."""
 
 ORACLE = "transformers fp32"
 
@@ -97,10 +107,9 @@ def measure(job: dict[str, Any], options: argparse.Namespace) -> dict[str, dict[
     with ExitStack() as stack:
         workers = {}
         for name in options.systems:
-            script, own = SYSTEMS[name]
-            own = own | ({"inter_threads": own["inter_threads"] or options.threads} if "inter_threads" in own else {})
-            environment = {"OMP_NUM_THREADS": str(options.threads)}
-            worker = Worker(script, job | own, environment)
+            system = SYSTEMS[name]
+            own = {"precision": system["precision"], "num_workers": options.threads if system["split"] else 1}
+            worker = Worker(system["script"], job | own, {"OMP_NUM_THREADS": str(options.threads)})
             workers[name] = stack.enter_context(worker)
             measured[name] = {"facts": worker.ready(), "seconds": []}
             worker.go()  # warms up

@@ -32,7 +32,7 @@ def convert(model: Seq2SeqTransformer, folder: str) -> None:
 
 
 def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
-    """Return facts, and a function that decodes all sources once; `inter_threads` is the number of batches at once."""
+    """Return facts, and a function that decodes all sources once; `num_workers` is the number of batches at once."""
     ours = Seq2SeqTransformer.from_pretrained(job["model"])
     with tempfile.TemporaryDirectory() as folder:
         convert(ours, folder)
@@ -40,8 +40,8 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
             folder,
             device=job["device"],
             compute_type=COMPUTE_TYPES[job["precision"]],
-            inter_threads=job["inter_threads"],
-            intra_threads=max(1, job["threads"] // job["inter_threads"]),
+            inter_threads=job["num_workers"],
+            intra_threads=max(1, job["threads"] // job["num_workers"]),
         )
     eos_id = ours.eos_id
     # End of sentence is added by the library.
@@ -49,9 +49,9 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     batching = {"max_batch_size": job["batch_size"], "batch_type": "examples"}
     if not job["batch_size"]:
         batching = {"max_batch_size": job["batch_tokens"] // job["beam_width"], "batch_type": "tokens"}
-    elif job["inter_threads"] > 1:
+    elif job["num_workers"] > 1:
         # A batch that one worker takes whole would leave the others idle.
-        batching["max_batch_size"] = max(1, job["batch_size"] // job["inter_threads"])
+        batching["max_batch_size"] = max(1, job["batch_size"] // job["num_workers"])
 
     def run_round() -> dict[str, Any]:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Our search over one model, for `decoding_speed.py`."""
+"""Our search over one model, for `decoding_speed.py`; threads split each product, or processes share the batches."""
 
 import time
 from collections.abc import Callable
@@ -8,40 +8,52 @@ import numpy
 import torch
 from workers.protocol import serve
 
+from seq2seq.build.process import prepare_process
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch, Greedy
-from seq2seq.decoding.batches import pad_sources
+from seq2seq.decoding.batches import InProcess, Searcher, SourceBatch
+from seq2seq.decoding.workers import WorkerProcesses
 from seq2seq.models.loading import load_model
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+
+
+def make_batches(job: dict[str, Any], num_workers: int) -> list[list[int]]:
+    """Return which sources are searched together: batches of a size, split so that all work, or of a token budget."""
+    sources, size = job["sources"], job["batch_size"]
+    if not size:
+        lengths = numpy.array([len(source) for source in sources])
+        return length_sorted_batches(lengths, batch_tokens=job["batch_tokens"], beam_width=job["beam_width"])
+    size = max(1, size // num_workers)
+    return [list(range(start, min(start + size, len(sources)))) for start in range(0, len(sources), size)]
 
 
 def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
-    """Return facts, and a function that decodes all sources once."""
-    torch.set_num_threads(job["threads"])
+    """Return facts, and a function that decodes all sources once; `num_workers` is the number of batches at once."""
+    num_workers = job["num_workers"]
+    prepare_process(job["threads"] // num_workers)
     model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]])
     limits = {"max_length": job["max_length"], "min_length": job["min_length"]}
     search: BeamSearch | Greedy = Greedy(**limits)
     if job["beam_width"] > 1:
         search = BeamSearch(beam_width=job["beam_width"], early_stopping=job["early_stopping"], **limits)
+    searcher: Searcher = InProcess(model, search, job["device"])
+    if num_workers > 1:
+        searcher = WorkerProcesses(model, search, num_workers)
     sources = job["sources"]
-    if job["batch_size"]:
-        batches = [
-            list(range(i, min(i + job["batch_size"], len(sources)))) for i in range(0, len(sources), job["batch_size"])
-        ]
-    else:
-        lengths = numpy.array([len(source) for source in sources])
-        batches = length_sorted_batches(lengths, batch_tokens=job["batch_tokens"], beam_width=search.width)
+    indices = make_batches(job, num_workers)
+    batches = [SourceBatch([sources[i] for i in rows], rows) for rows in indices]
 
     def run_round() -> dict[str, Any]:
-        found: dict[int, tuple[int, ...]] = {}
         started = time.perf_counter()
-        for batch in batches:
-            input_ids, mask = pad_sources([sources[i] for i in batch], model.pad_id)
-            results = search.search(model, input_ids.to(job["device"]), mask.to(job["device"]))
-            found |= {i: hypotheses[0].tokens for i, hypotheses in zip(batch, results, strict=True)}
+        results = list(searcher.search_batches(batches))
         seconds = time.perf_counter() - started
-        return {"seconds": seconds, "hypotheses": [list(found[i]) for i in range(len(sources))]}
+        found = {
+            i: list(nbest[0].tokens)
+            for rows, batch in zip(indices, results, strict=True)
+            for i, nbest in zip(rows, batch, strict=True)
+        }
+        return {"seconds": seconds, "hypotheses": [found[i] for i in range(len(sources))]}
 
     return {"torch": torch.__version__}, run_round
 

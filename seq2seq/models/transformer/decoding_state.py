@@ -6,25 +6,31 @@ ancestry hides those of others. So choosing hypotheses moves a small table inste
 common is stored once. Slots that no hypothesis descends from any more are cleared out now and then.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from seq2seq.models.transformer.attention import KeysValues, attention_bias
-
-SMALLEST_BUFFER = 32
-"""Slots that a sentence has room for at first."""
+from seq2seq.models.transformer.attention import MASKED, KeysValues
 
 STEPS_BETWEEN_CLEARINGS = 8
 """How often slots without descendants are counted, which waits for the device."""
+
+CAPACITY_MULTIPLE = 32
+
+
+def room_for(num_slots: int) -> int:
+    """Return the capacity of a buffer that is to hold so many slots: a quarter more, and one of few."""
+    return math.ceil(1.25 * num_slots / CAPACITY_MULTIPLE) * CAPACITY_MULTIPLE
 
 
 class KeyValueBuffer:
     """Keys and values of B sentences in buffers with room for more slots: [B, H, K, capacity] and [B, H, capacity, V].
 
     What one head reads lies together, and keys as their product with queries wants them: laid out by position, products
-    took two to three times as long on a CPU.
+    took two to three times as long on a CPU. Attention reads the buffers whole, slots not yet written as zeros that its
+    bias hides: of a part of a buffer every product would make a copy, and kernels for each length anew.
 
     Args:
         dtype: what is kept is rounded to it.
@@ -35,35 +41,42 @@ class KeyValueBuffer:
         self.num_slots = 0
         self._keys = self._values = torch.empty(0, 0, 0, 0, dtype=dtype)
 
+    def capacity_after(self, num_slots: int) -> int:
+        """Return how many slots there are room for once so many more are appended."""
+        end, capacity = self.num_slots + num_slots, self._values.shape[2]
+        return capacity if end <= capacity else room_for(end)
+
     def append(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Write into W more slots; return all so far, as views [B, H, slots, K or V].
+        """Write into W more slots; return all, as views [B, H, capacity, K or V].
 
         Args:
             keys: [B, H, W, K].
             values: [B, H, W, V].
         """
         keys, values = keys.to(self.dtype).transpose(-2, -1), values.to(self.dtype)
+        capacity = self.capacity_after(values.shape[2])
+        if capacity > self._values.shape[2]:
+            used = self._used() if self.num_slots else (keys[..., :0], values[:, :, :0])
+            self._keep(*used, capacity)
         start, end = self.num_slots, self.num_slots + values.shape[2]
-        if end > self._values.shape[2]:
-            used = self._used() if start else (keys[..., :0], values[:, :, :0])
-            self._keep(*used, capacity=max(SMALLEST_BUFFER, 2 * end))
         self._keys[..., start:end] = keys
         self._values[:, :, start:end] = values
         self.num_slots = end
-        used_keys, used_values = self._used()
-        return used_keys.transpose(-2, -1), used_values
+        return self._keys.transpose(-2, -1), self._values
 
     def of_sentences(self, sentences: Tensor) -> "KeyValueBuffer":
         """Return a copy that holds the given sentences, int64 [B']; `self` stays as it is."""
-        keys, values = (part.index_select(0, sentences) for part in self._used())
-        return KeyValueBuffer(self.dtype)._keep(keys, values, capacity=self._values.shape[2])
+        copy = KeyValueBuffer(self.dtype)
+        copy._keys, copy._values = self._keys.index_select(0, sentences), self._values.index_select(0, sentences)
+        copy.num_slots = self.num_slots
+        return copy
 
     def of_slots(self, slots: Tensor) -> "KeyValueBuffer":
         """Return a copy that holds the given slots of each sentence, int64 [B, slots']; `self` stays as it is."""
         keys, values = self._used()
         keys = keys.gather(3, slots[:, None, None, :].expand(*keys.shape[:3], -1))
         values = values.gather(2, slots[:, None, :, None].expand(*values.shape[:2], -1, values.shape[3]))
-        return KeyValueBuffer(self.dtype)._keep(keys, values, capacity=max(SMALLEST_BUFFER, 2 * slots.shape[1]))
+        return KeyValueBuffer(self.dtype)._keep(keys, values, room_for(slots.shape[1]))
 
     def _used(self) -> tuple[Tensor, Tensor]:
         """Return keys [B, H, K, slots] and values [B, H, slots, V] so far."""
@@ -72,11 +85,17 @@ class KeyValueBuffer:
     def _keep(self, keys: Tensor, values: Tensor, capacity: int) -> "KeyValueBuffer":
         """Hold these slots in buffers of this capacity; return self."""
         self.num_slots = values.shape[2]
-        self._keys = keys.new_empty(*keys.shape[:3], capacity)
-        self._values = values.new_empty(*values.shape[:2], capacity, values.shape[3])
+        self._keys = keys.new_zeros(*keys.shape[:3], capacity)
+        self._values = values.new_zeros(*values.shape[:2], capacity, values.shape[3])
         self._keys[..., : self.num_slots] = keys
         self._values[:, :, : self.num_slots] = values
         return self
+
+
+def laid_out(part: KeysValues, dtype: torch.dtype) -> KeysValues:
+    """Return keys and values of the source in the order in which a buffer holds them."""
+    keys, values = part
+    return keys.to(dtype).transpose(-2, -1).contiguous().transpose(-2, -1), values.to(dtype).contiguous()
 
 
 @dataclass
@@ -102,21 +121,26 @@ class DecodingState:
     def num_sentences(self) -> int:
         return self.source[0][0].shape[0]
 
-    def lengthen(self, like: Tensor) -> Tensor | None:
-        """Make room for one more token of each hypothesis; return the bias [B, 1, W, slots] of its attention.
+    def lengthen(self, like: Tensor) -> Tensor:
+        """Make room for one more token of each hypothesis; return the bias [B, 1, W, capacity] of its attention.
 
         Args:
             like: gives type and device.
         """
         self.length += 1
+        num_slots = self.buffers[0].num_slots
+        bias = like.new_full((1, 1, 1, self.buffers[0].capacity_after(self.width)), MASKED)
         if self.width == 1 and self.ancestry is None:
-            return None
+            bias[..., : num_slots + 1] = 0
+            return bias
         own = torch.eye(self.width, dtype=torch.bool, device=like.device).expand(self.num_sentences, -1, -1)
         earlier = self.ancestry
         if earlier is None:
-            earlier = own.new_ones(self.num_sentences, self.width, self.buffers[0].num_slots)
+            earlier = own.new_ones(self.num_sentences, self.width, num_slots)
         self.ancestry = torch.cat([earlier, own], dim=2)
-        return attention_bias(self.ancestry.unsqueeze(1), like.dtype)
+        bias = bias.repeat(self.num_sentences, 1, self.width, 1)
+        bias[..., : self.ancestry.shape[2]].masked_fill_(self.ancestry.unsqueeze(1), 0)
+        return bias
 
     def reorder(self, beams: Tensor | None, sentences: Tensor | None) -> "DecodingState":
         """Return the state of the chosen hypotheses and sentences (see `Seq2Seq.reorder`)."""

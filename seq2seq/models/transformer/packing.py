@@ -61,24 +61,20 @@ class QuantizedLinear(nn.Module):
         self.sizes = getattr(linear, "sizes", None)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        rows = hidden.flatten(0, -2)
-        scales = rows.abs().amax(-1, keepdim=True).clamp_min_(SMALLEST_SCALE)
+        scales = hidden.abs().amax(-1, keepdim=True)
         # Unsigned, because processors multiply unsigned by signed bytes; half a level makes the cut-off a rounding.
-        levels = torch.addcmul(_ZERO_LEVEL_AND_A_HALF, rows, LEVELS / scales).to(torch.uint8)
+        # A row of zeros gets any levels: its scale of 0 makes zeros of their product.
+        levels = torch.addcmul(_ZERO_LEVEL_AND_A_HALF, hidden, scales.reciprocal(), value=LEVELS).to(torch.uint8)
         product = torch.ops.onednn.qlinear_pointwise(
             *(levels, 1.0, ZERO_LEVEL),
             *(self.packed_weight, self.weight_scales, self.weight_zeros, None),
             *(1.0, 0, torch.float32, "none", [], ""),
         )
-        if self.bias is None:
-            product.mul_(scales)
-        else:
-            torch.addcmul(self.bias, product, scales, out=product)
-        return product.unflatten(0, hidden.shape[:-1])
+        return product * scales if self.bias is None else torch.addcmul(self.bias, product, scales)
 
 
 SMALLEST_SCALE = 1e-20
-"""Stands for the scale of a row of zeros."""
+"""Stands for the scale of a row of zeros in a weight."""
 
 LEVELS, ZERO_LEVEL = 127, 128
 """Levels on either side of 0, and the one of 0 itself where they are unsigned."""
