@@ -49,9 +49,8 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     batching = {"max_batch_size": job["batch_size"], "batch_type": "examples"}
     if not job["batch_size"]:
         batching = {"max_batch_size": job["batch_tokens"] // job["beam_width"], "batch_type": "tokens"}
-    elif job["num_workers"] > 1:
-        # A batch that one worker takes whole would leave the others idle.
-        batching["max_batch_size"] = max(1, job["batch_size"] // job["num_workers"])
+    else:  # a batch that one worker takes whole would leave the others idle
+        batching["max_batch_size"] = min(job["batch_size"], max(1, len(sources) // job["num_workers"]))
 
     def run_round() -> dict[str, Any]:
         started = time.perf_counter()

@@ -19,12 +19,12 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 
 
 def make_batches(job: dict[str, Any], num_workers: int) -> list[list[int]]:
-    """Return which sources are searched together: batches of a size, split so that all work, or of a token budget."""
+    """Return which sources are searched together: batches of a token budget, or of a size, less if workers had none."""
     sources, size = job["sources"], job["batch_size"]
     if not size:
         lengths = numpy.array([len(source) for source in sources])
         return length_sorted_batches(lengths, batch_tokens=job["batch_tokens"], beam_width=job["beam_width"])
-    size = max(1, size // num_workers)
+    size = min(size, max(1, len(sources) // num_workers))
     return [list(range(start, min(start + size, len(sources)))) for start in range(0, len(sources), size)]
 
 

@@ -48,13 +48,15 @@ class SearchableTransformer(nn.Module):
 
     @torch.inference_mode()
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
-        source_hidden = self.encoder(input_ids, attention_mask).last_hidden_state
+        is_on_cpu = input_ids.device.type == "cpu"
+        mask = None if is_on_cpu and bool(attention_mask.all()) else attention_mask  # elsewhere, asking takes longer
+        source_hidden = self.encoder(input_ids, mask).last_hidden_state
         dtype = self.cache_dtype or source_hidden.dtype
-        if source_hidden.device.type == "cpu" and len(input_ids) * self.options.num_heads <= FEW_PRODUCTS:
+        if is_on_cpu and len(input_ids) * self.options.num_heads <= FEW_PRODUCTS:
             dtype = torch.promote_types(dtype, torch.float32)
         source = [laid_out(part, dtype) for part in self.decoder.source_keys_values(source_hidden)]
         buffers = [KeyValueBuffer(dtype) for _ in self.decoder.layers]
-        return DecodingState(source, source_bias(attention_mask, dtype), buffers, width=1)
+        return DecodingState(source, source_bias(mask, dtype), buffers, width=1)
 
     @torch.inference_mode()
     def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
