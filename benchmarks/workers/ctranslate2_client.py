@@ -23,7 +23,7 @@ def main() -> None:
     lines = sys.stdin.read().splitlines()
     encodings = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     results = translator.translate_batch(
-        [encoding.tokens or [tokenizer.id_to_token(index) for index in encoding.ids] for encoding in encodings],
+        [[tokenizer.id_to_token(index) for index in encoding.ids] for encoding in encodings],
         beam_size=int(beam_width),
         length_penalty=1.0,
         max_decoding_length=100,

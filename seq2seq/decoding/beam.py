@@ -49,7 +49,7 @@ class BeamSearch:
     def width(self) -> int:
         return self.beam_width
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def search(
         self,
         model: Seq2Seq,

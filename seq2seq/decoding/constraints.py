@@ -132,9 +132,12 @@ def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) 
     """Return the next token's log-probabilities, float32 [B, W, V], with -inf where the constraints forbid it.
 
     Args:
-        logits: [B, W, V].
+        logits: [B, W, V]; in float32 they are overwritten, since megabytes of fresh memory take longer than the sums.
         token_ids: int64 [B, W, t], the tokens so far.
     """
-    log_probs = logits.log_softmax(-1, dtype=torch.float32)
+    if logits.dtype == torch.float32:
+        log_probs = torch.log_softmax(logits, -1, out=logits)
+    else:
+        log_probs = logits.log_softmax(-1, dtype=torch.float32)
     step = token_ids.shape[-1]
     return constraints(step, token_ids, log_probs) if constraints.active(step) else log_probs

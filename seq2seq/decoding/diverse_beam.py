@@ -63,7 +63,7 @@ class DiverseBeamSearch:
     def width(self) -> int:
         return self.beam_width
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def search(
         self,
         model: Seq2Seq,

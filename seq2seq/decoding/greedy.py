@@ -37,7 +37,7 @@ class Greedy:
     def width(self) -> int:
         return 1
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def search(
         self,
         model: Seq2Seq,

@@ -1,4 +1,7 @@
-"""The largest of many numbers, faster than `torch.topk` on CPUs, which sorts where a scan would do."""
+"""The largest of many numbers, faster than `torch.topk` on CPUs, which sorts where a scan would do.
+
+The largest entries lie in the blocks whose maxima are the largest: no more than `count` blocks need be searched.
+"""
 
 import torch
 from torch import Tensor
@@ -10,22 +13,39 @@ BLOCK = 64
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the `count` largest entries of the last dimension, largest first, and their indices; as `torch.topk`.
 
-    The largest entries lie in the blocks whose maxima are the largest: no more than `count` blocks need be searched.
-
     Args:
         values: [..., V].
     """
-    num_blocks = values.shape[-1] // BLOCK
+    flat = values.flatten(0, -2).unsqueeze(1) if values.dim() > 1 else values[None, None]
+    sums, index = largest_sums(flat, None, count)
+    return sums.view(*values.shape[:-1], count), index.view(*values.shape[:-1], count)
+
+
+def largest_sums(values: Tensor, offsets: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+    """Return the `count` largest of all `values[b, w, v] + offsets[b, w]` of each b, and their indices w * V + v.
+
+    Args:
+        values: [B, W, V].
+        offsets: [B, W]; None for zeros.
+    """
+    width, vocab_size = values.shape[1:]
+    num_blocks = vocab_size // BLOCK
     if values.device.type != "cpu" or num_blocks < 4 * count:
-        return values.topk(count)
+        sums = values if offsets is None else values + offsets.unsqueeze(-1)
+        return sums.flatten(1).topk(count)
     size = num_blocks * BLOCK
     blocks = values[..., :size].unflatten(-1, (num_blocks, BLOCK))
-    chosen = blocks.amax(-1).topk(count, sorted=False).indices
-    entries = blocks.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, BLOCK)).flatten(-2)
-    positions = (chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=values.device)).flatten(-2)
-    if size < values.shape[-1]:  # what is left over behind the last whole block
-        rest = torch.arange(size, values.shape[-1], device=values.device)
-        entries = torch.cat([entries, values[..., size:]], dim=-1)
-        positions = torch.cat([positions, rest.expand(*positions.shape[:-1], -1)], dim=-1)
-    found, index = entries.topk(count)
-    return found, positions.gather(-1, index)
+    maxima = blocks.amax(-1)
+    if offsets is not None:
+        maxima.add_(offsets.unsqueeze(-1))
+    chosen = maxima.flatten(1).topk(count, sorted=False).indices  # [B, count], of W * num_blocks
+    starts = chosen // num_blocks * vocab_size + chosen % num_blocks * BLOCK
+    positions = (starts.unsqueeze(-1) + torch.arange(BLOCK, device=values.device)).flatten(1)
+    if size < vocab_size:  # what is left over behind the last whole block of each row
+        rest = torch.arange(size, vocab_size) + vocab_size * torch.arange(width).unsqueeze(-1)
+        positions = torch.cat([positions, rest.flatten().expand(len(values), -1)], dim=-1)
+    entries = values.flatten(1).gather(1, positions)
+    if offsets is not None:
+        entries.add_(offsets.gather(1, positions // vocab_size))
+    sums, index = entries.topk(count)
+    return sums, positions.gather(1, index)

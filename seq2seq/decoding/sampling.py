@@ -103,7 +103,7 @@ class Sampling:
         chosen = pick(probabilities, draws)
         return chosen if token_ids is None else token_ids.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def search(
         self,
         model: Seq2Seq,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.largest import largest
+from seq2seq.decoding.largest import largest_sums
 from seq2seq.decoding.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor, start_coverage
 
 EMPTY = -1
@@ -68,16 +68,13 @@ def top_candidates(
         penalties: [B, 1, V], subtracted for ranking alone; the scores returned are free of them.
     """
     ranked = log_probs if penalties is None else log_probs - penalties
-    best, token_ids = largest(ranked, min(num_candidates, ranked.shape[-1]))
-    totals = (scores.unsqueeze(-1) + best).flatten(1)  # [B, W, K'] -> [B, W * K']
-    _, chosen = totals.topk(min(num_candidates, totals.shape[1]))
-    picked = best if penalties is None else log_probs.gather(-1, token_ids)
-    picked_log_probs = picked.flatten(1).gather(1, chosen)
-    beams = chosen // token_ids.shape[-1]
-    candidates = Candidates(
-        beams, token_ids.flatten(1).gather(1, chosen), picked_log_probs, scores.gather(1, beams) + picked_log_probs
-    )
-    return _pad_candidates(candidates, num_candidates - chosen.shape[1])
+    vocab_size = ranked.shape[-1]
+    count = min(num_candidates, ranked[0].numel())
+    _, chosen = largest_sums(ranked, scores, count)
+    beams = chosen // vocab_size
+    picked = log_probs.flatten(1).gather(1, chosen)
+    candidates = Candidates(beams, chosen % vocab_size, picked, scores.gather(1, beams) + picked)
+    return _pad_candidates(candidates, num_candidates - count)
 
 
 def _pad_candidates(candidates: Candidates, num_missing: int) -> Candidates:

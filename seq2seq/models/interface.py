@@ -42,7 +42,7 @@ class Seq2Seq(Protocol):
     def step(self, state: State, token_ids: Tensor) -> tuple[Tensor, State]:
         """Feed one token per hypothesis; return logits [B, W, V] of the next one, and the state after it.
 
-        The state passed in must not be used again. Logits need not be normalised.
+        The state passed in must not be used again. Logits need not be normalised, and are the caller's to overwrite.
 
         Args:
             token_ids: int64 [B, W]; W is that of the state.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seq2seq.decoding.largest import BLOCK, largest
+from seq2seq.decoding.largest import BLOCK, largest, largest_sums
 
 
 @pytest.mark.parametrize("vocab_size", [7, BLOCK, 40 * BLOCK, 40 * BLOCK + 1, 60 * BLOCK - 1])
@@ -26,3 +26,14 @@ def test_forbidden_entries_come_last() -> None:
     found, index = largest(values, 3)
     assert found.tolist() == [[[2.0, 1.0, -torch.inf]]]
     assert index[0, 0, :2].tolist() == [700, 5]
+
+
+@pytest.mark.parametrize("vocab_size", [7, 40 * BLOCK, 40 * BLOCK + 1, 60 * BLOCK - 1])
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_largest_sums_of_several_rows(vocab_size: int, count: int) -> None:
+    values, offsets = torch.randn(3, 5, vocab_size), 2 * torch.randn(3, 5)
+    offsets[1, 2:] = -torch.inf
+    sums, index = largest_sums(values.clone(), offsets, count)
+    expected = (values + offsets.unsqueeze(-1)).flatten(1).topk(count)
+    assert torch.equal(sums, expected.values)
+    assert torch.equal(index, expected.indices)

@@ -70,7 +70,8 @@ class QuantizedLinear(nn.Module):
             *(self.packed_weight, self.weight_scales, self.weight_zeros, None),
             *(1.0, 0, torch.float32, "none", [], ""),
         )
-        return product * scales if self.bias is None else torch.addcmul(self.bias, product, scales)
+        # In place: what comes last is logits of many megabytes.
+        return product.mul_(scales) if self.bias is None else torch.addcmul(self.bias, product, scales, out=product)
 
 
 SMALLEST_SCALE = 1e-20
