@@ -9,10 +9,11 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
 
 import multiprocess  # what `datasets` starts its workers with
 import numpy
+import pyarrow
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import Plan, cut_batches, plan_batches
@@ -42,8 +43,8 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
     """
     key = f"{_CACHE_VERSION} {dataset._fingerprint} {tokenizer.fingerprint()}"
     with _single_threaded_workers(num_workers):
-        return dataset.map(
-            _token_columns,
+        tokenized = dataset.with_format("arrow").map(
+            _with_token_columns,
             fn_kwargs={"tokenizer": tokenizer},
             batched=True,
             batch_size=_MAPPED_ROWS,
@@ -51,14 +52,19 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
             new_fingerprint=hashlib.sha256(key.encode()).hexdigest()[:32],
             desc="Tokenising",
         )
+    return tokenized.with_format(None)
 
 
-def _token_columns(texts: dict[str, list[str]], tokenizer: TextTokenizer) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {}
+def _with_token_columns(texts: pyarrow.Table, tokenizer: TextTokenizer) -> pyarrow.Table:
+    """Return the rows with their ids; as whole columns, because row by row `datasets` takes a third of all time."""
     for side, encode in (("source", tokenizer.encode_sources), ("target", tokenizer.encode_targets)):
-        ids = [numpy.array(sequence, dtype=numpy.int32) for sequence in encode(texts[side])]
-        columns |= {f"{side}_ids": ids, f"{side}_length": [len(sequence) for sequence in ids]}
-    return columns
+        sequences = encode(texts[side].to_pylist())
+        lengths = numpy.array([len(sequence) for sequence in sequences], dtype=numpy.int64)
+        offsets = numpy.concatenate([[0], lengths.cumsum()]).astype(numpy.int32)
+        values = numpy.fromiter(chain.from_iterable(sequences), dtype=numpy.int32, count=int(offsets[-1]))
+        ids = pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.array(values))
+        texts = texts.append_column(f"{side}_ids", ids).append_column(f"{side}_length", pyarrow.array(lengths))
+    return texts
 
 
 @contextmanager

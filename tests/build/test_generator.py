@@ -105,7 +105,10 @@ def test_an_ensemble_is_the_mean_of_its_members(copy_task: Path, tmp_path: Path)
     assert isinstance(both.model, Ensemble)
     assert both.options["max_length"] == 13, "of the first member"
     [best] = both("jabc")
-    tokens = both.tokenizer.target.tokenizer.convert_tokens_to_ids(list(best.tokens))  # type: ignore[attr-defined]
+    vocabulary = {
+        token: index for index, token in enumerate(both.tokenizer.target_tokens(range(both.model.vocab_size)))
+    }
+    tokens = [vocabulary[token] for token in best.tokens]
     start = torch.tensor([[both.tokenizer.decoder_start_id, *tokens[:-1]]])
     source = torch.tensor(both.tokenizer.encode_sources(["jabc"]))
     probabilities = [
