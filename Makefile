@@ -40,12 +40,14 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(PYTEST) -m "not gpu and not network"
 
-# Speed beside transformers and CTranslate2, in turns; a quarter of an hour on two quiet cores.
+# Speed beside transformers, CTranslate2 and datasets, in turns; half an hour on two quiet cores. With a trained model,
+# benchmarks/command_speed.py measures the whole command; benchmarks/cost_curves.py, how cost grows with the work.
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/decoding_speed.py --beam-width 5
-	$(BIN)/python benchmarks/decoding_speed.py --beam-width 1
-	$(BIN)/python benchmarks/decoding_speed.py --beam-width 5 --batch-size 1 --batches 4
+	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 5
+	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 1
+	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 5 --batch-size 1
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/loading_speed.py --pairs 10000 100000
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

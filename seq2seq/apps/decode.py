@@ -22,7 +22,7 @@ from seq2seq.build.process import Processes, launched_processes, num_cores, prep
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.batches import Searcher
-from seq2seq.decoding.corpus import POOL_LINES, decode_lines
+from seq2seq.decoding.corpus import POOL_LINES
 from seq2seq.decoding.files import decode_file, read_lines
 from seq2seq.decoding.output import FORMATS, best_texts, write_lines
 from seq2seq.decoding.workers import WorkerProcesses, can_fork
@@ -106,8 +106,10 @@ def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
     """Return how many processes of this machine search.
 
     Raises:
-        ValueError: the option asks for several where there can be only one.
+        ValueError: the option asks for several where there can be only one, or for fewer than none.
     """
+    if arguments.processes < 0:
+        raise ValueError(f"`--processes` must be 0 (one a core) or more, but is {arguments.processes}.")
     can_share = pick_device(arguments.device) == "cpu" and processes.num_processes == 1 and can_fork()
     if arguments.processes > 1 and not can_share:
         raise ValueError("`--processes` shares the work of one command on a CPU under Linux; leave it out here.")
@@ -157,15 +159,8 @@ def write_stream(
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
     at_once = somebody_types(arguments)
-    results = decode_lines(
-        lines,
-        searcher,
-        generator.tokenizer,
-        generator.options["batch_tokens"],
-        max_source_tokens=arguments.max_source_tokens,
-        prefixes=prefixes,
-        pool_lines=1 if at_once else POOL_LINES,
-        source_prefix=generator.source_prefix,
+    results = generator.stream(
+        lines, prefixes, arguments.max_source_tokens, 1 if at_once else POOL_LINES, searcher=searcher
     )
     formatted = FORMATS[chosen_format(arguments)]
     texts: list[str] = []

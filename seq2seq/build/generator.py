@@ -125,6 +125,7 @@ class TextGenerator:
         prefixes: Iterable[str] | None = None,
         max_source_tokens: int | None = None,
         pool_lines: int = POOL_LINES,
+        searcher: Searcher | None = None,
         **options: Any,
     ) -> Iterator[NBest]:
         """Yield one result per line, in input order.
@@ -133,11 +134,12 @@ class TextGenerator:
             prefixes: target texts to begin with, one per line.
             max_source_tokens: longer sources are cut, with a warning.
             pool_lines: lines read before the first result appears; they are sorted by length for speed.
+            searcher: where the search runs; by default here, by the search that the options describe.
         """
         chosen = checked_options(self.options | options)
         return decode_lines(
             lines,
-            self.searcher(chosen),
+            searcher or self.searcher(chosen),
             self.tokenizer,
             chosen["batch_tokens"],
             max_source_tokens=max_source_tokens,

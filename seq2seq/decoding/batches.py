@@ -1,7 +1,8 @@
 """Batches of sources on their way to a search, and where the search runs.
 
 A batch of token ids enters, the hypotheses of each of its sources leave. `InProcess` searches where it is called;
-`workers.WorkerProcesses` does on several cores. Neither changes what is found.
+`workers.WorkerProcesses` does on several cores. Neither changes what is found, but by the rounding of a
+precision below float32, where it depends on how many are searched together.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -41,20 +41,16 @@ def load_model(
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} holds no model: it has no config.json; give a folder written by save_pretrained")
-    is_quantized = dtype == torch.int8
-    if is_quantized:
-        dtype = torch.float32
-    if trainable or not is_loadable(folder):
-        if is_quantized:
-            raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
+    is_lean, is_quantized = not trainable and is_loadable(folder), dtype == torch.int8
+    if is_quantized and not is_lean:
+        raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
+    if is_quantized and not can_quantize(device):
+        raise ValueError("There are no fast products of 8-bit integers on this device; use fp32 or bf16.")
+    if not is_lean:
         return _pretrained(folder, device, dtype)
     model = InferenceTransformer.load(folder)
-    nn.Module.to(model, device, dtype)
-    if not is_quantized:
-        return pack(model)
-    if not can_quantize(device):
-        raise ValueError("There are no fast products of 8-bit integers on this device; use fp32 or bf16.")
-    return quantize(model)
+    nn.Module.to(model, device, torch.float32 if is_quantized else dtype)
+    return quantize(model) if is_quantized else pack(model)
 
 
 def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:

@@ -166,3 +166,7 @@ def test_processes_on_a_device_that_has_none(
 ) -> None:
     monkeypatch.setattr("seq2seq.apps.decode.can_fork", lambda: False)
     assert "`--processes` shares the work" in error_of([*command, "--processes", "2"], capsys)
+
+
+def test_fewer_processes_than_none(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "`--processes` must be 0" in error_of([*command, "--processes", "-1"], capsys)
