@@ -1,12 +1,13 @@
 """Decoding speed beside transformers' `generate` and CTranslate2: the same weights, the same sources, in turns.
 
     python benchmarks/decoding_speed.py --size base --batch-size 32 --beam-width 5
-    python benchmarks/decoding_speed.py --model runs/multi30k_en_de --input data/multi30k/raw/test_2016_flickr.en
+    python benchmarks/decoding_speed.py --model runs/multi30k_en_de --input data/multi30k/raw/test_2016_flickr.en \
+        --reference data/multi30k/raw/test_2016_flickr.de
 
 Without `--model`, a random model decodes random sources to a fixed length. With one, real text is decoded in
-length-sorted batches of the same token budget. Each system is a process of its own, and only one works at a time:
-A B A B …. Prints a table with medians and ratios, compares hypotheses with transformers' in fp32, and appends the
-numbers as one JSON line to benchmarks/results/decoding_speed.jsonl.
+length-sorted batches of the same token budget, and scored by BLEU if there are references. Each system is a process of
+its own, and only one works at a time: A B A B …. Prints a table with medians and ratios, compares hypotheses with
+transformers' in fp32, and appends the numbers as one JSON line to benchmarks/results/decoding_speed.jsonl.
 """
 
 import argparse
@@ -17,13 +18,16 @@ import random
 import statistics
 import tempfile
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from workers.protocol import Worker
 
-import seq2seq
+from seq2seq.apps.score import score_texts
+from seq2seq.build.generator import model_folder
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.files import read_lines
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
@@ -93,12 +97,20 @@ def prepare_job(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         return (
             job | length | {"model": str(folder), "batch_size": options.batch_size, "sources": random_sources(options)}
         )
-    generator = seq2seq.load(options.model, device="cpu")
-    lines = [line for line in read_lines(Path(options.input)) if line.strip()][: options.max_lines]
-    sources = generator.tokenizer.encode_sources(lines)
-    model = Path(options.model) / "model"
-    limits = {"min_length": 0, "max_length": 100, "batch_size": 0}
-    return job | limits | {"model": str(model if model.is_dir() else options.model), "sources": sources}
+    model = model_folder(options.model)
+    lines = list(islice(read_lines(Path(options.input)), options.max_lines))
+    sources = TextTokenizer.load(model).encode_sources(lines)
+    return job | {"min_length": 0, "max_length": 100, "batch_size": 0, "model": str(model), "sources": sources}
+
+
+def bleu_of(hypotheses: list[list[int]], options: argparse.Namespace) -> float | None:
+    """Return BLEU (13a, cased) of token ids, or None without references."""
+    if options.reference is None:
+        return None
+    texts = TextTokenizer.load(model_folder(options.model)).decode_batch(hypotheses)
+    references = [[line] for line in islice(read_lines(Path(options.reference)), options.max_lines)]
+    [score] = score_texts(texts, references, ["bleu"])
+    return score.value
 
 
 def measure(job: dict[str, Any], options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -122,8 +134,8 @@ def measure(job: dict[str, Any], options: argparse.Namespace) -> dict[str, dict[
     return measured
 
 
-def report(measured: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row per system: tokens per second, time over our fastest's, round by round, and differing output."""
+def report(measured: dict[str, dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a row per system: tokens per second, time over our fastest's, round by round, differing output, BLEU."""
     oracle = measured.get(ORACLE)
     ours = [system for name, system in measured.items() if name.startswith("ours")] or list(measured.values())
     fastest = min(ours, key=lambda system: statistics.median(system["seconds"]))
@@ -142,6 +154,7 @@ def report(measured: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
                 "seconds": [round(s, 4) for s in system["seconds"]],
                 "time_relative_to_ours": round(statistics.median(ratios), 3),
                 "share_of_lines_unlike_transformers_fp32": different,
+                "bleu": bleu_of(system["hypotheses"], options),
                 "peak_memory_mib": system["peak_memory_mib"],
             }
         )
@@ -157,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="run directory or model folder; without it, a random model")
     parser.add_argument("--input", help="source lines, with --model")
+    parser.add_argument("--reference", help="its references, one a line")
     parser.add_argument("--max-lines", type=int)
     parser.add_argument("--size", choices=list(SIZES), default="base")
     parser.add_argument("--layers", type=int, default=6, help="of encoder and of decoder (default: %(default)s)")
@@ -175,15 +189,16 @@ def main() -> None:
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = report(measure(prepare_job(Path(folder), options), options))
+        rows = report(measure(prepare_job(Path(folder), options), options), options)
     width = max(len(row["system"]) for row in rows)
-    print(f"{'system':{width}}  tokens/s  time/ours  lines unlike  peak MiB")
+    print(f"{'system':{width}}  tokens/s  time/ours  lines unlike  peak MiB   BLEU")
     for row in rows:
         share = row["share_of_lines_unlike_transformers_fp32"]
         unlike = "-" if share is None else f"{share:.1%}"
+        bleu = "-" if row["bleu"] is None else f"{row['bleu']:.2f}"
         print(
             f"{row['system']:{width}}  {row['tokens_per_second']:8,.0f}  {row['time_relative_to_ours']:9.2f}  "
-            f"{unlike:>12}  {row['peak_memory_mib']:8,.0f}"
+            f"{unlike:>12}  {row['peak_memory_mib']:8,.0f}  {bleu:>5}"
         )
     RESULTS.mkdir(exist_ok=True)
     versions = {"python": platform.python_version(), "torch": torch.__version__}
