@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import Seq2Seq, State
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State
 
 
 class Ensemble:
     """The mixture of `models`; logits that leave it are log-probabilities.
 
     Args:
-        models: at least one; they must agree on vocabulary size, padding, end of sentence and start token.
+        models: at least one; they must agree on vocabulary size, padding, end of sentence, start token and order.
         weights: one positive number per model, normalised to sum to 1; by default all equal.
 
     Raises:
@@ -43,6 +43,16 @@ class Ensemble:
     @property
     def decoder_start_id(self) -> int:
         return self.models[0].decoder_start_id
+
+    @property
+    def generation_order(self) -> str:
+        return self.models[0].generation_order
+
+    def from_side(self, side: int) -> "Ensemble":
+        return Ensemble([model.from_side(side) for model in self.models], self.weights)
+
+    def in_pairs(self) -> PairedSeq2Seq:
+        raise ValueError("Generating from both ends at once takes a single model; leave the others out.")
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
         """Return the list of the models' states."""
@@ -83,10 +93,10 @@ def _check_vocabularies(models: Sequence[Seq2Seq]) -> None:
     if not models:
         raise ValueError("an ensemble needs at least one model")
     for i, model in enumerate(models[1:], start=2):
-        for name in ("vocab_size", "pad_id", "eos_id", "decoder_start_id"):
+        for name in ("vocab_size", "pad_id", "eos_id", "decoder_start_id", "generation_order"):
             first, other = getattr(models[0], name), getattr(model, name)
             if first != other:
                 raise ValueError(
-                    f"models of an ensemble must share their target vocabulary, but `{name}` is {first} in model 1 "
-                    f"and {other} in model {i}"
+                    f"models of an ensemble must share target vocabulary and generation order, but `{name}` is {first} "
+                    f"in model 1 and {other} in model {i}"
                 )

@@ -31,6 +31,24 @@ class Seq2Seq(Protocol):
     def decoder_start_id(self) -> int:
         """The token that the first `step` is given."""
 
+    @property
+    def generation_order(self) -> str:
+        """`l2r`, `r2l`, `bidirectional` or `interleaved`: what the model was trained for."""
+
+    def from_side(self, side: int) -> "Seq2Seq":
+        """Return the model as one that begins at this end of the target: 0 left, 1 right.
+
+        Raises:
+            ValueError: it was not trained to.
+        """
+
+    def in_pairs(self) -> "PairedSeq2Seq":
+        """Return the model as one that generates from both ends at once.
+
+        Raises:
+            ValueError: it was not trained to.
+        """
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
         """Return the state before the first step, W = 1.
 
@@ -67,3 +85,46 @@ class Seq2Seq(Protocol):
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         """Return logits [B, T, V]: position t predicts the token after `decoder_input_ids[:, t]`."""
+
+
+class PairedSeq2Seq(Protocol):
+    """A model whose hypotheses are pairs of rows: 0 begins at the left end of the target, 1 at the right end.
+
+    Of a `bidirectional` model both rows generate the whole target, each up to its own end of sentence; of an
+    `interleaved` one each generates its half.
+    """
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def pad_id(self) -> int: ...
+
+    @property
+    def eos_id(self) -> int: ...
+
+    @property
+    def decoder_start_id(self) -> int:
+        """The token that both rows are given in the first `step`."""
+
+    @property
+    def generation_order(self) -> str: ...
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
+        """Return the state before the first step, with one pair a sentence; arguments as in `Seq2Seq`."""
+
+    def step(self, state: State, token_ids: Tensor, is_open: Tensor | None = None) -> tuple[Tensor, State]:
+        """Feed a token to both rows of each pair; return logits [B, W, 2, V] of their next ones, and the next state.
+
+        Args:
+            token_ids: int64 [B, W, 2].
+            is_open: bool [B, W, 2]: False where a row has ended, so that no row sees this token; None = all True.
+        """
+
+    def reorder(self, state: State, beams: Tensor | None = None, sentences: Tensor | None = None) -> State:
+        """Return the state whose row (b, w, s) was row (sentences[b], beams[b, w, s], s), as in `Seq2Seq`.
+
+        Args:
+            beams: int64 [B', W', 2]; the rows of a pair may come from different ones.
+            sentences: int64 [B'].
+        """

@@ -12,6 +12,8 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from seq2seq.models.orders import FromTheLeft
+
 
 @dataclass
 class PretrainedState:
@@ -26,7 +28,7 @@ class PretrainedState:
     """W"""
 
 
-class PretrainedSeq2Seq:
+class PretrainedSeq2Seq(FromTheLeft):
     """An encoder-decoder of transformers as a `Seq2Seq`.
 
     Args:

@@ -30,6 +30,17 @@ Remember = Callable[[Tensor, Tensor], KeysValues]
 """Takes the keys and values of new positions and returns those of all positions so far."""
 
 
+class Partner(NamedTuple):
+    """The rows that others attend to besides their own (see `interaction`), and how they are found."""
+
+    exchange: Callable[[KeysValues], KeysValues]
+    """From the keys and values of all rows to those of each row's partner."""
+    bias: Tensor
+    """What may be attended there; broadcasts to [rows, H, T, keys]."""
+    is_visible: Tensor | None = None
+    """bool, broadcasts to [rows, T, D]: False where a row has to do without; None = everywhere True."""
+
+
 def attention_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a bias of the mask's shape."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, MASKED)
@@ -215,9 +226,11 @@ class SelfAttention(nn.Module):
         value_size: int,
         attention_dropout: float,
         attend: AttentionFunction,
+        interaction: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.interaction = interaction
         sizes = (num_heads * key_size, num_heads * key_size, num_heads * value_size)
         self.queries_keys_values = FusedLinear(d_model, sizes, num_heads)
         self.output = nn.Linear(num_heads * value_size, d_model)
@@ -231,6 +244,7 @@ class SelfAttention(nn.Module):
         rotation: Tensor | None = None,
         remember: Remember | None = None,
         need_weights: bool = False,
+        partner: Partner | None = None,
     ) -> Attended:
         """Return the attended sequence.
 
@@ -239,6 +253,7 @@ class SelfAttention(nn.Module):
             bias: broadcasts to [B, H, T, T]; with earlier positions remembered, to [B, H, T, past + T].
             rotation: rotary table of these positions, [T, 2, K].
             remember: adds these positions' keys and values to earlier ones.
+            partner: the rows that these attend to besides their own, where there is an interaction.
         """
         parts = self.queries_keys_values(hidden).split(self.queries_keys_values.sizes, dim=-1)
         queries, keys, values = (_split_heads(part, self.num_heads) for part in parts)
@@ -248,7 +263,12 @@ class SelfAttention(nn.Module):
             keys, values = remember(keys, values)
         dtype, queries = queries.dtype, queries.to(keys.dtype)
         heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
-        return Attended(self.output(_merge_heads(heads).to(dtype)), weights, queries)
+        hidden = _merge_heads(heads)
+        if partner is not None and self.interaction is not None:
+            keys, values = partner.exchange((keys, values))
+            heads, _ = self.attend(queries, keys, values, partner.bias, self.attention_dropout, self.training, False)
+            hidden = self.interaction(hidden, _merge_heads(heads), partner.is_visible)
+        return Attended(self.output(hidden.to(dtype)), weights, queries)
 
 
 class CrossAttention(nn.Module):
@@ -277,15 +297,17 @@ class CrossAttention(nn.Module):
         return _split_heads(keys, self.num_heads), _split_heads(values, self.num_heads)
 
     def forward(self, hidden: Tensor, source: KeysValues, bias: Tensor | None, need_weights: bool = False) -> Attended:
-        """Return what each position attends to.
+        """Return what each position attends to, [B * G, T, D]; weights are [B, H, G * T, S], queries [B, H, G * T, K].
 
         Args:
-            hidden: [B, T, D].
+            hidden: [B * G, T, D], G successive rows for each sentence, whose keys and values so exist once.
             source: keys and values of the B sentences.
             bias: [B, 1, 1, S] or None.
         """
         keys, values = source
-        queries = _split_heads(self.queries(hidden), self.num_heads)
+        projected = self.queries(hidden)
+        queries = _split_heads(projected.view(len(keys), -1, projected.shape[-1]), self.num_heads)
         dtype, queries = queries.dtype, queries.to(keys.dtype)
         heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
-        return Attended(self.output(_merge_heads(heads).to(dtype)), weights, queries)
+        output = self.output(_merge_heads(heads).to(dtype))
+        return Attended(output.view(hidden.shape), weights, queries)

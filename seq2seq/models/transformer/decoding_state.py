@@ -114,6 +114,8 @@ class DecodingState:
     """bool [B, W, slots], whether a hypothesis descends from a slot; None where every slot is every hypothesis's."""
     length: int = 0
     """Tokens fed so far."""
+    side: int = 0
+    """The end of the target that all hypotheses began at: 0 left, 1 right."""
     cross_queries: Tensor | None = None
     """[B, H, W, K]: the last layer's queries of the latest step, from which its attention can be had on demand."""
 
@@ -121,25 +123,33 @@ class DecodingState:
     def num_sentences(self) -> int:
         return self.source[0][0].shape[0]
 
-    def lengthen(self, like: Tensor) -> Tensor:
+    def lengthen(self, like: Tensor, new_slots: Tensor | None = None) -> Tensor:
         """Make room for one more token of each hypothesis; return the bias [B, 1, W, capacity] of its attention.
 
         Args:
             like: gives type and device.
+            new_slots: bool, broadcasts to [B, W, W]: which of the new slots a hypothesis sees; by default its own.
         """
         self.length += 1
         num_slots = self.buffers[0].num_slots
-        bias = like.new_full((1, 1, 1, self.buffers[0].capacity_after(self.width)), MASKED)
         if self.width == 1 and self.ancestry is None:
+            bias = like.new_full((1, 1, 1, self.buffers[0].capacity_after(1)), MASKED)
             bias[..., : num_slots + 1] = 0
             return bias
-        own = torch.eye(self.width, dtype=torch.bool, device=like.device).expand(self.num_sentences, -1, -1)
+        if new_slots is None:
+            new_slots = torch.eye(self.width, dtype=torch.bool, device=like.device)
+        new_slots = new_slots.expand(self.num_sentences, -1, -1)
         earlier = self.ancestry
         if earlier is None:
-            earlier = own.new_ones(self.num_sentences, self.width, num_slots)
-        self.ancestry = torch.cat([earlier, own], dim=2)
-        bias = bias.repeat(self.num_sentences, 1, self.width, 1)
-        bias[..., : self.ancestry.shape[2]].masked_fill_(self.ancestry.unsqueeze(1), 0)
+            earlier = new_slots.new_ones(self.num_sentences, self.width, num_slots)
+        self.ancestry = torch.cat([earlier, new_slots], dim=2)
+        return self.bias_of(self.ancestry, like)
+
+    def bias_of(self, ancestry: Tensor, like: Tensor) -> Tensor:
+        """Return the bias [B, 1, W, capacity] that shows the slots of a table [B, W, slots], new ones included."""
+        capacity = self.buffers[0].capacity_after(ancestry.shape[2] - self.buffers[0].num_slots)
+        bias = like.new_full((len(ancestry), 1, ancestry.shape[1], capacity), MASKED)
+        bias[..., : ancestry.shape[2]].masked_fill_(ancestry.unsqueeze(1), 0)
         return bias
 
     def reorder(self, beams: Tensor | None, sentences: Tensor | None) -> "DecodingState":

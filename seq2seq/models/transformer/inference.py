@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
-from seq2seq.models.transformer.stacks import Decoder, Encoder
+from seq2seq.models.transformer.stacks import Encoder
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
@@ -30,7 +31,7 @@ class InferenceTransformer(SearchableTransformer):
         super().__init__()
         self.options = options
         self.encoder = Encoder(options)
-        self.decoder = Decoder(options)
+        self.decoder = make_decoder(options)
         self.lm_head = nn.Linear(options.d_model, options.vocab_size, bias=False)
         self.eval().requires_grad_(False)
 

@@ -32,6 +32,10 @@ class FusedLinear(nn.Linear):
         return [size // self.num_heads for size in self.sizes for _ in range(self.num_heads)]
 
 
+class ZeroEmbedding(nn.Embedding):
+    """An embedding that starts at 0, so that a model without it can become one with it."""
+
+
 def truncated_normal_(weight: Tensor) -> Tensor:
     """Fill with a normal of variance 1/fan_in, cut off at two standard deviations."""
     scale = weight.shape[1] ** -0.5 / TRUNCATED_STANDARD_DEVIATION
@@ -67,6 +71,8 @@ def _initial_value(module: nn.Module, name: str, parameter: Tensor, kind: str) -
     if isinstance(module, nn.Linear) and name == "weight":
         blocks = module.blocks(kind) if isinstance(module, FusedLinear) else [module.out_features]
         return torch.cat([MATRIX_KINDS[kind](parameter.new_empty(rows, module.in_features)) for rows in blocks])
+    if isinstance(module, ZeroEmbedding):
+        return torch.zeros_like(parameter)
     if isinstance(module, nn.Embedding):
         return embedding_normal_(torch.empty_like(parameter))
     if isinstance(module, nn.Linear | nn.LayerNorm | nn.RMSNorm):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Remember, SelfAttention
+from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Partner, Remember, SelfAttention
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 
@@ -137,10 +137,11 @@ class DecoderLayer(nn.Module):
         source: KeysValues,
         source_bias: Tensor | None,
         need_weights: bool,
+        partner: Partner | None = None,
     ) -> DecoderLayerOutput:
         """Return the new hidden states; arguments are those of `SelfAttention` and `CrossAttention`."""
         attended = self.self_attention(
-            self.self_attention_residual.enter(hidden), self_bias, rotation, remember, need_weights
+            self.self_attention_residual.enter(hidden), self_bias, rotation, remember, need_weights, partner
         )
         hidden = self.self_attention_residual.leave(hidden, attended.output)
         cross = self.cross_attention(self.cross_attention_residual.enter(hidden), source, source_bias, need_weights)

@@ -21,8 +21,9 @@ from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.models.transformer.attention import KeysValues, Remember, source_bias
 from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
 from seq2seq.models.transformer.initialization import initialize_module
+from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.searching import SearchableTransformer
-from seq2seq.models.transformer.stacks import Decoder, DecoderOutput, Encoder
+from seq2seq.models.transformer.stacks import DecoderOutput, Encoder
 
 Score = Callable[[Tensor, Tensor], Any]
 
@@ -62,7 +63,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         super().__init__(config)
         self.options = config
         self.encoder = TransformersEncoder(config)
-        self.decoder = Decoder(config)
+        self.decoder = make_decoder(config)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         shared = "decoder.embeddings.tokens.weight"
         tied = {"all": ["lm_head.weight", "encoder.embeddings.tokens.weight"], "target": ["lm_head.weight"], "none": []}
@@ -97,18 +98,21 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         score: Score | None = None,
+        sides: Tensor | None = None,
+        visible: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple:
-        """Return logits [B, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
+        """Return logits [B * G, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
 
         Args:
             input_ids: int64 [B, S]; not needed with `encoder_outputs`.
             attention_mask: [B, S], True or 1 = real; by default all.
-            decoder_input_ids: int64 [B, T]; by default `labels` shifted right.
+            decoder_input_ids: int64 [B * G, T], G rows for each source; by default `labels` shifted right.
             decoder_attention_mask: [B, T] (with a cache, all positions so far). Padding on the right needs none.
-            labels: int64 [B, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy per token in nats.
+            labels: int64 [B * G, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy in nats.
             past_key_values: cache of earlier positions, filled in place.
             score: called with the decoder's states [B, T, D] and the output layer's weight [V, D] in place of that
                 layer; what it returns is `loss`, and there are no logits.
+            sides, visible: see `Batch`.
 
         Raises:
             ValueError: no source or no target is given.
@@ -135,6 +139,8 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             past=0 if past_key_values is None else past_key_values.get_seq_length(),
             remember=self._remember(past_key_values),
             need_weights=bool(output_attentions),
+            sides=sides,
+            visible=visible,
         )
         logits = loss = None
         if score is not None:

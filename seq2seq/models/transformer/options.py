@@ -16,6 +16,9 @@ Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
 TieEmbeddings = Literal["all", "target", "none"]
 Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
 EncoderAttention = Literal["softmax", "linear"]
+GenerationOrder = Literal["l2r", "r2l", "bidirectional", "interleaved"]
+Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
+InteractionLayers = Literal["all", "last"]
 
 CHOICES: dict[str, Any] = {
     "norm_position": NormPosition,
@@ -25,9 +28,19 @@ CHOICES: dict[str, Any] = {
     "tie_embeddings": TieEmbeddings,
     "initialization": Initialization,
     "encoder_attention": EncoderAttention,
+    "generation_order": GenerationOrder,
+    "interaction": Interaction,
+    "interaction_layers": InteractionLayers,
 }
 COUNTS = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "max_positions")
-PROBABILITIES = ("dropout", "attention_dropout", "activation_dropout", "token_dropout", "layer_dropout")
+PROBABILITIES = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "token_dropout",
+    "layer_dropout",
+    "interaction_dropout",
+)
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
 
@@ -36,7 +49,9 @@ class TransformerOptions:
     """Options of the Transformer.
 
     `vocab_size` is that of the target; `source_vocab_size` None means the same. `key_size` and `value_size` None mean
-    `d_model / num_heads`. `max_positions` limits learned positions only.
+    `d_model / num_heads`. `max_positions` limits learned positions only. `generation_order` is what the model is
+    trained to generate in: a `bidirectional` one knows both directions, and with an `interaction` lets them attend to
+    each other.
 
     Raises:
         ValueError: an option, or a combination of options, makes no model.
@@ -65,6 +80,11 @@ class TransformerOptions:
     initialization: Initialization = "xavier"
     talking_heads: bool = False
     encoder_attention: EncoderAttention = "softmax"
+    generation_order: GenerationOrder = "l2r"
+    interaction: Interaction = "none"
+    interaction_weight: float = 0.1
+    interaction_layers: InteractionLayers = "all"
+    interaction_dropout: float = 0.0
     pad_token_id: int = 0
     bos_token_id: int = 1
     eos_token_id: int = 2
@@ -88,6 +108,16 @@ class TransformerOptions:
         """Sizes of one head's keys and values."""
         default = self.d_model // self.num_heads
         return self.key_size or default, self.value_size or default
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether targets are generated from both ends."""
+        return self.generation_order in ("bidirectional", "interleaved")
+
+    @property
+    def interacts(self) -> bool:
+        """Whether the two directions attend to each other."""
+        return self.interaction != "none" and self.interaction_weight > 0
 
     def check(self) -> None:
         """Raise ValueError for an option, or a combination of options, that makes no model."""
@@ -127,6 +157,18 @@ class TransformerOptions:
         if self.positions == "rotary" and self.head_sizes[0] % 2:
             raise ValueError(
                 f"rotary `positions` turn pairs of features and need an even `key_size`, but it is {self.head_sizes[0]}"
+            )
+        if self.interaction_weight < 0:
+            raise ValueError(f"`interaction_weight` must not be negative, but is {self.interaction_weight}")
+        if self.interaction != "none" and self.generation_order != "bidirectional":
+            raise ValueError(
+                f"`interaction` {self.interaction!r} is between two directions: it needs `generation_order` "
+                f"'bidirectional', but that is {self.generation_order!r}"
+            )
+        if self.generation_order == "interleaved" and self.positions == "learned":
+            raise ValueError(
+                "`generation_order` 'interleaved' counts positions from both ends, which 'learned' `positions` do not "
+                "have; use 'sinusoidal' or 'rotary'"
             )
         if self.encoder_attention == "linear" and (self.positions == "rotary" or self.talking_heads):
             option = "`talking_heads`" if self.talking_heads else "rotary `positions`"

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 LONGEST_WAVELENGTH = 10000.0
 SMALLEST_TABLE = 64
 
+Angles = Callable[[int, int], Tensor]
+"""From a number of positions and of features to their angles, as `angles` below."""
+
 
 def angles(num_positions: int, size: int) -> Tensor:
     """Return position times frequency, float64 [num_positions, ceil(size / 2)] (Vaswani et al. 2017, section 3.5)."""
@@ -21,7 +24,13 @@ def angles(num_positions: int, size: int) -> Tensor:
     return torch.outer(positions, LONGEST_WAVELENGTH**-exponents)
 
 
-def sinusoids(num_positions: int, d_model: int) -> Tensor:
+def angles_from_both_ends(num_positions: int, size: int) -> Tensor:
+    """Return the angles of the positions 0, -0, 1, -1, 2, …, float64 [num_positions, ceil(size / 2)]."""
+    angle = angles((num_positions + 1) // 2, size)
+    return torch.stack([angle, -angle], dim=1).flatten(0, 1)[:num_positions]
+
+
+def sinusoids(num_positions: int, d_model: int, angles: Angles = angles) -> Tensor:
     """Return position vectors, float64 [num_positions, D].
 
     Sines fill the first half and cosines the second; the paper interleaves them, which is the same up to a
@@ -31,7 +40,7 @@ def sinusoids(num_positions: int, d_model: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)[:, :d_model]
 
 
-def rotations(num_positions: int, key_size: int) -> Tensor:
+def rotations(num_positions: int, key_size: int, angles: Angles = angles) -> Tensor:
     """Return what `rotate` multiplies with, float64 [num_positions, 2, K]: cosines, and sines with their signs."""
     angle = angles(num_positions, key_size)
     return torch.stack([angle.cos().repeat(1, 2), torch.cat([-angle.sin(), angle.sin()], dim=-1)], dim=1)
@@ -92,13 +101,13 @@ class LearnedPositions(nn.Module):
         return self.vectors.weight[offset : offset + length]
 
 
-def added_positions(positions: str, d_model: int, max_positions: int) -> nn.Module | None:
+def added_positions(positions: str, d_model: int, max_positions: int, angles: Angles = angles) -> nn.Module | None:
     """Return what is added to the embeddings: called with (offset, length, like) it gives [length, D]."""
     if positions == "sinusoidal":
-        return PositionTable(partial(sinusoids, d_model=d_model))
+        return PositionTable(partial(sinusoids, d_model=d_model, angles=angles))
     return LearnedPositions(max_positions, d_model) if positions == "learned" else None
 
 
-def rotary_positions(positions: str, key_size: int) -> nn.Module | None:
+def rotary_positions(positions: str, key_size: int, angles: Angles = angles) -> nn.Module | None:
     """Return what turns queries and keys: called with (offset, length, like) it gives [length, 2, K]."""
-    return PositionTable(partial(rotations, key_size=key_size)) if positions == "rotary" else None
+    return PositionTable(partial(rotations, key_size=key_size, angles=angles)) if positions == "rotary" else None

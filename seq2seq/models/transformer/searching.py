@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.orders import wrong_order
 from seq2seq.models.transformer.attention import source_bias
 from seq2seq.models.transformer.decoding_state import DecodingState, KeyValueBuffer, laid_out
 from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.models.transformer.sides import InPairs, OneSide
 from seq2seq.models.transformer.stacks import Decoder, DecoderOutput, Encoder
 
 FEW_PRODUCTS = 64
@@ -46,8 +49,25 @@ class SearchableTransformer(nn.Module):
     def decoder_start_id(self) -> int:
         return self.options.decoder_start_token_id
 
+    @property
+    def generation_order(self) -> str:
+        return self.options.generation_order
+
+    def from_side(self, side: int) -> Seq2Seq:
+        order = self.generation_order
+        if order == "bidirectional":
+            return OneSide(self, side)
+        if order == ("r2l" if side else "l2r"):
+            return self
+        raise wrong_order(order, "r2l" if side else "l2r")
+
+    def in_pairs(self) -> InPairs:
+        if self.options.has_sides:
+            return InPairs(self)
+        raise wrong_order(self.generation_order, "bidirectional")
+
     @torch.inference_mode()
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
+    def encode(self, input_ids: Tensor, attention_mask: Tensor, side: int = 0) -> DecodingState:
         is_on_cpu = input_ids.device.type == "cpu"
         mask = None if is_on_cpu and bool(attention_mask.all()) else attention_mask  # elsewhere, asking takes longer
         source_hidden = self.encoder(input_ids, mask).last_hidden_state
@@ -56,7 +76,7 @@ class SearchableTransformer(nn.Module):
             dtype = torch.promote_types(dtype, torch.float32)
         source = [laid_out(part, dtype) for part in self.decoder.source_keys_values(source_hidden)]
         buffers = [KeyValueBuffer(dtype) for _ in self.decoder.layers]
-        return DecodingState(source, source_bias(mask, dtype), buffers, width=1)
+        return DecodingState(source, source_bias(mask, dtype), buffers, width=1, side=side)
 
     @torch.inference_mode()
     def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
@@ -68,6 +88,7 @@ class SearchableTransformer(nn.Module):
             state.lengthen(like=state.source[0][0]),
             state.length - 1,
             [buffer.append for buffer in state.buffers],
+            sides=torch.full_like(token_ids[:1, :1], state.side),
         )
         state.cross_queries = output.cross_queries
         return self.lm_head(output.hidden), state
@@ -87,7 +108,9 @@ class SearchableTransformer(nn.Module):
         assert weights is not None, "attention functions return weights when asked for them"
         return weights.mean(dim=1)
 
-    def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+    def teacher_forced(
+        self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, **sides: Tensor
+    ) -> Tensor:
         source_hidden = self.encoder(input_ids, attention_mask).last_hidden_state
         source, bias = self.decoder.source_keys_values(source_hidden), source_bias(attention_mask, source_hidden.dtype)
-        return self.lm_head(self.decoder(decoder_input_ids, source, bias).hidden)
+        return self.lm_head(self.decoder(decoder_input_ids, source, bias, **sides).hidden)

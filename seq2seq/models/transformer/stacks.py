@@ -16,6 +16,7 @@ from seq2seq.models.transformer.attention import (
     AttentionFunction,
     CrossAttention,
     KeysValues,
+    Partner,
     Remember,
     SelfAttention,
     TalkingHeads,
@@ -25,36 +26,57 @@ from seq2seq.models.transformer.attention import (
     source_bias,
 )
 from seq2seq.models.transformer.dropout import Dropout, dropout
+from seq2seq.models.transformer.initialization import ZeroEmbedding
+from seq2seq.models.transformer.interaction import make_interaction, rows_in_pairs
 from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.models.transformer.positions import added_positions, rotary_positions
+from seq2seq.models.transformer.positions import Angles, added_positions, angles, rotary_positions
 
 
 class Embeddings(nn.Module):
-    """Token vectors, scaled to unit variance, plus positions."""
+    """Token vectors, scaled to unit variance, plus positions.
 
-    def __init__(self, options: TransformerOptions, vocab_size: int) -> None:
+    Args:
+        angles: where the positions are counted from.
+        has_sides: whether a further vector says which end of the target a token is generated from.
+    """
+
+    def __init__(
+        self, options: TransformerOptions, vocab_size: int, angles: Angles = angles, has_sides: bool = False
+    ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocab_size, options.d_model)
-        self.positions = added_positions(options.positions, options.d_model, options.max_positions)
+        self.positions = added_positions(options.positions, options.d_model, options.max_positions, angles)
+        self.sides = ZeroEmbedding(2, options.d_model) if has_sides else None
         self.scale = math.sqrt(options.d_model)
         self.token_dropout = options.token_dropout
         self.dropout = Dropout(options.dropout)
 
-    def forward(self, input_ids: Tensor, offset: int = 0, num_positions: int | None = None) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, offset: int = 0, num_positions: int | None = None, sides: Tensor | None = None
+    ) -> Tensor:
         """Return [B, T, D].
 
         Args:
             input_ids: int64 [B, T].
             offset: position of the first token.
-            num_positions: by default T; 1 if all tokens stand at the first one's position.
+            num_positions: by default T; if tokens stand at the same positions again and again, how many these are.
+            sides: int64, broadcasts to [B, T]: 0 left, 1 right; None = left.
         """
         hidden = self.tokens(input_ids) * self.scale
         if self.training and self.token_dropout > 0:
             hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
         if self.positions is not None:
-            hidden = hidden + self.positions(offset, num_positions or input_ids.shape[1], hidden)
+            positions = self.positions(offset, num_positions or input_ids.shape[1], hidden)
+            hidden = hidden + _repeated(positions, input_ids.shape[1])
+        if self.sides is not None:
+            hidden = hidden + self.sides(input_ids.new_zeros(1, 1) if sides is None else sides)
         return self.dropout(hidden)
+
+
+def _repeated(rows: Tensor, length: int) -> Tensor:
+    """Return rows for so many tokens, the given ones again and again; a single one broadcasts."""
+    return rows if len(rows) in (1, length) else rows.repeat(length // len(rows), *[1] * (rows.dim() - 1))
 
 
 def final_norm(options: TransformerOptions) -> nn.Module:
@@ -131,22 +153,28 @@ class DecoderOutput(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Target ids [B, T] and the source's keys and values to hidden states [B, T, D]."""
+    """Target ids [B * G, T] and the keys and values of B sources to hidden states [B * G, T, D].
+
+    Where the model generates from both ends, each row begins at one of them, and rows 2i and 2i + 1 may attend to each
+    other.
+    """
 
     layers: Sequence[DecoderLayer]
+    positions_at_once = 1
+    """Positions that are generated in one step."""
 
-    def __init__(self, options: TransformerOptions) -> None:
+    def __init__(self, options: TransformerOptions, angles: Angles = angles) -> None:
         super().__init__()
-        self.embeddings = Embeddings(options, options.vocab_size)
-        self.rotary = rotary_positions(options.positions, options.head_sizes[0])
+        self.embeddings = Embeddings(options, options.vocab_size, angles, options.has_sides)
+        self.rotary = rotary_positions(options.positions, options.head_sizes[0], angles)
         self.layers = nn.ModuleList(  # type: ignore[assignment]
             DecoderLayer(
-                _self_attention(options, _softmax_attention(options)),
+                _decoder_self_attention(options, i),
                 _cross_attention(options),
                 _feed_forward(options),
                 _residuals(options),
             )
-            for _ in range(options.decoder_layers)
+            for i in range(options.decoder_layers)
         )
         self.norm = final_norm(options)
 
@@ -163,21 +191,27 @@ class Decoder(nn.Module):
         past: int = 0,
         remember: Sequence[Remember] | None = None,
         need_weights: bool = False,
+        sides: Tensor | None = None,
+        visible: Tensor | None = None,
     ) -> DecoderOutput:
         """Return the hidden states of the given positions.
 
         Args:
-            input_ids: [B, T], successive positions.
+            input_ids: [B * G, T], successive positions of G successive rows per source.
             source: per layer, keys and values of B sources.
             source_bias: [B, 1, 1, S].
-            attention_mask: [B, past + T], real positions; by default all.
+            attention_mask: [B * G, past + T], real positions; by default all.
             past: positions that `remember` already holds.
             remember: per layer, what keeps keys and values.
+            sides: int64 [B * G], the end that each row begins at: 0 left, 1 right; None = left.
+            visible: bool [B * 2, T], the positions of a row that the source's other row attends to; None = none.
         """
-        hidden = self.embeddings(input_ids, past)
-        self_bias = causal_bias(input_ids.shape[1], past, attention_mask, hidden)
+        rows_sides = self._sides(input_ids) if sides is None else sides.unsqueeze(1)
+        hidden = self.embeddings(input_ids, past, sides=rows_sides)
+        self_bias = self._causal_bias(input_ids.shape[1], past, attention_mask, hidden)
         rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
-        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights)
+        partner = None if visible is None else rows_in_pairs(visible, hidden.dtype)
+        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights, partner)
 
     def step(
         self,
@@ -187,8 +221,10 @@ class Decoder(nn.Module):
         self_bias: Tensor | None,
         past: int,
         remember: Sequence[Remember],
+        sides: Tensor | None = None,
+        partner: Partner | None = None,
     ) -> DecoderOutput:
-        """Return the hidden states of one position in W hypotheses of each sentence.
+        """Return the hidden states of one step in W hypotheses of each sentence.
 
         The hypotheses stand in the place of successive positions: all operations but attention take positions one by
         one anyway, and there `self_bias` says which keys are a hypothesis's own.
@@ -196,11 +232,25 @@ class Decoder(nn.Module):
         Args:
             token_ids: int64 [B, W].
             self_bias: broadcasts to [B, H, W, keys that `remember` holds].
-            past: number of earlier positions.
+            past: number of earlier steps.
+            sides: int64, broadcasts to [B, W]: the end that each hypothesis began at; None = left.
+            partner: which keys are those of a hypothesis's partner, if it has one.
         """
-        hidden = self.embeddings(token_ids, past, num_positions=1)
-        rotation = None if self.rotary is None else self.rotary(past, 1, hidden)
-        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights=False)
+        length = self.positions_at_once
+        past *= length
+        hidden = self.embeddings(token_ids, past, length, self._sides(token_ids) if sides is None else sides)
+        rotation = None if self.rotary is None else _repeated(self.rotary(past, length, hidden), token_ids.shape[1])
+        return self._through_layers(
+            hidden, self_bias, rotation, source, source_bias, remember, need_weights=False, partner=partner
+        )
+
+    def _sides(self, token_ids: Tensor) -> Tensor | None:
+        """Return the side of each token, where that is not for the caller to say; broadcasts to [B, T]."""
+        return None
+
+    def _causal_bias(self, length: int, past: int, attention_mask: Tensor | None, like: Tensor) -> Tensor | None:
+        """Return the bias of successive positions (see `causal_bias`)."""
+        return causal_bias(length, past, attention_mask, like)
 
     def _through_layers(
         self,
@@ -211,11 +261,12 @@ class Decoder(nn.Module):
         source_bias: Tensor | None,
         remember: Sequence[Remember] | None,
         need_weights: bool,
+        partner: Partner | None,
     ) -> DecoderOutput:
         states, self_weights, cross_weights = [hidden], [], []
         for i, layer in enumerate(self.layers):
             keep = None if remember is None else remember[i]
-            output = layer(hidden, self_bias, rotation, keep, source[i], source_bias, need_weights)
+            output = layer(hidden, self_bias, rotation, keep, source[i], source_bias, need_weights, partner)
             hidden = output.hidden
             states.append(hidden)
             self_weights.append(output.self_weights)
@@ -235,8 +286,21 @@ def _encoder_attention(options: TransformerOptions) -> AttentionFunction:
     return linear_attention if options.encoder_attention == "linear" else _softmax_attention(options)
 
 
-def _self_attention(options: TransformerOptions, attend: AttentionFunction) -> SelfAttention:
-    return SelfAttention(options.d_model, options.num_heads, *options.head_sizes, options.attention_dropout, attend)
+def _self_attention(
+    options: TransformerOptions, attend: AttentionFunction, interaction: nn.Module | None = None
+) -> SelfAttention:
+    sizes = (options.d_model, options.num_heads, *options.head_sizes)
+    return SelfAttention(*sizes, options.attention_dropout, attend, interaction)
+
+
+def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAttention:
+    """Return that of the layer with this number; `interaction_layers` says which interact."""
+    interaction = None
+    if options.interacts and (options.interaction_layers == "all" or layer == options.decoder_layers - 1):
+        size = options.num_heads * options.head_sizes[1]
+        kind, weight = options.interaction, options.interaction_weight
+        interaction = make_interaction(kind, weight, options.interaction_dropout, size)
+    return _self_attention(options, _softmax_attention(options), interaction)
 
 
 def _cross_attention(options: TransformerOptions) -> CrossAttention:
