@@ -98,14 +98,18 @@ def draw(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), layout="constrained")
     for axis, (name, points) in zip(axes.flat, curves.items(), strict=False):
         sizes = [point[name] for point in points]
-        axis.plot(sizes, [point["seconds"] for point in points], "o-", color="tab:blue")
-        axis.set(title=TITLES[name], xscale="log", yscale="log")
+        seconds = [point["seconds"] for point in points]
+        axis.plot(sizes, seconds, "o-", color="tab:blue")
+        axis.set(title=TITLES[name], xscale="log", yscale="log", ylim=(min(seconds) / 2, 2 * max(seconds)))
         axis.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
+        ticks = [b for a, b in zip([0.0, *sorted(seconds)], sorted(seconds), strict=False) if b > 1.2 * a]
+        axis.set_yticks(ticks, [f"{value:.2g}" for value in ticks])
         axis.set_ylabel("seconds", color="tab:blue")
         axis.minorticks_off()
         memory = axis.twinx()
-        memory.plot(sizes, [point["peak_memory_mib"] for point in points], "s--", color="tab:orange")
-        memory.set_ylim(bottom=0)
+        peaks = [point["peak_memory_mib"] for point in points]
+        memory.plot(sizes, peaks, "s--", color="tab:orange")
+        memory.set_ylim(0, 1.1 * max(peaks))
         memory.set_ylabel("peak MiB", color="tab:orange")
     for axis in axes.flat[len(curves) :]:
         axis.set_visible(False)

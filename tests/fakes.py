@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seq2seq.models.orders import FromTheLeft
+
 Prefix = tuple[int, ...]
 
 
@@ -25,7 +27,7 @@ class PrefixState:
     started: bool = False
 
 
-class PrefixModel:
+class PrefixModel(FromTheLeft):
     """A model whose next token depends on (source, prefix) through a function."""
 
     pad_id = 0

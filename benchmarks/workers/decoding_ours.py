@@ -8,7 +8,7 @@ import numpy
 import torch
 from workers.protocol import serve
 
-from seq2seq.build.process import prepare_process
+from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch, Greedy
 from seq2seq.decoding.batches import InProcess, Searcher, SourceBatch
@@ -33,6 +33,7 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     num_workers = job["num_workers"]
     prepare_process(job["threads"] // num_workers)
     model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]])
+    keep_freed_memory()
     limits = {"max_length": job["max_length"], "min_length": job["min_length"]}
     search: BeamSearch | Greedy = Greedy(**limits)
     if job["beam_width"] > 1:

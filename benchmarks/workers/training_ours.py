@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from workers.protocol import Values, now, serve
 
-from seq2seq.build.process import prepare_process
+from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.training import build_data, build_loader, build_model_config, build_trainer
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.batch import Batch
@@ -57,6 +57,7 @@ def prepare(job: Values) -> tuple[Values, Any]:
 def trainer_of(job: Values) -> Trainer:
     config = load_run_config(job["options"])
     prepare_process()
+    keep_freed_memory()
     folder = Path(config.run_directory)
     accelerator = build_accelerator(config.training.precision, cpu=job["device"] == "cpu")
     tokenizer, train_corpus, validation_corpus = build_data(config, folder)

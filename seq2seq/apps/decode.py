@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
-from seq2seq.build.process import Processes, launched_processes, num_cores, prepare_process
+from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.batches import Searcher
@@ -53,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="processes that share the work on a CPU, a thread each; 0: one a core",
     )
+    parser.add_argument(
+        "--bidirectional",
+        dest="generation_order",
+        action="store_const",
+        const="bidirectional",
+        help="search from both ends at once: short for `--generation-order bidirectional`",
+    )
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
     documentation = option_documentation(DecodingConfig)
     group = parser.add_argument_group("search options (default: those of the run)")
@@ -86,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+    keep_freed_memory()
     with open_searcher(generator, num_workers) as searcher:
         references = read_references(arguments)
         if arguments.output == STANDARD or is_stream(arguments.input):

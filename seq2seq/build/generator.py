@@ -15,9 +15,10 @@ from typing import Any, overload
 import numpy
 import torch
 
+from seq2seq.build.search import build_search
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import METHODS, Search
+from seq2seq.decoding import METHODS
 from seq2seq.decoding.batches import InProcess, Searcher
 from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.output import NBest, TextHypothesis
@@ -49,14 +50,6 @@ def model_folder(path: str | Path) -> Path:
     raise ValueError(
         f"{path} holds no model: give a run directory, or a folder with config.json and model.safetensors."
     )
-
-
-def build_search(options: dict[str, Any]) -> Search:
-    """Return the search that `options`, named as in `DecodingConfig`, describe; options it does not have are unused."""
-    kind = METHODS[options["method"]]
-    names = {field.name for field in dataclasses.fields(kind)}
-    search: Search = kind(**{name: value for name, value in options.items() if name in names})
-    return search
 
 
 def pick_device(device: str) -> str:
@@ -150,7 +143,7 @@ class TextGenerator:
 
     def searcher(self, options: dict[str, Any] | None = None) -> Searcher:
         """Return the search that all search options, by default this generator's, describe, on its model."""
-        return InProcess(self.model, build_search(options or self.options), self.device)
+        return InProcess(self.model, build_search(options or self.options, self.model.generation_order), self.device)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""

@@ -22,9 +22,8 @@ TRIM_THRESHOLD, MAX_MAPPINGS = -1, -4
 
 
 def prepare_process(num_threads: int = 0) -> None:
-    """Set the number of torch's threads (0: leave it) and how memory is kept."""
+    """Set the number of torch's threads (0: leave it) and the bound of kernel caches."""
     os.environ.setdefault(KERNEL_CACHE_VARIABLE, str(KERNEL_CACHE_ENTRIES))
-    keep_freed_memory()
     if num_threads:
         torch.set_num_threads(num_threads)
 
@@ -33,7 +32,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep what is freed instead of giving it back to the system.
 
     Tensors of many megabytes are otherwise mapped anew, page by page, at every step: in fp32 24,000 page faults a step,
-    a tenth of the time. The most that was ever in use stays with the process.
+    a tenth of the time. The most that is in use from now on stays with the process, so this comes after loading.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -16,11 +16,13 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.build.export import chosen_checkpoints, export_model
-from seq2seq.build.generator import PRECISIONS, build_search
-from seq2seq.build.process import prepare_process
+from seq2seq.build.generator import PRECISIONS
+from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import CHECKPOINTS_FOLDER, MODEL_FOLDER, TOKENIZER_FOLDER, enter_run_directory
+from seq2seq.build.search import build_search
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
+from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
@@ -54,6 +56,7 @@ def train(config: RunConfig) -> None:
     check_config(config)
     transformers.utils.logging.disable_progress_bar()
     prepare_process(config.training.threads)
+    keep_freed_memory()
     accelerator = build_accelerator(config.training.precision)
     with accelerator.main_process_first():
         folder = enter_run_directory(config)
@@ -84,7 +87,7 @@ def check_config(config: RunConfig) -> None:
             f"`training.average_checkpoints` is {training.average_checkpoints}, but {training.max_steps} steps with a "
             f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
         )
-    build_search(asdict(config.decoding))
+    build_search(asdict(config.decoding), config.model.generation_order)
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
@@ -138,6 +141,7 @@ def build_loader(
         "seed": config.training.seed,
         "num_processes": accelerator.num_processes,
         "process_index": accelerator.process_index,
+        "arrange": Arranged(config.model.generation_order),
     }
     if config.data.train.streaming:
         return StreamingLoader(corpus, tokenizer, pool_rows=config.data.pool_rows, **options)
@@ -242,6 +246,7 @@ def build_trainer(
                 batch_tokens=config.data.batch_tokens,
                 num_processes=accelerator.num_processes,
                 process_index=accelerator.process_index,
+                arrange=Arranged(config.model.generation_order),
             ),
             decode=build_validation_decoder(config, model, tokenizer, validation_corpus, accelerator),
             select_by=config.validation.select_by,
@@ -277,7 +282,7 @@ def build_validation_decoder(
     rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
     sources, references = list(rows["source"]), [[target] for target in rows["target"]]
     options = asdict(config.decoding) | {"method": "beam", "beam_width": validation.beam_width, "n_best": 1}
-    search = build_search(options)
+    search = build_search(options, config.model.generation_order)
     bare_model = accelerator.unwrap_model(model)
     index, num_processes = accelerator.process_index, accelerator.num_processes
 

@@ -142,6 +142,17 @@ class ModelConfig:
     """Mix attention logits and weights across heads (Shazeer et al. 2020)."""
     encoder_attention: Literal["softmax", "linear"] = "softmax"
     """Self-attention of the encoder; `linear` is linear in the source length (Katharopoulos et al. 2020)."""
+    generation_order: Literal["l2r", "r2l", "bidirectional", "interleaved"] = "l2r"
+    """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
+    to the middle, two tokens a step. Data are always written from left to right."""
+    interaction: Literal["none", "linear", "tanh", "relu", "gate"] = "none"
+    """How a `bidirectional` model's two directions attend to each other (Zhou et al. 2019); needs `companions`."""
+    interaction_weight: float = 0.1
+    """Weight of what comes from the other direction, for all kinds but `gate`; 0 switches the interaction off."""
+    interaction_layers: Literal["all", "last"] = "all"
+    """Decoder layers that interact."""
+    interaction_dropout: float = 0.0
+    """Dropout of what comes from the other direction (the authors' code has 0.3)."""
 
 
 @dataclass(frozen=True)
@@ -235,8 +246,14 @@ class DecodingConfig:
 
     method: Literal["greedy", "beam", "sampling", "diverse_beam"] = "beam"
     """Search algorithm; a beam of width 1 is greedy."""
+    generation_order: Literal["auto", "l2r", "r2l", "bidirectional", "interleaved"] = "auto"
+    """Order of generation, which the model must have been trained for; `auto` takes that one. A `bidirectional` model
+    also knows `l2r` and `r2l`."""
+    pairing: Literal["rank", "joint"] = "rank"
+    """What the directions of a `bidirectional` search see of each other: the hypothesis of the same rank in the other
+    half of the beam (Zhou et al. 2019), or a fixed partner, both being one hypothesis."""
     beam_width: int = 5
-    """Hypotheses kept per sentence."""
+    """Hypotheses kept per sentence, in a `bidirectional` search those of both directions together."""
     n_best: int = 1
     """Hypotheses returned per sentence."""
     length_penalty: float = 1.0

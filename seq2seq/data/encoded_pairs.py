@@ -7,6 +7,7 @@ import numpy
 
 from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
+from seq2seq.data.generation_order import Arrangement
 from seq2seq.data.random_keys import random_keys
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -32,15 +33,17 @@ class EncodedPairs:
         source_ids = [self.source_ids[index] for index in indices]
         return EncodedPairs(self.rows[indices], source_ids, [self.target_ids[index] for index in indices])
 
-    def batch_maker(self, tokenizer: TextTokenizer) -> Callable[[numpy.ndarray], Batch]:
+    def batch_maker(
+        self, tokenizer: TextTokenizer, arrange: Arrangement, epoch: int
+    ) -> Callable[[numpy.ndarray], Batch]:
         """Return the function from places to the batch of the pairs there."""
-        return lambda indices: self.select(indices).batch(tokenizer)
+        return lambda indices: self.select(indices).batch(tokenizer, arrange, epoch)
 
-    def batch(self, tokenizer: TextTokenizer) -> Batch:
+    def batch(self, tokenizer: TextTokenizer, arrange: Arrangement, epoch: int) -> Batch:
         """Return all pairs as one batch."""
         return collate(
             self.source_ids,
-            self.target_ids,
+            arrange(self.target_ids, self.rows, epoch),
             self.rows,
             source_pad_id=tokenizer.source_pad_id,
             target_pad_id=tokenizer.pad_id,

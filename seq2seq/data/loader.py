@@ -20,6 +20,7 @@ from seq2seq.data.bucketing import Plan, cut_batches, plan_batches
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import filter_pairs
+from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
@@ -97,6 +98,7 @@ class TrainingLoader:
 
     Args:
         dataset: what `tokenize_corpus` returns.
+        arrange: how targets become rows, by default from the left.
 
     Raises:
         ValueError: no pair is left to train on.
@@ -115,9 +117,11 @@ class TrainingLoader:
         seed: int,
         num_processes: int = 1,
         process_index: int = 0,
+        arrange: Arrangement | None = None,
     ) -> None:
         self.dataset = dataset
         self.tokenizer = tokenizer
+        self.arrange = arrange or Arranged()
         self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
         self.budget = {"batch_tokens": batch_tokens, "max_batch_rows": max_batch_rows}
         self.seed = seed
@@ -138,7 +142,8 @@ class TrainingLoader:
 
     def plan(self, epoch: int) -> Plan:
         """Return the batches of one epoch without subword sampling; their numbers index `rows`."""
-        return plan_batches(self.source_lengths, self.target_lengths, seed=self.seed, epoch=epoch, **self.budget)
+        target_lengths = self.target_lengths * self.arrange.rows_per_target
+        return plan_batches(self.source_lengths, target_lengths, seed=self.seed, epoch=epoch, **self.budget)
 
     def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
@@ -165,7 +170,7 @@ class TrainingLoader:
             start={"epoch": epoch, "pool": 0, "batch": 0},
             end={"epoch": epoch + 1, "pool": 0, "batch": 0},
             batches=batches,
-            make_batch=lambda rows: _stored_pairs(self.dataset, rows).batch(self.tokenizer),
+            make_batch=lambda rows: _stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, epoch),
         )
 
     def _sampled_epoch(self, epoch: int, first_pool: int) -> Iterator[Part]:
@@ -173,15 +178,16 @@ class TrainingLoader:
         num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
         for pool in range(first_pool, num_pools):
             pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
+            target_lengths = pairs.target_lengths * self.arrange.rows_per_target
             plan = plan_batches(
-                pairs.source_lengths, pairs.target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
+                pairs.source_lengths, target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
             )
             end = {"epoch": epoch, "pool": pool + 1} if pool + 1 < num_pools else {"epoch": epoch + 1, "pool": 0}
             yield Part(
                 start={"epoch": epoch, "pool": pool, "batch": 0},
                 end={**end, "batch": 0},
                 batches=plan.batches,
-                make_batch=pairs.batch_maker(self.tokenizer),
+                make_batch=pairs.batch_maker(self.tokenizer, self.arrange, epoch),
             )
 
     def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
@@ -196,6 +202,7 @@ class ValidationLoader:
 
     Args:
         dataset: what `tokenize_corpus` returns.
+        arrange: how targets become rows, by default from the left.
     """
 
     def __init__(
@@ -207,10 +214,13 @@ class ValidationLoader:
         max_batch_rows: int = 0,
         num_processes: int = 1,
         process_index: int = 0,
+        arrange: Arrangement | None = None,
     ) -> None:
         self.dataset = dataset
         self.tokenizer = tokenizer
+        self.arrange = arrange or Arranged()
         source_lengths, target_lengths = corpus_lengths(dataset)
+        target_lengths = target_lengths * self.arrange.rows_per_target
         order = numpy.lexsort((-target_lengths, -source_lengths))
         plan = cut_batches(
             order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows
@@ -221,7 +231,7 @@ class ValidationLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = (_stored_pairs(self.dataset, rows).batch(self.tokenizer) for rows in self.batches)
+        batches = (_stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, 0) for rows in self.batches)
         return prefetch(batches, PREFETCHED_BATCHES)
 
 

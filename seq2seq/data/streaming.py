@@ -18,6 +18,7 @@ from seq2seq.data.bucketing import plan_batches
 from seq2seq.data.corpus import IterableDataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import FilterReport, filter_pairs
+from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.loader import empty_lengths
 from seq2seq.data.micro_batches import Part, Position, micro_batches
 from seq2seq.data.tokenizer import TextTokenizer
@@ -44,11 +45,13 @@ class StreamingLoader:
         seed: int,
         num_processes: int = 1,
         process_index: int = 0,
+        arrange: Arrangement | None = None,
     ) -> None:
         if pool_rows < 1:
             raise ValueError(f"`pool_rows` must be at least 1, but is {pool_rows}.")
         self.dataset = dataset
         self.tokenizer = tokenizer
+        self.arrange = arrange or Arranged()
         self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
         self.max_length_ratio = max_length_ratio
         self.empty_lengths = empty_lengths(tokenizer)
@@ -111,13 +114,13 @@ class StreamingLoader:
         pairs = self._encoded(records, start["row"], start["epoch"])
         plan = plan_batches(
             pairs.source_lengths,
-            pairs.target_lengths,
+            pairs.target_lengths * self.arrange.rows_per_target,
             seed=self.seed,
             epoch=start["epoch"],
             pool=start["pool"],
             **self.budget,
         )
-        return Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer))
+        return Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer, self.arrange, start["epoch"]))
 
     def _encoded(self, records: list[dict[str, Any]], first_row: int, epoch: int) -> EncodedPairs:
         """Return the pairs that pass the filters."""

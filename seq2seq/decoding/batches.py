@@ -5,6 +5,7 @@ A batch of token ids enters, the hypotheses of each of its sources leave. `InPro
 precision below float32, where it depends on how many are searched together.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,18 @@ class SourceBatch:
     """Each source's number in its corpus."""
     prefixes: list[list[int]] | None = None
     """Per source, target tokens that every hypothesis begins with."""
+
+    def split(self, num_parts: int) -> list["SourceBatch"]:
+        """Return the sources in at most so many batches of about the same size."""
+        size = math.ceil(len(self.rows) / num_parts)
+        return [
+            SourceBatch(
+                self.sources[start : start + size],
+                self.rows[start : start + size],
+                None if self.prefixes is None else self.prefixes[start : start + size],
+            )
+            for start in range(0, len(self.rows), size)
+        ]
 
 
 class Searcher(Protocol):
@@ -52,16 +65,22 @@ class InProcess:
     num_workers: int = 1
 
     def search_batches(self, batches: Iterable[SourceBatch]) -> Iterator[list[list[Hypothesis]]]:
-        """See `Searcher.search_batches`."""
+        """See `Searcher.search_batches`; a batch too large to gain from its size is searched in parts."""
         for batch in batches:
-            input_ids, attention_mask = pad_sources(batch.sources, self.model.pad_id)
-            yield self.search.search(
-                self.model,
-                input_ids.to(self.device),
-                attention_mask.to(self.device),
-                prefixes=batch.prefixes,
-                rows=batch.rows,
-            )
+            num_parts = 1
+            if self.model.rows_at_once is not None:
+                num_parts = math.ceil(len(batch.rows) * self.search.width / self.model.rows_at_once)
+            yield [hypotheses for part in batch.split(num_parts) for hypotheses in self._found(part)]
+
+    def _found(self, batch: SourceBatch) -> list[list[Hypothesis]]:
+        input_ids, attention_mask = pad_sources(batch.sources, self.model.pad_id)
+        return self.search.search(
+            self.model,
+            input_ids.to(self.device),
+            attention_mask.to(self.device),
+            prefixes=batch.prefixes,
+            rows=batch.rows,
+        )
 
 
 def pad_sources(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

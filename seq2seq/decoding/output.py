@@ -33,6 +33,8 @@ class TextHypothesis:
     score: float
     normalized_score: float
     finished: bool
+    direction: str = "l2r"
+    """The order in which it was generated; a search from both ends has hypotheses of either."""
 
     @classmethod
     def create(cls, hypothesis: Hypothesis, tokenizer: TargetTokenizer) -> "TextHypothesis":
@@ -43,6 +45,7 @@ class TextHypothesis:
             score=hypothesis.score,
             normalized_score=hypothesis.normalized_score,
             finished=hypothesis.finished,
+            direction=hypothesis.direction,
         )
 
 
@@ -88,6 +91,7 @@ def _text_hypothesis(fields: dict[str, Any]) -> TextHypothesis:
         score=fields["score"],
         normalized_score=fields["normalized_score"],
         finished=fields["finished"],
+        direction=fields.get("direction", "l2r"),
     )
 
 

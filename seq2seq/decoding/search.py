@@ -69,8 +69,17 @@ def check_beam_options(options: Any) -> None:
         raise ValueError(f"`n_best` must be at least 1, but is {options.n_best}.")
     if options.beam_width < options.n_best:
         raise ValueError(f"`beam_width` must be at least `n_best` ({options.n_best}), but is {options.beam_width}.")
-    if options.coverage_penalty < 0:
+    if getattr(options, "coverage_penalty", 0.0) < 0:  # searches from both ends have none
         raise ValueError(f"`coverage_penalty` must not be negative, but is {options.coverage_penalty}.")
+
+
+def check_halves(beam_width: int) -> None:
+    """Raise ValueError for a beam that both directions cannot have one half of."""
+    if beam_width % 2:
+        raise ValueError(
+            f"Searching from both ends gives each direction half of `beam_width`, but that is {beam_width}; "
+            f"use {beam_width - 1 or 2} or {beam_width + 1}."
+        )
 
 
 def length_limits(attention_mask: Tensor, max_length: int, max_length_ratio: float) -> Tensor:

@@ -152,6 +152,7 @@ class BeamState:
         coverage_weight: float,
         *,
         early_stopping: bool = False,
+        beam_width: int | None = None,
     ) -> tuple["BeamState", Tensor]:
         """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
 
@@ -159,7 +160,9 @@ class BeamState:
             candidates: 2 W, so that W can run on even when W of them end.
             divisor: what scores of the new length are divided by.
             early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
+            beam_width: how many run on, by default as many as the pool holds.
         """
+        width = beam_width or self.beam_width
         parents = candidates.beams
         tokens = _continue(self.tokens, parents, candidates.token_ids)
         log_probs = _continue(self.log_probs, parents, candidates.log_probs)
@@ -170,10 +173,10 @@ class BeamState:
         ends = candidates.token_ids == eos_id
         at_limit = self.limits == self.length + 1
         finishes = (ends | at_limit.unsqueeze(1)) & ~self.done.unsqueeze(1)
-        finished = self._pool(tokens, log_probs, normalized.masked_fill(~finishes, -torch.inf))
+        finished = self._pool(tokens, log_probs, normalized.masked_fill(~finishes, -torch.inf), width)
 
         # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.
-        survivors = ends.byte().argsort(dim=1, stable=True)[:, : self.beam_width]
+        survivors = ends.byte().argsort(dim=1, stable=True)[:, :width]
         scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
         worst = finished["finished_scores"][:, -1]
         runs_on = worst == -torch.inf if early_stopping else can_improve(scores.amax(1), worst, divisor)
@@ -189,13 +192,12 @@ class BeamState:
         )
         return state, parents.gather(1, survivors)
 
-    def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor) -> dict[str, Tensor]:
-        """Return the best W of the finished hypotheses and the first W candidates (later ones may not finish)."""
-        width = self.beam_width
+    def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor, width: int) -> dict[str, Tensor]:
+        """Return the best of the finished hypotheses and the first W candidates (later ones may not finish)."""
         pad = torch.nn.functional.pad
         all_tokens = torch.cat([pad(self.finished_tokens, (0, 1), value=EMPTY), tokens[:, :width]], dim=1)
         all_log_probs = torch.cat([pad(self.finished_log_probs, (0, 1)), log_probs[:, :width]], dim=1)
-        scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(width)
+        scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(self.beam_width)
         return {
             "finished_tokens": _gather(all_tokens, order),
             "finished_log_probs": _gather(all_log_probs, order),

@@ -48,6 +48,10 @@ class Ensemble:
     def generation_order(self) -> str:
         return self.models[0].generation_order
 
+    @property
+    def rows_at_once(self) -> int | None:
+        return min((rows for model in self.models if (rows := model.rows_at_once)), default=None)
+
     def from_side(self, side: int) -> "Ensemble":
         return Ensemble([model.from_side(side) for model in self.models], self.weights)
 

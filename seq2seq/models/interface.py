@@ -35,6 +35,10 @@ class Seq2Seq(Protocol):
     def generation_order(self) -> str:
         """`l2r`, `r2l`, `bidirectional` or `interleaved`: what the model was trained for."""
 
+    @property
+    def rows_at_once(self) -> int | None:
+        """Hypotheses of a batch beyond which more at a time take memory, but are no faster; None: no such number."""
+
     def from_side(self, side: int) -> "Seq2Seq":
         """Return the model as one that begins at this end of the target: 0 left, 1 right.
 
@@ -114,17 +118,17 @@ class PairedSeq2Seq(Protocol):
         """Return the state before the first step, with one pair a sentence; arguments as in `Seq2Seq`."""
 
     def step(self, state: State, token_ids: Tensor, is_open: Tensor | None = None) -> tuple[Tensor, State]:
-        """Feed a token to both rows of each pair; return logits [B, W, 2, V] of their next ones, and the next state.
+        """Feed a token to both rows of each pair; return logits [B, 2, W, V] of their next ones, and the next state.
 
         Args:
-            token_ids: int64 [B, W, 2].
-            is_open: bool [B, W, 2]: False where a row has ended, so that no row sees this token; None = all True.
+            token_ids: int64 [B, 2, W].
+            is_open: bool [B, 2, W]: False where a row has ended, so that no row sees this token; None = all True.
         """
 
     def reorder(self, state: State, beams: Tensor | None = None, sentences: Tensor | None = None) -> State:
-        """Return the state whose row (b, w, s) was row (sentences[b], beams[b, w, s], s), as in `Seq2Seq`.
+        """Return the state whose row (b, s, w) was row (sentences[b], s, beams[b, s, w]), as in `Seq2Seq`.
 
         Args:
-            beams: int64 [B', W', 2]; the rows of a pair may come from different ones.
+            beams: int64 [B', 2, W']; the rows of a pair may come from different ones.
             sentences: int64 [B'].
         """

@@ -26,6 +26,7 @@ class FromTheLeft:
     """What the waist says of orders, for a model that generates from the left alone."""
 
     generation_order = "l2r"
+    rows_at_once: int | None = None
 
     def from_side(self, side: int) -> Self:
         if side:

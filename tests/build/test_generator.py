@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import seq2seq
-from seq2seq.build.generator import TextGenerator, build_search, model_folder, pick_device
+from seq2seq.build.generator import TextGenerator, model_folder, pick_device
+from seq2seq.build.search import build_search
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling
 from seq2seq.models.ensemble import Ensemble
@@ -63,7 +64,7 @@ def test_options_of_a_call_beat_those_of_load_and_those_of_the_run(copy_task: Pa
 )
 def test_search_takes_those_options_that_it_has(copy_task: Path, method: str, kind: type) -> None:
     options = seq2seq.load(copy_task / "run", device="cpu", num_groups=3).options
-    search = build_search(options | {"method": method, "max_length": 7})
+    search = build_search(options | {"method": method, "max_length": 7}, "l2r")
     assert isinstance(search, kind)
     assert search.max_length == 7  # type: ignore[attr-defined]
 

@@ -9,7 +9,7 @@ from seq2seq.build.process import KERNEL_CACHE_VARIABLE, launched_processes
 
 FAULTS = """
 import resource, torch
-from seq2seq.build.process import prepare_process
+from seq2seq.build.process import keep_freed_memory, prepare_process
 {prepare}
 def fill():
     for _ in range(10):
@@ -33,13 +33,13 @@ def test_freed_memory_is_kept() -> None:
     pages = 10 * 5_000_000 * 4 // resource.getpagesize()
     freed = """import ctypes; ctypes.CDLL(None).mallopt(-3, 2**20)"""
     assert int(output_of(FAULTS.format(prepare=freed))) > pages // 2
-    assert int(output_of(FAULTS.format(prepare="prepare_process()"))) < pages // 100
+    assert int(output_of(FAULTS.format(prepare="keep_freed_memory()"))) < pages // 100
 
 
 def test_a_kernel_cache_that_the_user_chose_stays() -> None:
     program = f"""
 import os
-from seq2seq.build.process import prepare_process
+from seq2seq.build.process import keep_freed_memory, prepare_process
 prepare_process(1)
 import torch
 print(os.environ[{KERNEL_CACHE_VARIABLE!r}], torch.get_num_threads())

@@ -6,6 +6,8 @@ Every option is checked on construction, so that a wrong combination is refused 
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from seq2seq.data.generation_order import GenerationOrder
+
 MODEL_TYPE = "seq2seq_transformer"
 """What `config.json` calls this model."""
 
@@ -16,7 +18,6 @@ Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
 TieEmbeddings = Literal["all", "target", "none"]
 Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
 EncoderAttention = Literal["softmax", "linear"]
-GenerationOrder = Literal["l2r", "r2l", "bidirectional", "interleaved"]
 Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
 InteractionLayers = Literal["all", "last"]
 

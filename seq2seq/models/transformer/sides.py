@@ -28,6 +28,7 @@ class OneSide:
         self.generation_order = "r2l" if side else "l2r"
         self.vocab_size = model.vocab_size
         self.pad_id, self.eos_id, self.decoder_start_id = model.pad_id, model.eos_id, model.decoder_start_id
+        self.rows_at_once = model.rows_at_once
         self.step, self.reorder, self.cross_attention = model.step, model.reorder, model.cross_attention
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
@@ -45,7 +46,7 @@ class OneSide:
 
 
 class InPairs:
-    """Implements `PairedSeq2Seq`, where the contract is. A state's hypotheses are the rows of all pairs, 2 W."""
+    """Implements `PairedSeq2Seq`, where the contract is; a state holds all left rows, then all right rows."""
 
     def __init__(self, model: "SearchableTransformer") -> None:
         self.model = model
@@ -65,7 +66,7 @@ class InPairs:
         self, state: DecodingState, token_ids: Tensor, is_open: Tensor | None = None
     ) -> tuple[Tensor, DecodingState]:
         model, num_rows = self.model, state.width
-        assert token_ids.shape == (state.num_sentences, num_rows // 2, 2), "token_ids must be [B, W, 2] of the state"
+        assert token_ids.shape == (state.num_sentences, 2, num_rows // 2), "token_ids must be [B, 2, W] of the state"
         like = state.source[0][0]
         bias = state.lengthen(like, self._new_slots(num_rows, is_open, like.device))
         output = model.decoder.step(
@@ -75,10 +76,10 @@ class InPairs:
             bias,
             state.length - 1,
             [buffer.append for buffer in state.buffers],
-            sides=torch.arange(num_rows, device=like.device).remainder(2).unsqueeze(0),
+            sides=(torch.arange(num_rows, device=like.device) >= num_rows // 2).long().unsqueeze(0),
             partner=self._partner(state, like) if model.options.interacts else None,
         )
-        return model.lm_head(output.hidden).unflatten(1, (-1, 2)), state
+        return model.lm_head(output.hidden).unflatten(1, (2, -1)), state
 
     @torch.inference_mode()
     def reorder(
@@ -86,18 +87,18 @@ class InPairs:
     ) -> DecodingState:
         if beams is None:
             return self.model.reorder(state, None, sentences)
-        rows = 2 * beams + torch.arange(2, device=beams.device)
+        rows = beams + torch.tensor([[0], [state.width // 2]], device=beams.device)
         return self.model.reorder(state, rows.flatten(1), sentences)
 
     def _new_slots(self, num_rows: int, is_open: Tensor | None, device: torch.device) -> Tensor:
         """Return which of the step's slots each row sees, bool [1 or B, 2 W, 2 W]."""
         own = torch.arange(num_rows, device=device)
-        own = own // 2 if self._share_slots else own
+        own = own % (num_rows // 2) if self._share_slots else own
         seen = (own[:, None] == own).unsqueeze(0)
         return seen if is_open is None else seen & is_open.flatten(1).unsqueeze(1)
 
     def _partner(self, state: DecodingState, like: Tensor) -> Partner:
         """Return each row's partner: the other row of its pair, whose slots lie in the same buffers."""
         assert state.ancestry is not None, "rows in pairs have a table from the first step on"
-        theirs = state.ancestry.unflatten(1, (-1, 2)).flip(2).flatten(1, 2)
+        theirs = state.ancestry.unflatten(1, (2, -1)).flip(1).flatten(1, 2)
         return Partner(lambda parts: parts, state.bias_of(theirs, like))

@@ -60,7 +60,8 @@ class Embeddings(nn.Module):
         Args:
             input_ids: int64 [B, T].
             offset: position of the first token.
-            num_positions: by default T; if tokens stand at the same positions again and again, how many these are.
+            num_positions: by default T; where many tokens stand at the first position, as many at the second, and so
+                on, how many these are.
             sides: int64, broadcasts to [B, T]: 0 left, 1 right; None = left.
         """
         hidden = self.tokens(input_ids) * self.scale
@@ -68,15 +69,15 @@ class Embeddings(nn.Module):
             hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
         if self.positions is not None:
             positions = self.positions(offset, num_positions or input_ids.shape[1], hidden)
-            hidden = hidden + _repeated(positions, input_ids.shape[1])
+            hidden = hidden + _spread(positions, input_ids.shape[1])
         if self.sides is not None:
             hidden = hidden + self.sides(input_ids.new_zeros(1, 1) if sides is None else sides)
         return self.dropout(hidden)
 
 
-def _repeated(rows: Tensor, length: int) -> Tensor:
-    """Return rows for so many tokens, the given ones again and again; a single one broadcasts."""
-    return rows if len(rows) in (1, length) else rows.repeat(length // len(rows), *[1] * (rows.dim() - 1))
+def _spread(rows: Tensor, length: int) -> Tensor:
+    """Return a row for each of so many tokens, each given one as often as the others; a single one broadcasts."""
+    return rows if len(rows) in (1, length) else rows.repeat_interleave(length // len(rows), dim=0)
 
 
 def final_norm(options: TransformerOptions) -> nn.Module:
@@ -239,7 +240,7 @@ class Decoder(nn.Module):
         length = self.positions_at_once
         past *= length
         hidden = self.embeddings(token_ids, past, length, self._sides(token_ids) if sides is None else sides)
-        rotation = None if self.rotary is None else _repeated(self.rotary(past, length, hidden), token_ids.shape[1])
+        rotation = None if self.rotary is None else _spread(self.rotary(past, length, hidden), token_ids.shape[1])
         return self._through_layers(
             hidden, self_bias, rotation, source, source_bias, remember, need_weights=False, partner=partner
         )

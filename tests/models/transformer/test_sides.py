@@ -173,44 +173,47 @@ def steps_of_pairs(model: Seq2SeqTransformer, pairs: Any, tokens: Tensor, length
     """Step three pairs a sentence with random survivors and lengths; compare with the full forward at every step.
 
     Args:
-        tokens: [5, 3, 2, T], what is fed; lengths: [5, 3, 2], after how many tokens a row ends.
+        tokens: [5, 2, 3, T], what is fed; lengths: [5, 2, 3], after how many tokens a row ends.
     """
     torch.manual_seed(seed)
     paired, share = model.in_pairs(), model.generation_order == "interleaved"
     state = paired.encode(pairs.input_ids, pairs.attention_mask)
-    state = paired.reorder(state, torch.zeros(5, 3, 2, dtype=torch.long))
-    fed = torch.zeros(5, 3, 2, 0, dtype=torch.long)
-    was_open = torch.zeros(5, 3, 2, 0, dtype=torch.bool)
+    state = paired.reorder(state, torch.zeros(5, 2, 3, dtype=torch.long))
+    fed = torch.zeros(5, 2, 3, 0, dtype=torch.long)
+    was_open = torch.zeros(5, 2, 3, 0, dtype=torch.bool)
     for step in range(tokens.shape[-1]):
-        is_open = torch.ones(5, 3, 2, dtype=torch.bool) if share else step < lengths
+        is_open = torch.ones(5, 2, 3, dtype=torch.bool) if share else step < lengths
         logits, state = paired.step(state, tokens[..., step], None if share else is_open)
         fed = torch.cat([fed, tokens[..., step : step + 1]], -1)
         was_open = torch.cat([was_open, is_open.unsqueeze(-1)], -1)
         expected = full_logits(model, pairs, fed, was_open, share)
         torch.testing.assert_close(logits[is_open], expected[is_open], rtol=0, atol=1e-10)
         beams = torch.randint(0, 3, (5, 3))
-        state = paired.reorder(state, beams.unsqueeze(-1).expand(-1, -1, 2))
+        state = paired.reorder(state, beams.unsqueeze(1).expand(-1, 2, -1))
         sentence = torch.arange(5)[:, None]
-        fed, was_open, lengths = fed[sentence, beams], was_open[sentence, beams], lengths[sentence, beams]
+        fed, was_open, lengths, tokens = (
+            rows.transpose(1, 2)[sentence, beams].transpose(1, 2) for rows in (fed, was_open, lengths, tokens)
+        )
 
 
 def full_logits(model: Seq2SeqTransformer, pairs: Any, fed: Tensor, was_open: Tensor, share: bool) -> Tensor:
-    """Return the logits [5, 3, 2, V] of the last position of each row."""
+    """Return the logits [5, 2, 3, V] of the last position of each row."""
     sources = [tensor.repeat_interleave(3, 0) for tensor in (pairs.input_ids, pairs.attention_mask)]
     if share:
-        rows = fed.flatten(0, 1).transpose(1, 2).flatten(1)  # left and right in turn
-        return model.teacher_forced(*sources, rows)[:, -2:].view(5, 3, 2, -1)
+        rows = fed.permute(0, 2, 3, 1).flatten(2).flatten(0, 1)  # left and right in turn
+        return model.teacher_forced(*sources, rows)[:, -2:].view(5, 3, 2, -1).transpose(1, 2)
     sides = torch.arange(2).repeat(15)
+    fed, was_open = fed.transpose(1, 2), was_open.transpose(1, 2)
     visible = {"visible": was_open.flatten(0, 2)} if model.options.interacts else {}
     logits = model.teacher_forced(*sources, fed.flatten(0, 2), sides=sides, **visible)
-    return logits[:, -1].view(5, 3, 2, -1)
+    return logits[:, -1].view(5, 3, 2, -1).transpose(1, 2)
 
 
 @pytest.mark.parametrize("options", ORDERS)
 def test_steps_of_pairs_equal_the_full_forward(options: dict[str, Any]) -> None:
     model, pairs = model_of(**options), random_pairs()
     torch.manual_seed(3)
-    tokens, lengths = torch.randint(3, 37, (5, 3, 2, 19)), torch.randint(1, 20, (5, 3, 2))
+    tokens, lengths = torch.randint(3, 37, (5, 2, 3, 19)), torch.randint(1, 20, (5, 2, 3))
     steps_of_pairs(model, pairs, tokens, lengths, seed=7)
 
 
@@ -235,14 +238,14 @@ def test_partners_of_changing_rank_leave_what_was_cached() -> None:
         state = paired.reorder(paired.encode(*pairs[:2]), torch.zeros(5, 2, 2, dtype=torch.long))
         torch.manual_seed(2)
         first, second = torch.randint(3, 37, (2, 5, 2, 2)).unbind()
-        swap = torch.tensor([[0, 1], [1, 0]]).expand(5, -1, -1)  # left rows stay, right rows change places
+        swap = torch.tensor([[0, 1], [1, 0]]).expand(5, -1, -1)  # left rows stay, right rows change places [5, 2, 2]
         _, state = paired.step(state, first)
         logits, _ = paired.step(paired.reorder(state, swap), second)
-        fed = torch.stack([first.gather(1, swap), second], -1)
+        fed = torch.stack([first.gather(2, swap), second], -1).transpose(1, 2)
         sources = [tensor.repeat_interleave(2, 0) for tensor in pairs[:2]]
         visible = torch.ones(20, 2, dtype=torch.bool)
         expected = model.teacher_forced(*sources, fed.flatten(0, 2), sides=torch.arange(2).repeat(10), visible=visible)
-        difference = (logits.flatten(0, 2) - expected[:, -1]).abs().max()
+        difference = (logits.transpose(1, 2).flatten(0, 2) - expected[:, -1]).abs().max()
         assert (difference < 1e-10) == is_equal
 
 

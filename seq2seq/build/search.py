@@ -1,0 +1,45 @@
+"""From search options and the order that a model was trained in to the search that they describe."""
+
+import dataclasses
+from typing import Any
+
+from seq2seq.decoding import METHODS, Search
+from seq2seq.decoding.directions import FromLeft, FromRight
+from seq2seq.decoding.interleaved import InterleavedBeamSearch
+from seq2seq.decoding.joint import JointBeamSearch
+from seq2seq.decoding.synchronous import SynchronousBeamSearch
+from seq2seq.models.orders import wrong_order
+
+PAIRINGS: dict[str, type[SynchronousBeamSearch] | type[JointBeamSearch]] = {
+    "rank": SynchronousBeamSearch,
+    "joint": JointBeamSearch,
+}
+
+
+def build_search(options: dict[str, Any], trained_order: str) -> Search:
+    """Return the search that `options`, named as in `DecodingConfig`, describe; options it does not have are unused.
+
+    Raises:
+        ValueError: the order is not one that the model was trained for, or there is no such search in it.
+    """
+    order = options["generation_order"]
+    if order == "auto":
+        order = trained_order
+    if order != trained_order and (trained_order, order) not in (("bidirectional", "l2r"), ("bidirectional", "r2l")):
+        raise wrong_order(trained_order, order)
+    if order in ("l2r", "r2l"):
+        search = _made(METHODS[options["method"]], options)
+        if order == "r2l":
+            return FromRight(search)
+        return search if trained_order == "l2r" else FromLeft(search)
+    if options["method"] not in ("beam", "greedy"):
+        raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
+    if order == "interleaved":
+        return _made(InterleavedBeamSearch, options | ({"beam_width": 1} if options["method"] == "greedy" else {}))
+    return _made(PAIRINGS[options["pairing"]], options | ({"beam_width": 2} if options["method"] == "greedy" else {}))
+
+
+def _made(kind: type[Any], options: dict[str, Any]) -> Search:
+    names = {field.name for field in dataclasses.fields(kind)}
+    search: Search = kind(**{name: value for name, value in options.items() if name in names})
+    return search
