@@ -1,13 +1,14 @@
-"""Decoding speed beside transformers' `generate` and CTranslate2: the same weights, the same sources, in turns.
+"""Decoding speed beside transformers' `generate`, CTranslate2 and Eole: the same weights, the same sources, in turns.
 
-    python benchmarks/decoding_speed.py --size base --batch-size 32 --beam-width 5
+    python benchmarks/decoding_speed.py --size base --batch-size 32 --beam-width 5 [--eole]
     python benchmarks/decoding_speed.py --model runs/multi30k_en_de --input data/multi30k/raw/test_2016_flickr.en \
         --reference data/multi30k/raw/test_2016_flickr.de
 
 Without `--model`, a random model decodes random sources to a fixed length. With one, real text is decoded in
 length-sorted batches of the same token budget, and scored by BLEU if there are references. Each system is a process of
 its own, and only one works at a time: A B A B …. Prints a table with medians and ratios, compares hypotheses with
-transformers' in fp32, and appends the numbers as one JSON line to benchmarks/results/decoding_speed.jsonl.
+transformers' in fp32, and appends the numbers as one JSON line to benchmarks/results/decoding_speed.jsonl. Eole runs
+only where `--eole` or `--systems` asks for it, in an environment of its own that is made on first use.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from workers.environment import interpreter
 from workers.protocol import Worker
 
 from seq2seq.apps.score import score_texts
@@ -41,24 +43,20 @@ SIZES = {
     "base": {"d_model": 512, "num_heads": 8, "ffn_size": 2048},
     "big": {"d_model": 1024, "num_heads": 16, "ffn_size": 4096},
 }
-WORKERS = {"ours": "decoding_ours", "transformers": "decoding_huggingface", "ctranslate2": "decoding_ctranslate2"}
-SYSTEMS = {
-    f"{toolkit} {precision}{splits}": {"script": WORKERS[toolkit], "precision": precision, "split": splits == SPLIT}
-    for toolkit, precision, splits in (
-        ("ours", "fp32", PRODUCTS),
-        ("ours", "fp32", SPLIT),
-        ("ours", "bf16", PRODUCTS),
-        ("ours", "bf16", SPLIT),
-        ("ours", "int8", PRODUCTS),
-        ("ours", "int8", SPLIT),
-        ("transformers", "fp32", ""),
-        ("transformers", "bf16", ""),
-        ("ctranslate2", "fp32", PRODUCTS),
-        ("ctranslate2", "fp32", SPLIT),
-        ("ctranslate2", "int8", PRODUCTS),
-        ("ctranslate2", "int8", SPLIT),
-    )
+TOOLKITS = {
+    "ours": ("decoding_ours", ("fp32", "bf16", "int8"), (PRODUCTS, SPLIT)),
+    "transformers": ("decoding_huggingface", ("fp32", "bf16"), ("",)),
+    "ctranslate2": ("decoding_ctranslate2", ("fp32", "int8"), (PRODUCTS, SPLIT)),
+    "eole": ("decoding_eole", ("fp32", "bf16"), ("",)),
 }
+"""The worker of each, its precisions, and how it uses threads."""
+SYSTEMS = {
+    f"{toolkit} {precision}{use}": dict(toolkit=toolkit, script=script, precision=precision, split=use == SPLIT)
+    for toolkit, (script, precisions, uses) in TOOLKITS.items()
+    for precision in precisions
+    for use in uses
+}
+EOLE = [name for name in SYSTEMS if name.startswith("eole")]
 
 ORACLE = "transformers fp32"
 
@@ -121,7 +119,8 @@ def measure(job: dict[str, Any], options: argparse.Namespace) -> dict[str, dict[
         for name in options.systems:
             system = SYSTEMS[name]
             own = {"precision": system["precision"], "num_workers": options.threads if system["split"] else 1}
-            worker = Worker(system["script"], job | own, {"OMP_NUM_THREADS": str(options.threads)})
+            environment = {"OMP_NUM_THREADS": str(options.threads)}
+            worker = Worker(system["script"], job | own, environment, python=interpreter(system["toolkit"]))
             workers[name] = stack.enter_context(worker)
             measured[name] = {"facts": worker.ready(), "seconds": []}
             worker.go()  # warms up
@@ -156,6 +155,7 @@ def report(measured: dict[str, dict[str, Any]], options: argparse.Namespace) -> 
                 "share_of_lines_unlike_transformers_fp32": different,
                 "bleu": bleu_of(system["hypotheses"], options),
                 "peak_memory_mib": system["peak_memory_mib"],
+                "facts": system["facts"],
             }
         )
     return rows
@@ -168,6 +168,7 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    others = [name for name in SYSTEMS if name not in EOLE]
     parser.add_argument("--model", help="run directory or model folder; without it, a random model")
     parser.add_argument("--input", help="source lines, with --model")
     parser.add_argument("--reference", help="its references, one a line")
@@ -181,12 +182,15 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=1, help="batches a round (default: %(default)s)")
     parser.add_argument("--batch-tokens", type=int, default=8192, help="with --model: source tokens times beam width")
     parser.add_argument("--beam-width", type=int, default=5)
-    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
+    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=others, metavar="SYSTEM")
+    parser.add_argument("--eole", action="store_true", help="add the systems of Eole")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.eole:
+        options.systems += [name for name in EOLE if name not in options.systems]
 
     with tempfile.TemporaryDirectory() as folder:
         rows = report(measure(prepare_job(Path(folder), options), options), options)

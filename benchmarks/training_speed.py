@@ -1,6 +1,7 @@
 """Training speed of our trainer beside `Seq2SeqTrainer` of transformers, in turns, in one run.
 
     python benchmarks/training_speed.py --threads 2 --rounds 5
+    python benchmarks/training_speed.py --threads 2 --rounds 5 --eole
     python benchmarks/training_speed.py --device cuda --size big --batch-tokens 32768 --peak-tflops 989
 
 Both train a Transformer of the same form (Marian's: post-norm, sinusoidal positions, one embedding for source, target
@@ -10,6 +11,9 @@ makes `--steps` optimizer steps while the others wait. What counts is real targe
 
 Our batches hold up to `--batch-tokens` source and target positions, padding included. Transformers batches a fixed
 number of pairs: here as many as ours hold on average, so steps of both have the same number of tokens on average.
+
+`--eole` adds Eole's trainer, in an environment of its own that is made on first use, with the very batches of ours. Its
+model is pre-norm, since its decoder knows nothing else, and has two norms more.
 
 Prints medians over the rounds and the median over rounds of the ratio to the best of transformers; writes all of it to
 benchmarks/results/training_speed-<label>.json. `--peak-tflops` adds the model FLOPs utilisation: 6 FLOPs per real token
@@ -34,6 +38,7 @@ from itertools import islice
 from pathlib import Path
 
 import datasets
+from workers.environment import interpreter
 from workers.protocol import Values, Worker
 
 from seq2seq.build.run_directory import TOKENIZER_FOLDER
@@ -42,7 +47,9 @@ from seq2seq.config.loading import load_run_config
 from seq2seq.training.accelerator import build_accelerator
 
 BENCHMARKS = Path(__file__).resolve().parent
-MODULES = {"ours": "training_ours", "transformers": "training_huggingface"}
+MODULES = {"ours": "training_ours", "transformers": "training_huggingface", "eole": "training_eole"}
+PARAMETERS_TOLERANCE = 1e-3
+"""Largest share by which models differ in size: the two final norms of a pre-norm model."""
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "datasets")
 
 System = tuple[str, str]
@@ -87,12 +94,16 @@ def prepare_data(arguments: argparse.Namespace, folder: Path) -> Values:
     columns = {"source_ids": "input_ids", "target_ids": "labels", "source_length": "length"}
     pairs = corpus.select(loader.rows).select_columns(list(columns)).rename_columns(columns)
     pairs.save_to_disk(folder / "pairs")
+    batches = [batch.tolist() for batch in loader.plan(0).batches]
+    (folder / "batches.json").write_text(json.dumps(batches), encoding="utf-8")
     return {
         "options": options,
         "pairs": str(folder / "pairs"),
+        "batches": str(folder / "batches.json"),
+        "token_ids": {"pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id},
         "tokenizer": str(Path(config.run_directory) / TOKENIZER_FOLDER),
         "vocab_size": tokenizer.target_vocab_size,
-        "rows_per_batch": round(len(pairs) / len(loader.plan(0).batches)),
+        "rows_per_batch": round(len(pairs) / len(batches)),
         "device": arguments.device,
         "steps": arguments.steps,
         "warmup": arguments.warmup,
@@ -138,7 +149,7 @@ def worker_of(system: System, shared_job: Values, arguments: argparse.Namespace,
         environment |= {"OMP_NUM_THREADS": str(arguments.threads)}
     if arguments.device == "cuda":  # transformers would spread the batches over all that it sees
         environment |= {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
-    return Worker(MODULES[name], job, environment)
+    return Worker(MODULES[name], job, environment, python=interpreter(name))
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------
@@ -151,7 +162,8 @@ def measure(workers: dict[System, Worker], num_rounds: int) -> tuple[dict[System
         for system, worker in workers.items():  # one after another, since preparing is work too
             facts[system] = stack.enter_context(worker).ready()
         parameters = {system: fact["parameters"] for system, fact in facts.items()}
-        assert len(set(parameters.values())) == 1, f"the models differ in size: {parameters}"
+        smallest, largest = min(parameters.values()), max(parameters.values())
+        assert largest <= smallest * (1 + PARAMETERS_TOLERANCE), f"the models differ in size: {parameters}"
         measured: dict[System, list[Values]] = {system: [] for system in workers}
         for number in range(1, num_rounds + 1):
             for system, worker in workers.items():
@@ -246,6 +258,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--vocab-size", type=int, default=8000)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"])
+    parser.add_argument("--eole", action="store_true", help="add Eole's trainer")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30, help="optimizer steps of a round")
@@ -266,7 +279,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = prepare_data(arguments, folder)
-        systems = [(name, precision) for precision in arguments.precisions for name in MODULES]
+        names = [name for name in MODULES if name != "eole" or arguments.eole]
+        systems = [(name, precision) for precision in arguments.precisions for name in names]
         workers = {system: worker_of(system, job, arguments, folder) for system in systems}
         facts, measured = measure(workers, arguments.rounds)
     lines = report(facts, measured, job["vocab_size"], arguments)

@@ -5,7 +5,8 @@ The parent sends one line of JSON, the job. The worker prepares everything up to
 answers are lines of JSON with the worker's `peak_memory_mib` so far. In between a worker blocks on its input and uses
 no CPU. What libraries print goes to stderr, which is shown where a worker dies.
 
-Only the standard library is needed, so a worker may run in the environment of another toolkit.
+Only the standard library is needed, so a worker may run in the environment of another toolkit. What of our package
+needs no more than that environment has can be imported there, too.
 """
 
 import json
@@ -111,7 +112,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process; it begins to prepare."""
-        path = os.pathsep.join(filter(None, [str(BENCHMARKS), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(BENCHMARKS), str(BENCHMARKS.parent), os.environ.get("PYTHONPATH")]))
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `quit` closes it; nobody would empty a pipe
         self._process = subprocess.Popen(
             [str(self.python), "-m", f"{FOLDER.name}.{self.module}"],
