@@ -9,8 +9,9 @@ import pytest
 import torch
 import yaml
 
+from seq2seq.build.checks import check_config
+from seq2seq.build.model import build_model_config
 from seq2seq.build.run_directory import flat
-from seq2seq.build.training import build_model_config, check_config
 from seq2seq.config.loading import load_run_config, plain_value, save_run_config
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
@@ -52,8 +53,8 @@ def test_options_fit_together_and_the_model_builds(path: Path) -> None:
     tokenizer = fake_tokenizer(config)
     with torch.device("meta"):
         model = Seq2SeqTransformer(build_model_config(config, tokenizer))
-        logits = model(torch.ones(2, 3).long(), torch.ones(2, 3).bool(), torch.ones(2, 5).long()).logits
-    assert logits.shape == (2, 5, tokenizer.target_vocab_size)
+        logits = model(torch.ones(2, 3).long(), torch.ones(2, 3).bool(), torch.ones(2, 6).long()).logits
+    assert logits.shape == (2, 6, tokenizer.target_vocab_size)
 
 
 @every_configuration

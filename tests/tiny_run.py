@@ -62,7 +62,7 @@ def write_copy_task(folder: Path, **sections: dict[str, Any]) -> str:
     for name, part in parts.items():
         (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text}\n" for text in part))
     (folder / "test.txt").write_text("".join(f"{text}\n" for text in texts[-NUM_TEST:]))
-    options = {name: section | sections.get(name, {}) for name, section in OPTIONS.items()}
+    options = {name: OPTIONS.get(name, {}) | sections.get(name, {}) for name in {**OPTIONS, **sections}}
     for name in parts:
         options["data"][name] = {"path": str(folder / f"{name}.tsv")} | options["data"].get(name, {})
     (folder / "run.yaml").write_text(yaml.safe_dump({"run_directory": str(folder / "run"), **options}))

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from workers.protocol import Values, now, serve
 
+from seq2seq.build.data import build_data, build_loader
+from seq2seq.build.model import build_model_config
 from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.build.training import build_data, build_loader, build_model_config, build_trainer
+from seq2seq.build.training import build_trainer
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.batch import Batch
 from seq2seq.training.accelerator import build_accelerator

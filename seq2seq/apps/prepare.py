@@ -6,8 +6,10 @@ errors in the data show here, with file and line.
 
 from pathlib import Path
 
+from seq2seq.build.checks import check_config
+from seq2seq.build.data import build_data, filter_options
+from seq2seq.build.model import build_model_config
 from seq2seq.build.run_directory import enter_run_directory
-from seq2seq.build.training import build_data, build_model_config, check_config, filter_options
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.loader import TrainingLoader
 

@@ -10,17 +10,18 @@ from seq2seq.config.schema import RunConfig
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS_FOLDER = "checkpoints"
+COMPANIONS_FOLDER = "companions"
 MODEL_FOLDER = "model"
 TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
-    *("data.", "tokenizer.", "model.", "objective.", "optimizer."),
+    *("data.", "tokenizer.", "model.", "companions.", "objective.", "optimizer.", "training.initialize_from"),
     *("training.gradient_accumulation", "training.precision", "training.seed"),
 )
 """What may not change when a run goes on, since it would not be the same run any more."""
 FREE = ("data.num_workers",)
 """Exceptions: they change nothing but speed."""
-TOKENIZER_OPTIONS = ("tokenizer.", "data.train.")
+TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "training.initialize_from")
 """What the tokenizer is trained by."""
 
 

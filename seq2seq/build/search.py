@@ -34,9 +34,10 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
         return search if trained_order == "l2r" else FromLeft(search)
     if options["method"] not in ("beam", "greedy"):
         raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
-    if order == "interleaved":
-        return _made(InterleavedBeamSearch, options | ({"beam_width": 1} if options["method"] == "greedy" else {}))
-    return _made(PAIRINGS[options["pairing"]], options | ({"beam_width": 2} if options["method"] == "greedy" else {}))
+    kind: type[Any] = InterleavedBeamSearch if order == "interleaved" else PAIRINGS[options["pairing"]]
+    is_greedy = options["method"] == "greedy" or options["beam_width"] == 1
+    # The least that can generate from both ends is one hypothesis each.
+    return _made(kind, options | {"beam_width": 1 if order == "interleaved" else 2} if is_greedy else options)
 
 
 def _made(kind: type[Any], options: dict[str, Any]) -> Search:

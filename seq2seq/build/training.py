@@ -3,27 +3,32 @@
 configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
 """
 
-import dataclasses
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
+from seq2seq.build.checks import check_config
+from seq2seq.build.companions import prepare_companions
+from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.export import chosen_checkpoints, export_model
-from seq2seq.build.generator import PRECISIONS
+from seq2seq.build.generator import PRECISIONS, model_folder
+from seq2seq.build.model import build_model_config, initialize_from
 from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.build.run_directory import CHECKPOINTS_FOLDER, MODEL_FOLDER, TOKENIZER_FOLDER, enter_run_directory
+from seq2seq.build.run_directory import (
+    CHECKPOINTS_FOLDER,
+    MODEL_FOLDER,
+    enter_run_directory,
+)
 from seq2seq.build.search import build_search
-from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
-from seq2seq.data.corpus import Corpus, Dataset, read_corpus
+from seq2seq.config.schema import RunConfig
+from seq2seq.data.corpus import Dataset
 from seq2seq.data.generation_order import Arranged
-from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
+from seq2seq.data.loader import TrainingLoader, ValidationLoader
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.batches import InProcess
@@ -43,9 +48,6 @@ from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validation import Validation
 
-STREAM_TOKENIZER_ROWS = 200_000
-"""Pairs at the head of a stream that its tokenizer is trained on."""
-
 
 def train(config: RunConfig) -> None:
     """Run a whole training: prepare or resume, train, validate, export, draw.
@@ -61,7 +63,8 @@ def train(config: RunConfig) -> None:
     with accelerator.main_process_first():
         folder = enter_run_directory(config)
         tokenizer, train_corpus, validation_corpus = build_data(config, folder)
-    loader = build_loader(config, train_corpus, tokenizer, accelerator)
+    companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
+    loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
     model_config = build_model_config(config, tokenizer)
     trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
     report_data(config, loader, trainer, accelerator)
@@ -70,88 +73,6 @@ def train(config: RunConfig) -> None:
         finish(config, folder, model_config, tokenizer, state)
     accelerator.wait_for_everyone()
     accelerator.end_training()
-
-
-def check_config(config: RunConfig) -> None:
-    """Raise ValueError for options that do not fit together, before any work is done."""
-    training, validation = config.training, config.validation
-    for metric in validation.metrics:
-        make_metric(metric)
-    if validation.select_by != "loss" and validation.select_by not in validation.metrics:
-        raise ValueError(
-            f"`validation.select_by` is {validation.select_by!r}, which is neither `loss` nor one of "
-            f"`validation.metrics` ({', '.join(validation.metrics) or 'none'})."
-        )
-    if training.average_checkpoints * training.checkpoint_every > training.max_steps:
-        raise ValueError(
-            f"`training.average_checkpoints` is {training.average_checkpoints}, but {training.max_steps} steps with a "
-            f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
-        )
-    build_search(asdict(config.decoding), config.model.generation_order)
-
-
-# ---- data ------------------------------------------------------------------------------------------------------------
-
-
-def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
-    """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
-    train_corpus = open_corpus(config.data.train, "data.train")
-    validation_corpus = open_corpus(dataclasses.replace(config.data.validation, streaming=False), "data.validation")
-    tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
-    workers = config.data.num_workers
-    if not config.data.train.streaming:
-        train_corpus = tokenize_corpus(train_corpus, tokenizer, num_workers=workers)
-    return tokenizer, train_corpus, tokenize_corpus(validation_corpus, tokenizer, num_workers=workers)
-
-
-def open_corpus(corpus: CorpusConfig, option: str) -> Corpus:
-    """Return the corpus that a section describes; its name stands in the error of one that names no data."""
-    if corpus.path is None and corpus.source is None and corpus.target is None:
-        raise ValueError(f"`{option}` names no data: set `{option}.path`, or `{option}.source` and `{option}.target`.")
-    return read_corpus(**asdict(corpus))
-
-
-def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextTokenizer:
-    """Return the run's tokenizer: the one in `folder`, else one loaded or trained by the configuration, kept there."""
-    if folder.is_dir():
-        return TextTokenizer.load(folder, sampling=config.tokenizer.sampling)
-    options = asdict(config.tokenizer)
-    path, target_path = options.pop("path"), options.pop("target_path")
-    if path is not None:
-        tokenizer = TextTokenizer.from_pretrained(
-            path, target_path, special_tokens=config.tokenizer.special_tokens, sampling=config.tokenizer.sampling
-        )
-    else:
-        rows = corpus.take(STREAM_TOKENIZER_ROWS) if config.data.train.streaming else corpus
-        sources = (row["source"] for row in rows)
-        targets = (row["target"] for row in rows)
-        tokenizer = TextTokenizer.train(sources, targets, **options)
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save(temporary)
-    temporary.replace(folder)
-    return tokenizer
-
-
-def build_loader(
-    config: RunConfig, corpus: Corpus, tokenizer: TextTokenizer, accelerator: Accelerator
-) -> TrainingLoader | StreamingLoader:
-    """Return the endless stream of this process's micro-batches."""
-    options = filter_options(config.data) | {
-        "seed": config.training.seed,
-        "num_processes": accelerator.num_processes,
-        "process_index": accelerator.process_index,
-        "arrange": Arranged(config.model.generation_order),
-    }
-    if config.data.train.streaming:
-        return StreamingLoader(corpus, tokenizer, pool_rows=config.data.pool_rows, **options)
-    return TrainingLoader(corpus, tokenizer, **options)
-
-
-def filter_options(data: DataConfig) -> dict[str, Any]:
-    """Return what decides which pairs are kept and how they are batched."""
-    names = ("max_source_tokens", "max_target_tokens", "max_length_ratio", "batch_tokens", "max_batch_rows")
-    return {name: getattr(data, name) for name in names}
 
 
 def report_data(
@@ -173,20 +94,7 @@ def report_data(
         print(f"{config.run_directory}: {text}", flush=True)
 
 
-# ---- model and trainer -----------------------------------------------------------------------------------------------
-
-
-def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTransformerConfig:
-    """Return the model's own configuration: the section, with what the tokenizer decides."""
-    return Seq2SeqTransformerConfig(
-        **asdict(config.model),
-        vocab_size=tokenizer.target_vocab_size,
-        source_vocab_size=tokenizer.source_vocab_size,
-        pad_token_id=tokenizer.pad_id,
-        bos_token_id=tokenizer.bos_id,
-        eos_token_id=tokenizer.eos_id,
-        decoder_start_token_id=tokenizer.decoder_start_id,
-    )
+# ---- trainer ---------------------------------------------------------------------------------------------------------
 
 
 def build_trainer(
@@ -202,6 +110,8 @@ def build_trainer(
     training, optimization = config.training, config.optimizer
     torch.manual_seed(training.seed)
     bare_model = Seq2SeqTransformer(model_config)
+    if training.initialize_from is not None:
+        initialize_from(bare_model, model_folder(training.initialize_from))
     bare_optimizer = build_optimizer(
         bare_model,
         name=optimization.name,

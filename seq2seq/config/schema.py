@@ -156,6 +156,24 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class CompanionsConfig:
+    """What the directions of a model with an `interaction` see of each other in training: hypotheses of a model, since
+    the reference would give away the answers."""
+
+    model: str | None = None
+    """Run or model folder of a `bidirectional` model that generates them. `self` stands for this run's own first stage,
+    which learns both directions without interaction."""
+    first_steps: int = 0
+    """Optimizer steps of the first stage, with `model: self`."""
+    beam_width: int = 1
+    """Beam width of generating them; 1 is greedy."""
+    dropout: float = 0.1
+    """Probability that the two directions of a target do not see each other."""
+    scored: bool = True
+    """Whether the tokens of a companion are predicted too, and not only those of the reference."""
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """Optimizer, learning-rate schedule and what is done to gradients and weights."""
 
@@ -199,6 +217,8 @@ class TrainingConfig:
 
     max_steps: int = 10000
     """Optimizer steps."""
+    initialize_from: str | None = None
+    """Run or model folder whose weights and tokenizer this run starts with."""
     max_minutes: float = 0.0
     """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit."""
     gradient_accumulation: int = 1
@@ -302,6 +322,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    companions: CompanionsConfig = field(default_factory=CompanionsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -34,8 +34,8 @@ class TargetRows(NamedTuple):
 class Arrangement(Protocol):
     """How targets become rows."""
 
-    @property
-    def rows_per_target(self) -> int: ...
+    def slots(self, target_lengths: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
+        """Return how many positions the rows of each target take."""
 
     def __call__(self, targets: Sequence[Ids], rows: numpy.ndarray, epoch: int) -> TargetRows:
         """Return the rows of these targets.
@@ -76,9 +76,9 @@ class Arranged:
 
     order: GenerationOrder = "l2r"
 
-    @property
-    def rows_per_target(self) -> int:
-        return 2 if self.order == "bidirectional" else 1
+    def slots(self, target_lengths: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
+        """See `Arrangement`."""
+        return target_lengths * (2 if self.order == "bidirectional" else 1)
 
     def __call__(self, targets: Sequence[Ids], rows: numpy.ndarray, epoch: int) -> TargetRows:
         """See `Arrangement`; nothing is random."""

@@ -142,7 +142,7 @@ class TrainingLoader:
 
     def plan(self, epoch: int) -> Plan:
         """Return the batches of one epoch without subword sampling; their numbers index `rows`."""
-        target_lengths = self.target_lengths * self.arrange.rows_per_target
+        target_lengths = self.arrange.slots(self.target_lengths, self.rows)
         return plan_batches(self.source_lengths, target_lengths, seed=self.seed, epoch=epoch, **self.budget)
 
     def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
@@ -178,7 +178,7 @@ class TrainingLoader:
         num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
         for pool in range(first_pool, num_pools):
             pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
-            target_lengths = pairs.target_lengths * self.arrange.rows_per_target
+            target_lengths = self.arrange.slots(pairs.target_lengths, pairs.rows)
             plan = plan_batches(
                 pairs.source_lengths, target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
             )
@@ -220,7 +220,7 @@ class ValidationLoader:
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
         source_lengths, target_lengths = corpus_lengths(dataset)
-        target_lengths = target_lengths * self.arrange.rows_per_target
+        target_lengths = self.arrange.slots(target_lengths, numpy.arange(len(dataset)))
         order = numpy.lexsort((-target_lengths, -source_lengths))
         plan = cut_batches(
             order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows

@@ -114,7 +114,7 @@ class StreamingLoader:
         pairs = self._encoded(records, start["row"], start["epoch"])
         plan = plan_batches(
             pairs.source_lengths,
-            pairs.target_lengths * self.arrange.rows_per_target,
+            self.arrange.slots(pairs.target_lengths, pairs.rows),
             seed=self.seed,
             epoch=start["epoch"],
             pool=start["pool"],

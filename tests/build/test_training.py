@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.build.training import build_tokenizer, check_config, interleaved, open_corpus, score_of
+from seq2seq.build.checks import check_config
+from seq2seq.build.data import build_tokenizer, open_corpus
+from seq2seq.build.training import interleaved, score_of
 from seq2seq.config.loading import load_run_config
 from seq2seq.config.schema import CorpusConfig
 from seq2seq.data.corpus import read_corpus

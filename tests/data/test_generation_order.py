@@ -28,7 +28,7 @@ def test_a_batch_of_both_directions() -> None:
     arrange = Arranged("bidirectional")
     targets = arrange([[11, 12, 13, EOS], [14, EOS]], numpy.array([3, 4]), epoch=0)
     batch = collate([[5, EOS], [6, EOS]], targets, [3, 4], **PADS)
-    assert arrange.rows_per_target == 2
+    assert arrange.slots(numpy.array([4, 2]), numpy.array([3, 4])).tolist() == [8, 4]
     assert batch.decoder_input_ids.tolist() == [[1, 11, 12, 13], [1, 13, 12, 11], [1, 14, 2, 0], [1, 14, 2, 0]]
     assert batch.labels.tolist() == [[11, 12, 13, 2], [13, 12, 11, 2], [14, 2, -100, -100], [14, 2, -100, -100]]
     assert batch.sides is not None

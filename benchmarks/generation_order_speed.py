@@ -1,0 +1,111 @@
+"""Decoding speed of each generation order at the same number of rows: models with random weights, in turns.
+
+    python benchmarks/generation_order_speed.py --batch-size 32
+    python benchmarks/generation_order_speed.py --batch-size 1 --threads 1
+
+Every search returns targets of the same length from as many rows a sentence: from the left a beam of W, from both ends
+W / 2 each. An interleaved search has W hypotheses of two rows. Prints seconds, medians of ratios to the search from the
+left, and appends one JSON line to benchmarks/results/generation_order_speed.jsonl.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from decoding_speed import RESULTS, SIZES, processor, random_sources
+
+from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.build.search import build_search
+from seq2seq.config.schema import DecodingConfig
+from seq2seq.decoding.batches import InProcess, SourceBatch
+from seq2seq.models.loading import load_model
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+BOTH = {"generation_order": "bidirectional"}
+SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "l2r": ({}, {}),
+    "r2l of both": (BOTH, {"generation_order": "r2l"}),
+    "synchronous, no interaction": (BOTH, {}),
+    "synchronous, tanh": ({**BOTH, "interaction": "tanh"}, {}),
+    "synchronous, gate": ({**BOTH, "interaction": "gate"}, {}),
+    "joint, tanh": ({**BOTH, "interaction": "tanh"}, {"pairing": "joint"}),
+    "interleaved": ({"generation_order": "interleaved"}, {}),
+}
+"""Options of model and of search."""
+
+
+def make_system(model_options: dict[str, Any], search_options: dict[str, Any], options: Any) -> Callable[[], int]:
+    """Return a function that decodes once and returns the number of tokens."""
+    torch.manual_seed(options.seed)
+    config = Seq2SeqTransformerConfig(
+        vocab_size=options.vocab_size,
+        encoder_layers=options.layers,
+        decoder_layers=options.layers,
+        **SIZES[options.size],  # type: ignore[arg-type]
+        **model_options,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Seq2SeqTransformer(config).save_pretrained(folder)
+        model = load_model(folder, options.device, PRECISIONS[options.precision])
+    length = options.target_length
+    limits = {"min_length": length - 1, "max_length": length, "early_stopping": True, "beam_width": options.beam_width}
+    chosen = vars(DecodingConfig()) | limits | search_options
+    searcher = InProcess(model, build_search(chosen, config.generation_order), options.device)
+    sources = random_sources(options)
+    size = options.batch_size
+    batches = [SourceBatch(sources[i : i + size], list(range(i, i + size))) for i in range(0, len(sources), size)]
+
+    def run_round() -> int:
+        return sum(len(found[0].tokens) for batch in searcher.search_batches(batches) for found in batch)
+
+    return run_round
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=list(SIZES), default="base")
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--vocab-size", type=int, default=10000)
+    parser.add_argument("--source-length", type=int, default=30)
+    parser.add_argument("--target-length", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batches", type=int, default=1)
+    parser.add_argument("--beam-width", type=int, default=4)
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="bf16")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    prepare_process(options.threads)
+    systems = {name: make_system(*how, options) for name, how in SYSTEMS.items()}
+    keep_freed_memory()
+    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    tokens: dict[str, int] = {}
+    for number in range(options.rounds + 1):
+        for name, run_round in systems.items():
+            started = time.perf_counter()
+            tokens[name] = run_round()
+            if number:  # the first warms up
+                seconds[name].append(time.perf_counter() - started)
+    rows = []
+    for name in systems:
+        ratio = statistics.median(a / b for a, b in zip(seconds[name], seconds["l2r"], strict=True))
+        median = statistics.median(seconds[name])
+        rows.append({"system": name, "seconds": seconds[name], "tokens": tokens[name], "time_relative_to_l2r": ratio})
+        print(f"{name:28}{median:8.3f} s{tokens[name] / median:9.0f} tokens/s{ratio:8.2f}")
+    line = {"processor": processor(), "settings": vars(options), "rows": rows}
+    with (Path(RESULTS) / "generation_order_speed.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""From a configuration to its corpora, tokenizer and batches."""
+
+import dataclasses
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from seq2seq.build.generator import model_folder
+from seq2seq.build.run_directory import TOKENIZER_FOLDER
+from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
+from seq2seq.data.companions import CompanionRows
+from seq2seq.data.corpus import Corpus, Dataset, read_corpus
+from seq2seq.data.generation_order import Arranged
+from seq2seq.data.loader import TrainingLoader, tokenize_corpus
+from seq2seq.data.streaming import StreamingLoader
+from seq2seq.data.tokenizer import TextTokenizer
+
+STREAM_TOKENIZER_ROWS = 200_000
+"""Pairs at the head of a stream that its tokenizer is trained on."""
+
+
+def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
+    """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
+    train_corpus = open_corpus(config.data.train, "data.train")
+    validation_corpus = open_corpus(dataclasses.replace(config.data.validation, streaming=False), "data.validation")
+    tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
+    workers = config.data.num_workers
+    if not config.data.train.streaming:
+        train_corpus = tokenize_corpus(train_corpus, tokenizer, num_workers=workers)
+    return tokenizer, train_corpus, tokenize_corpus(validation_corpus, tokenizer, num_workers=workers)
+
+
+def open_corpus(corpus: CorpusConfig, option: str) -> Corpus:
+    """Return the corpus that a section describes; its name stands in the error of one that names no data."""
+    if corpus.path is None and corpus.source is None and corpus.target is None:
+        raise ValueError(f"`{option}` names no data: set `{option}.path`, or `{option}.source` and `{option}.target`.")
+    return read_corpus(**asdict(corpus))
+
+
+def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextTokenizer:
+    """Return the run's tokenizer: the one in `folder`, else one loaded or trained by the configuration, kept there."""
+    if folder.is_dir():
+        return TextTokenizer.load(folder, sampling=config.tokenizer.sampling)
+    if config.training.initialize_from is not None:
+        tokenizer = TextTokenizer.load(
+            model_folder(config.training.initialize_from), sampling=config.tokenizer.sampling
+        )
+        return _kept(tokenizer, folder)
+    options = asdict(config.tokenizer)
+    path, target_path = options.pop("path"), options.pop("target_path")
+    if path is not None:
+        tokenizer = TextTokenizer.from_pretrained(
+            path, target_path, special_tokens=config.tokenizer.special_tokens, sampling=config.tokenizer.sampling
+        )
+    else:
+        rows = corpus.take(STREAM_TOKENIZER_ROWS) if config.data.train.streaming else corpus
+        sources = (row["source"] for row in rows)
+        targets = (row["target"] for row in rows)
+        tokenizer = TextTokenizer.train(sources, targets, **options)
+    return _kept(tokenizer, folder)
+
+
+def _kept(tokenizer: TextTokenizer, folder: Path) -> TextTokenizer:
+    """Return the tokenizer after writing it into a folder that appears whole or not at all."""
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    tokenizer.save(temporary)
+    temporary.replace(folder)
+    return tokenizer
+
+
+def build_loader(
+    config: RunConfig,
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    accelerator: Accelerator,
+    companions: CompanionRows | None = None,
+) -> TrainingLoader | StreamingLoader:
+    """Return the endless stream of this process's micro-batches."""
+    options = filter_options(config.data) | {
+        "seed": config.training.seed,
+        "num_processes": accelerator.num_processes,
+        "process_index": accelerator.process_index,
+        "arrange": companions or Arranged(config.model.generation_order),
+    }
+    if config.data.train.streaming:
+        return StreamingLoader(corpus, tokenizer, pool_rows=config.data.pool_rows, **options)
+    return TrainingLoader(corpus, tokenizer, **options)
+
+
+def filter_options(data: DataConfig) -> dict[str, Any]:
+    """Return what decides which pairs are kept and how they are batched."""
+    names = ("max_source_tokens", "max_target_tokens", "max_length_ratio", "batch_tokens", "max_batch_rows")
+    return {name: getattr(data, name) for name in names}

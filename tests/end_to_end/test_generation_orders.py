@@ -1,0 +1,91 @@
+"""Training and decoding in every generation order, by the commands."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.apps.command import main
+from tests.tiny_run import NUM_TEST, write_copy_task
+
+BIDIRECTIONAL: dict[str, Any] = {
+    "model": {"generation_order": "bidirectional"},
+    "decoding": {"beam_width": 4},
+    "training": {"max_steps": 500},
+}
+INTERACTION: dict[str, Any] = {
+    "model": {"generation_order": "bidirectional", "interaction": "tanh"},
+    "companions": {"model": "self", "first_steps": 400},
+    "decoding": {"beam_width": 4},
+    "training": {"max_steps": 100, "checkpoint_every": 50},
+}
+
+
+def decoded(folder: Path, *options: str) -> list[str]:
+    """Return what the command makes of the test lines."""
+    output = folder / "output.txt"
+    command = ["decode", "--model", str(folder / "run"), "--input", str(folder / "test.txt"), "--output", str(output)]
+    assert main([*command, "--processes", "1", *options]) == 0
+    return output.read_text().splitlines()
+
+
+def num_right(folder: Path, *options: str) -> int:
+    expected = (folder / "test.txt").read_text().splitlines()
+    return sum(a == b for a, b in zip(decoded(folder, *options), expected, strict=True))
+
+
+@pytest.mark.parametrize("order", ["r2l", "interleaved"])
+def test_one_order_learns_to_copy(order: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the right even a copy is hard to learn from 400 pairs: where a source ends is not where it begins."""
+    sections = {"model": {"generation_order": order, "dropout": 0.1}, "training": {"max_steps": 600}}
+    assert main(["train", write_copy_task(tmp_path, **sections)]) == 0
+    assert num_right(tmp_path) >= NUM_TEST // 2
+    arguments = ["decode", "--model", str(tmp_path / "run"), "--input", str(tmp_path / "test.txt"), "--output", "x"]
+    assert main([*arguments, "--bidirectional"]) != 0
+    assert f"order `{order}`" in capsys.readouterr().err
+
+
+def test_one_model_knows_both_directions(tmp_path: Path) -> None:
+    assert main(["train", write_copy_task(tmp_path, **BIDIRECTIONAL)]) == 0
+    for options in ([], ["--generation-order", "l2r"], ["--generation-order", "r2l"], ["--pairing", "joint"]):
+        assert num_right(tmp_path, *options) >= NUM_TEST // 6, options
+    decoded(tmp_path, "--format", "jsonl", "--n-best", "2")
+    records = [json.loads(line) for line in (tmp_path / "output.txt").read_text().splitlines()]
+    assert {h["direction"] for record in records for h in record["hypotheses"]} == {"l2r", "r2l"}
+
+
+def test_interaction_is_learnt_on_companions_that_the_run_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_copy_task(tmp_path, **INTERACTION)
+    assert main(["train", config]) == 0
+    assert "of the companions are the reference" in capsys.readouterr().out
+    companions = tmp_path / "run" / "companions"
+    sources = (companions / "train.source").read_text().splitlines()
+    for direction in ("l2r", "r2l"):
+        texts = (companions / f"train.{direction}").read_text().splitlines()
+        assert sum(a == b for a, b in zip(sources, texts, strict=True)) > len(sources) // 2
+    for options in (["--bidirectional"], ["--generation-order", "l2r"], ["--generation-order", "r2l"]):
+        assert num_right(tmp_path, *options) >= NUM_TEST // 6, options
+    # The same command again finds everything done, and the same companions.
+    before = (companions / "train.json").stat().st_mtime_ns, (companions / "train.l2r").read_bytes()
+    assert main(["train", config]) == 0
+    assert (companions / "train.l2r").read_bytes() == before[1]
+
+
+def test_references_never_see_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_copy_task(tmp_path, **{**INTERACTION, "companions": {}})
+    assert main(["train", config]) != 0
+    assert "cannot be trained on references alone" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_of_one_direction_says_what_trains_one_of_both(copy_task: Path) -> None:
+    command = [sys.executable, "-m", "seq2seq.apps.command", "decode", "--model", str(copy_task / "run")]
+    done = subprocess.run([*command, "--bidirectional"], input="abc\n", capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "configs/multi30k_en_de_bidirectional.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
