@@ -7,6 +7,7 @@ from seq2seq.decoding import METHODS, Search
 from seq2seq.decoding.directions import FromLeft, FromRight
 from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
+from seq2seq.decoding.rescoring import Rescored
 from seq2seq.decoding.synchronous import SynchronousBeamSearch
 from seq2seq.models.orders import wrong_order
 
@@ -22,6 +23,8 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
     Raises:
         ValueError: the order is not one that the model was trained for, or there is no such search in it.
     """
+    if options["rescore"] != "none":
+        return _rescored(options, trained_order)
     order = options["generation_order"]
     if order == "auto":
         order = trained_order
@@ -38,6 +41,17 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
     is_greedy = options["method"] == "greedy" or options["beam_width"] == 1
     # The least that can generate from both ends is one hypothesis each.
     return _made(kind, options | {"beam_width": 1 if order == "interleaved" else 2} if is_greedy else options)
+
+
+def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
+    """Return the search whose hypotheses the other direction, or both, rank anew."""
+    if trained_order != "bidirectional":
+        raise wrong_order(trained_order, "bidirectional")
+    orders = {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[options["rescore"]]
+    inner = options | {"rescore": "none", "n_best": options["beam_width"]}
+    searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)
+    names = ("n_best", "length_penalty", "length_normalization")
+    return Rescored(searches, options["rescoring_weight"], **{name: options[name] for name in names})
 
 
 def _made(kind: type[Any], options: dict[str, Any]) -> Search:

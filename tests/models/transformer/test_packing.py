@@ -100,3 +100,24 @@ def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any])
     error = (found - expected).norm() / expected.norm()
     assert 0 < error < 0.1
     torch.testing.assert_close(logits[:, 0], found[:, -1], rtol=0, atol=0.1 * float(expected.std()))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize(
+    "options",
+    [{"generation_order": "bidirectional", "interaction": kind} for kind in ("none", "tanh", "gate")]
+    + [{"generation_order": "interleaved"}],
+)
+@pytest.mark.parametrize("num_sentences", [1, 30])
+def test_packed_models_generate_from_both_ends(num_sentences: int, options: dict[str, Any], precision: str) -> None:
+    """Few sentences keep their keys in float32 whatever the weights are."""
+    dtype = getattr(torch, precision)
+    if precision == "int8" and not can_quantize("cpu"):
+        pytest.skip("this processor has no VNNI")
+    model = tiny_model(**options)
+    source = torch.arange(3, 9).expand(num_sentences, -1)
+    mask, tokens = torch.ones_like(source, dtype=torch.bool), torch.ones(num_sentences, 2, 1, dtype=torch.long)
+    expected, _ = model.in_pairs().step(model.in_pairs().encode(source, mask), tokens)
+    packed = quantize(deepcopy(model).float()) if precision == "int8" else pack(deepcopy(model).to(dtype))
+    found, _ = packed.in_pairs().step(packed.in_pairs().encode(source, mask), tokens)
+    torch.testing.assert_close(found.double(), expected, rtol=0.1, atol=0.1)

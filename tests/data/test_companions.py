@@ -1,0 +1,71 @@
+import numpy
+import pytest
+
+from seq2seq.data.collate import collate
+from seq2seq.data.companions import CompanionRows, share_identical
+from seq2seq.data.generation_order import Arrangement
+
+EOS = 2
+TARGETS = [[11, 12, 13, EOS], [14, 15, EOS], [16, EOS]]
+FROM_LEFT = [[21, 22, EOS], [23, 24, 25, 26, EOS], [27, EOS]]
+FROM_RIGHT = [[31, 32, 33, EOS], [EOS], [34, 35, EOS]]
+
+
+def rows_of(epoch: int = 0, **options: float) -> CompanionRows:
+    return CompanionRows(FROM_LEFT, FROM_RIGHT, seed=5, **options)  # type: ignore[arg-type]
+
+
+def test_one_row_is_the_reference_and_the_other_never() -> None:
+    """The guard: no batch holds the reference twice."""
+    arrange: Arrangement = rows_of(dropout=0.0)
+    references = []
+    for epoch in range(20):
+        found = arrange(TARGETS, numpy.arange(3), epoch)
+        assert found.sides == [0, 1] * 3
+        for i, target in enumerate(TARGETS):
+            left, right = found.ids[2 * i], found.ids[2 * i + 1]
+            read = [*reversed(right[:-1]), EOS]
+            from_left = (left, read) == (target, FROM_RIGHT[i])
+            assert from_left or (left, read) == (FROM_LEFT[i], target)
+            references.append(from_left)
+    assert 0.3 < numpy.mean(references) < 0.7
+
+
+def test_rows_depend_on_seed_epoch_and_row_alone() -> None:
+    arrange = rows_of(dropout=0.5)
+    together = arrange(TARGETS, numpy.arange(3), 4)
+    for i in range(3):
+        alone = arrange(TARGETS[i : i + 1], numpy.array([i]), 4)
+        assert alone.ids == together.ids[2 * i : 2 * i + 2]
+        assert together.is_visible is not None
+        assert alone.is_visible == together.is_visible[2 * i : 2 * i + 2]
+
+
+@pytest.mark.parametrize(("dropout", "expected"), [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25)])
+def test_companions_are_hidden_as_often_as_asked_for(dropout: float, expected: float) -> None:
+    arrange = CompanionRows([[EOS]] * 4000, [[EOS]] * 4000, seed=3, dropout=dropout)
+    found = arrange([[EOS]] * 4000, numpy.arange(4000), 0)
+    assert found.is_visible is not None
+    assert found.is_visible[::2] == found.is_visible[1::2], "both rows of a target see each other, or neither"
+    assert 1 - numpy.mean(found.is_visible) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_labels_of_companions(scored: bool) -> None:
+    arrange = CompanionRows(FROM_LEFT, FROM_RIGHT, seed=5, dropout=0.0, is_scored=scored)
+    targets = arrange(TARGETS, numpy.arange(3), 0)
+    batch = collate([[5, EOS]] * 3, targets, [0, 1, 2], source_pad_id=0, target_pad_id=0, decoder_start_id=1)
+    rows = sum(map(len, targets.ids)) if scored else sum(map(len, TARGETS))
+    assert batch.num_target_tokens == rows
+    assert batch.visible is not None
+    assert batch.visible.sum(1).tolist() == [len(ids) for ids in targets.ids], "start and words, not what is behind"
+
+
+def test_slots_hold_the_longest_of_three() -> None:
+    lengths = rows_of().slots(numpy.array([4, 3, 2]), numpy.arange(3))
+    assert lengths.tolist() == [8, 10, 6]
+
+
+def test_share_identical() -> None:
+    assert share_identical(["a", "b", "c", "d"], ["a", "x", "c", "y"]) == 0.5
+    assert share_identical([], []) == 0
