@@ -19,6 +19,7 @@ from typing import Any
 
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
+from seq2seq.build.search import build_search
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.batches import Searcher
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="bidirectional",
         help="search from both ends at once: short for `--generation-order bidirectional`",
     )
+    parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
     documentation = option_documentation(DecodingConfig)
     group = parser.add_argument_group("search options (default: those of the run)")
@@ -93,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+    if arguments.trace:
+        return write_trace(generator, arguments)
     keep_freed_memory()
     with open_searcher(generator, num_workers) as searcher:
         references = read_references(arguments)
@@ -107,6 +111,32 @@ def run(arguments: argparse.Namespace) -> int:
 
         scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
         print(scores, file=sys.stderr if arguments.output == STANDARD else sys.stdout)
+    return 0
+
+
+def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
+    """Write the page of the first line's search, and its best text to standard output."""
+    from seq2seq.apps.trace_page import write_trace_page
+    from seq2seq.decoding.trace import trace
+
+    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
+    line = next((line for line in lines if line.strip()), None)
+    if line is None:
+        raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
+    tokenizer = generator.tokenizer
+    [source] = tokenizer.encode_sources([generator.source_prefix + line])
+    search = build_search(
+        generator.options | {"n_best": generator.options["beam_width"]}, generator.model.generation_order
+    )
+    found = trace(generator.model, search, source)
+    write_trace_page(
+        Path(arguments.trace),
+        line,
+        found,
+        lambda ids: tokenizer.target_tokens(list(ids)),
+        lambda h: tokenizer.decode(list(h.tokens)),
+    )
+    print(tokenizer.decode(list(found.hypotheses[0].tokens)))
     return 0
 
 

@@ -13,6 +13,7 @@ from seq2seq.models.orders import wrong_order
 
 PAIRINGS: dict[str, type[SynchronousBeamSearch] | type[JointBeamSearch]] = {
     "rank": SynchronousBeamSearch,
+    "companion": SynchronousBeamSearch,
     "joint": JointBeamSearch,
 }
 

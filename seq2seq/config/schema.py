@@ -269,9 +269,10 @@ class DecodingConfig:
     generation_order: Literal["auto", "l2r", "r2l", "bidirectional", "interleaved"] = "auto"
     """Order of generation, which the model must have been trained for; `auto` takes that one. A `bidirectional` model
     also knows `l2r` and `r2l`."""
-    pairing: Literal["rank", "joint"] = "rank"
+    pairing: Literal["rank", "joint", "companion"] = "rank"
     """What the directions of a `bidirectional` search see of each other: the hypothesis of the same rank in the other
-    half of the beam (Zhou et al. 2019), or a fixed partner, both being one hypothesis."""
+    half of the beam (Zhou et al. 2019); a fixed partner, both being one hypothesis; or a greedy companion of each
+    hypothesis's own, at two rows a hypothesis."""
     rescore: Literal["none", "l2r", "r2l", "both"] = "none"
     """Rank the hypotheses anew by what both directions of a `bidirectional` model give them: `r2l` those of a search
     from the left, `l2r` those of one from the right, `both` of one each."""

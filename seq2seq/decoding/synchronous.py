@@ -11,6 +11,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,18 +19,24 @@ from torch import Tensor
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.private_companions import PrivateCompanions
 from seq2seq.decoding.scoring import LengthNormalization, can_improve, length_divisor
 from seq2seq.decoding.search import check_beam_options, check_halves, finite_or_error, length_limits
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
 class SynchronousBeamSearch:
-    """Search from both ends of a bidirectional model; `beam_width` counts the hypotheses of both directions."""
+    """Search from both ends of a bidirectional model; `beam_width` counts the hypotheses of both directions.
+
+    With `pairing` `companion` each hypothesis attends to a greedy companion of its own instead, so that its score
+    depends on its string alone; that takes two rows a hypothesis.
+    """
 
     beam_width: int = 4
+    pairing: Literal["rank", "companion"] = "rank"
     n_best: int = 1
     length_penalty: float = 1.0
     length_normalization: LengthNormalization = "average"
@@ -46,7 +53,7 @@ class SynchronousBeamSearch:
 
     @property
     def width(self) -> int:
-        return self.beam_width
+        return self.beam_width if self.pairing == "rank" else 2 * self.beam_width
 
     @torch.inference_mode()
     def search(
@@ -65,7 +72,10 @@ class SynchronousBeamSearch:
         if model.generation_order != "bidirectional":
             raise wrong_order(model.generation_order, "bidirectional")
         refuse_prefixes(prefixes, "bidirectional")
-        both, half = model.in_pairs(), self.beam_width // 2
+        half = self.beam_width // 2
+        both: PairedSeq2Seq = model.in_pairs()
+        if self.pairing == "companion":
+            both = PrivateCompanions(both)
         constraints = Constraints.create(
             model, self.min_length, self.no_repeat_ngram, self.constraints, None, input_ids.device
         )

@@ -89,3 +89,19 @@ def test_a_model_of_one_direction_says_what_trains_one_of_both(copy_task: Path) 
     assert done.returncode != 0
     assert "configs/multi30k_en_de_bidirectional.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_traced_search_is_the_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", write_copy_task(tmp_path, **{**INTERACTION, "training": {"max_steps": 50}})]) == 0
+    lines = (tmp_path / "test.txt").read_text().splitlines()[:1]
+    (tmp_path / "test.txt").write_text(f"{lines[0]}\n")
+    [expected] = decoded(tmp_path, "--bidirectional")
+    capsys.readouterr()
+    page = tmp_path / "trace.html"
+    command = ["decode", "--model", str(tmp_path / "run"), "--input", str(tmp_path / "test.txt"), "--trace", str(page)]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{expected}\n"
+    text = page.read_text()
+    assert expected in text
+    assert "attends to in the other" in text
+    assert text.count("<table") == text.count("</table>") == 4
