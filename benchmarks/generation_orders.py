@@ -1,0 +1,100 @@
+"""What each generation order finds: scores, significance, who won, and accuracy at both ends, over the same references.
+
+    python benchmarks/generation_orders.py --input test.en --reference test.de \
+        --system l2r runs/l2r beam_width=4 \
+        --system synchronous runs/both generation_order=bidirectional beam_width=4 \
+        --system "rescored by r2l" runs/both rescore=r2l beam_width=4
+
+A system is a name, a run and search options. The first is what the others are tested against (paired bootstrap). Prints
+a line each and appends all numbers as one JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of
+decoding in this process, which is meant for comparison when nothing else runs.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from decoding_speed import RESULTS, processor
+
+import seq2seq
+from seq2seq.apps.score import compare, score_texts
+from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.config.schema import DecodingConfig
+from seq2seq.decoding.files import read_lines
+
+ENDS = 4
+"""Words at either end whose accuracy is given, as published for the two directions."""
+
+
+def search_options(assignments: list[str]) -> dict[str, Any]:
+    """Return `name=value` pairs with values of the option's type."""
+    kinds = {name: type(value) for name, value in vars(DecodingConfig()).items()}
+    pairs = [assignment.split("=", 1) for assignment in assignments]
+    return {name: kinds[name](value) for name, value in pairs}
+
+
+def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, float]:
+    """Return the share of the references' first and last words that stand at the same place from that end."""
+    first, last, total = 0, 0, 0
+    for text, reference in zip(texts, references, strict=True):
+        found, wanted = text.split(), reference.split()
+        count = min(ENDS, len(wanted))
+        first += sum(a == b for a, b in zip(found[:count], wanted[:count], strict=False))
+        last += sum(a == b for a, b in zip(found[::-1][:count], wanted[::-1][:count], strict=False))
+        total += count
+    return first / max(total, 1), last / max(total, 1)
+
+
+def measure(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
+    """Return the texts of a system and what can be said of them."""
+    generator = seq2seq.load(run, device="cpu")
+    started = time.perf_counter()
+    best = [found[0] for found in generator(lines, **options)]
+    seconds = time.perf_counter() - started
+    texts = [hypothesis.text for hypothesis in best]
+    first, last = accuracy_at_ends(texts, references)
+    wins = Counter(hypothesis.direction for hypothesis in best)
+    return {"texts": texts, "seconds": seconds, "first": first, "last": last, "wins": dict(wins)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--system", nargs="+", action="append", required=True, metavar="NAME RUN OPTION=VALUE")
+    parser.add_argument("--metrics", nargs="+", default=["bleu", "chrf"])
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    prepare_process(options.threads)
+    keep_freed_memory()
+    lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
+    rows: list[dict[str, Any]] = []
+    baseline: list[str] = []
+    for name, run, *assignments in options.system:
+        found = measure(run, search_options(assignments), lines, references)
+        texts = found.pop("texts")
+        gold = [[reference] for reference in references]
+        scores = {score.name: score.value for score in score_texts(texts, gold, options.metrics)}
+        p_values = {}
+        if baseline:
+            compared = compare(texts, baseline, gold, options.metrics)
+            p_values = {c.system.name: c.p_value for c in compared}
+        baseline = baseline or texts
+        rows.append({"system": name, "run": run, "options": assignments, "scores": scores, "p": p_values} | found)
+        shown = "  ".join(
+            f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
+            for metric, value in scores.items()
+        )
+        wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
+        ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
+        print(f"{name:28}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)
+    with (Path(RESULTS) / "generation_orders.jsonl").open("a", encoding="utf-8") as file:
+        settings = {"input": options.input.name, "metrics": options.metrics}
+        file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
