@@ -162,6 +162,19 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         )
         return result.to_tuple() if return_dict is False else result
 
+    def generate(self, *arguments: Any, **options: Any) -> Any:
+        """Return what transformers' search finds.
+
+        Raises:
+            ValueError: the model does not generate from left to right, which that search takes for granted.
+        """
+        if self.generation_order in ("r2l", "interleaved"):
+            raise ValueError(
+                f"`generate` knows only generation from left to right, and this model was trained in the order "
+                f"`{self.generation_order}`; decode with `seq2seq.load(folder)`."
+            )
+        return super().generate(*arguments, **options)
+
     def _source_keys_values(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues]:
         """Return each layer's keys and values of the source, from the cache if it has them already."""
         if cache is None:

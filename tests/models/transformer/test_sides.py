@@ -274,3 +274,10 @@ def test_orders_that_were_not_trained_are_errors(trained: str, ask: Any) -> None
 def test_options_that_make_no_model(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tiny_model(**options)
+
+
+@pytest.mark.parametrize("order", ["r2l", "interleaved"])
+def test_generate_of_transformers_refuses_what_it_would_read_the_wrong_way(order: str) -> None:
+    model = model_of(generation_order=order)
+    with pytest.raises(ValueError, match="knows only generation from left to right"):
+        model.generate(torch.tensor([[5, 6, 2]]), max_length=5)
