@@ -6,15 +6,20 @@ where it was stopped.
 """
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from torch.nn import functional
 
 from seq2seq.build.generator import TextGenerator, load
 from seq2seq.build.run_directory import COMPANIONS_FOLDER
 from seq2seq.build.search import build_search
 from seq2seq.config.schema import CompanionsConfig, RunConfig
+from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.companions import CompanionRows, share_identical
 from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.tokenizer import TextTokenizer
@@ -25,6 +30,15 @@ from seq2seq.metrics import make_metric
 from seq2seq.training.tracking import Tracker
 
 DIRECTIONS = ("l2r", "r2l")
+POSITION_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Rows with companions: for training, and of the validation pairs, where only references are scored."""
+
+    train: CompanionRows
+    validation: CompanionRows
 
 
 def make_companions(
@@ -97,8 +111,8 @@ def build_companions(
     max_target_tokens: int,
     seed: int,
     accelerator: Accelerator,
-) -> tuple[CompanionRows, dict[str, float]]:
-    """Return the rows for training, and what may leak: `identical`, the share of companions that are the reference, and
+) -> tuple[Companions, dict[str, float]]:
+    """Return the rows, and what may leak: `identical`, the share of companions that are the reference, and
     by how much BLEU of companions is higher for training pairs than for validation pairs, `bleu_gap`.
 
     A large gap means that the model knows its training pairs by heart.
@@ -114,9 +128,35 @@ def build_companions(
     identical = sum(share_identical(texts[d], targets) for d in DIRECTIONS) / 2
     known = {d: _bleu(texts[d][: len(unseen_targets)], targets[: len(unseen_targets)]) for d in DIRECTIONS}
     gap = sum(known[d] - _bleu(unseen[d], unseen_targets) for d in DIRECTIONS) / 2
-    ids = {direction: tokenizer.encode_targets(texts[direction]) for direction in DIRECTIONS}
-    rows = CompanionRows(ids["l2r"], ids["r2l"], seed, config.dropout, config.scored)
-    return rows, {"identical": identical, "bleu_gap": gap}
+    rows = CompanionRows(*_ids(texts, tokenizer), seed, config.dropout, config.scored)
+    unseen_rows = CompanionRows(*_ids(unseen, tokenizer), seed, dropout=0.0, is_scored=False)
+    return Companions(rows, unseen_rows), {"identical": identical, "bleu_gap": gap}
+
+
+def _ids(texts: dict[str, list[str]], tokenizer: TextTokenizer) -> tuple[list[list[int]], list[list[int]]]:
+    return tokenizer.encode_targets(texts["l2r"]), tokenizer.encode_targets(texts["r2l"])
+
+
+@torch.no_grad()
+def loss_by_position(model: torch.nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+    """Return the mean negative log-likelihood in each quarter of the targets, `nll_1` to `nll_4`, in nats.
+
+    A loss that falls where a direction meets the other, in the second half, is the sign of a leak.
+    """
+    sums, counts = torch.zeros(POSITION_PARTS, dtype=torch.float64), torch.zeros(POSITION_PARTS, dtype=torch.float64)
+    device = next(model.parameters()).device
+    for batch in batches:
+        here = batch.to(device)
+        logits = model(**here.model_inputs()).logits.float()
+        nll = functional.cross_entropy(
+            logits.transpose(1, 2), here.labels, reduction="none", ignore_index=IGNORED_LABEL
+        )
+        is_scored = here.labels != IGNORED_LABEL
+        lengths = is_scored.sum(1, keepdim=True).clamp(min=1)
+        part = (torch.arange(here.labels.shape[1], device=device) * POSITION_PARTS // lengths)[is_scored].cpu()
+        sums.index_add_(0, part, nll[is_scored].double().cpu())
+        counts.index_add_(0, part, torch.ones(len(part), dtype=torch.float64))
+    return {f"nll_{i + 1}": float(sums[i] / counts[i].clamp(min=1)) for i in range(POSITION_PARTS)}
 
 
 def _bleu(texts: list[str], references: list[str]) -> float:
@@ -131,8 +171,8 @@ def prepare_companions(
     validation_corpus: Dataset,
     tokenizer: TextTokenizer,
     accelerator: Accelerator,
-) -> CompanionRows | None:
-    """Return the training rows with companions, which are generated or read, or None for a run without any."""
+) -> Companions | None:
+    """Return rows with companions, which are generated or read, or None for a run without any."""
     if config.companions.model is None:
         return None
     rows, leaks = build_companions(

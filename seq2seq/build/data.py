@@ -8,10 +8,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from seq2seq.build.companions import Companions
 from seq2seq.build.generator import model_folder
 from seq2seq.build.run_directory import TOKENIZER_FOLDER
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
-from seq2seq.data.companions import CompanionRows
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
@@ -77,14 +77,14 @@ def build_loader(
     corpus: Corpus,
     tokenizer: TextTokenizer,
     accelerator: Accelerator,
-    companions: CompanionRows | None = None,
+    companions: Companions | None = None,
 ) -> TrainingLoader | StreamingLoader:
     """Return the endless stream of this process's micro-batches."""
     options = filter_options(config.data) | {
         "seed": config.training.seed,
         "num_processes": accelerator.num_processes,
         "process_index": accelerator.process_index,
-        "arrange": companions or Arranged(config.model.generation_order),
+        "arrange": companions.train if companions else Arranged(config.model.generation_order),
     }
     if config.data.train.streaming:
         return StreamingLoader(corpus, tokenizer, pool_rows=config.data.pool_rows, **options)

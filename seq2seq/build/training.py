@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.companions import prepare_companions
+from seq2seq.build.companions import Companions, loss_by_position, prepare_companions
 from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.export import chosen_checkpoints, export_model
 from seq2seq.build.generator import PRECISIONS, model_folder
@@ -46,7 +46,7 @@ from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
-from seq2seq.training.validation import Validation
+from seq2seq.training.validation import Validation, evaluating
 
 
 def train(config: RunConfig) -> None:
@@ -66,9 +66,11 @@ def train(config: RunConfig) -> None:
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
     model_config = build_model_config(config, tokenizer)
-    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
+    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
     report_data(config, loader, trainer, accelerator)
     state = trainer.run()
+    if companions is not None:
+        report_positions(trainer, accelerator)
     if accelerator.is_main_process:
         finish(config, folder, model_config, tokenizer, state)
     accelerator.wait_for_everyone()
@@ -94,6 +96,18 @@ def report_data(
         print(f"{config.run_directory}: {text}", flush=True)
 
 
+def report_positions(trainer: Trainer, accelerator: Accelerator) -> None:
+    """Say in which quarter of the validation targets the loss is what, beside companions; see `loss_by_position`."""
+    model = accelerator.unwrap_model(trainer.model)
+    assert trainer.validation is not None, "a trainer that is built here validates"
+    with evaluating(model):
+        losses = loss_by_position(model, trainer.validation.batches())
+    if accelerator.is_main_process:
+        trainer.tracker.log("positions", trainer.max_steps, losses)
+        shown = ", ".join(f"{loss:.3f}" for loss in losses.values())
+        print(f"Validation loss beside companions, by quarters of the targets: {shown}", flush=True)
+
+
 # ---- trainer ---------------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +119,7 @@ def build_trainer(
     loader: TrainingLoader | StreamingLoader,
     validation_corpus: Dataset,
     accelerator: Accelerator,
+    companions: Companions | None = None,
 ) -> Trainer:
     """Return the trainer with a fresh model; it resumes by itself from the run's checkpoints."""
     training, optimization = config.training, config.optimizer
@@ -156,7 +171,7 @@ def build_trainer(
                 batch_tokens=config.data.batch_tokens,
                 num_processes=accelerator.num_processes,
                 process_index=accelerator.process_index,
-                arrange=Arranged(config.model.generation_order),
+                arrange=companions.validation if companions else Arranged(config.model.generation_order),
             ),
             decode=build_validation_decoder(config, model, tokenizer, validation_corpus, accelerator),
             select_by=config.validation.select_by,

@@ -62,7 +62,14 @@ def test_interaction_is_learnt_on_companions_that_the_run_makes(
 ) -> None:
     config = write_copy_task(tmp_path, **INTERACTION)
     assert main(["train", config]) == 0
-    assert "of the companions are the reference" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "of the companions are the reference" in printed
+    assert "by quarters of the targets" in printed
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    [leaks] = [record for record in log if record["kind"] == "companions"]
+    [positions] = [record for record in log if record["kind"] == "positions"]
+    assert 0 < leaks["identical"] <= 1
+    assert all(0 < positions[f"nll_{quarter}"] < 5 for quarter in range(1, 5))
     companions = tmp_path / "run" / "companions"
     sources = (companions / "train.source").read_text().splitlines()
     for direction in ("l2r", "r2l"):

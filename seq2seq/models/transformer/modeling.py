@@ -173,7 +173,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
                 f"`generate` knows only generation from left to right, and this model was trained in the order "
                 f"`{self.generation_order}`; decode with `seq2seq.load(folder)`."
             )
-        return super().generate(*arguments, **options)
+        return super().generate(*arguments, **options)  # type: ignore[misc]
 
     def _source_keys_values(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues]:
         """Return each layer's keys and values of the source, from the cache if it has them already."""
