@@ -1,0 +1,107 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from seq2seq.build.checks import check_config
+from seq2seq.build.companions import check_companions, loss_by_position
+from seq2seq.build.model import initialize_from
+from seq2seq.build.stages import stages
+from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
+from seq2seq.data.batch import IGNORED_LABEL, Batch
+from tests.models.tiny import tiny_model
+
+FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2r": "c"}}
+SELF = RunConfig(
+    run_directory="runs/x",
+    model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
+    companions=CompanionsConfig(model="self", first_steps=70),
+    training=TrainingConfig(max_steps=30),
+    decoding=DecodingConfig(beam_width=4),
+)
+
+
+@pytest.mark.parametrize("changed", list(FACTS))
+def test_companions_of_something_else_are_refused(changed: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "train.json"
+    check_companions(manifest, FACTS)
+    manifest.write_text(json.dumps(FACTS))
+    check_companions(manifest, FACTS)
+    with pytest.raises(ValueError, match=f"made with another {changed}; delete that folder"):
+        check_companions(manifest, {**FACTS, changed: "other"})
+
+
+class Uniform(nn.Module):
+    """Logits 0, but for token 3 at the second position: log 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, labels: Any = None, decoder_input_ids: Any = None, **_: Any) -> Any:
+        logits = torch.zeros(*decoder_input_ids.shape, 4)
+        logits[:, 1, 3] = math.log(3)
+        return type("Output", (), {"logits": logits})
+
+
+def test_loss_by_position_counts_what_is_scored() -> None:
+    """The first row has four tokens, a quarter each; the second two, which fall into the first and third quarter."""
+    labels = torch.tensor([[1, 3, 1, 1], [1, 1, IGNORED_LABEL, IGNORED_LABEL]])
+    source = torch.ones(2, 1, dtype=torch.long)
+    batch = Batch(source, source.bool(), labels.clamp(min=0), labels, torch.arange(2))
+    found = loss_by_position(Uniform(), [batch])
+    expected = [math.log(4), math.log(2), (math.log(6) + math.log(4)) / 2, math.log(4)]
+    assert list(found.values()) == pytest.approx(expected, abs=1e-6)
+    assert list(found) == ["nll_1", "nll_2", "nll_3", "nll_4"]
+
+
+def test_one_configuration_stands_for_two_stages() -> None:
+    first, second = stages(SELF)
+    assert first.run_directory == second.companions.model == second.training.initialize_from == "runs/x/first_stage"
+    assert (first.model.interaction, first.training.max_steps, first.companions.model) == ("none", 70, None)
+    assert (second.model.interaction, second.training.max_steps, second.run_directory) == ("tanh", 30, "runs/x")
+    for stage in (first, second):
+        assert stages(stage) == [stage]
+        check_config(stage)
+
+
+def test_a_first_stage_needs_steps() -> None:
+    with pytest.raises(ValueError, match="first_steps"):
+        stages(replace(SELF, companions=CompanionsConfig(model="self")))
+
+
+def test_combinations_that_leak_or_waste_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be trained on references alone"):
+        check_config(replace(SELF, companions=CompanionsConfig()))
+    with pytest.raises(ValueError, match="set `model.interaction`"):
+        check_config(replace(SELF, model=ModelConfig(generation_order="bidirectional")))
+    check_config(
+        replace(
+            SELF,
+            companions=CompanionsConfig(),
+            model=ModelConfig(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0),
+        )
+    )
+
+
+def test_a_model_of_one_direction_begins_one_of_both(tmp_path: Path) -> None:
+    one = tiny_model().float()
+    one.save_pretrained(tmp_path)
+    both = tiny_model(generation_order="bidirectional", interaction="gate").float()
+    initialize_from(both, tmp_path)
+    weights = both.state_dict()
+    assert all(torch.equal(weights[name], weight) for name, weight in one.state_dict().items())
+    with torch.no_grad():
+        source, targets = torch.tensor([[5, 6, 2]]), torch.tensor([[1, 7, 8]])
+        assert both.decoder.embeddings.sides.weight.abs().max() == 0
+        torch.testing.assert_close(
+            both(source, decoder_input_ids=targets, sides=torch.ones(1, dtype=torch.long)).logits,
+            one(source, decoder_input_ids=targets).logits,
+        )
+    with pytest.raises(ValueError, match="absent or misshapen"):
+        initialize_from(tiny_model(decoder_layers=3).float(), tmp_path)
