@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
+from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.decoding import METHODS, Search
-from seq2seq.decoding.directions import FromLeft, FromRight
+from seq2seq.decoding.directions import FromSide
 from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
 from seq2seq.decoding.rescoring import Rescored
@@ -34,8 +35,8 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
     if order in ("l2r", "r2l"):
         search = _made(METHODS[options["method"]], options)
         if order == "r2l":
-            return FromRight(search)
-        return search if trained_order == "l2r" else FromLeft(search)
+            return FromSide(search, RIGHT)
+        return search if trained_order == "l2r" else FromSide(search, LEFT)
     if options["method"] not in ("beam", "greedy"):
         raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
     kind: type[Any] = InterleavedBeamSearch if order == "interleaved" else PAIRINGS[options["pairing"]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.search import Search
 from seq2seq.models.interface import Seq2Seq
@@ -31,10 +32,15 @@ def refuse_prefixes(prefixes: Sequence[Sequence[int]] | None, order: str) -> Non
 
 
 @dataclass(frozen=True)
-class FromLeft:
-    """A search that begins at the left end, with a model that may know other orders."""
+class FromSide:
+    """A search that begins at one end of the target, with a model that may know other orders.
+
+    Args:
+        side: `LEFT` or `RIGHT`.
+    """
 
     inner: Search
+    side: int
 
     @property
     def width(self) -> int:
@@ -48,29 +54,12 @@ class FromLeft:
         prefixes: Sequence[Sequence[int]] | None = None,
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
-        """See `search.Search`; raises ValueError if the model was not trained to begin there."""
-        return self.inner.search(model.from_side(0), input_ids, attention_mask, prefixes, rows)
+        """See `search.Search`.
 
-
-@dataclass(frozen=True)
-class FromRight:
-    """A search that begins at the right end."""
-
-    inner: Search
-
-    @property
-    def width(self) -> int:
-        return self.inner.width
-
-    def search(
-        self,
-        model: Seq2Seq,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        rows: Sequence[int] | None = None,
-    ) -> list[list[Hypothesis]]:
-        """See `search.Search`; raises ValueError if the model was not trained to begin there, or has prefixes."""
-        refuse_prefixes(prefixes, "r2l")
-        found = self.inner.search(model.from_side(1), input_ids, attention_mask, None, rows)
-        return [[read_from_right(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+        Raises:
+            ValueError: the model was not trained to begin there, or there are prefixes for the right end.
+        """
+        if self.side == RIGHT:
+            refuse_prefixes(prefixes, "r2l")
+        found = self.inner.search(model.from_side(self.side), input_ids, attention_mask, prefixes, rows)
+        return found if self.side == LEFT else [[read_from_right(h) for h in hypotheses] for hypotheses in found]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.data.generation_order import from_right, interleaved
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right, interleaved
 from seq2seq.decoding.beam import BeamSearch
-from seq2seq.decoding.directions import FromLeft, FromRight
+from seq2seq.decoding.directions import FromSide
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
@@ -64,9 +64,9 @@ def same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> Non
 def test_each_direction_of_one_model_is_an_ordinary_search() -> None:
     model = model_of(1, **BOTH)
     search = BeamSearch(beam_width=3, n_best=3, max_length=9)
-    left = FromLeft(search).search(model, *sources())
+    left = FromSide(search, LEFT).search(model, *sources())
     same(left, search.search(model.from_side(0), *sources()))
-    right = FromRight(search).search(model, *sources())
+    right = FromSide(search, RIGHT).search(model, *sources())
     turned = search.search(model.from_side(1), *sources())
     for found, raw in zip(itertools.chain(*right), itertools.chain(*turned), strict=True):
         assert found.direction == "r2l"
@@ -79,14 +79,14 @@ def test_each_direction_of_one_model_is_an_ordinary_search() -> None:
 
 def test_a_model_from_the_right_reads_from_the_left() -> None:
     model = model_of(2, generation_order="r2l")
-    [[found], *_] = FromRight(BeamSearch(beam_width=2, max_length=9)).search(model, *sources())
+    [[found], *_] = FromSide(BeamSearch(beam_width=2, max_length=9), RIGHT).search(model, *sources())
     [[raw], *_] = BeamSearch(beam_width=2, max_length=9).search(model, *sources())
     assert list(found.tokens) == (from_right(raw.tokens) if raw.finished else list(reversed(raw.tokens)))
 
 
 def test_forced_prefixes_are_for_the_left_alone() -> None:
     model = model_of(1, **BOTH)
-    for search in (FromRight(BeamSearch()), SynchronousBeamSearch(), JointBeamSearch()):
+    for search in (FromSide(BeamSearch(), RIGHT), SynchronousBeamSearch(), JointBeamSearch()):
         with pytest.raises(ValueError, match="generation from the left"):
             search.search(model, *sources(1), prefixes=[[4]])
 
@@ -251,7 +251,7 @@ def test_without_interaction_synchronous_search_is_the_better_of_two() -> None:
     for seed in range(6):
         model = model_of(seed, generation_order="bidirectional")
         inner = BeamSearch(beam_width=3, n_best=3, max_length=9, length_penalty=0)
-        left, right = FromLeft(inner).search(model, *sources()), FromRight(inner).search(model, *sources())
+        left, right = FromSide(inner, LEFT).search(model, *sources()), FromSide(inner, RIGHT).search(model, *sources())
         found = SynchronousBeamSearch(beam_width=6, max_length=9, length_penalty=0).search(model, *sources())
         same(found, [best_of(a, b)[:1] for a, b in zip(left, right, strict=True)])
 
@@ -391,7 +391,7 @@ SEARCHES: list[tuple[dict[str, Any], Any]] = [
     ({**BOTH, "interaction": "gate"}, JointBeamSearch(beam_width=6, n_best=3, max_length=11)),
     ({"generation_order": "interleaved"}, InterleavedBeamSearch(beam_width=3, n_best=3, max_length=11)),
     ({"generation_order": "interleaved", "positions": "rotary"}, InterleavedBeamSearch(beam_width=3, max_length=11)),
-    (BOTH, FromRight(BeamSearch(beam_width=3, n_best=3, max_length=11))),
+    (BOTH, FromSide(BeamSearch(beam_width=3, n_best=3, max_length=11), RIGHT)),
 ]
 
 
@@ -442,7 +442,7 @@ def test_weights_of_one_direction_rank_by_it_alone() -> None:
     for seed in range(5):
         model = model_of(seed, **BOTH)
         inner = BeamSearch(beam_width=6, n_best=6, max_length=9, length_penalty=0)
-        left, right = FromLeft(inner), FromRight(inner)
+        left, right = FromSide(inner, LEFT), FromSide(inner, RIGHT)
         same(Rescored((left,), 0.0, 6, length_penalty=0).search(model, *sources()), left.search(model, *sources()))
         same(Rescored((right,), 1.0, 6, length_penalty=0).search(model, *sources()), right.search(model, *sources()))
 
@@ -451,7 +451,7 @@ def test_weights_of_one_direction_rank_by_it_alone() -> None:
 def test_pooled_strings_are_ranked_by_both_directions() -> None:
     model, inner = model_of(2, **BOTH), BeamSearch(beam_width=4, n_best=4, max_length=9)
     input_ids, mask = sources()
-    found = Rescored((FromLeft(inner), FromRight(inner)), 0.3, n_best=8).search(model, input_ids, mask)
+    found = Rescored((FromSide(inner, LEFT), FromSide(inner, RIGHT)), 0.3, n_best=8).search(model, input_ids, mask)
     for i, hypotheses in enumerate(found):
         assert len({h.tokens for h in hypotheses}) == len(hypotheses) > 4
         for h in hypotheses:
