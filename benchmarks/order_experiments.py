@@ -1,0 +1,146 @@
+"""Train and compare generation orders on one task, over seeds: the same data, the same steps, the same rows in search.
+
+    python benchmarks/order_experiments.py configs/multi30k_en_de.yaml --input test.en --reference test.de \
+        --folder runs/orders --steps 2250 --seeds 1 2 3 -- --training.threads 1 --model.dropout 0.1
+
+Whatever stands behind `--` goes to every training. A training that has finished is not repeated, so a stopped
+experiment goes on when the same command runs again. Trains what `TRAININGS` lists, or `--only` some of it, and decodes
+each run by each of its searches in `SEARCHES`. Prints scores by seed with p-values against the search from the left,
+and means over the seeds; appends one JSON line to benchmarks/results/order_experiments.jsonl.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from decoding_speed import RESULTS, processor
+from generation_orders import measure, search_options
+
+from seq2seq.apps.score import compare, score_texts
+from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.config.loading import load_run_config
+from seq2seq.decoding.files import read_lines
+
+BASELINE = "l2r"
+BOTH = ["--model.generation_order", "bidirectional"]
+TRAININGS: dict[str, list[str]] = {
+    "l2r": [],
+    "both": BOTH,
+    "interaction": [*BOTH, "--model.interaction", "tanh"],
+    "interleaved": ["--model.generation_order", "interleaved"],
+    "l2r, distilled": [],
+    "interleaved, distilled": ["--model.generation_order", "interleaved"],
+}
+"""Options of each training. `interaction` spends a quarter of its steps on companions, after both directions without
+them; what is distilled learns from what the run `l2r` of the same seed makes of the training sources."""
+
+SEARCHES: dict[str, dict[str, list[str]]] = {
+    "l2r": {"l2r": []},
+    "both": {
+        "l2r of both": ["generation_order=l2r"],
+        "r2l of both": ["generation_order=r2l"],
+        "synchronous, no interaction": ["generation_order=bidirectional"],
+        "l2r, rescored by r2l": ["rescore=r2l"],
+        "both, rescored by both": ["rescore=both"],
+    },
+    "interaction": {
+        "synchronous": ["generation_order=bidirectional"],
+        "pairs": ["generation_order=bidirectional", "pairing=joint"],
+        "l2r of interaction": ["generation_order=l2r"],
+    },
+    "interleaved": {"interleaved": []},
+    "l2r, distilled": {"l2r, distilled": []},
+    "interleaved, distilled": {"interleaved, distilled": []},
+}
+"""Searches of each training by name."""
+
+
+def training_command(name: str, seed: int, options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """Return the command that trains one run."""
+    command = [sys.executable, "train.py", options.config, "--run_directory", str(run_folder(name, seed, options))]
+    command += ["--training.seed", str(seed), "--decoding.beam_width", str(options.beam_width), *TRAININGS[name], *rest]
+    steps = options.steps
+    if name == "interaction":
+        steps = options.steps // 4
+        first = options.steps - steps
+        command += ["--companions.model", "self", "--companions.first_steps", str(first)]
+    if name.endswith("distilled"):
+        command += ["--data.train.target", str(distilled_targets(seed, options))]
+    return [*command, "--training.max_steps", str(steps)]
+
+
+def run_folder(name: str, seed: int, options: argparse.Namespace) -> Path:
+    return Path(options.folder) / f"{name.replace(', ', '_')}_{seed}"
+
+
+def distilled_targets(seed: int, options: argparse.Namespace) -> Path:
+    """Return the file of what the run from the left makes of the training sources, after making it."""
+    folder = run_folder(BASELINE, seed, options)
+    output, source = folder / "distilled.txt", load_run_config([options.config]).data.train.source
+    if source is None:
+        raise ValueError("Distillation needs a configuration with `data.train.source`, a file of lines.")
+    if not output.is_file():
+        command = [sys.executable, "decode.py", "--model", str(folder), "--input", source, "--output", str(output)]
+        subprocess.run([*command, "--beam-width", str(options.beam_width)], check=True)
+    return output
+
+
+def evaluate(names: list[str], seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a row for each search of each run of a seed."""
+    lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
+    gold, rows, baseline = [[reference] for reference in references], [], None
+    for name in names:
+        for search, assignments in SEARCHES[name].items():
+            chosen = search_options([*assignments, f"beam_width={options.beam_width}"])
+            found = measure(str(run_folder(name, seed, options)), chosen, lines, references)
+            texts = found.pop("texts")
+            baseline = texts if search == BASELINE else baseline
+            scores = {score.name: score.value for score in score_texts(texts, gold, options.metrics)}
+            p = {}
+            if baseline is not None and texts is not baseline:
+                p = {c.system.name: c.p_value for c in compare(texts, baseline, gold, options.metrics)}
+            rows.append({"search": search, "seed": seed, "scores": scores, "p": p} | found)
+            shown = "  ".join(f"{metric} {value:.2f} (p {p.get(metric, 1):.3f})" for metric, value in scores.items())
+            print(f"seed {seed}  {search:30}{shown}  {found['seconds']:.1f} s  {found['wins']}", flush=True)
+    return rows
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--only", nargs="+", choices=list(TRAININGS), default=list(TRAININGS))
+    parser.add_argument("--beam-width", type=int, default=4)
+    parser.add_argument("--metrics", nargs="+", default=["bleu", "chrf"])
+    parser.add_argument("--threads", type=int, default=0)
+    options, rest = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    names = [name for name in TRAININGS if name in options.only]
+    for seed in options.seeds:
+        for name in names:
+            subprocess.run(training_command(name, seed, options, rest), check=True)
+    prepare_process(options.threads)
+    keep_freed_memory()
+    rows = [row for seed in options.seeds for row in evaluate(names, seed, options)]
+    print()
+    for search in dict.fromkeys(row["search"] for row in rows):
+        for metric in options.metrics:
+            values = [row["scores"][metric] for row in rows if row["search"] == search]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            print(f"{search:30}{metric:14}{statistics.mean(values):8.2f} ± {spread:.2f}")
+    settings = {"config": options.config, "steps": options.steps, "beam_width": options.beam_width, "options": rest}
+    with (Path(RESULTS) / "order_experiments.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
