@@ -37,5 +37,10 @@ def check_companions(config: RunConfig) -> None:
         )
     if config.companions.model is not None and not interacts:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
+    data = config.data
+    if data.num_folds and not 0 <= data.left_out_fold < data.num_folds:
+        raise ValueError(f"`data.left_out_fold` must be below `data.num_folds` ({data.num_folds}).")
+    if data.num_folds and data.train.streaming:
+        raise ValueError("Folds are of a corpus that is held on disk; leave out `data.train.streaming`.")
     if config.companions.model is not None and config.data.train.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")

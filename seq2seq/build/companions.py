@@ -117,13 +117,23 @@ def build_companions(
 
     A large gap means that the model knows its training pairs by heart.
     """
-    generator = load(
-        model, device=str(accelerator.device), beam_width=config.beam_width, n_best=1, max_length=max_target_tokens
-    )
-    if generator.tokenizer.fingerprint() != tokenizer.fingerprint():
-        raise ValueError(f"{model} has another tokenizer than this run; companions must be made with the same one.")
-    texts = make_companions(folder, "train", train_corpus, generator, accelerator)
-    unseen = make_companions(folder, "validation", validation_corpus, generator, accelerator)
+    options: dict[str, Any] = {"beam_width": config.beam_width, "n_best": 1, "max_length": max_target_tokens}
+
+    def made(name: str, corpus: Dataset, run: str | Path) -> dict[str, list[str]]:
+        generator = load(run, device=str(accelerator.device), **options)
+        if generator.tokenizer.fingerprint() != tokenizer.fingerprint():
+            raise ValueError(f"{run} has another tokenizer than this run; companions must be made with the same one.")
+        return make_companions(folder, name, corpus, generator, accelerator)
+
+    models = config.fold_models or (model,)
+    texts: dict[str, list[str]] = {direction: [""] * len(train_corpus) for direction in DIRECTIONS}
+    for fold, run in enumerate(models):
+        part = slice(fold, None, len(models))
+        name = f"train-{fold}" if config.fold_models else "train"
+        found = made(name, train_corpus.select(range(len(train_corpus))[part]), run)
+        for direction in DIRECTIONS:
+            texts[direction][part] = found[direction]
+    unseen = made("validation", validation_corpus, model)
     targets, unseen_targets = list(train_corpus["target"]), list(validation_corpus["target"])
     identical = sum(share_identical(texts[d], targets) for d in DIRECTIONS) / 2
     known = {d: _bleu(texts[d][: len(unseen_targets)], targets[: len(unseen_targets)]) for d in DIRECTIONS}

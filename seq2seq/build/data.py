@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy
 from accelerate import Accelerator
 
 from seq2seq.build.companions import Companions
@@ -25,6 +26,9 @@ STREAM_TOKENIZER_ROWS = 200_000
 def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
     """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
     train_corpus = open_corpus(config.data.train, "data.train")
+    if config.data.num_folds and not config.data.train.streaming:
+        folds = numpy.arange(len(train_corpus)) % config.data.num_folds
+        train_corpus = train_corpus.select((folds != config.data.left_out_fold).nonzero()[0])
     validation_corpus = open_corpus(dataclasses.replace(config.data.validation, streaming=False), "data.validation")
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
     workers = config.data.num_workers
@@ -44,13 +48,11 @@ def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextToke
     """Return the run's tokenizer: the one in `folder`, else one loaded or trained by the configuration, kept there."""
     if folder.is_dir():
         return TextTokenizer.load(folder, sampling=config.tokenizer.sampling)
-    if config.training.initialize_from is not None:
-        tokenizer = TextTokenizer.load(
-            model_folder(config.training.initialize_from), sampling=config.tokenizer.sampling
-        )
-        return _kept(tokenizer, folder)
+    run = config.tokenizer.from_run or config.training.initialize_from
+    if run is not None:
+        return _kept(TextTokenizer.load(model_folder(run), sampling=config.tokenizer.sampling), folder)
     options = asdict(config.tokenizer)
-    path, target_path = options.pop("path"), options.pop("target_path")
+    path, target_path, _ = (options.pop(name) for name in ("path", "target_path", "from_run"))
     if path is not None:
         tokenizer = TextTokenizer.from_pretrained(
             path, target_path, special_tokens=config.tokenizer.special_tokens, sampling=config.tokenizer.sampling

@@ -70,6 +70,19 @@ def test_one_configuration_stands_for_two_stages() -> None:
         check_config(stage)
 
 
+def test_each_fold_has_a_model_that_has_not_seen_it() -> None:
+    configs = stages(replace(SELF, companions=replace(SELF.companions, folds=3)))
+    first, *folds, last = configs
+    assert [(fold.data.num_folds, fold.data.left_out_fold) for fold in folds] == [(3, 0), (3, 1), (3, 2)]
+    assert last.companions.fold_models == tuple(fold.run_directory for fold in folds)
+    assert len({config.run_directory for config in configs}) == 5
+    assert {fold.tokenizer.from_run for fold in folds} == {first.run_directory}
+    for stage in configs:
+        check_config(stage)
+    with pytest.raises(ValueError, match="2 or more"):
+        stages(replace(SELF, companions=replace(SELF.companions, folds=1)))
+
+
 def test_a_first_stage_needs_steps() -> None:
     with pytest.raises(ValueError, match="first_steps"):
         stages(replace(SELF, companions=CompanionsConfig(model="self")))

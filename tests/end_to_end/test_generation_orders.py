@@ -112,3 +112,17 @@ def test_a_traced_search_is_the_search(tmp_path: Path, capsys: pytest.CaptureFix
     assert expected in text
     assert "attends to in the other" in text
     assert text.count("<table") == text.count("</table>") == 4
+
+
+@pytest.mark.slow
+def test_companions_of_folds_come_from_models_that_have_not_seen_them(tmp_path: Path) -> None:
+    sections = {**INTERACTION, "companions": {"model": "self", "first_steps": 60, "folds": 2}}
+    assert main(["train", write_copy_task(tmp_path, **{**sections, "training": {"max_steps": 40}})]) == 0
+    companions = tmp_path / "run" / "companions"
+    sources = [line.split("\t")[0] for line in (tmp_path / "train.tsv").read_text().splitlines()]
+    manifests = []
+    for fold in range(2):
+        assert (companions / f"train-{fold}.source").read_text().splitlines() == sources[fold::2]
+        manifests.append(json.loads((companions / f"train-{fold}.json").read_text()))
+    assert manifests[0]["model"] != manifests[1]["model"]
+    assert manifests[0]["tokenizer"] == manifests[1]["tokenizer"]
