@@ -128,16 +128,24 @@ class Constraints:
         return log_probs if forced is None else force_tokens(log_probs, forced, forced_values)
 
 
+def log_probs_in_place(logits: Tensor) -> Tensor:
+    """Return log-probabilities, float32 [..., V].
+
+    Args:
+        logits: [..., V]; in float32 they are overwritten, since megabytes of fresh memory take longer than the sums.
+    """
+    if logits.dtype == torch.float32:
+        return torch.log_softmax(logits, -1, out=logits)
+    return logits.log_softmax(-1, dtype=torch.float32)
+
+
 def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> Tensor:
     """Return the next token's log-probabilities, float32 [B, W, V], with -inf where the constraints forbid it.
 
     Args:
-        logits: [B, W, V]; in float32 they are overwritten, since megabytes of fresh memory take longer than the sums.
+        logits: [B, W, V]; in float32 they are overwritten.
         token_ids: int64 [B, W, t], the tokens so far.
     """
-    if logits.dtype == torch.float32:
-        log_probs = torch.log_softmax(logits, -1, out=logits)
-    else:
-        log_probs = logits.log_softmax(-1, dtype=torch.float32)
+    log_probs = log_probs_in_place(logits)
     step = token_ids.shape[-1]
     return constraints(step, token_ids, log_probs) if constraints.active(step) else log_probs

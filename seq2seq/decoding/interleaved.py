@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.constraints import log_probs_in_place
 from seq2seq.decoding.directions import refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.pairs import FinishedPair, PairBeamState, top_pairs
@@ -70,7 +71,7 @@ class InterleavedBeamSearch:
         results: list[list[Hypothesis]] = [[] for _ in input_ids]
         while True:
             logits, model_state = both.step(model_state, last)
-            log_probs = self._allowed(logits.log_softmax(-1, dtype=torch.float32), state.length, both.eos_id)
+            log_probs = self._allowed(log_probs_in_place(logits), state.length, both.eos_id)
             candidates = top_pairs(log_probs, state.scores, 2 * self.beam_width, both.eos_id)
             is_end = candidates.token_ids == both.eos_id
             # A step that the left half ends in adds one token, any other two.

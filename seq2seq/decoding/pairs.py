@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.largest import largest
 from seq2seq.decoding.scoring import can_improve
 from seq2seq.decoding.state import EMPTY
 
@@ -44,7 +45,7 @@ def top_pairs(log_probs: Tensor, scores: Tensor, num_candidates: int, eos_id: in
     alone = log_probs[:, 0, :, eos_id].clone() if eos_id is not None else None
     if eos_id is not None:
         log_probs[:, 0, :, eos_id] = -torch.inf
-    best, token_ids = log_probs.topk(count)
+    best, token_ids = largest(log_probs, count)
     left, right = best[:, 0, :, first], best[:, 1, :, second]
     tokens = torch.stack([token_ids[:, 0, :, first], token_ids[:, 1, :, second]], dim=1)
     if alone is not None and eos_id is not None:
