@@ -35,6 +35,7 @@ ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs="+", required=True, help="run directory or model folder; several: an ensemble")
     parser.add_argument("--weights", nargs="+", type=float, help="weights of the ensemble's members; default: equal")
+    parser.add_argument("--right-model", help="run or model folder that generates from the right, to `--rescore` with")
     parser.add_argument("--input", default=STANDARD, help="UTF-8 file with one source per line; `-` is standard input")
     parser.add_argument("--output", default=STANDARD, help="file to write; `-` is standard output")
     parser.add_argument(
@@ -93,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=device,
         dtype=PRECISIONS[arguments.precision],
         weights=arguments.weights,
+        right_model=arguments.right_model,
         **{name: value for name, value in chosen.items() if value is not None},
     )
     if arguments.trace:

@@ -22,6 +22,7 @@ from seq2seq.decoding import METHODS
 from seq2seq.decoding.batches import InProcess, Searcher
 from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.output import NBest, TextHypothesis
+from seq2seq.models.both_directions import BothDirections
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
@@ -179,6 +180,7 @@ def load(
     dtype: torch.dtype | None = None,
     weights: Sequence[float] | None = None,
     trainable: bool = False,
+    right_model: str | Path | None = None,
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
@@ -189,6 +191,8 @@ def load(
             multiplied with to 8 bits, on CPUs.
         weights: of the ensemble's members, by default equal.
         trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
+        right_model: run or model folder that generates from the right, with a `path` that does from the left: together
+            they rank each other's hypotheses (`rescore`).
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
@@ -198,12 +202,16 @@ def load(
     folders = [model_folder(entry) for entry in paths]
     device = pick_device(device)
     models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
+    model: Seq2Seq = Ensemble(models, weights) if len(models) > 1 or weights else models[0]
+    if right_model is not None:
+        folders.append(model_folder(right_model))
+        model = BothDirections(model, load_model(folders[-1], device, dtype, trainable=trainable))
     tokenizers = [TextTokenizer.load(folder) for folder in folders]
     if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
-        raise ValueError(f"{', '.join(map(str, folders))}: the models of an ensemble must have the same tokenizer.")
+        raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
     saved = read_decoding(folders[0])
     return TextGenerator(
-        Ensemble(models, weights) if len(models) > 1 or weights else models[0],
+        model,
         tokenizers[0],
         saved["search"] | options,
         source_prefix=saved["source_prefix"],

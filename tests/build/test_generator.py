@@ -123,7 +123,7 @@ def test_an_ensemble_is_the_mean_of_its_members(copy_task: Path, tmp_path: Path)
 def test_an_ensemble_needs_one_tokenizer(copy_task: Path, tmp_path: Path) -> None:
     tokenizer = TextTokenizer.train(distinct_texts(), ["abc"], kind="bpe", vocab_size=31)
     other = write_model(tmp_path / "other", tokenizer)
-    with pytest.raises(ValueError, match=r"run/model, .*other: the models of an ensemble must have the same tokenizer"):
+    with pytest.raises(ValueError, match=r"run/model, .*other: models that work together must have the same tokenizer"):
         seq2seq.load([copy_task / "run", other], device="cpu")
 
 

@@ -17,6 +17,7 @@ from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
 from seq2seq.decoding.rescoring import Rescored, log_probs_of
 from seq2seq.decoding.synchronous import SynchronousBeamSearch, best_of
+from seq2seq.models.both_directions import BothDirections
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.models.tiny import tiny_model
@@ -463,6 +464,18 @@ def test_pooled_strings_are_ranked_by_both_directions() -> None:
             assert h.normalized_score == pytest.approx(expected, abs=1e-5)
         normalized = [h.normalized_score for h in hypotheses]
         assert normalized == sorted(normalized, reverse=True)
+
+
+def test_two_models_of_one_direction_rescore_each_other() -> None:
+    left, right = model_of(1), model_of(2, generation_order="r2l")
+    both, inner = BothDirections(left, right), BeamSearch(beam_width=4, n_best=4, max_length=9, length_penalty=0)
+    same(FromSide(inner, LEFT).search(both, *sources()), inner.search(left, *sources()))
+    same(Rescored((FromSide(inner, RIGHT),), 1.0, 4, length_penalty=0).search(both, *sources()),
+         FromSide(inner, RIGHT).search(right, *sources()))  # fmt: skip
+    with pytest.raises(ValueError, match="cannot search from both ends"):
+        SynchronousBeamSearch().search(both, *sources())
+    with pytest.raises(ValueError, match="order `r2l`"):
+        BothDirections(right, left)
 
 
 def test_weights_outside_of_zero_to_one() -> None:
