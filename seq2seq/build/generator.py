@@ -199,16 +199,16 @@ def load(
         ValueError: there is no model, the members do not share a vocabulary, or an option is unknown.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
-    folders = [model_folder(entry) for entry in paths]
+    folders = [model_folder(entry) for entry in (*paths, *([] if right_model is None else [right_model]))]
     device = pick_device(device)
-    models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
-    model: Seq2Seq = Ensemble(models, weights) if len(models) > 1 or weights else models[0]
-    if right_model is not None:
-        folders.append(model_folder(right_model))
-        model = BothDirections(model, load_model(folders[-1], device, dtype, trainable=trainable))
     tokenizers = [TextTokenizer.load(folder) for folder in folders]
     if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
         raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
+    models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
+    members = models[: len(paths)]
+    model: Seq2Seq = Ensemble(members, weights) if len(members) > 1 or weights else members[0]
+    if right_model is not None:
+        model = BothDirections(model, models[-1])
     saved = read_decoding(folders[0])
     return TextGenerator(
         model,
