@@ -118,8 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     """Write the page of the first line's search, and its best text to standard output."""
-    from seq2seq.apps.trace_page import write_trace_page
     from seq2seq.decoding.trace import trace
+    from seq2seq.decoding.trace_page import write_trace_page
 
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     line = next((line for line in lines if line.strip()), None)
