@@ -6,13 +6,14 @@ where it was stopped.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 from torch.nn import functional
 
 from seq2seq.build.generator import TextGenerator, load
@@ -148,13 +149,18 @@ def _ids(texts: dict[str, list[str]], tokenizer: TextTokenizer) -> tuple[list[li
 
 
 @torch.no_grad()
-def loss_by_position(model: torch.nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+def loss_by_position(
+    model: torch.nn.Module, batches: Iterable[Batch], total: Callable[[Tensor], Any] = lambda sums: sums
+) -> dict[str, float]:
     """Return the mean negative log-likelihood in each quarter of the targets, `nll_1` to `nll_4`, in nats.
 
     A loss that falls where a direction meets the other, in the second half, is the sign of a leak.
+
+    Args:
+        total: from the sums of one process to those of all.
     """
-    sums, counts = torch.zeros(POSITION_PARTS, dtype=torch.float64), torch.zeros(POSITION_PARTS, dtype=torch.float64)
     device = next(model.parameters()).device
+    sums, counts = torch.zeros(2, POSITION_PARTS, device=device)
     for batch in batches:
         here = batch.to(device)
         logits = model(**here.model_inputs()).logits.float()
@@ -163,10 +169,11 @@ def loss_by_position(model: torch.nn.Module, batches: Iterable[Batch]) -> dict[s
         )
         is_scored = here.labels != IGNORED_LABEL
         lengths = is_scored.sum(1, keepdim=True).clamp(min=1)
-        part = (torch.arange(here.labels.shape[1], device=device) * POSITION_PARTS // lengths)[is_scored].cpu()
-        sums.index_add_(0, part, nll[is_scored].double().cpu())
-        counts.index_add_(0, part, torch.ones(len(part), dtype=torch.float64))
-    return {f"nll_{i + 1}": float(sums[i] / counts[i].clamp(min=1)) for i in range(POSITION_PARTS)}
+        part = (torch.arange(here.labels.shape[1], device=device) * POSITION_PARTS // lengths)[is_scored]
+        sums.index_add_(0, part, nll[is_scored])
+        counts.index_add_(0, part, torch.ones_like(nll[is_scored]))
+    all_sums, all_counts = total(torch.stack([sums, counts]))
+    return {f"nll_{i + 1}": float(all_sums[i] / all_counts[i].clamp(min=1)) for i in range(POSITION_PARTS)}
 
 
 def _bleu(texts: list[str], references: list[str]) -> float:

@@ -25,6 +25,7 @@ from seq2seq.build.run_directory import (
     enter_run_directory,
 )
 from seq2seq.build.search import build_search
+from seq2seq.build.stages import stages
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.generation_order import Arranged
@@ -38,7 +39,7 @@ from seq2seq.metrics import make_metric
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy
-from seq2seq.training.accelerator import build_accelerator
+from seq2seq.training.accelerator import build_accelerator, leave_processes
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.curves import plot_curves
 from seq2seq.training.ema import ExponentialMovingAverage
@@ -47,6 +48,17 @@ from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 from seq2seq.training.validation import Validation, evaluating
+
+
+def train_in_stages(config: RunConfig) -> None:
+    """Run the trainings that a configuration stands for, each on the processes of the one before; then leave them.
+
+    Raises:
+        ValueError: as for `train`.
+    """
+    for stage in stages(config):
+        train(stage)
+    leave_processes()
 
 
 def train(config: RunConfig) -> None:
@@ -74,7 +86,6 @@ def train(config: RunConfig) -> None:
     if accelerator.is_main_process:
         finish(config, folder, model_config, tokenizer, state)
     accelerator.wait_for_everyone()
-    accelerator.end_training()
 
 
 def report_data(
@@ -101,7 +112,7 @@ def report_positions(trainer: Trainer, accelerator: Accelerator) -> None:
     model = accelerator.unwrap_model(trainer.model)
     assert trainer.validation is not None, "a trainer that is built here validates"
     with evaluating(model):
-        losses = loss_by_position(model, trainer.validation.batches())
+        losses = loss_by_position(model, trainer.validation.batches(), accelerator.reduce)
     if accelerator.is_main_process:
         trainer.tracker.log("positions", trainer.max_steps, losses)
         shown = ", ".join(f"{loss:.3f}" for loss in losses.values())

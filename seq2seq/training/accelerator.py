@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
 
 # Sums over thousands of tokens, not means, are scaled for fp16, so the scale starts far below PyTorch's 65536, with
@@ -46,3 +46,8 @@ def build_accelerator(
     if accelerator.distributed_type.value == "FSDP" and not accelerator.is_fsdp2:
         raise ValueError("FSDP needs its second version: set `fsdp_version: 2` in the configuration of accelerate.")
     return accelerator
+
+
+def leave_processes() -> None:
+    """End the process group, if there is one; nothing can be trained in this process afterwards on several."""
+    PartialState().destroy_process_group()
