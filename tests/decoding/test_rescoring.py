@@ -1,0 +1,60 @@
+"""N-best lists ranked anew."""
+
+import pytest
+import torch
+
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right
+from seq2seq.decoding.beam import BeamSearch
+from seq2seq.decoding.directions import FromSide
+from seq2seq.decoding.rescoring import Rescored, log_probs_of
+from seq2seq.decoding.synchronous import SynchronousBeamSearch
+from seq2seq.models.both_directions import BothDirections
+from tests.decoding.both_ends import BOTH, assert_same, model_of, sources
+
+
+def test_weights_of_one_direction_rank_by_it_alone() -> None:
+    for seed in range(5):
+        model = model_of(seed, **BOTH)
+        inner = BeamSearch(beam_width=6, n_best=6, max_length=9, length_penalty=0)
+        left, right = FromSide(inner, LEFT), FromSide(inner, RIGHT)
+        assert_same(
+            Rescored((left,), 0.0, 6, length_penalty=0).search(model, *sources()), left.search(model, *sources())
+        )
+        assert_same(
+            Rescored((right,), 1.0, 6, length_penalty=0).search(model, *sources()), right.search(model, *sources())
+        )
+
+
+@torch.no_grad()
+def test_pooled_strings_are_ranked_by_both_directions() -> None:
+    model, inner = model_of(2, **BOTH), BeamSearch(beam_width=4, n_best=4, max_length=9)
+    input_ids, mask = sources()
+    found = Rescored((FromSide(inner, LEFT), FromSide(inner, RIGHT)), 0.3, n_best=8).search(model, input_ids, mask)
+    for i, hypotheses in enumerate(found):
+        assert len({h.tokens for h in hypotheses}) == len(hypotheses) > 4
+        for h in hypotheses:
+            turned = from_right(h.tokens) if h.finished else list(reversed(h.tokens))
+            one = input_ids[i : i + 1], mask[i : i + 1]
+            left = log_probs_of(model.from_side(0), *one, [list(h.tokens)])
+            right = log_probs_of(model.from_side(1), *one, [turned])
+            expected = float(0.7 * left + 0.3 * right) / len(h.tokens)
+            assert h.normalized_score == pytest.approx(expected, abs=1e-5)
+        normalized = [h.normalized_score for h in hypotheses]
+        assert normalized == sorted(normalized, reverse=True)
+
+
+def test_two_models_of_one_direction_rescore_each_other() -> None:
+    left, right = model_of(1), model_of(2, generation_order="r2l")
+    both, inner = BothDirections(left, right), BeamSearch(beam_width=4, n_best=4, max_length=9, length_penalty=0)
+    assert_same(FromSide(inner, LEFT).search(both, *sources()), inner.search(left, *sources()))
+    assert_same(Rescored((FromSide(inner, RIGHT),), 1.0, 4, length_penalty=0).search(both, *sources()),
+         FromSide(inner, RIGHT).search(right, *sources()))  # fmt: skip
+    with pytest.raises(ValueError, match="cannot search from both ends"):
+        SynchronousBeamSearch().search(both, *sources())
+    with pytest.raises(ValueError, match="order `r2l`"):
+        BothDirections(right, left)
+
+
+def test_weights_outside_of_zero_to_one() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Rescored((BeamSearch(),), weight=1.5)
