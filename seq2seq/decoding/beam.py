@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor
+from seq2seq.decoding.scoring import LengthNormalization, length_divisor, start_coverage
 from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import Seq2Seq
@@ -63,7 +63,8 @@ class BeamSearch:
             model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
         )
         limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
-        state = BeamState.start(attention_mask, limits, self.beam_width, self.coverage_penalty > 0)
+        coverage = start_coverage(attention_mask) if self.coverage_penalty > 0 else None
+        state = BeamState.start(limits, self.beam_width, coverage)
         model_state = model.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 1), model.decoder_start_id, device=input_ids.device)
         results: list[list[Hypothesis]] = [[] for _ in input_ids]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor
+from seq2seq.decoding.scoring import LengthNormalization, length_divisor, start_coverage
 from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import Seq2Seq
@@ -78,10 +78,8 @@ class DiverseBeamSearch:
         )
         limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
         group_width = self.beam_width // self.num_groups
-        groups = [
-            BeamState.start(attention_mask, limits, group_width, self.coverage_penalty > 0)
-            for _ in range(self.num_groups)
-        ]
+        coverage = start_coverage(attention_mask) if self.coverage_penalty > 0 else None
+        groups = [BeamState.start(limits, group_width, coverage) for _ in range(self.num_groups)]
         model_state = model.encode(input_ids, attention_mask)
         one_per_group = torch.zeros(len(input_ids), self.num_groups, dtype=torch.long, device=input_ids.device)
         model_state = model.reorder(model_state, one_per_group)

@@ -15,10 +15,10 @@ from torch import Tensor
 from seq2seq.decoding.constraints import log_probs_in_place
 from seq2seq.decoding.directions import refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.pairs import FinishedPair, PairBeamState, top_pairs
+from seq2seq.decoding.pairs import FinishedPair, finished_pairs, top_pairs
 from seq2seq.decoding.scoring import LengthNormalization, length_divisor
 from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
-from seq2seq.decoding.state import enough_done, select
+from seq2seq.decoding.state import BeamState, enough_done, select
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
 
@@ -65,7 +65,7 @@ class InterleavedBeamSearch:
         refuse_prefixes(prefixes, "interleaved")
         both = model.in_pairs()
         limits = (length_limits(attention_mask, self.max_length, self.max_length_ratio) + 1) // 2
-        state = PairBeamState.start(limits, self.beam_width)
+        state = BeamState.start(limits, self.beam_width, in_pairs=True)
         model_state = both.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)
         results: list[list[Hypothesis]] = [[] for _ in input_ids]
@@ -78,13 +78,13 @@ class InterleavedBeamSearch:
             divisors = torch.tensor([self._divisor(2 * state.length + n) for n in (1, 2)], device=is_end.device)
             normalized = candidates.scores / torch.where(is_end[:, 0], divisors[0], divisors[1])
             longest = self._divisor(2 * state.length + 2)
-            state, parents = state.advance(
+            state, parents = state.choose(
                 candidates, is_end.any(1), normalized, longest, early_stopping=self.early_stopping
             )
 
             sentences = None
             if enough_done(state.done):
-                for position, pairs in state.finished(state.done.nonzero().squeeze(1)):
+                for position, pairs in finished_pairs(state, state.done.nonzero().squeeze(1)):
                     results[position] = [joined(pair, both.eos_id) for pair in pairs[: self.n_best]]
                 sentences = (~state.done).nonzero().squeeze(1)
                 if len(sentences) == 0:

@@ -8,7 +8,7 @@ the other, which goes on seeing it. Both strings of a finished pair are results,
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from torch import Tensor
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.pairs import FinishedPair, PairBeamState, PairCandidates, Row, top_pairs
+from seq2seq.decoding.pairs import FinishedPair, Row, finished_pairs, top_pairs
 from seq2seq.decoding.scoring import LengthNormalization, length_divisor
 from seq2seq.decoding.search import check_beam_options, check_halves, finite_or_error, length_limits
-from seq2seq.decoding.state import EMPTY, enough_done, select
+from seq2seq.decoding.state import EMPTY, BeamState, Candidates, enough_done, select
 from seq2seq.decoding.synchronous import best_of
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
@@ -74,7 +74,8 @@ class JointBeamSearch:
         constraints = Constraints.create(
             model, self.min_length, self.no_repeat_ngram, self.constraints, None, input_ids.device
         )
-        state = PairBeamState.start(length_limits(attention_mask, self.max_length, self.max_length_ratio), width)
+        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        state = BeamState.start(limits, width, in_pairs=True)
         model_state = both.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)
         has_ended = torch.zeros_like(last, dtype=torch.bool)
@@ -85,15 +86,15 @@ class JointBeamSearch:
             log_probs = next_log_probs(logits.flatten(0, 1), known, constraints).unflatten(0, (-1, 2))
             candidates = top_pairs(_frozen(log_probs, has_ended, both.pad_id), state.scores, 2 * width)
             was_ended = has_ended.gather(2, candidates.beams.unsqueeze(1).expand(-1, 2, -1))
-            candidates = candidates._replace(token_ids=candidates.token_ids.masked_fill(was_ended, EMPTY))
+            candidates = replace(candidates, token_ids=candidates.token_ids.masked_fill(was_ended, EMPTY))
             ends = (was_ended | (candidates.token_ids == both.eos_id)).all(1)
             divisor = 2 * self._divisor(state.length + 1)
             normalized = self._normalized(state, candidates)
-            state, parents = state.advance(candidates, ends, normalized, divisor, early_stopping=self.early_stopping)
+            state, parents = state.choose(candidates, ends, normalized, divisor, early_stopping=self.early_stopping)
 
             sentences = None
             if enough_done(state.done):
-                for position, pairs in state.finished(state.done.nonzero().squeeze(1)):
+                for position, pairs in finished_pairs(state, state.done.nonzero().squeeze(1)):
                     results[position] = pairs
                 sentences = (~state.done).nonzero().squeeze(1)
                 if len(sentences) == 0:
@@ -107,7 +108,7 @@ class JointBeamSearch:
     def _divisor(self, length: int) -> float:
         return length_divisor(length, self.length_penalty, self.length_normalization)
 
-    def _normalized(self, state: PairBeamState, candidates: PairCandidates) -> Tensor:
+    def _normalized(self, state: BeamState, candidates: Candidates) -> Tensor:
         """Return the mean of both rows' normalised scores, [B, K]."""
         parents = candidates.beams.unsqueeze(1).expand(-1, 2, -1)
         sums = state.log_probs.sum(-1).gather(2, parents) + candidates.log_probs

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.largest import largest_sums
-from seq2seq.decoding.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor, start_coverage
+from seq2seq.decoding.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor
 
 EMPTY = -1
 """Stands behind the last token of a hypothesis that is shorter than its tensor."""
@@ -92,7 +92,10 @@ def _pad_candidates(candidates: Candidates, num_missing: int) -> Candidates:
 
 @dataclass(frozen=True)
 class BeamState:
-    """Competing hypotheses after t steps: those that run and, per sentence, the W best that have finished."""
+    """Competing hypotheses after t steps: those that run and, per sentence, the W best that have finished.
+
+    Where a hypothesis is a pair of rows (see `pairs`), tokens and their log-probabilities are [B, 2, W, t].
+    """
 
     tokens: Tensor
     """int64 [B, W, t]; W is 1 before the first step"""
@@ -116,15 +119,24 @@ class BeamState:
     """int64 [B], the sentence's place in the batch that search was given"""
 
     @classmethod
-    def start(cls, attention_mask: Tensor, limits: Tensor, beam_width: int, with_coverage: bool) -> "BeamState":
+    def start(
+        cls, limits: Tensor, beam_width: int, coverage: Tensor | None = None, *, in_pairs: bool = False
+    ) -> "BeamState":
+        """Return the state before the first step.
+
+        Args:
+            limits: most steps of each sentence, int64 [B].
+            coverage: `start_coverage`, for a coverage penalty.
+        """
         num_sentences, device = len(limits), limits.device
+        rows = (num_sentences, 2) if in_pairs else (num_sentences,)
         return cls(
-            tokens=torch.zeros(num_sentences, 1, 0, dtype=torch.long, device=device),
-            log_probs=torch.zeros(num_sentences, 1, 0, device=device),
+            tokens=torch.zeros(*rows, 1, 0, dtype=torch.long, device=device),
+            log_probs=torch.zeros(*rows, 1, 0, device=device),
             scores=torch.zeros(num_sentences, 1, device=device),
-            coverage=start_coverage(attention_mask) if with_coverage else None,
-            finished_tokens=torch.zeros(num_sentences, beam_width, 0, dtype=torch.long, device=device),
-            finished_log_probs=torch.zeros(num_sentences, beam_width, 0, device=device),
+            coverage=coverage,
+            finished_tokens=torch.zeros(*rows, beam_width, 0, dtype=torch.long, device=device),
+            finished_log_probs=torch.zeros(*rows, beam_width, 0, device=device),
             finished_scores=torch.full((num_sentences, beam_width), -torch.inf, device=device),
             done=torch.zeros(num_sentences, dtype=torch.bool, device=device),
             limits=limits,
@@ -162,15 +174,33 @@ class BeamState:
             early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
             beam_width: how many run on, by default as many as the pool holds.
         """
+        normalized = candidates.scores / divisor
+        if self.coverage is not None:
+            normalized = normalized + coverage_penalty(_gather(self.coverage, candidates.beams), coverage_weight)
+        ends = candidates.token_ids == eos_id
+        return self.choose(candidates, ends, normalized, divisor, early_stopping=early_stopping, beam_width=beam_width)
+
+    def choose(
+        self,
+        candidates: Candidates,
+        ends: Tensor,
+        normalized: Tensor,
+        divisor: float,
+        *,
+        early_stopping: bool = False,
+        beam_width: int | None = None,
+    ) -> tuple["BeamState", Tensor]:
+        """Return what `advance` does, of candidates that end and are ranked as the caller says.
+
+        Args:
+            ends: bool [B, 2 W].
+            normalized: float32 [B, 2 W], what ranks a candidate that ends.
+            divisor: what a running hypothesis's score is divided by to see whether it may still become better.
+        """
         width = beam_width or self.beam_width
         parents = candidates.beams
         tokens = _continue(self.tokens, parents, candidates.token_ids)
         log_probs = _continue(self.log_probs, parents, candidates.log_probs)
-        coverage = None if self.coverage is None else _gather(self.coverage, parents)
-        normalized = candidates.scores / divisor
-        if coverage is not None:
-            normalized = normalized + coverage_penalty(coverage, coverage_weight)
-        ends = candidates.token_ids == eos_id
         at_limit = self.limits == self.length + 1
         finishes = (ends | at_limit.unsqueeze(1)) & ~self.done.unsqueeze(1)
         finished = self._pool(tokens, log_probs, normalized.masked_fill(~finishes, -torch.inf), width)
@@ -180,23 +210,23 @@ class BeamState:
         scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
         worst = finished["finished_scores"][:, -1]
         runs_on = worst == -torch.inf if early_stopping else can_improve(scores.amax(1), worst, divisor)
-        state = BeamState(
+        continued = parents.gather(1, survivors)
+        state = replace(
+            self,
             tokens=_gather(tokens, survivors),
             log_probs=_gather(log_probs, survivors),
             scores=scores,
-            coverage=None if coverage is None else _gather(coverage, survivors),
+            coverage=None if self.coverage is None else _gather(self.coverage, continued),
             done=self.done | at_limit | ~runs_on,
-            limits=self.limits,
-            positions=self.positions,
             **finished,
         )
-        return state, parents.gather(1, survivors)
+        return state, continued
 
     def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor, width: int) -> dict[str, Tensor]:
         """Return the best of the finished hypotheses and the first W candidates (later ones may not finish)."""
         pad = torch.nn.functional.pad
-        all_tokens = torch.cat([pad(self.finished_tokens, (0, 1), value=EMPTY), tokens[:, :width]], dim=1)
-        all_log_probs = torch.cat([pad(self.finished_log_probs, (0, 1)), log_probs[:, :width]], dim=1)
+        all_tokens = torch.cat([pad(self.finished_tokens, (0, 1), value=EMPTY), tokens[..., :width, :]], dim=-2)
+        all_log_probs = torch.cat([pad(self.finished_log_probs, (0, 1)), log_probs[..., :width, :]], dim=-2)
         scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(self.beam_width)
         return {
             "finished_tokens": _gather(all_tokens, order),
@@ -286,10 +316,11 @@ class PathState:
 
 
 def _gather(values: Tensor, index: Tensor) -> Tensor:
-    """Return values, [B, W, X], of the hypotheses index, int64 [B, W']: [B, W', X]."""
-    return values.gather(1, index.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+    """Return values, [B, W, X] or [B, 2, W, X], of the hypotheses index, int64 [B, W']: with W' in place of W."""
+    index = index.unsqueeze(-1) if values.dim() == 3 else index[:, None, :, None]
+    return values.gather(-2, index.expand(*values.shape[:-2], -1, values.shape[-1]))
 
 
 def _continue(values: Tensor, parents: Tensor, added: Tensor) -> Tensor:
-    """Return values, [B, W, t], of the parents, int64 [B, K], with one more, [B, K]: [B, K, t + 1]."""
+    """Return values, [B, W, t] or [B, 2, W, t], of the parents, int64 [B, K], with one more each."""
     return torch.cat([_gather(values, parents), added.unsqueeze(-1)], dim=-1)

@@ -81,7 +81,7 @@ class SynchronousBeamSearch:
         )
         limits = length_limits(attention_mask, self.max_length, self.max_length_ratio).repeat_interleave(2)
         # Rows 2i and 2i + 1 of this state are the two directions of sentence i.
-        state = BeamState.start(attention_mask.repeat_interleave(2, 0), limits, self.beam_width, with_coverage=False)
+        state = BeamState.start(limits, self.beam_width)
         model_state = both.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)
         results: list[list[Hypothesis]] = [[] for _ in input_ids]
