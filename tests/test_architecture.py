@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = ("data", "models", "decoding", "objectives", "gradients", "training", "build", "apps")
 """From the bottom up; each may import itself and what stands before it."""
-METRICS_READERS = {"metrics", "training", "build", "apps"}
+METRICS_READERS = {"metrics", "objectives", "gradients", "training", "build", "apps"}
 CONFIG_READERS = {"config", "build", "apps"}
 
 OWNERS = {

@@ -1,8 +1,8 @@
 """From search options and the order that a model was trained in to the search that they describe."""
 
-import dataclasses
 from typing import Any
 
+from seq2seq.build.choices import made
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.decoding import METHODS, Search
 from seq2seq.decoding.directions import FromSide
@@ -33,7 +33,7 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
     if order != trained_order and (trained_order, order) not in (("bidirectional", "l2r"), ("bidirectional", "r2l")):
         raise wrong_order(trained_order, order)
     if order in ("l2r", "r2l"):
-        search = _made(METHODS[options["method"]], options)
+        search = made(METHODS[options["method"]], options)
         if order == "r2l":
             return FromSide(search, RIGHT)
         return search if trained_order == "l2r" else FromSide(search, LEFT)
@@ -42,7 +42,7 @@ def build_search(options: dict[str, Any], trained_order: str) -> Search:
     kind: type[Any] = InterleavedBeamSearch if order == "interleaved" else PAIRINGS[options["pairing"]]
     is_greedy = options["method"] == "greedy" or options["beam_width"] == 1
     # The least that can generate from both ends is one hypothesis each.
-    return _made(kind, options | {"beam_width": 1 if order == "interleaved" else 2} if is_greedy else options)
+    return made(kind, options | {"beam_width": 1 if order == "interleaved" else 2} if is_greedy else options)
 
 
 def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
@@ -54,9 +54,3 @@ def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
     searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)
     names = ("n_best", "length_penalty", "length_normalization")
     return Rescored(searches, options["rescoring_weight"], **{name: options[name] for name in names})
-
-
-def _made(kind: type[Any], options: dict[str, Any]) -> Search:
-    names = {field.name for field in dataclasses.fields(kind)}
-    search: Search = kind(**{name: value for name, value in options.items() if name in names})
-    return search

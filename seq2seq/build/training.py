@@ -18,6 +18,7 @@ from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.export import chosen_checkpoints, export_model
 from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.build.model import build_model_config, initialize_from
+from seq2seq.build.objective import build_gradient_rule, build_objective
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import (
     CHECKPOINTS_FOLDER,
@@ -34,7 +35,6 @@ from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.batches import InProcess
 from seq2seq.decoding.corpus import decode_lines
-from seq2seq.gradients.base import Backprop
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.packing import decoding_copy
@@ -148,12 +148,11 @@ def build_trainer(
     )
     model, optimizer = accelerator.prepare(bare_model, bare_optimizer)
     ema = ExponentialMovingAverage(model, optimization.ema_decay) if optimization.ema_decay else None
-    objective = CrossEntropy(config.objective.label_smoothing)
     return Trainer(
         accelerator=accelerator,
         model=model,
-        objective=objective,
-        gradient_rule=Backprop(),
+        objective=build_objective(config),
+        gradient_rule=build_gradient_rule(config),
         optimizer=optimizer,
         schedule=schedule_named(
             optimization.schedule,
@@ -175,7 +174,7 @@ def build_trainer(
         validation=Validation(
             accelerator=accelerator,
             model=model,
-            objective=objective,
+            objective=CrossEntropy(config.objective.label_smoothing),  # comparable, whatever is trained
             batches=lambda: ValidationLoader(
                 validation_corpus,
                 tokenizer,

@@ -215,11 +215,29 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class DecoderInputsConfig:
+    """What the decoder sees of the reference in training."""
+
+    kind: Literal["teacher_forcing"] = "teacher_forcing"
+    """`teacher_forcing` shows the reference itself."""
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """What is scored."""
 
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    """`cross_entropy` is the label-smoothed negative log-likelihood of the reference."""
     label_smoothing: float = 0.1
     """Probability mass spread evenly over the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How the gradient of the objective is obtained."""
+
+    kind: Literal["backprop"] = "backprop"
+    """`backprop` takes the gradient as it is."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +358,9 @@ class RunConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     companions: CompanionsConfig = field(default_factory=CompanionsConfig)
+    decoder_inputs: DecoderInputsConfig = field(default_factory=DecoderInputsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -37,6 +37,10 @@ class Batch:
     visible: Tensor | None = None
     """bool [B * 2, T], the positions of a row that the other row of its source may attend to; None: no row attends to
     another"""
+    source_perturbation: Tensor | None = None
+    """floating point [B, S, D], added to the token vectors of the source; None: nothing is"""
+    target_perturbation: Tensor | None = None
+    """floating point [B * G, T, D], added to those of the decoder inputs"""
 
     def __post_init__(self) -> None:
         num_pairs, source_length = self.input_ids.shape
@@ -63,7 +67,7 @@ class Batch:
 
     def model_inputs(self) -> dict[str, Tensor]:
         """Return the keyword arguments of a teacher-forced forward."""
-        names = ("input_ids", "attention_mask", "decoder_input_ids", "sides", "visible")
+        names = [f.name for f in fields(self) if f.name not in ("labels", "rows")]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def to(self, device: torch.device | str) -> "Batch":

@@ -40,9 +40,10 @@ class TransformersEncoder(Encoder):
         output_attentions: bool | None = False,
         output_hidden_states: bool | None = False,
         return_dict: bool | None = True,
+        perturbation: Tensor | None = None,
     ) -> BaseModelOutput | tuple:
         """Return hidden states; on request also weights [B, H, S, S] per layer, and embeddings and layer outputs."""
-        found = super().forward(input_ids, attention_mask, need_weights=bool(output_attentions))
+        found = super().forward(input_ids, attention_mask, bool(output_attentions), perturbation)
         output = BaseModelOutput(
             last_hidden_state=found.last_hidden_state,
             hidden_states=tuple(found.hidden_states) if output_hidden_states else None,
@@ -100,6 +101,8 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         score: Score | None = None,
         sides: Tensor | None = None,
         visible: Tensor | None = None,
+        source_perturbation: Tensor | None = None,
+        target_perturbation: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple:
         """Return logits [B * G, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
 
@@ -112,7 +115,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             past_key_values: cache of earlier positions, filled in place.
             score: called with the decoder's states [B, T, D] and the output layer's weight [V, D] in place of that
                 layer; what it returns is `loss`, and there are no logits.
-            sides, visible: see `Batch`.
+            sides, visible, source_perturbation, target_perturbation: see `Batch`.
 
         Raises:
             ValueError: no source or no target is given.
@@ -124,23 +127,24 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         if encoder_outputs is None:
             if input_ids is None:
                 raise ValueError("give `input_ids`, or `encoder_outputs` to attend to")
-            encoder_outputs = self.encoder(input_ids, attention_mask, output_attentions, output_hidden_states)
+            wanted = (output_attentions, output_hidden_states)
+            encoder_outputs = self.encoder(input_ids, attention_mask, *wanted, perturbation=source_perturbation)
         if not isinstance(encoder_outputs, BaseModelOutput):
             encoder_outputs = BaseModelOutput(*encoder_outputs)
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
         source_hidden: Tensor = encoder_outputs.last_hidden_state  # type: ignore[assignment]
+        source = self._source_keys_values(source_hidden, past_key_values)
+        bias = source_bias(attention_mask, source_hidden.dtype)
         output: DecoderOutput = self.decoder(
-            decoder_input_ids,
-            self._source_keys_values(source_hidden, past_key_values),
-            source_bias(attention_mask, source_hidden.dtype),
-            decoder_attention_mask,
+            *(decoder_input_ids, source, bias, decoder_attention_mask),
             past=0 if past_key_values is None else past_key_values.get_seq_length(),
             remember=self._remember(past_key_values),
             need_weights=bool(output_attentions),
             sides=sides,
             visible=visible,
+            perturbation=target_perturbation,
         )
         logits = loss = None
         if score is not None:

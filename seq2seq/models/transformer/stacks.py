@@ -53,7 +53,12 @@ class Embeddings(nn.Module):
         self.dropout = Dropout(options.dropout)
 
     def forward(
-        self, input_ids: Tensor, offset: int = 0, num_positions: int | None = None, sides: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        offset: int = 0,
+        num_positions: int | None = None,
+        sides: Tensor | None = None,
+        perturbation: Tensor | None = None,
     ) -> Tensor:
         """Return [B, T, D].
 
@@ -63,8 +68,11 @@ class Embeddings(nn.Module):
             num_positions: by default T; where many tokens stand at the first position, as many at the second, and so
                 on, how many these are.
             sides: int64, broadcasts to [B, T]: 0 left, 1 right; None = left.
+            perturbation: [B, T, D], added to the scaled token vectors; None = nothing.
         """
         hidden = self.tokens(input_ids) * self.scale
+        if perturbation is not None:
+            hidden = hidden + perturbation
         if self.training and self.token_dropout > 0:
             hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
         if self.positions is not None:
@@ -121,14 +129,16 @@ class Encoder(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         need_weights: bool = False,
+        perturbation: Tensor | None = None,
     ) -> EncoderOutput:
         """Return the hidden states of a source.
 
         Args:
             input_ids: [B, S].
             attention_mask: [B, S], True or 1 = real; by default all.
+            perturbation: [B, S, D], added to the token vectors; None = nothing.
         """
-        hidden = self.embeddings(input_ids)
+        hidden = self.embeddings(input_ids, perturbation=perturbation)
         bias = source_bias(attention_mask, hidden.dtype)
         rotation = None if self.rotary is None else self.rotary(0, input_ids.shape[1], hidden)
         states, weights = [hidden], []
@@ -194,6 +204,7 @@ class Decoder(nn.Module):
         need_weights: bool = False,
         sides: Tensor | None = None,
         visible: Tensor | None = None,
+        perturbation: Tensor | None = None,
     ) -> DecoderOutput:
         """Return the hidden states of the given positions.
 
@@ -206,9 +217,10 @@ class Decoder(nn.Module):
             remember: per layer, what keeps keys and values.
             sides: int64 [B * G], the end that each row begins at: 0 left, 1 right; None = left.
             visible: bool [B * 2, T], the positions of a row that the source's other row attends to; None = none.
+            perturbation: [B * G, T, D], added to the token vectors; None = nothing.
         """
         rows_sides = self._sides(input_ids) if sides is None else sides.unsqueeze(1)
-        hidden = self.embeddings(input_ids, past, sides=rows_sides)
+        hidden = self.embeddings(input_ids, past, sides=rows_sides, perturbation=perturbation)
         self_bias = self._causal_bias(input_ids.shape[1], past, attention_mask, hidden)
         rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
         partner = None if visible is None else rows_in_pairs(visible, hidden.dtype)
