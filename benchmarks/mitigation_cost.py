@@ -1,0 +1,85 @@
+"""What a step of each way of training costs relative to cross-entropy, in one process, step by step in turn.
+
+    python benchmarks/mitigation_cost.py configs/multi30k_en_de.yaml --start runs/multi30k_en_de --steps 4 --rounds 5
+
+A round is so many steps of every variant, one variant after another; what is given is the median over rounds of a
+variant's time in a round divided by that of cross-entropy in the same one. Appends one JSON line to
+benchmarks/results/mitigation_cost.jsonl. Options behind `--` go to all variants.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from decoding_speed import RESULTS, processor
+from mitigations import BASELINE, VARIANTS
+
+from seq2seq.build.data import build_data, build_loader
+from seq2seq.build.model import build_model_config
+from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.build.run_directory import enter_run_directory
+from seq2seq.build.training import build_trainer
+from seq2seq.config.loading import load_run_config
+from seq2seq.training.accelerator import build_accelerator
+
+
+def build_step(arguments: list[str]) -> Callable[[], None]:
+    """Return a function that makes one training step of a configuration."""
+    config = load_run_config(arguments)
+    accelerator = build_accelerator(config.training.precision)
+    folder = enter_run_directory(config)
+    tokenizer, train_corpus, validation_corpus = build_data(config, folder)
+    loader = build_loader(config, train_corpus, tokenizer, accelerator, None)
+    model_config = build_model_config(config, tokenizer)
+    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
+    micro_batches = trainer.loader.micro_batches(trainer.state.position)
+    return lambda: trainer.train_step(micro_batches) and None
+
+
+def seconds_of(step: Callable[[], None], num_steps: int) -> float:
+    started = time.perf_counter()
+    for _ in range(num_steps):
+        step()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--start", required=True, help="run or model folder with the weights to begin with")
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--threads", type=int, default=0)
+    options, rest = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    names = [BASELINE, *(name for name in options.only if name != BASELINE)]
+    prepare_process(options.threads)
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        shared = [options.config, "--training.initialize_from", options.start, *rest]
+        steps = {
+            name: build_step([*shared, "--run_directory", str(Path(folder) / name.replace(" ", "_")), *VARIANTS[name]])
+            for name in names
+        }
+        for step in steps.values():
+            seconds_of(step, 2)
+        rounds = [
+            {name: seconds_of(step, options.steps) for name, step in steps.items()} for _ in range(options.rounds)
+        ]
+    ratios = {name: [times[name] / times[BASELINE] for times in rounds] for name in names}
+    for name, values in ratios.items():
+        print(f"{name:32}{statistics.median(values):6.2f} x   ({min(values):.2f} to {max(values):.2f})")
+    settings = {"config": options.config, "steps": options.steps, "rounds": options.rounds, "options": rest}
+    with (Path(RESULTS) / "mitigation_cost.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"processor": processor(), "settings": settings, "ratios": ratios}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
