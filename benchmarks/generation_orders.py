@@ -31,7 +31,8 @@ ENDS = 4
 
 def search_options(assignments: list[str]) -> dict[str, Any]:
     """Return `name=value` pairs with values of the option's type."""
-    kinds = {name: type(value) for name, value in vars(DecodingConfig()).items()}
+    kinds: dict[str, Any] = {name: type(value) for name, value in vars(DecodingConfig()).items()}
+    kinds |= {name: {"true": True, "false": False}.__getitem__ for name, kind in kinds.items() if kind is bool}
     pairs = [assignment.split("=", 1) for assignment in assignments]
     return {name: kinds[name](value) for name, value in pairs}
 
@@ -60,6 +61,21 @@ def measure(run: str, options: dict[str, Any], lines: list[str], references: lis
     return {"texts": texts, "seconds": seconds, "first": first, "last": last, "wins": dict(wins)}
 
 
+def scored(
+    texts: list[str], baseline: list[str], references: list[str], metrics: list[str]
+) -> tuple[dict[str, Any], str]:
+    """Return the scores of a system, with p-values against a baseline if there is one, and both as words."""
+    gold = [[reference] for reference in references]
+    scores = {score.name: score.value for score in score_texts(texts, gold, metrics)}
+    compared = compare(texts, baseline, gold, metrics) if baseline else []
+    p_values = {comparison.system.name: comparison.p_value for comparison in compared}
+    shown = "  ".join(
+        f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
+        for metric, value in scores.items()
+    )
+    return {"scores": scores, "p": p_values}, shown
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=Path, required=True)
@@ -76,18 +92,9 @@ def main() -> None:
     for name, run, *assignments in options.system:
         found = measure(run, search_options(assignments), lines, references)
         texts = found.pop("texts")
-        gold = [[reference] for reference in references]
-        scores = {score.name: score.value for score in score_texts(texts, gold, options.metrics)}
-        p_values = {}
-        if baseline:
-            compared = compare(texts, baseline, gold, options.metrics)
-            p_values = {c.system.name: c.p_value for c in compared}
+        numbers, shown = scored(texts, baseline, references, options.metrics)
         baseline = baseline or texts
-        rows.append({"system": name, "run": run, "options": assignments, "scores": scores, "p": p_values} | found)
-        shown = "  ".join(
-            f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
-            for metric, value in scores.items()
-        )
+        rows.append({"system": name, "run": run, "options": assignments} | numbers | found)
         wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
         ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
         print(f"{name:28}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)

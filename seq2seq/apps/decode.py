@@ -19,7 +19,6 @@ from typing import Any
 
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
-from seq2seq.build.search import build_search
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.batches import Searcher
@@ -78,7 +77,16 @@ def _kind(annotation: Any) -> dict[str, Any]:
     if typing.get_origin(annotation) is typing.Literal:
         return {"choices": typing.get_args(annotation)}
     assert not isinstance(annotation, types.UnionType | str), "decoding options are plain numbers and names"
+    if annotation is bool:  # as a type it would take any word, `false` too, for true
+        return {"type": _truth, "nargs": "?", "const": True, "metavar": "BOOL"}
     return {"type": annotation, "metavar": annotation.__name__.upper()}
+
+
+def _truth(text: str) -> bool:
+    """Return what `true` or `false` says."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be true or false, but is {text!r}")
+    return text.lower() == "true"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -127,10 +135,8 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
         raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
     tokenizer = generator.tokenizer
     [source] = tokenizer.encode_sources([generator.source_prefix + line])
-    search = build_search(
-        generator.options | {"n_best": generator.options["beam_width"]}, generator.model.generation_order
-    )
-    found = trace(generator.model, search, source)
+    searcher = generator.searcher(generator.options | {"n_best": generator.options["beam_width"]})
+    found = trace(generator.model, searcher.search, source)
     write_trace_page(
         Path(arguments.trace),
         line,

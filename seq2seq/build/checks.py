@@ -23,7 +23,7 @@ def check_config(config: RunConfig) -> None:
             f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
         )
     check_companions(config)
-    build_search(asdict(config.decoding), config.model.generation_order)
+    build_search(asdict(config.decoding), config.model.generation_order, detokenize=str)  # nothing is decoded here
 
 
 def check_companions(config: RunConfig) -> None:

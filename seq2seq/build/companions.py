@@ -118,7 +118,12 @@ def build_companions(
 
     A large gap means that the model knows its training pairs by heart.
     """
-    options: dict[str, Any] = {"beam_width": config.beam_width, "n_best": 1, "max_length": max_target_tokens}
+    options: dict[str, Any] = {
+        "beam_width": config.beam_width,
+        "n_best": 1,
+        "max_length": max_target_tokens,
+        "mbr": "none",
+    }
 
     def made(name: str, corpus: Dataset, run: str | Path) -> dict[str, list[str]]:
         generator = load(run, device=str(accelerator.device), **options)

@@ -144,7 +144,8 @@ class TextGenerator:
 
     def searcher(self, options: dict[str, Any] | None = None) -> Searcher:
         """Return the search that all search options, by default this generator's, describe, on its model."""
-        return InProcess(self.model, build_search(options or self.options, self.model.generation_order), self.device)
+        search = build_search(options or self.options, self.model.generation_order, self.tokenizer.decode)
+        return InProcess(self.model, search, self.device)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""

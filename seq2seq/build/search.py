@@ -1,5 +1,6 @@
 """From search options and the order that a model was trained in to the search that they describe."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seq2seq.build.choices import made
@@ -8,6 +9,7 @@ from seq2seq.decoding import METHODS, Search
 from seq2seq.decoding.directions import FromSide
 from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.joint import JointBeamSearch
+from seq2seq.decoding.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.rescoring import Rescored
 from seq2seq.decoding.synchronous import SynchronousBeamSearch
 from seq2seq.models.orders import wrong_order
@@ -19,17 +21,23 @@ PAIRINGS: dict[str, type[SynchronousBeamSearch] | type[JointBeamSearch]] = {
 }
 
 
-def build_search(options: dict[str, Any], trained_order: str) -> Search:
+def build_search(
+    options: dict[str, Any], trained_order: str, detokenize: Callable[[Sequence[int]], str] | None = None
+) -> Search:
     """Return the search that `options`, named as in `DecodingConfig`, describe; options it does not have are unused.
+
+    Args:
+        detokenize: from target token ids to text, which minimum Bayes risk decoding compares.
 
     Raises:
         ValueError: the order is not one that the model was trained for, or there is no such search in it.
     """
+    if options["mbr"] != "none":
+        assert detokenize is not None, "minimum Bayes risk decoding compares texts"
+        return _minimum_bayes_risk(options, trained_order, detokenize)
     if options["rescore"] != "none":
         return _rescored(options, trained_order)
-    order = options["generation_order"]
-    if order == "auto":
-        order = trained_order
+    order = trained_order if options["generation_order"] == "auto" else options["generation_order"]
     if order != trained_order and (trained_order, order) not in (("bidirectional", "l2r"), ("bidirectional", "r2l")):
         raise wrong_order(trained_order, order)
     if order in ("l2r", "r2l"):
@@ -54,3 +62,37 @@ def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
     searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)
     names = ("n_best", "length_penalty", "length_normalization")
     return Rescored(searches, options["rescoring_weight"], **{name: options[name] for name in names})
+
+
+def _minimum_bayes_risk(
+    options: dict[str, Any], trained_order: str, detokenize: Callable[[Sequence[int]], str]
+) -> MinimumBayesRisk:
+    """Return the search whose samples, or another search's hypotheses, are ranked by their expected utility."""
+    from seq2seq.metrics.utility import make_utility  # here, because it loads sacreBLEU, which no other search needs
+
+    order = trained_order if options["generation_order"] == "auto" else options["generation_order"]
+    if order in ("bidirectional", "interleaved"):
+        instead = "set `generation_order` to l2r or r2l" if trained_order == "bidirectional" else "leave out `mbr`"
+        raise ValueError(f"`mbr` needs samples, which cannot be drawn in the order `{order}`; {instead}.")
+    if options["rescore"] != "none":
+        raise ValueError("`mbr` and `rescore` each rank the hypotheses in their own way; leave one of them out.")
+    searched, n_best = options["mbr_candidates"] == "search", options["n_best"]
+    limit = "beam_width" if searched else "num_samples"
+    for name, value in (("n_best", n_best), ("num_samples", options["num_samples"])):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
+    if n_best > options[limit]:
+        raise ValueError(f"`{limit}` must be at least `n_best` ({n_best}), but is {options[limit]}.")
+    inner = options | {"mbr": "none", "n_best": options["beam_width"]}
+    drawn = {
+        "method": "sampling",
+        "n_best": options["num_samples"],
+        "epsilon": options["epsilon"] or options["mbr_epsilon"],
+    }
+    return MinimumBayesRisk(
+        samples=build_search(inner | drawn, trained_order),
+        utility=make_utility(options["mbr"], pairwise=options["mbr_pairwise"]),
+        detokenize=detokenize,
+        candidates=build_search(inner, trained_order) if searched else None,
+        n_best=n_best,
+    )

@@ -216,7 +216,8 @@ def build_validation_decoder(
         raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
     rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
     sources, references = list(rows["source"]), [[target] for target in rows["target"]]
-    options = asdict(config.decoding) | {"method": "beam", "beam_width": validation.beam_width, "n_best": 1}
+    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
+    options = asdict(config.decoding) | chosen
     search = build_search(options, config.model.generation_order)
     bare_model = accelerator.unwrap_model(model)
     index, num_processes = accelerator.process_index, accelerator.num_processes

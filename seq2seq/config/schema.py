@@ -307,6 +307,21 @@ class DecodingConfig:
     from the left, `l2r` those of one from the right, `both` of one each."""
     rescoring_weight: float = 0.5
     """Share of the score from the right, 0 to 1."""
+    mbr: str = "none"
+    """Minimum Bayes risk decoding: a metric, such as `chrf`, by which to return that sample which is on average most
+    like all samples (Eikema and Aziz 2020). Its expected score is the `normalized_score` of the output, negated where
+    lower is better. To compare systems, use another metric than this one."""
+    num_samples: int = 64
+    """Samples per sentence that `mbr` draws."""
+    mbr_epsilon: float = 0.02
+    """What `epsilon` is for the samples of `mbr` where that is 0. With both 0 the samples are unbiased, but need to be
+    many more."""
+    mbr_candidates: Literal["samples", "search"] = "samples"
+    """What `mbr` chooses from: its samples, or the `beam_width` hypotheses that `method` finds. The references are
+    samples either way."""
+    mbr_pairwise: bool = False
+    """Whether `mbr` compares all pairs under `bleu`, `chrf` and `chrf++` too, in time quadratic in `num_samples`;
+    otherwise with the mean n-gram counts of all samples (DeNero et al. 2009; Vamvas and Sennrich 2024)."""
     beam_width: int = 5
     """Hypotheses kept per sentence, in a `bidirectional` search those of both directions together."""
     n_best: int = 1
@@ -337,7 +352,7 @@ class DecodingConfig:
     min_p: float = 0.0
     """Drop tokens below this fraction of the likeliest token's probability; 0 switches it off."""
     epsilon: float = 0.0
-    """Drop tokens below this probability; 0 switches it off."""
+    """Drop tokens below this probability; 0 switches it off, or under `mbr` leaves it to `mbr_epsilon`."""
     seed: int = 1
     """Seed of sampling."""
     num_groups: int = 5
@@ -345,7 +360,8 @@ class DecodingConfig:
     diversity_penalty: float = 0.5
     """What a token chosen by an earlier group at the same step costs (Vijayakumar et al. 2018)."""
     batch_tokens: int = 8192
-    """Budget of one decoding batch: source tokens times `beam_width`, padding included."""
+    """Budget of one decoding batch: source tokens, padding included, times the hypotheses that run at a time, such as
+    `beam_width`, or under `mbr` `num_samples`."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ class Hypothesis:
 
     `tokens` start after the decoder's start token and end with end of sentence when `finished` (the length limit was
     not hit). `score` is the sum of `token_log_probs`, natural logarithm; `normalized_score`, what ranked it, is
-    the score divided by the length penalty plus any coverage penalty. Higher is better. Tokens read from left
-    to right, in whichever `direction` they were generated.
+    the score divided by the length penalty plus any coverage penalty, what both directions give it where it was
+    rescored, or in minimum Bayes risk decoding its expected utility. Higher is better. Tokens read from left to right,
+    in whichever `direction` they were generated.
     """
 
     tokens: tuple[int, ...]

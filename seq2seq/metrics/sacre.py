@@ -5,10 +5,12 @@ signatures. Nothing is computed here: the counts come from the library's extract
 scoring just as `Metric` does. This is the only file that knows sacreBLEU.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import Any
 
 import numpy
 from sacrebleu.metrics.base import Metric as Scorer
@@ -42,6 +44,21 @@ class SacreMetric:
         num_references = references_per_segment(statistics) or -1  # sacreBLEU's sign for a varying number
         signature = self.scorer._SIGNATURE_TYPE({**vars(self.scorer), "num_refs": num_references})
         return Score(self.name, float(result.score), signature.format(), result._verbose)
+
+    def ngrams(self, text: str) -> list[Counter[object]]:
+        """Return how often each n-gram is in the text, a counter for each order; of BLEU and chrF, not TER.
+
+        Orders come as in the statistics: BLEU's words, or chrF's characters and then its words.
+        """
+        assert isinstance(self.scorer, BLEU | CHRF), "TER has no n-grams"
+        segment = self.scorer._preprocess_segment(text)
+        found: Any = self.scorer._extract_reference_info([segment])["ref_ngrams"]
+        if isinstance(self.scorer, CHRF):
+            return list(found[0])
+        orders: list[Counter[object]] = [Counter() for _ in range(self.scorer.max_ngram_order)]
+        for ngram, count in found.items():
+            orders[len(ngram) - 1][ngram] = count
+        return orders
 
     @property
     def sentence_level(self) -> "SacreMetric":

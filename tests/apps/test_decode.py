@@ -1,6 +1,7 @@
 """Mistakes in `seq2seq decode`: one line that names file and line, exit code 2, nothing half-written."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +86,10 @@ def test_an_unknown_metric_is_known_before_decoding(
         (["--max-length", "0"], "`max_length` must be at least 1"),
         (["--device", "gpu"], "`device` 'gpu' cannot be used"),
         (["--weights", "1", "2"], "1 models need as many positive weights"),
+        (["--mbr", "blue"], "There is no metric 'blue'; did you mean 'bleu'?"),
+        (["--mbr", "chrf", "--num-samples", "0"], "`num_samples` must be at least 1"),
+        (["--mbr", "chrf", "--num-samples", "3", "--n-best", "4"], "`num_samples` must be at least `n_best` (4)"),
+        (["--mbr", "chrf", "--generation-order", "interleaved"], "in the order `interleaved`"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -116,6 +121,52 @@ def test_ensembles_and_precisions_decode(command: list[str], copy_task: Path, tm
     command[1:1] = [str(copy_task / "run")]
     assert main(["decode", *command, "--precision", "bf16", "--weights", "3", "1"]) == 0
     assert len((tmp_path / "output.txt").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("more", [[], ["--mbr-pairwise"], ["--mbr-candidates", "search"], ["--epsilon", "0.1"]])
+def test_minimum_bayes_risk_decoding(command: list[str], tmp_path: Path, more: list[str]) -> None:
+    (tmp_path / "input.txt").write_text("jabc\n\ncab\nbac\njihg\n")
+    chosen = ["--mbr", "chrf", "--num-samples", "32", "--temperature", "1.2", "--n-best", "2", "--format", "jsonl"]
+    found = []
+    for sharing in (["--processes", "1"], ["--processes", "2", "--batch-tokens", "100"]):
+        assert main(["decode", *command, *chosen, *sharing, *more]) == 0
+        lists = [json.loads(line)["hypotheses"] for line in (tmp_path / "output.txt").read_text().splitlines()]
+        found.append([[(h["text"], h["normalized_score"]) for h in hypotheses] for hypotheses in lists])
+    assert found[0] == found[1]
+    best = [hypotheses[0] for hypotheses in found[0]]
+    assert [text for text, _ in best] == ["jabc", "", "cab", "bac", "jihg"]
+    assert all(score > 50 for text, score in best if text)
+    assert min(score for text, score in best if text) < 99
+
+
+def test_it_reads_streams_and_ensembles(copy_task: Path, tmp_path: Path) -> None:
+    pipe, output = tmp_path / "pipe", tmp_path / "output.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("abc\n\nbac\n",))
+    writer.start()
+    models = ["--model", str(copy_task / "run"), str(copy_task / "run")]
+    assert main(["decode", *models, "--input", str(pipe), "--output", str(output), "--mbr", "bleu"]) == 0
+    writer.join()
+    assert output.read_text() == "abc\n\nbac\n"
+
+
+@pytest.mark.parametrize(("chosen", "value"), [([], True), (["true"], True), (["False"], False)])
+def test_options_that_are_true_or_false(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, chosen: list[str], value: bool
+) -> None:
+    found = {}
+
+    def loaded(*arguments: object, **options: object) -> None:
+        found.update(options)
+        raise ValueError
+
+    monkeypatch.setattr("seq2seq.apps.decode.load", loaded)
+    assert main(["decode", *command, "--early-stopping", *chosen]) == 2
+    assert found["early_stopping"] is value
+
+
+def test_an_option_that_is_neither_true_nor_false(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "must be true or false, but is 'perhaps'" in error_of([*command, "--early-stopping", "perhaps"], capsys)
 
 
 def test_an_empty_input_gives_an_empty_output(command: list[str], tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ def test_search_takes_those_options_that_it_has(copy_task: Path, method: str, ki
     assert search.max_length == 7  # type: ignore[attr-defined]
 
 
+def test_minimum_bayes_risk_in_python(copy_task: Path) -> None:
+    generator = seq2seq.load(copy_task / "run", device="cpu", num_samples=16, temperature=2.0)
+    ranked = generator("jabc", mbr="chrf", n_best=16)
+    assert len({hypothesis.text for hypothesis in ranked}) == len(ranked) > 1
+    assert ranked[0].text == "jabc"
+    assert 20 < ranked[0].normalized_score < 100
+    assert ranked[0].score == pytest.approx(sum(ranked[0].token_log_probs))
+    [[best], _] = generator(TEXTS, mbr="chrf")
+    assert best.text == "jabc"
+    assert best.normalized_score == ranked[0].normalized_score, "batch-mates change nothing"
+
+
 def test_a_run_and_its_model_folder_are_the_same(copy_task: Path) -> None:
     run, folder = (seq2seq.load(copy_task / "run" / part, device="cpu") for part in (".", "model"))
     assert run.fingerprint == folder.fingerprint
