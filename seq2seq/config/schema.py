@@ -226,10 +226,42 @@ class DecoderInputsConfig:
 class ObjectiveConfig:
     """What is scored."""
 
-    kind: Literal["cross_entropy"] = "cross_entropy"
-    """`cross_entropy` is the label-smoothed negative log-likelihood of the reference."""
+    kind: Literal["cross_entropy", "r_drop", "unlikelihood", "token_reweighting", "raml"] = "cross_entropy"
+    """`cross_entropy` is the label-smoothed negative log-likelihood of the reference; `r_drop` adds the divergence of
+    two passes under different dropout (Liang et al. 2021), `unlikelihood` what earlier tokens of the target are given
+    (Welleck et al. 2020); `token_reweighting` weights tokens by how likely they are; `raml` takes samples from around
+    the reference (Norouzi et al. 2016)."""
     label_smoothing: float = 0.1
     """Probability mass spread evenly over the whole vocabulary."""
+    consistency_weight: float = 5.0
+    """`r_drop`: alpha of the paper, which is twice that of its authors' README; 0 is cross-entropy."""
+    unlikelihood_weight: float = 1.0
+    """`unlikelihood`: alpha; 0 is cross-entropy."""
+    weighting: Literal["gold", "tailr", "mixce"] = "tailr"
+    """`token_reweighting`: weights by GOLD (Pang & He 2021), TaiLr (Ji et al. 2023) or MixCE (Zhang et al. 2023). Best
+    with weights of cross-entropy to start with (`training.initialize_from`)."""
+    tailr_gamma: float = 0.1
+    """`tailr`: gamma, 0 to 1; 0 is cross-entropy."""
+    tailr_min_weight: float = 0.3
+    """`tailr`: least weight of a token, m."""
+    mixce_eta: float = 0.5
+    """`mixce`: share of cross-entropy, eta; 1 is cross-entropy."""
+    gold_min_probability: float = 0.2
+    """`gold`: least factor that the model's own probability becomes, u."""
+    gold_reward: Literal["sump", "logp"] = "sump"
+    """`gold`: whether a token's reward is the `scorer`'s probabilities or their logarithms, added over what follows."""
+    gold_min_reward: float = 0.1
+    """`gold`: least probability that a reward counts."""
+    gold_horizon: int = 5
+    """`gold`: tokens behind a token that its reward looks at."""
+    gold_discount: float = 1.0
+    """`gold`: gamma, what the reward of a token loses per position."""
+    scorer: str | None = None
+    """`gold`: run or model folder of what gives the rewards, trained by cross-entropy on the same tokenizer and in the
+    same generation order; by default all rewards are 1."""
+    raml_temperature: float = 0.08
+    """`raml`: tau; a token is replaced with the probability (V - 1) / (V - 1 + exp(1 / tau)), with V = 8,000 at 0.08 of
+    3 %, at 0.1 of 27 %. 0 is cross-entropy."""
 
 
 @dataclass(frozen=True)
