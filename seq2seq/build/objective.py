@@ -15,6 +15,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.objectives.base import Objective
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.decoder_inputs import TeacherForcing, WithDecoderInputs
+from seq2seq.objectives.multi_label import BagOfWords
 from seq2seq.objectives.r_drop import RDrop
 from seq2seq.objectives.raml import RAML
 from seq2seq.objectives.token_reweighting import ModelScorer, TokenReweighting
@@ -27,6 +28,7 @@ OBJECTIVES: dict[str, type[Any]] = {
     "unlikelihood": Unlikelihood,
     "token_reweighting": TokenReweighting,
     "raml": RAML,
+    "bag_of_words": BagOfWords,
 }
 GRADIENT_RULES: dict[str, type[Any]] = {"backprop": Backprop}
 
