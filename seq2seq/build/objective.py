@@ -3,29 +3,81 @@
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
 from seq2seq.build.choices import made
+from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.config.schema import RunConfig
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.base import Backprop, GradientRule
+from seq2seq.models.loading import load_model
+from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.objectives.base import Objective
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.decoder_inputs import TeacherForcing, WithDecoderInputs
+from seq2seq.objectives.multi_label import BagOfWords
+from seq2seq.objectives.r_drop import RDrop
+from seq2seq.objectives.raml import RAML
+from seq2seq.objectives.token_reweighting import ModelScorer, TokenReweighting
+from seq2seq.objectives.unlikelihood import Unlikelihood
 
 DECODER_INPUTS: dict[str, type[Any]] = {"teacher_forcing": TeacherForcing}
-OBJECTIVES: dict[str, type[Any]] = {"cross_entropy": CrossEntropy}
+OBJECTIVES: dict[str, type[Any]] = {
+    "cross_entropy": CrossEntropy,
+    "r_drop": RDrop,
+    "unlikelihood": Unlikelihood,
+    "token_reweighting": TokenReweighting,
+    "raml": RAML,
+    "bag_of_words": BagOfWords,
+}
 GRADIENT_RULES: dict[str, type[Any]] = {"backprop": Backprop}
 
 
-def build_objective(config: RunConfig) -> Objective:
+def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> Objective:
     """Return what is scored, under the decoder inputs that the configuration names.
 
+    Args:
+        device: where models go that an objective asks.
+
     Raises:
-        ValueError: an option is out of range.
+        ValueError: an option is out of range, or a model does not fit this run.
     """
-    objective: Objective = made(OBJECTIVES[config.objective.kind], asdict(config.objective))
+    special_ids = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id)
+    options = asdict(config.objective) | {
+        "scorer": build_scorer(config, tokenizer, device),
+        "vocab_size": tokenizer.target_vocab_size,
+        "special_ids": tuple(sorted({number for number in special_ids if number is not None})),
+        "num_starts": 2 if config.model.generation_order == "interleaved" else 1,
+    }
+    objective: Objective = made(OBJECTIVES[config.objective.kind], options)
     kind = config.decoder_inputs.kind
     if kind == "teacher_forcing":
         return objective
     return WithDecoderInputs(objective, made(DECODER_INPUTS[kind], asdict(config.decoder_inputs)))
+
+
+def build_scorer(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> ModelScorer | None:
+    """Return the fixed model that `objective.scorer` names, if one is.
+
+    Raises:
+        ValueError: another objective would not ask it, or it has another tokenizer or generation order than this run.
+    """
+    if config.objective.scorer is None:
+        return None
+    if config.objective.kind != "token_reweighting":
+        raise ValueError("`objective.scorer` is for `objective.kind: token_reweighting`; leave it out.")
+    folder = model_folder(config.objective.scorer)
+    if TextTokenizer.load(folder).fingerprint() != tokenizer.fingerprint():
+        raise ValueError(f"`objective.scorer`: {folder} has another tokenizer; set `tokenizer.from_run` to that run.")
+    model = load_model(folder, device, PRECISIONS[config.training.precision], trainable=True)
+    if not isinstance(model, Seq2SeqTransformer):
+        raise ValueError(f"`objective.scorer`: {folder} holds no model of this toolkit.")
+    if model.generation_order != config.model.generation_order:
+        raise ValueError(
+            f"`objective.scorer`: {folder} generates in the order `{model.generation_order}`, but this run trains "
+            f"`model.generation_order: {config.model.generation_order}`."
+        )
+    return ModelScorer(model.requires_grad_(False))
 
 
 def build_gradient_rule(config: RunConfig) -> GradientRule:

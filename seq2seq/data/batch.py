@@ -70,6 +70,12 @@ class Batch:
         names = [f.name for f in fields(self) if f.name not in ("labels", "rows")]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
+    def repeated(self, times: int) -> "Batch":
+        """Return a batch of all pairs, then all again, and so on; the rows of a source stay together."""
+        return Batch(**{name: torch.cat([value] * times) for name, value in self._tensors().items()})
+
     def to(self, device: torch.device | str) -> "Batch":
-        tensors = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
