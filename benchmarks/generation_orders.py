@@ -48,8 +48,8 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
     return first / max(total, 1), last / max(total, 1)
 
 
-def measure(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
-    """Return the texts of a system and what can be said of them."""
+def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
+    """Return the texts of a system, how long they took, who won, and how right both ends are."""
     generator = seq2seq.load(run, device="cpu")
     started = time.perf_counter()
     best = [found[0] for found in generator(lines, **options)]
@@ -58,6 +58,36 @@ def measure(run: str, options: dict[str, Any], lines: list[str], references: lis
     first, last = accuracy_at_ends(texts, references)
     wins = Counter(hypothesis.direction for hypothesis in best)
     return {"texts": texts, "seconds": seconds, "first": first, "last": last, "wins": dict(wins)}
+
+
+def evaluate(
+    label: str,
+    run: str,
+    options: dict[str, Any],
+    lines: list[str],
+    references: list[str],
+    metrics: list[str],
+    baseline: list[str] | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the numbers of a system and its texts, after printing them as a line.
+
+    Args:
+        baseline: texts of the system that this one is tested against; None = it is not.
+    """
+    found = decode(run, options, lines, references)
+    texts, gold = found.pop("texts"), [[reference] for reference in references]
+    scores = {score.name: score.value for score in score_texts(texts, gold, metrics)}
+    p_values = {}
+    if baseline is not None:
+        p_values = {c.system.name: c.p_value for c in compare(texts, baseline, gold, metrics)}
+    shown = "  ".join(
+        f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
+        for metric, value in scores.items()
+    )
+    wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
+    ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
+    print(f"{label:38}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)
+    return {"scores": scores, "p": p_values} | found, texts
 
 
 def main() -> None:
@@ -72,25 +102,12 @@ def main() -> None:
     keep_freed_memory()
     lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
     rows: list[dict[str, Any]] = []
-    baseline: list[str] = []
+    baseline: list[str] | None = None
     for name, run, *assignments in options.system:
-        found = measure(run, search_options(assignments), lines, references)
-        texts = found.pop("texts")
-        gold = [[reference] for reference in references]
-        scores = {score.name: score.value for score in score_texts(texts, gold, options.metrics)}
-        p_values = {}
-        if baseline:
-            compared = compare(texts, baseline, gold, options.metrics)
-            p_values = {c.system.name: c.p_value for c in compared}
+        chosen = search_options(assignments)
+        numbers, texts = evaluate(name, run, chosen, lines, references, options.metrics, baseline)
+        rows.append({"system": name, "run": run, "options": assignments} | numbers)
         baseline = baseline or texts
-        rows.append({"system": name, "run": run, "options": assignments, "scores": scores, "p": p_values} | found)
-        shown = "  ".join(
-            f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
-            for metric, value in scores.items()
-        )
-        wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
-        ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
-        print(f"{name:28}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)
     with (Path(RESULTS) / "generation_orders.jsonl").open("a", encoding="utf-8") as file:
         settings = {"input": options.input.name, "metrics": options.metrics}
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")
