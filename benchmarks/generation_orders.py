@@ -49,8 +49,8 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
     return first / max(total, 1), last / max(total, 1)
 
 
-def measure(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
-    """Return the texts of a system and what can be said of them."""
+def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
+    """Return the texts of a system, how long they took, who won, and how right both ends are."""
     generator = seq2seq.load(run, device="cpu")
     started = time.perf_counter()
     best = [found[0] for found in generator(lines, **options)]
@@ -62,18 +62,41 @@ def measure(run: str, options: dict[str, Any], lines: list[str], references: lis
 
 
 def scored(
-    texts: list[str], baseline: list[str], references: list[str], metrics: list[str]
+    texts: list[str], baseline: list[str] | None, references: list[str], metrics: list[str]
 ) -> tuple[dict[str, Any], str]:
     """Return the scores of a system, with p-values against a baseline if there is one, and both as words."""
     gold = [[reference] for reference in references]
     scores = {score.name: score.value for score in score_texts(texts, gold, metrics)}
-    compared = compare(texts, baseline, gold, metrics) if baseline else []
+    compared = compare(texts, baseline, gold, metrics) if baseline is not None else []
     p_values = {comparison.system.name: comparison.p_value for comparison in compared}
     shown = "  ".join(
         f"{metric} {value:.2f}" + (f" (p {p_values[metric]:.3f})" if metric in p_values else "")
         for metric, value in scores.items()
     )
     return {"scores": scores, "p": p_values}, shown
+
+
+def evaluate(
+    label: str,
+    run: str,
+    options: dict[str, Any],
+    lines: list[str],
+    references: list[str],
+    metrics: list[str],
+    baseline: list[str] | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the numbers of a system and its texts, after printing them as a line.
+
+    Args:
+        baseline: texts of the system that this one is tested against; None = it is not.
+    """
+    found = decode(run, options, lines, references)
+    texts = found.pop("texts")
+    numbers, shown = scored(texts, baseline, references, metrics)
+    wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
+    ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
+    print(f"{label:38}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)
+    return numbers | found, texts
 
 
 def main() -> None:
@@ -88,16 +111,12 @@ def main() -> None:
     keep_freed_memory()
     lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
     rows: list[dict[str, Any]] = []
-    baseline: list[str] = []
+    baseline: list[str] | None = None
     for name, run, *assignments in options.system:
-        found = measure(run, search_options(assignments), lines, references)
-        texts = found.pop("texts")
-        numbers, shown = scored(texts, baseline, references, options.metrics)
+        chosen = search_options(assignments)
+        numbers, texts = evaluate(name, run, chosen, lines, references, options.metrics, baseline)
+        rows.append({"system": name, "run": run, "options": assignments} | numbers)
         baseline = baseline or texts
-        rows.append({"system": name, "run": run, "options": assignments} | numbers | found)
-        wins = ", ".join(f"{direction} {count}" for direction, count in sorted(found["wins"].items()))
-        ends = f"first {found['first']:.1%}, last {found['last']:.1%}"
-        print(f"{name:28}{shown}  {ends}  {found['seconds']:.1f} s  {wins}", flush=True)
     with (Path(RESULTS) / "generation_orders.jsonl").open("a", encoding="utf-8") as file:
         settings = {"input": options.input.name, "metrics": options.metrics}
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
-from generation_orders import measure, scored, search_options
+from generation_orders import decode, scored, search_options
 
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.decoding.files import read_lines
@@ -59,9 +59,9 @@ def main() -> None:
     keep_freed_memory()
     lines, references = (list(read_lines(path))[: options.max_lines] for path in (options.input, options.reference))
     rows: list[dict[str, Any]] = []
-    baseline: list[str] = []
+    baseline: list[str] | None = None
     for name, chosen in systems(options):
-        found = measure(options.run, search_options(options.more) | chosen, lines, references)
+        found = decode(options.run, search_options(options.more) | chosen, lines, references)
         numbers, shown = scored(found["texts"], baseline, references, options.metrics)
         baseline = baseline or found["texts"]
         rows.append({"system": name, "options": chosen} | numbers | {"seconds": found["seconds"]})

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
-from generation_orders import measure
+from generation_orders import decode, scored
 from mitigations import BASELINE, VARIANTS
 
-from seq2seq.apps.score import compare, score_texts
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.decoding.files import read_lines
 
@@ -54,33 +53,15 @@ def training_facts(folder: Path) -> dict[str, float]:
 def evaluate(name: str, run: Path, options: argparse.Namespace, texts: dict[str, list[str]]) -> dict[str, Any]:
     """Return scores of both searches, with p-values against the baseline's, which `texts` holds once it is known."""
     lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
-    gold, row = [[reference] for reference in references], {"variant": name, "run": str(run)}
-    for search, chosen in (
-        ("greedy", {"beam_width": 1}),
-        (f"beam {options.beam_width}", {"beam_width": options.beam_width}),
-    ):
-        found = measure(str(run), chosen, lines, references)["texts"]
-        scores = {score.name: score.value for score in score_texts(found, gold, options.metrics)}
-        p_values = {}
-        if search in texts and name != BASELINE:
-            p_values = {c.system.name: c.p_value for c in compare(found, texts[search], gold, options.metrics)}
-        if name == BASELINE:
-            texts[search] = found
-        row[search] = {"scores": scores, "p": p_values}
+    row: dict[str, Any] = {"variant": name, "run": str(run)}
+    shown = []
+    for search, beam_width in (("greedy", 1), ("beam", options.beam_width)):
+        found = decode(str(run), {"beam_width": beam_width}, lines, references)["texts"]
+        row[search], words = scored(found, texts.get(search), references, options.metrics)
+        texts.setdefault(search, found)  # the baseline comes first
+        shown.append(f"{search}: {words}")
+    print(f"{name:24}{'   '.join(shown)}", flush=True)
     return row
-
-
-def shown(row: dict[str, Any]) -> str:
-    parts = [
-        f"{search}: "
-        + ", ".join(
-            f"{metric} {value:.2f}" + (f" (p {found['p'][metric]:.3f})" if metric in found["p"] else "")
-            for metric, value in found["scores"].items()
-        )
-        for search, found in row.items()
-        if isinstance(found, dict)
-    ]
-    return f"{row['variant']:32}" + "  ".join(parts) + f"  {row.get('steps', 0)} steps, {row.get('cost', 1):.2f} x"
 
 
 def main() -> None:
@@ -114,9 +95,9 @@ def main() -> None:
             baseline_seconds = baseline_seconds or facts["seconds_per_step"]
             row = evaluate(name, folder, options, texts) | facts | {"seed": seed}
             rows.append(row | {"cost": facts["seconds_per_step"] / baseline_seconds})
-            print(shown(rows[-1]), flush=True)
+            print(f"{'':24}{facts['steps']} steps, {rows[-1]['cost']:.2f} x the time of a step", flush=True)
     for name in names:
-        for search in (key for key, value in rows[0].items() if isinstance(value, dict)):
+        for search in ("greedy", "beam"):
             for metric in options.metrics:
                 values = [row[search]["scores"][metric] for row in rows if row["variant"] == name]
                 spread = statistics.stdev(values) if len(values) > 1 else 0.0

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
-from generation_orders import measure, search_options
+from generation_orders import evaluate, search_options
 
-from seq2seq.apps.score import compare, score_texts
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.config.loading import load_run_config
 from seq2seq.decoding.files import read_lines
@@ -89,23 +88,17 @@ def distilled_targets(seed: int, options: argparse.Namespace) -> Path:
     return output
 
 
-def evaluate(names: list[str], seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+def evaluate_seed(names: list[str], seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for each search of each run of a seed."""
     lines, references = list(read_lines(options.input)), list(read_lines(options.reference))
-    gold, rows, baseline = [[reference] for reference in references], [], None
+    rows, baseline = [], None
     for name in names:
+        run = str(run_folder(name, seed, options))
         for search, assignments in SEARCHES[name].items():
-            chosen = search_options([*assignments, f"beam_width={options.beam_width}"])
-            found = measure(str(run_folder(name, seed, options)), chosen, lines, references)
-            texts = found.pop("texts")
+            chosen, label = search_options([*assignments, f"beam_width={options.beam_width}"]), f"{seed}  {search}"
+            numbers, texts = evaluate(label, run, chosen, lines, references, options.metrics, baseline)
+            rows.append({"search": search, "seed": seed} | numbers)
             baseline = texts if search == BASELINE else baseline
-            scores = {score.name: score.value for score in score_texts(texts, gold, options.metrics)}
-            p = {}
-            if baseline is not None and texts is not baseline:
-                p = {c.system.name: c.p_value for c in compare(texts, baseline, gold, options.metrics)}
-            rows.append({"search": search, "seed": seed, "scores": scores, "p": p} | found)
-            shown = "  ".join(f"{metric} {value:.2f} (p {p.get(metric, 1):.3f})" for metric, value in scores.items())
-            print(f"seed {seed}  {search:30}{shown}  {found['seconds']:.1f} s  {found['wins']}", flush=True)
     return rows
 
 
@@ -130,7 +123,7 @@ def main() -> None:
             subprocess.run(training_command(name, seed, options, rest), check=True)
     prepare_process(options.threads)
     keep_freed_memory()
-    rows = [row for seed in options.seeds for row in evaluate(names, seed, options)]
+    rows = [row for seed in options.seeds for row in evaluate_seed(names, seed, options)]
     print()
     for search in dict.fromkeys(row["search"] for row in rows):
         for metric in options.metrics:

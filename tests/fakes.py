@@ -85,8 +85,10 @@ class PrefixModel(FromTheLeft):
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         state = self.encode(input_ids, attention_mask)
+        num_rows = len(decoder_input_ids) // len(state.sources)
+        sources = [source for source in state.sources for _ in range(num_rows)]
         rows = []
-        for source, ids in zip(state.sources, decoder_input_ids.tolist(), strict=True):
+        for source, ids in zip(sources, decoder_input_ids.tolist(), strict=True):
             rows.append(torch.stack([self.logits(source, tuple(ids[1:t])) for t in range(1, len(ids) + 1)]))
         return torch.stack(rows)
 

@@ -2,6 +2,7 @@
 
     seq2seq decode --model runs/x --beam-width 5 < source.txt > output.txt
     seq2seq decode --model runs/x --input test.en --reference test.de --n-best 5 --output nbest.jsonl
+    seq2seq decode --model runs/both --bidirectional < source.txt  # or --generation-order r2l, or --rescore both
 
 Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
 decode into a file that was stopped goes on where it stopped. Search options default to those of the run.

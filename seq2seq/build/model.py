@@ -3,12 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.models.transformer.inference import TIED_WEIGHTS, WEIGHTS_FILE, wrong_weights
+from seq2seq.models.transformer.inference import load_weights, wrong_weights
 
 
 def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTransformerConfig:
@@ -30,9 +28,7 @@ def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
     Raises:
         ValueError: the other has weights of other names or shapes; names some.
     """
-    weights = load_file(folder / WEIGHTS_FILE)
-    for name in TIED_WEIGHTS[model.options.tie_embeddings]:
-        weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
+    weights = load_weights(folder, model.options.tie_embeddings)
     expected = model.state_dict()
     new = [name for name in expected if ".sides." in name or ".interaction." in name]
     absent = [name for name in expected if name not in weights and name not in new]

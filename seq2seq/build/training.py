@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.companions import Companions, loss_by_position, prepare_companions
+from seq2seq.build.companions import Companions, prepare_companions
 from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.export import chosen_checkpoints, export_model
 from seq2seq.build.generator import PRECISIONS, model_folder
@@ -43,6 +43,7 @@ from seq2seq.training.accelerator import build_accelerator, leave_processes
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.curves import plot_curves
 from seq2seq.training.ema import ExponentialMovingAverage
+from seq2seq.training.loss_by_position import loss_by_position
 from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker

@@ -15,7 +15,7 @@ from torch import Tensor
 from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.scoring import LengthNormalization, length_divisor, start_coverage
-from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
+from seq2seq.decoding.search import check_beam_options, check_coverage_penalty, finite_or_error, length_limits
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import Seq2Seq
 
@@ -54,6 +54,7 @@ class DiverseBeamSearch:
 
     def __post_init__(self) -> None:
         check_beam_options(self)
+        check_coverage_penalty(self.coverage_penalty)
         if self.num_groups < 1 or self.beam_width % self.num_groups:
             raise ValueError(f"`num_groups` must divide `beam_width` ({self.beam_width}), but is {self.num_groups}.")
         if self.diversity_penalty < 0:

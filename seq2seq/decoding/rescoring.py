@@ -18,8 +18,11 @@ from seq2seq.decoding.search import Search
 from seq2seq.decoding.synchronous import best_of
 from seq2seq.models.interface import Seq2Seq
 
-ROWS_AT_A_TIME = 64
-"""Strings that are scored in one pass."""
+LOGITS_AT_A_TIME = 2**24
+"""What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
+
+ROWS_AT_A_TIME = 8
+"""Rows whose logits are normalised together, in float32 whatever type they have."""
 
 
 @dataclass(frozen=True)
@@ -65,32 +68,61 @@ class Rescored:
         """
         lists = [search.search(model, input_ids, attention_mask, prefixes, rows) for search in self.searches]
         pooled = [best_of(*found) for found in zip(*lists, strict=True)]
-        sentences = [i for i, hypotheses in enumerate(pooled) for _ in hypotheses]
-        strings = [hypothesis for hypotheses in pooled for hypothesis in hypotheses]
-        # A string of the length limit has no end: it is scored without one.
-        turned = [from_right(h.tokens) if h.finished else list(reversed(h.tokens)) for h in strings]
-        scores = torch.zeros(len(strings), dtype=torch.float64)
-        read = [list(h.tokens) for h in strings]
-        for side, share, ids in ((LEFT, 1 - self.weight, read), (RIGHT, self.weight, turned)):
-            one = model.from_side(side)
-            for start in range(0, len(strings) if share else 0, ROWS_AT_A_TIME):
-                part = slice(start, start + ROWS_AT_A_TIME)
-                index = torch.tensor(sentences[part], device=input_ids.device)
-                log_probs = log_probs_of(one, input_ids[index], attention_mask[index], ids[part])
-                scores[part] += share * log_probs.double().cpu()
-        ranked: list[list[Hypothesis]] = [[] for _ in pooled]
-        for sentence, hypothesis, score in zip(sentences, strings, scores.tolist(), strict=True):
-            divisor = length_divisor(len(hypothesis.tokens), self.length_penalty, self.length_normalization)
-            ranked[sentence].append(replace(hypothesis, normalized_score=score / divisor))
-        return [sorted(found, key=lambda h: -h.normalized_score)[: self.n_best] for found in ranked]
+        num_rows = max(map(len, pooled))
+        scores = torch.zeros(len(pooled), num_rows, dtype=torch.float64)
+        for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
+            if share:
+                ids = [row for found in pooled for row in rows_from_side(found, side, num_rows)]
+                log_probs = log_probs_of(model.from_side(side), input_ids, attention_mask, ids)
+                scores += share * log_probs.double().cpu().view_as(scores)
+        return [self._ranked(found, row) for found, row in zip(pooled, scores.tolist(), strict=True)]
+
+    def _ranked(self, hypotheses: Sequence[Hypothesis], scores: Sequence[float]) -> list[Hypothesis]:
+        """Return a sentence's best hypotheses; scores behind the last hypothesis are those of empty rows."""
+        divisors = [length_divisor(len(h.tokens), self.length_penalty, self.length_normalization) for h in hypotheses]
+        found = [
+            replace(h, normalized_score=score / divisor)
+            for h, score, divisor in zip(hypotheses, scores, divisors, strict=False)
+        ]
+        return sorted(found, key=lambda h: -h.normalized_score)[: self.n_best]
+
+
+def rows_from_side(hypotheses: Sequence[Hypothesis], side: int, num_rows: int) -> list[list[int]]:
+    """Return the tokens as they are generated from that end, with empty rows up to `num_rows`.
+
+    A string of the length limit has no end of sentence, and is scored without one.
+    """
+    rows = [list(h.tokens) for h in hypotheses]
+    if side == RIGHT:
+        rows = [from_right(row) if h.finished else row[::-1] for h, row in zip(hypotheses, rows, strict=True)]
+    return rows + [[] for _ in range(num_rows - len(rows))]
 
 
 def log_probs_of(model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, targets: Sequence[list[int]]) -> Tensor:
-    """Return the log-probability of each source's target, in the order of the model's generation, float32 [B]."""
-    if not targets:
-        return torch.zeros(0)
-    ids, mask = (part.to(input_ids.device) for part in pad_right(targets, model.pad_id))
-    starts = ids.new_full((len(ids), 1), model.decoder_start_id)
-    logits = model.teacher_forced(input_ids, attention_mask, torch.cat([starts, ids[:, :-1]], dim=1))
-    log_probs = logits.log_softmax(-1, dtype=torch.float32).gather(2, ids.unsqueeze(2)).squeeze(2)
-    return log_probs.masked_fill(~mask, 0).sum(1)
+    """Return the log-probability of each target, float32 [B * G]; each source is encoded once.
+
+    Args:
+        input_ids: int64 [B, S].
+        attention_mask: bool [B, S], True = real.
+        targets: G successive ones for each source, in the order of the model's generation; that of an empty one is 0.
+    """
+    num_rows = len(targets) // len(input_ids)
+    num_sources = max(1, LOGITS_AT_A_TIME // (num_rows * max(map(len, targets)) * model.vocab_size))
+    found = []
+    for start in range(0, len(input_ids), num_sources):
+        part = slice(start, start + num_sources)
+        padded = pad_right(targets[start * num_rows : (start + num_sources) * num_rows], model.pad_id)
+        ids, mask = (tensor.to(input_ids.device) for tensor in padded)
+        starts = ids.new_full((len(ids), 1), model.decoder_start_id)
+        decoder_input_ids = torch.cat([starts, ids[:, :-1]], dim=1)
+        logits = model.teacher_forced(input_ids[part], attention_mask[part], decoder_input_ids)
+        found.append(_picked_log_probs(logits, ids).masked_fill(~mask, 0).sum(1))
+    return torch.cat(found)
+
+
+def _picked_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return the log-probability of each id, float32 [rows, T], from logits [rows, T, V]."""
+    parts = zip(logits.split(ROWS_AT_A_TIME), ids.split(ROWS_AT_A_TIME), strict=True)
+    return torch.cat(
+        [rows.log_softmax(-1, dtype=torch.float32).gather(2, wanted.unsqueeze(2)).squeeze(2) for rows, wanted in parts]
+    )

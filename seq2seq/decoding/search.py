@@ -69,8 +69,12 @@ def check_beam_options(options: Any) -> None:
         raise ValueError(f"`n_best` must be at least 1, but is {options.n_best}.")
     if options.beam_width < options.n_best:
         raise ValueError(f"`beam_width` must be at least `n_best` ({options.n_best}), but is {options.beam_width}.")
-    if getattr(options, "coverage_penalty", 0.0) < 0:  # searches from both ends have none
-        raise ValueError(f"`coverage_penalty` must not be negative, but is {options.coverage_penalty}.")
+
+
+def check_coverage_penalty(coverage_penalty: float) -> None:
+    """Raise ValueError for a penalty that would reward what has not been attended to."""
+    if coverage_penalty < 0:
+        raise ValueError(f"`coverage_penalty` must not be negative, but is {coverage_penalty}.")
 
 
 def check_halves(beam_width: int) -> None:

@@ -83,7 +83,7 @@ class Ensemble:
         return torch.stack([weight * model.cross_attention(part) for model, part, weight in parts]).sum(dim=0)
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
-        """Return the log of the mean probabilities, [B, T, V]."""
+        """Return the log of the mean probabilities, [B * G, T, V]."""
         return self._mixture(
             [model.teacher_forced(input_ids, attention_mask, decoder_input_ids) for model in self.models]
         )

@@ -88,7 +88,13 @@ class Seq2Seq(Protocol):
         """
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
-        """Return logits [B, T, V]: position t predicts the token after `decoder_input_ids[:, t]`."""
+        """Return logits [B * G, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
+
+        Args:
+            input_ids: int64 [B, S]; each source is encoded once.
+            attention_mask: bool [B, S], True = real.
+            decoder_input_ids: int64 [B * G, T], G successive rows for each source.
+        """
 
 
 class PairedSeq2Seq(Protocol):

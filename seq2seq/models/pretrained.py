@@ -50,10 +50,8 @@ class PretrainedSeq2Seq(FromTheLeft):
 
     @torch.inference_mode()
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> PretrainedState:
-        encoder = self.model.get_encoder()
-        source_hidden = encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True).last_hidden_state
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        return PretrainedState(source_hidden, attention_mask, cache, width=1)
+        return PretrainedState(self._source_hidden(input_ids, attention_mask), attention_mask, cache, width=1)
 
     @torch.inference_mode()
     def step(self, state: PretrainedState, token_ids: Tensor) -> tuple[Tensor, PretrainedState]:
@@ -96,9 +94,18 @@ class PretrainedSeq2Seq(FromTheLeft):
         )
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        rows = len(decoder_input_ids) // len(input_ids)
+        source_hidden = self._source_hidden(input_ids, attention_mask).repeat_interleave(rows, dim=0)
         return self.model(
-            input_ids=input_ids, attention_mask=attention_mask, decoder_input_ids=decoder_input_ids, return_dict=True
+            encoder_outputs=BaseModelOutput(last_hidden_state=source_hidden),
+            attention_mask=attention_mask.repeat_interleave(rows, dim=0),
+            decoder_input_ids=decoder_input_ids,
+            return_dict=True,
         ).logits
+
+    def _source_hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        encoder = self.model.get_encoder()
+        return encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True).last_hidden_state
 
 
 def _select(cache: DynamicCache, rows: Tensor) -> DynamicCache:

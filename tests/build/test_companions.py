@@ -1,19 +1,15 @@
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.companions import check_companions, loss_by_position
+from seq2seq.build.companion_texts import check_companions
 from seq2seq.build.model import initialize_from
 from seq2seq.build.stages import stages
 from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
-from seq2seq.data.batch import IGNORED_LABEL, Batch
 from tests.models.tiny import tiny_model
 
 FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2r": "c"}}
@@ -34,30 +30,6 @@ def test_companions_of_something_else_are_refused(changed: str, tmp_path: Path) 
     check_companions(manifest, FACTS)
     with pytest.raises(ValueError, match=f"made with another {changed}; delete that folder"):
         check_companions(manifest, {**FACTS, changed: "other"})
-
-
-class Uniform(nn.Module):
-    """Logits 0, but for token 3 at the second position: log 3."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, labels: Any = None, decoder_input_ids: Any = None, **_: Any) -> Any:
-        logits = torch.zeros(*decoder_input_ids.shape, 4)
-        logits[:, 1, 3] = math.log(3)
-        return type("Output", (), {"logits": logits})
-
-
-def test_loss_by_position_counts_what_is_scored() -> None:
-    """The first row has four tokens, a quarter each; the second two, which fall into the first and third quarter."""
-    labels = torch.tensor([[1, 3, 1, 1], [1, 1, IGNORED_LABEL, IGNORED_LABEL]])
-    source = torch.ones(2, 1, dtype=torch.long)
-    batch = Batch(source, source.bool(), labels.clamp(min=0), labels, torch.arange(2))
-    found = loss_by_position(Uniform(), [batch])
-    expected = [math.log(4), math.log(2), (math.log(6) + math.log(4)) / 2, math.log(4)]
-    assert list(found.values()) == pytest.approx(expected, abs=1e-6)
-    assert list(found) == ["nll_1", "nll_2", "nll_3", "nll_4"]
 
 
 def test_one_configuration_stands_for_two_stages() -> None:

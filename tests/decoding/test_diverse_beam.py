@@ -70,3 +70,8 @@ def test_scores_equal_teacher_forcing_and_first_tokens_differ():
 def test_groups_must_divide_the_beam():
     with pytest.raises(ValueError, match=r"`num_groups` must divide `beam_width` \(5\), but is 2"):
         DiverseBeamSearch(beam_width=5, num_groups=2)
+
+
+def test_a_negative_coverage_penalty_is_named():
+    with pytest.raises(ValueError, match="`coverage_penalty` must not be negative, but is -0.1"):
+        DiverseBeamSearch(coverage_penalty=-0.1)

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
+from seq2seq.decoding import rescoring
 from seq2seq.decoding.beam import BeamSearch
 from seq2seq.decoding.directions import FromSide
 from seq2seq.decoding.rescoring import Rescored, log_probs_of
 from seq2seq.decoding.synchronous import SynchronousBeamSearch
 from seq2seq.models.both_directions import BothDirections
 from tests.decoding.both_ends import BOTH, assert_same, model_of, sources
+from tests.fakes import RandomModel
+from tests.oracles import token_log_probs
 
 
 def test_weights_of_one_direction_rank_by_it_alone() -> None:
@@ -41,6 +44,32 @@ def test_pooled_strings_are_ranked_by_both_directions() -> None:
             assert h.normalized_score == pytest.approx(expected, abs=1e-5)
         normalized = [h.normalized_score for h in hypotheses]
         assert normalized == sorted(normalized, reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 400, 2**24])
+def test_each_source_is_encoded_once_and_scored_as_alone(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By passes of one source, of some, and of all three at once; the last row of each is empty."""
+    monkeypatch.setattr(rescoring, "LOGITS_AT_A_TIME", limit)
+    model, (input_ids, mask) = RandomModel(vocab_size=11), sources()
+    targets = [[3, 4, 2], [5], [], [4, 4, 4, 3, 2], [3], [], [2], [5, 5], []]
+    found = log_probs_of(model, input_ids, mask, targets)
+    assert model.num_encoded == 3
+    for i, target in enumerate(targets):
+        expected = token_log_probs(model, input_ids[i // 3][mask[i // 3]].tolist(), target) if target else []
+        assert float(found[i]) == pytest.approx(sum(expected), rel=1e-6)
+
+
+@torch.no_grad()
+def test_rows_of_one_source_are_scored_as_if_each_had_its_own() -> None:
+    model, (input_ids, mask) = model_of(3, **BOTH), sources()
+    targets = [[3, 4, 2], [5], [], [4, 4, 4, 3, 2], [3], [5, 4, 2], [2], [5, 5, 3, 3, 3, 3, 2], [3, 3, 3]]
+    for side in (LEFT, RIGHT):
+        one = model.from_side(side)
+        found = log_probs_of(one, input_ids, mask, targets)
+        for i, target in enumerate(targets):
+            source = input_ids[i // 3][mask[i // 3]].unsqueeze(0)
+            alone = log_probs_of(one, source, torch.ones_like(source, dtype=torch.bool), [target]) if target else 0
+            assert float(found[i]) == pytest.approx(float(alone), rel=1e-6)
 
 
 def test_two_models_of_one_direction_rescore_each_other() -> None:

@@ -32,6 +32,14 @@ def test_probabilities_are_the_weighted_mean_through_reordering() -> None:
     torch.testing.assert_close(logits.exp(), expected[sentences, 1][:, None].expand(-1, 2, -1))
 
 
+def test_rows_of_one_source_are_scored_as_if_each_had_its_own() -> None:
+    ensemble = Ensemble([tiny_model(), tiny_model(generation_order="bidirectional").from_side(0)])
+    source, mask, targets = random_pairs()
+    rows = torch.cat([targets, targets.flip(1)])  # rows 2i and 2i + 1 are those of source i, whichever they come from
+    expected = ensemble.teacher_forced(source.repeat_interleave(2, dim=0), mask.repeat_interleave(2, dim=0), rows)
+    torch.testing.assert_close(ensemble.teacher_forced(source, mask, rows), expected, rtol=0, atol=1e-12)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="`vocab_size` is 37 in model 1 and 41 in model 2"):
         Ensemble([tiny_model(), tiny_model(vocab_size=41)])

@@ -73,6 +73,14 @@ def test_steps_through_reordering_equal_the_models_own_forward(make: Any) -> Non
     assert logits.shape == (1, 2, 37)
 
 
+@pytest.mark.parametrize("make", [marian, bart, t5])
+def test_rows_of_one_source_are_scored_as_if_each_had_its_own(make: Any) -> None:
+    model, (source, mask, _) = PretrainedSeq2Seq(make().double().eval()), random_pairs()
+    rows = torch.randint(3, 37, (15, 7))
+    expected = model.teacher_forced(source.repeat_interleave(3, dim=0), mask.repeat_interleave(3, dim=0), rows)
+    torch.testing.assert_close(model.teacher_forced(source, mask, rows), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("make", "start"), [(marian, 0), (bart, 2), (t5, 0)])
 def test_token_ids_come_from_the_configuration(make: Any, start: int) -> None:
     model = PretrainedSeq2Seq(make())

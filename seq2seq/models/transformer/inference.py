@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from seq2seq.models.transformer.interleaved import make_decoder
@@ -45,9 +45,7 @@ class InferenceTransformer(SearchableTransformer):
         options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
         with torch.device("meta"), _Uninitialized():
             model = cls(options)
-        weights = load_file(folder / WEIGHTS_FILE)
-        for name in TIED_WEIGHTS[options.tie_embeddings]:
-            weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
+        weights = load_weights(folder, options.tie_embeddings)
         expected = {name: parameter.shape for name, parameter in model.named_parameters()}
         wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
         if wrong:
@@ -70,6 +68,14 @@ class _Uninitialized(TorchFunctionMode):
         if getattr(func, "__module__", None) == nn.init.__name__:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
+
+
+def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
+    """Return the weights of a folder by name, with those that a model shares under each of their names."""
+    weights = load_file(folder / WEIGHTS_FILE)
+    for name in TIED_WEIGHTS[tie_embeddings]:
+        weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
+    return weights
 
 
 def is_loadable(folder: Path) -> bool:
