@@ -103,6 +103,7 @@ def _survival(axes: Any, models: Models) -> None:
         drawn = 1 + sum(count >= LEAST_AT_RISK for count in curve.at_risk)
         axes.step(range(drawn), [100 * s for s in curve.survival[:drawn]], where="post", linewidth=1.4, color=f"C{i}")
     axes.set_ylim(0, 102)
+    axes.locator_params(axis="x", integer=True)
     _named(
         axes,
         "Survival of the reference's prefix",
@@ -122,6 +123,7 @@ def _damage(axes: Any, models: Models) -> None:
     axes.axhline(0, color=NOT_COLOURED, linewidth=0.8)
     axes.set_yscale("symlog", linthresh=0.1)  # the next token suffers a hundred times as much as the eighth
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.locator_params(axis="x", integer=True)
     _styles(axes, {f"{name} wrong token": style for name, style in styles.items()})
     _named(axes, "Damage to the reference's next tokens", "tokens after the wrong one", "rise of -log p (nats)")
 

@@ -11,8 +11,9 @@ after one word more or less everything stands elsewhere; so there are three meas
   reference that ends while they are still equal is censored, not a failure (Kaplan and Meier 1958), so the curve
   never rises and does not depend on how long references are.
 
-Another good translation counts as wrong in all of them: they compare models on one set of pairs, and none is 1 for a
-model without fault.
+Another good translation counts as wrong in all of them, so they compare models on one set of pairs, and none is 1 for a
+model without fault. The alignment forgives a shift, so a nearly perfect model may have a little more accuracy behind
+its own prefixes than behind gold ones.
 """
 
 from collections.abc import Sequence
