@@ -15,6 +15,7 @@ VERBS = {
     "train": "train a model from a configuration",
     "decode": "generate text with a trained model, and score it when references are given",
     "score": "score text against references, with a paired significance test",
+    "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
     "prepare": "read, tokenise and report a configuration's corpora without training",
     "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",

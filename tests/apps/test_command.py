@@ -54,7 +54,7 @@ def test_help_of_a_configuration_has_every_text(verb: str, capsys: pytest.Captur
             assert without_spaces(text) in without_spaces(printed), name
 
 
-@pytest.mark.parametrize("verb", ["decode", "score", "info"])
+@pytest.mark.parametrize("verb", ["decode", "score", "diagnose", "info"])
 def test_help_has_every_option_with_its_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = helped(verb, capsys)
     parser = argparse.ArgumentParser()
