@@ -278,7 +278,7 @@ class ValidationConfig:
     """Steps between validations; 0 validates only at the end."""
     metrics: tuple[str, ...] = ()
     """Metrics of decoded validation text: bleu, chrf, chrf++, ter, rouge1, rouge2, rougeL, rougeLsum, exact_match,
-    sequence_error_rate, word_error_rate, phone_error_rate, character_error_rate."""
+    sequence_error_rate, word_error_rate, phone_error_rate, character_error_rate, repetition."""
     select_by: str = "loss"
     """What chooses the best checkpoint: `loss`, or one of `metrics`."""
     patience: int = 0
