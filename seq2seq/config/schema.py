@@ -226,10 +226,52 @@ class DecoderInputsConfig:
 class ObjectiveConfig:
     """What is scored."""
 
-    kind: Literal["cross_entropy"] = "cross_entropy"
-    """`cross_entropy` is the label-smoothed negative log-likelihood of the reference."""
+    kind: Literal["cross_entropy", "minimum_risk", "reinforce", "ranking", "sequence_unlikelihood"] = "cross_entropy"
+    """`cross_entropy` is the label-smoothed negative log-likelihood of the reference. The others are for a model that
+    is trained already (`training.initialize_from`) and look at what it generates (`candidates`): `minimum_risk` is the
+    expected cost, `reinforce` the policy gradient of the cost, `ranking` a margin loss that puts candidates in the
+    order of their cost (BRIO), and `sequence_unlikelihood` a penalty of repeated n-grams."""
     label_smoothing: float = 0.1
     """Probability mass spread evenly over the whole vocabulary."""
+    sharpness: float = 0.005
+    """Exponent alpha of the probabilities that `minimum_risk` weighs candidates by."""
+    baseline: Literal["leave_one_out", "greedy"] = "leave_one_out"
+    """What `reinforce` compares a sample's cost with: the mean of the source's other samples, or its greedy output."""
+    margin: float = 0.001
+    """Least difference that `ranking` wants between the scores of candidates of successive ranks."""
+    length_exponent: float = 1.0
+    """Exponent of the length that `ranking` divides the log-probability of a candidate by."""
+    repeat_ngram: int = 4
+    """Tokens of the n-grams that `sequence_unlikelihood` does not want to see twice."""
+
+
+@dataclass(frozen=True)
+class CandidatesConfig:
+    """What a model in training generates, for objectives that judge it (`objective.kind`)."""
+
+    cost: str = "bleu"
+    """Metric whose cost is minimised: 1 - score / 100, or the error rate / 100; one of those of `validation.metrics`.
+    Sentence BLEU is taken with effective order."""
+    mle_weight: float = 0.1
+    """Share of cross-entropy of the reference in the loss, 0 to 1; 1 leaves nothing else."""
+    num_candidates: int = 8
+    """Candidates generated for each source."""
+    search: Literal["auto", "sampling", "beam", "diverse_beam"] = "auto"
+    """How they are found; `auto` is `diverse_beam` for `ranking` and `sampling` otherwise. `sequence_unlikelihood`
+    looks at the greedy output, whatever stands here."""
+    temperature: float = 1.0
+    """Divides the logits in sampling."""
+    top_k: int = 0
+    """Sample among the k likeliest tokens; 0 switches it off."""
+    diversity_penalty: float = 1.0
+    """What a token chosen by another candidate at the same step costs in diverse beam search, where each candidate is a
+    group."""
+    add_reference: bool = False
+    """Whether `minimum_risk` and `ranking` count the reference among the candidates."""
+    max_length_ratio: float = 1.5
+    """Most tokens of a candidate relative to its reference's."""
+    max_length: int = 256
+    """Most tokens of a candidate, end of sentence included."""
 
 
 @dataclass(frozen=True)
@@ -360,6 +402,7 @@ class RunConfig:
     companions: CompanionsConfig = field(default_factory=CompanionsConfig)
     decoder_inputs: DecoderInputsConfig = field(default_factory=DecoderInputsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
