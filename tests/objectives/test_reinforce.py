@@ -60,10 +60,10 @@ def test_the_expected_gradient_is_that_of_the_expected_cost(baseline: str, num_s
 
 @pytest.mark.parametrize("baseline", ["leave_one_out", "greedy"])
 def test_steps_lower_the_cost_of_samples_of_a_trained_model(baseline: Any) -> None:
-    model, batch = searched_model(), pairs([0, 1, 2, 3, 4])
+    model, batch = searched_model(), pairs([0, 1, 3])
     take_steps(model, CrossEntropy(), torch.optim.Adam(model.parameters(), lr=1e-2), 20)
     before = sampled_cost(model)
-    objective = Reinforce(CandidateSearch(32), text_cost(), baseline)
+    objective = Reinforce(CandidateSearch(16), text_cost(), baseline)
     take_steps(model, objective, torch.optim.SGD(model.parameters(), lr=0.03), 8)
     assert sampled_cost(model) < 0.85 * before
     assert ("greedy_cost" in objective(model, batch, step=1).logs) == (baseline == "greedy")
@@ -72,7 +72,7 @@ def test_steps_lower_the_cost_of_samples_of_a_trained_model(baseline: Any) -> No
 def take_steps(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, num_steps: int) -> None:
     for step in range(num_steps):
         torch.manual_seed(step)
-        loss = objective(model, pairs([0, 1, 2, 3, 4]), step)
+        loss = objective(model, pairs([0, 1, 3]), step)
         optimizer.zero_grad()
         (loss.loss_sum / loss.weight).backward()
         optimizer.step()
@@ -80,8 +80,8 @@ def take_steps(model: nn.Module, objective: Objective, optimizer: torch.optim.Op
 
 def sampled_cost(model: nn.Module) -> float:
     torch.manual_seed(99)
-    found = CandidateSearch(200)(model, pairs([0, 1, 2, 3, 4]))
-    return mean_cost(text_cost()(found, pairs([0, 1, 2, 3, 4])), found).mean().item()
+    found = CandidateSearch(80)(model, pairs([0, 1, 3]))
+    return mean_cost(text_cost()(found, pairs([0, 1, 3])), found).mean().item()
 
 
 def test_micro_batches_add_up_to_the_whole() -> None:
