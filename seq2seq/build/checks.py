@@ -1,8 +1,10 @@
 """What in a configuration does not fit together, found before any work is done."""
 
+import warnings
 from dataclasses import asdict
 
 from seq2seq.build.search import build_search
+from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
 from seq2seq.metrics import make_metric
 
@@ -23,6 +25,7 @@ def check_config(config: RunConfig) -> None:
             f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
         )
     check_companions(config)
+    check_objective(config)
     build_search(asdict(config.decoding), config.model.generation_order, detokenize=str)  # nothing is decoded here
 
 
@@ -44,3 +47,17 @@ def check_companions(config: RunConfig) -> None:
         raise ValueError("Folds are of a corpus that is held on disk; leave out `data.train.streaming`.")
     if config.companions.model is not None and config.data.train.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")
+
+
+def check_objective(config: RunConfig) -> None:
+    """Raise ValueError for options of the objective that are wrong, and warn of one that needs a trained model."""
+    kind = config.objective.kind
+    if kind not in SEQUENCE_OBJECTIVES:
+        return
+    build_sequence_objective(config, tokenizer=None)
+    if config.candidates.mle_weight < 1 and config.training.initialize_from is None:
+        warnings.warn(
+            f"`objective.kind: {kind}` looks at what the model generates, from which one that is not trained cannot "
+            "learn. Train with `cross_entropy` first, and name that run in `training.initialize_from`.",
+            stacklevel=2,
+        )

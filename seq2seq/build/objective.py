@@ -7,6 +7,7 @@ import torch
 
 from seq2seq.build.choices import made
 from seq2seq.build.generator import PRECISIONS, model_folder
+from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.base import Backprop, GradientRule
@@ -42,6 +43,18 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
     Raises:
         ValueError: an option is out of range, or a model does not fit this run.
     """
+    if config.objective.kind in SEQUENCE_OBJECTIVES:
+        objective = build_sequence_objective(config, tokenizer)
+    else:
+        objective = build_token_objective(config, tokenizer, device)
+    kind = config.decoder_inputs.kind
+    if kind == "teacher_forcing":
+        return objective
+    return WithDecoderInputs(objective, made(DECODER_INPUTS[kind], asdict(config.decoder_inputs)))
+
+
+def build_token_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> Objective:
+    """Return an objective that looks at the tokens of the reference alone."""
     special_ids = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id)
     options = asdict(config.objective) | {
         "scorer": build_scorer(config, tokenizer, device),
@@ -50,10 +63,7 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
         "num_starts": 2 if config.model.generation_order == "interleaved" else 1,
     }
     objective: Objective = made(OBJECTIVES[config.objective.kind], options)
-    kind = config.decoder_inputs.kind
-    if kind == "teacher_forcing":
-        return objective
-    return WithDecoderInputs(objective, made(DECODER_INPUTS[kind], asdict(config.decoder_inputs)))
+    return objective
 
 
 def build_scorer(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> ModelScorer | None:

@@ -15,7 +15,8 @@ MODEL_FOLDER = "model"
 TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
-    *("data.", "tokenizer.", "model.", "companions.", "decoder_inputs.", "objective.", "gradient.", "optimizer."),
+    *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
+    *("decoder_inputs.", "objective.", "candidates.", "gradient.", "parameter_search."),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
 )
 """What may not change when a run goes on, since it would not be the same run any more."""

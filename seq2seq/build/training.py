@@ -36,6 +36,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.batches import InProcess
 from seq2seq.decoding.corpus import decode_lines
 from seq2seq.metrics import make_metric
+from seq2seq.models.modes import evaluating
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy
@@ -48,7 +49,7 @@ from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
-from seq2seq.training.validation import Validation, evaluating
+from seq2seq.training.validation import Validation
 
 
 def train_in_stages(config: RunConfig) -> None:

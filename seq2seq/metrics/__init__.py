@@ -11,6 +11,7 @@ from typing import Any
 
 from seq2seq.metrics.base import Metric, Score
 from seq2seq.metrics.edits import ErrorRate, ExactMatch
+from seq2seq.metrics.repetition import Repetition
 from seq2seq.metrics.rouge import Rouge
 from seq2seq.metrics.sacre import bleu, chrf, ter
 from seq2seq.metrics.sentence import sentence_scores
@@ -31,6 +32,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "word_error_rate": partial(ErrorRate, "word_error_rate", "word"),
     "phone_error_rate": partial(ErrorRate, "phone_error_rate", "word"),
     "character_error_rate": partial(ErrorRate, "character_error_rate", "character"),
+    "repetition": Repetition,
 }
 """Phones are written with spaces between them, so phone and word error rate are one statistic under two names."""
 

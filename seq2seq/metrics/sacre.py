@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any
 
 import numpy
@@ -33,14 +32,21 @@ class SacreMetric:
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]) -> numpy.ndarray:
         """Return float64 [segments, 3 + statistics of the scorer]."""
         present = present_references(hypotheses, references)
-        streams = list(zip_longest(*present))
-        matches = self.scorer._extract_corpus_statistics(hypotheses, streams)
+        prepared: dict[tuple[str, ...], Any] = {}  # candidates of one source share their references
+        for segment in map(tuple, present):
+            if segment not in prepared:
+                prepared[segment] = self.scorer._extract_reference_info(
+                    [self.scorer._preprocess_segment(text) for text in segment]
+                )
+        matches = [
+            self.scorer._compute_segment_statistics(self.scorer._preprocess_segment(hypothesis), prepared[tuple(texts)])
+            for hypothesis, texts in zip(hypotheses, present, strict=True)
+        ]
         return numpy.hstack([reference_counts(present), numpy.array(matches, dtype=numpy.float64)])
 
     def score(self, statistics: numpy.ndarray) -> Score:
         """Return the score of summed statistics, [statistics]."""
-        matches = statistics[NUM_COUNTS:].tolist()  # a copy: add-k smoothing writes into what it is given
-        result = self.scorer._compute_score_from_stats(matches)
+        result = self._result(statistics)
         num_references = references_per_segment(statistics) or -1  # sacreBLEU's sign for a varying number
         signature = self.scorer._SIGNATURE_TYPE({**vars(self.scorer), "num_refs": num_references})
         return Score(self.name, float(result.score), signature.format(), result._verbose)
@@ -59,6 +65,14 @@ class SacreMetric:
         for ngram, count in found.items():
             orders[len(ngram) - 1][ngram] = count
         return orders
+
+    def value(self, statistics: numpy.ndarray) -> float:
+        """Return the number of `score` alone."""
+        return float(self._result(statistics).score)
+
+    def _result(self, statistics: numpy.ndarray) -> Any:
+        # A list is a copy: add-k smoothing writes into what it is given.
+        return self.scorer._compute_score_from_stats(statistics[NUM_COUNTS:].tolist())
 
     @property
     def sentence_level(self) -> "SacreMetric":

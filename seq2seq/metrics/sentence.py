@@ -14,7 +14,7 @@ def sentence_scores(metric: Metric, hypotheses: Sequence[str], references: Seque
     BLEU is taken with effective order, as sacreBLEU advises for sentences. The mean of these is not the corpus score,
     except for metrics that are means (ROUGE, exact match).
     """
-    if isinstance(metric, SacreMetric):
-        metric = metric.sentence_level
-    statistics = metric.statistics(hypotheses, references)
-    return numpy.array([metric.score(segment).value for segment in statistics])
+    if not isinstance(metric, SacreMetric):
+        return numpy.array([metric.score(segment).value for segment in metric.statistics(hypotheses, references)])
+    metric = metric.sentence_level
+    return numpy.array([metric.value(segment) for segment in metric.statistics(hypotheses, references)])

@@ -135,23 +135,3 @@ def token_scores(log_probs: Tensor, labels: Tensor, label_smoothing: float) -> T
     if label_smoothing > 0:
         loss = (1.0 - label_smoothing) * nll - label_smoothing * log_probs.mean(-1)
     return TokenScores(loss, nll, -nll.detach() == log_probs.detach().amax(-1))
-
-
-@torch.no_grad()
-def label_log_probs(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Return the log-probability of each label, float32 [B, T] without a gradient; 0 on padding.
-
-    Args:
-        hidden: floating point [B, T, D].
-        weight: the output layer's, [V, D].
-        labels: int64 [B, T].
-    """
-    rows, dtype = real_rows(labels), product_dtype(hidden)
-    log_probs = torch.zeros(labels.numel(), device=hidden.device)
-    with torch.autocast(hidden.device.type, enabled=False):
-        flat_hidden, weight_VD = hidden.flatten(0, 1), weight.to(dtype)
-        for part in rows.split(rows_of(ENTRIES_OF_A_BLOCK, weight)):
-            logits_NV = flat_hidden[part].to(dtype) @ weight_VD.T
-            picked_N = logits_NV.gather(1, labels.flatten()[part].unsqueeze(1)).squeeze(1)
-            log_probs[part] = picked_N.float() - logits_NV.float().logsumexp(1)
-    return log_probs.view_as(labels)

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.blockwise import blockwise, label_log_probs, real_rows, token_scores
+from seq2seq.objectives.blockwise import blockwise, real_rows, token_scores
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.log_probs import token_log_probs
 
 Scorer = Callable[[Batch], Tensor]
 """Returns the log-probability of each label, [B * G, T], without a gradient; 0 on padding."""
@@ -31,7 +32,7 @@ class ModelScorer:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
         batch = replace(batch, source_perturbation=None, target_perturbation=None)  # these are of another's vectors
-        score = partial(label_log_probs, labels=batch.labels)
+        score = partial(token_log_probs, labels=batch.labels)
         log_probs: Tensor = self.model(**batch.model_inputs(), score=score).loss
         return log_probs
 

@@ -6,7 +6,6 @@ remembers which step was best by one of these values; it is part of a checkpoint
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.metrics import METRICS
+from seq2seq.models.modes import evaluating
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
 
@@ -132,17 +132,6 @@ class Validation:
 def lower_is_better(name: str) -> bool:
     """Return whether less of a validation value is better: of any loss, and of the metrics that say so."""
     return name in LOSSES or (name in METRICS and not METRICS[name]().higher_is_better)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold the model in evaluation mode while the block lasts."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def _empty_batch() -> Batch:

@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.objectives import blockwise as module
-from seq2seq.objectives.blockwise import BlockLoss, blockwise, label_log_probs, real_rows, token_scores
+from seq2seq.objectives.blockwise import BlockLoss, blockwise, real_rows, token_scores
 from seq2seq.objectives.functional import label_smoothed_nll
 from tests.objectives.differences import assert_gradients
 
@@ -141,12 +141,3 @@ def test_autocast_sets_the_type_of_products_and_not_of_sums_and_gradients() -> N
     assert hidden.grad is not None
     assert weight.grad is not None
     assert (hidden.grad.dtype, weight.grad.dtype) == (torch.float32, torch.float32)
-
-
-def test_log_probabilities_of_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ENTRIES_OF_A_BLOCK", {"cpu": 3 * V})
-    hidden, weight, labels = case(4, torch.float32)
-    found = label_log_probs(hidden, weight, labels)
-    expected = -cross_entropy((hidden @ weight.T).transpose(1, 2), labels, reduction="none", ignore_index=IGNORED_LABEL)
-    torch.testing.assert_close(found, expected.detach())
-    assert (found[labels == IGNORED_LABEL] == 0).all()
