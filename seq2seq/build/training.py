@@ -152,7 +152,7 @@ def build_trainer(
         accelerator=accelerator,
         model=model,
         objective=build_objective(config),
-        gradient_rule=build_gradient_rule(config),
+        gradient_rule=build_gradient_rule(config, tokenizer, accelerator),
         optimizer=optimizer,
         schedule=schedule_named(
             optimization.schedule,

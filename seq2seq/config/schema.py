@@ -8,6 +8,8 @@ The string below each option is its help text.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from seq2seq.config.parameter_search import ParameterSearchConfig
+
 TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
 
 
@@ -236,8 +238,9 @@ class ObjectiveConfig:
 class GradientConfig:
     """How the gradient of the objective is obtained."""
 
-    kind: Literal["backprop"] = "backprop"
-    """`backprop` takes the gradient as it is."""
+    kind: Literal["backprop", "parameter_search"] = "backprop"
+    """`backprop` takes the gradient as it is; `parameter_search` lets it guide a search for weights whose greedy output
+    has a lower cost, see the section of that name (Welleck and Cho 2021)."""
 
 
 @dataclass(frozen=True)
@@ -361,6 +364,7 @@ class RunConfig:
     decoder_inputs: DecoderInputsConfig = field(default_factory=DecoderInputsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
+    parameter_search: ParameterSearchConfig = field(default_factory=ParameterSearchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)

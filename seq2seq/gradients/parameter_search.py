@@ -102,12 +102,10 @@ class ParameterSearch:
         Raises:
             ValueError: the weights are not in float32, or too many for the exact density.
         """
-        before = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        assert not before, "parameter search replaces `.grad`, so that nothing can be accumulated"
+        self._check([parameter for parameter in model.parameters() if parameter.requires_grad])
         loss = objective(model, batch, step)
         backward(loss.loss_sum)
         parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        self._check(parameters)
         total = self._total(loss.detach())
         scale_gradients(parameters, self.grid.num_processes / total.weight)  # of which DDP has made a mean
         norm = clip(parameters, self.clip_norm, "hard")
@@ -118,6 +116,8 @@ class ParameterSearch:
         return LossSum(total.loss_sum / total.weight, torch.ones_like(total.weight), logs)
 
     def _check(self, parameters: list[Parameter]) -> None:
+        is_fresh = all(parameter.grad is None for parameter in parameters)
+        assert is_fresh, "parameter search replaces `.grad`, so that nothing can be accumulated"
         if narrow := {str(p.dtype) for p in parameters if p.dtype not in (torch.float32, torch.float64)}:
             raise ValueError(
                 f"Parameter search moves weights by less than {narrow.pop()} can hold; keep weights in float32."
