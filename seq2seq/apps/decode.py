@@ -3,6 +3,7 @@
     seq2seq decode --model runs/x --beam-width 5 < source.txt > output.txt
     seq2seq decode --model runs/x --input test.en --reference test.de --n-best 5 --output nbest.jsonl
     seq2seq decode --model runs/both --bidirectional < source.txt  # or --generation-order r2l, or --rescore both
+    seq2seq decode --model runs/x --tune-metric bleu --tune-source dev.en --tune-reference dev.de < source.txt
 
 Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
 decode into a file that was stopped goes on where it stopped. Search options default to those of the run.
@@ -18,6 +19,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from seq2seq.apps.tuning import add_tuning_arguments, tune_first
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.config.documentation import option_documentation
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
+    add_tuning_arguments(parser)
     documentation = option_documentation(DecodingConfig)
     group = parser.add_argument_group("search options (default: those of the run)")
     for field in fields(DecodingConfig):
@@ -95,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     num_workers = chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
+    if tune_first(arguments, processes):
+        num_workers = 1  # who has trained has threads, and must not fork any more
     prepare_process(1 if num_workers > 1 else arguments.threads)
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}

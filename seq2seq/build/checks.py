@@ -3,10 +3,13 @@
 import warnings
 from dataclasses import asdict
 
+from seq2seq.build.choices import made
 from seq2seq.build.search import build_search
 from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
+from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
+from seq2seq.metrics.cost import make_cost
 
 
 def check_config(config: RunConfig) -> None:
@@ -26,6 +29,7 @@ def check_config(config: RunConfig) -> None:
         )
     check_companions(config)
     check_objective(config)
+    check_parameter_search(config)
     build_search(asdict(config.decoding), config.model.generation_order, detokenize=str)  # nothing is decoded here
 
 
@@ -59,5 +63,33 @@ def check_objective(config: RunConfig) -> None:
         warnings.warn(
             f"`objective.kind: {kind}` looks at what the model generates, from which one that is not trained cannot "
             "learn. Train with `cross_entropy` first, and name that run in `training.initialize_from`.",
+            stacklevel=2,
+        )
+
+
+def check_parameter_search(config: RunConfig) -> None:
+    """Raise ValueError for what a parameter search cannot go with; warn if there is nothing to search from."""
+    if config.gradient.kind != "parameter_search":
+        return
+    training = config.training
+    if training.gradient_accumulation > 1:
+        raise ValueError(
+            "`gradient.kind: parameter_search` judges a candidate on all pairs of a step at once; set "
+            "`training.gradient_accumulation: 1` and raise `data.batch_tokens` instead."
+        )
+    if config.optimizer.flooding > 0:
+        raise ValueError("A parameter search minimises no loss that could be flooded; set `optimizer.flooding: 0`.")
+    if training.precision == "fp16":
+        raise ValueError(
+            "`gradient.kind: parameter_search` needs gradients without loss scaling; set `training.precision` to "
+            "bf16 or fp32."
+        )
+    if config.model.generation_order != "l2r":
+        raise ValueError("A parameter search decodes from the left; set `model.generation_order: l2r`.")
+    made(ParameterSearch, asdict(config.parameter_search) | {"cost": make_cost(config.parameter_search.cost)})
+    if training.initialize_from is None:
+        warnings.warn(
+            "A parameter search starts from random weights, where all candidates cost the same. Give a trained run as "
+            "`training.initialize_from`.",
             stacklevel=2,
         )

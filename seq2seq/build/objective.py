@@ -1,4 +1,4 @@
-"""From a configuration to the three axes of training: decoder inputs, objective and gradient rule."""
+"""From a configuration to what is scored, under which decoder inputs: two of the three axes of training."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,6 @@ from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.objectives.base import Objective
@@ -31,7 +30,6 @@ OBJECTIVES: dict[str, type[Any]] = {
     "raml": RAML,
     "bag_of_words": BagOfWords,
 }
-GRADIENT_RULES: dict[str, type[Any]] = {"backprop": Backprop}
 
 
 def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> Objective:
@@ -88,13 +86,3 @@ def build_scorer(config: RunConfig, tokenizer: TextTokenizer, device: torch.devi
             f"`model.generation_order: {config.model.generation_order}`."
         )
     return ModelScorer(model.requires_grad_(False))
-
-
-def build_gradient_rule(config: RunConfig) -> GradientRule:
-    """Return how gradients are obtained.
-
-    Raises:
-        ValueError: an option is out of range.
-    """
-    rule: GradientRule = made(GRADIENT_RULES[config.gradient.kind], asdict(config.gradient))
-    return rule

@@ -17,8 +17,9 @@ from seq2seq.build.companions import Companions, prepare_companions
 from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.export import chosen_checkpoints, export_model
 from seq2seq.build.generator import PRECISIONS, model_folder
+from seq2seq.build.gradient_rule import build_gradient_rule
 from seq2seq.build.model import build_model_config, initialize_from
-from seq2seq.build.objective import build_gradient_rule, build_objective
+from seq2seq.build.objective import build_objective
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import (
     CHECKPOINTS_FOLDER,
@@ -154,7 +155,7 @@ def build_trainer(
         accelerator=accelerator,
         model=model,
         objective=build_objective(config, tokenizer, accelerator.device),
-        gradient_rule=build_gradient_rule(config),
+        gradient_rule=build_gradient_rule(config, tokenizer, accelerator),
         optimizer=optimizer,
         schedule=schedule_named(
             optimization.schedule,

@@ -18,6 +18,9 @@ from seq2seq.config.schema import RunConfig
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
+ALIASES = {"--print-config": "--print_config", "--init-from": "--training.initialize_from"}
+"""Short names on the command line."""
+
 
 def run_parser(program: str = "seq2seq train") -> ArgumentParser:
     """Return the parser of a whole run: one option per field of the schema, with its help text."""
@@ -43,8 +46,9 @@ def load_run_config(arguments: Sequence[str], program: str = "seq2seq train") ->
 
 
 def _normalized(arguments: Sequence[str]) -> list[str]:
-    """Accept the file as first argument, and `--print-config` beside jsonargparse's `--print_config`."""
-    normalized = ["--print_config" if argument == "--print-config" else argument for argument in arguments]
+    """Accept the file as first argument, and the short names of `ALIASES`."""
+    parted = (argument.partition("=") for argument in arguments)
+    normalized = [ALIASES.get(name, name) + equals + value for name, equals, value in parted]
     if normalized and not normalized[0].startswith("-"):
         normalized.insert(0, "--config")
     return normalized

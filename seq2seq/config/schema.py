@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from seq2seq.config.candidates import CandidatesConfig
+from seq2seq.config.parameter_search import ParameterSearchConfig
 from seq2seq.config.training_axes import DecoderInputsConfig, GradientConfig, ObjectiveConfig
 
 TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
@@ -355,6 +356,7 @@ class RunConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
+    parameter_search: ParameterSearchConfig = field(default_factory=ParameterSearchConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)

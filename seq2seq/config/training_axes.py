@@ -82,5 +82,6 @@ class ObjectiveConfig:
 class GradientConfig:
     """How the gradient of the objective is obtained."""
 
-    kind: Literal["backprop"] = "backprop"
-    """`backprop` takes the gradient as it is."""
+    kind: Literal["backprop", "parameter_search"] = "backprop"
+    """`backprop` takes the gradient as it is; `parameter_search` lets it guide a search for weights whose greedy output
+    has a lower cost, see the section of that name (Welleck and Cho 2021)."""

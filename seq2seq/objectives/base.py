@@ -40,6 +40,11 @@ class LossSum:
         """Loss per unit of weight, for logs and for flooding."""
         return float(self.loss_sum) / max(float(self.weight), 1.0)
 
+    @property
+    def num_target_tokens(self) -> float:
+        """The weight, unless the logs hold `target_tokens` because that is something else."""
+        return float(self.logs.get("target_tokens", self.weight))
+
 
 class Objective(Protocol):
     """What is scored.

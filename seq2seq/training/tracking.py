@@ -107,7 +107,7 @@ def window_values(window: Mapping[str, float]) -> dict[str, float]:
     if num_steps:
         values = per_token(LossSum(tensors["loss_sum"], tensors["weight"], logs))
         values["gradient_norm"] = window["gradient_norm"] / num_steps
-        values["tokens_per_second"] = window["weight"] / window["seconds"]
+        values["tokens_per_second"] = window.get("logs/target_tokens", window["weight"]) / window["seconds"]
     values["seconds_per_step"] = window["seconds"] / (num_steps + window["skipped_steps"])
     if window["skipped_steps"]:
         values["skipped_steps"] = window["skipped_steps"]

@@ -294,7 +294,7 @@ class Trainer:
         """Add a step to the sums since the last line of the log, and write a line if one is due."""
         self.state.seconds += seconds
         add_step(self.state.window, result.total, result.gradient_norm, seconds, skipped=result.skipped)
-        display.advance(result.total.mean, float(result.total.weight) / seconds)
+        display.advance(result.total.mean, result.total.num_target_tokens / seconds)
         if self._is_due(self.log_every):
             self._log_window(display)
 

@@ -26,6 +26,11 @@ def test_file_then_overrides_then_defaults(config_file: str) -> None:
     assert config.decoding == DecodingConfig()
 
 
+@pytest.mark.parametrize("arguments", [["--init-from", "runs/y"], ["--init-from=runs/y"]])
+def test_the_short_name_of_where_to_start(config_file: str, arguments: list[str]) -> None:
+    assert load_run_config([config_file, *arguments]).training.initialize_from == "runs/y"
+
+
 def test_override_beats_the_file(config_file: str) -> None:
     assert load_run_config([config_file, "--training.max_steps", "11"]).training.max_steps == 11
 

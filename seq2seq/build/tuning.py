@@ -1,0 +1,143 @@
+"""Tuning a trained run for a metric before decoding with it: a parameter search on pairs that one has references of.
+
+A run directory and two files enter; a run directory of its own leaves, in which the run's model was searched on. It is
+an ordinary run, so a tuning that was stopped goes on, and one that is finished is not repeated.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seq2seq.build.checks import check_config
+from seq2seq.build.generator import load
+from seq2seq.build.process import Processes
+from seq2seq.build.run_directory import CONFIG_FILE, MODEL_FOLDER
+from seq2seq.build.training import score_of, train
+from seq2seq.config.loading import load_run_config
+from seq2seq.config.parameter_search import ParameterSearchConfig
+from seq2seq.config.schema import (
+    CompanionsConfig,
+    CorpusConfig,
+    OptimizerConfig,
+    RunConfig,
+    ValidationConfig,
+)
+from seq2seq.config.training_axes import DecoderInputsConfig, GradientConfig, ObjectiveConfig
+from seq2seq.decoding.files import read_lines
+
+RESULT_FILE = "tuning.json"
+"""In the tuned run's directory, once it is finished: its steps, and the metric before and after."""
+
+LEARNING_RATE = 6.25e-5
+"""Of AdamW, constant: what the authors of the search have for translation."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What to tune and for what.
+
+    Args:
+        run: run directory of a trained model; it stays as it is.
+        metric: any that validation knows.
+        source, reference: aligned files.
+        steps: of the search, each on one training batch of the run's size.
+        output: run directory of the tuned model; by default the run's name with the metric's behind it.
+        threads: of a process on a CPU; 0 leaves the choice to torch.
+    """
+
+    run: Path
+    metric: str
+    source: str
+    reference: str
+    steps: int = 200
+    output: Path | None = None
+    threads: int = 0
+
+    @property
+    def folder(self) -> Path:
+        return self.output or self.run.with_name(f"{self.run.name}-tuned-{self.metric}")
+
+    def config(self) -> RunConfig:
+        """Return the configuration of the tuned run: that of the run but for data, gradients and the loop.
+
+        Raises:
+            ValueError: there is no run to tune, or the options do not make sense.
+        """
+        if not (self.run / CONFIG_FILE).is_file():
+            raise ValueError(f"{self.run} has no {CONFIG_FILE}: only a run directory can be tuned, not a model alone.")
+        if self.steps < 1:
+            raise ValueError(f"`--tune-steps` must be at least 1, but is {self.steps}.")
+        config = load_run_config([str(self.run / CONFIG_FILE)])
+        prefix = config.data.train.source_prefix
+        pairs = CorpusConfig(source=self.source, target=self.reference, source_prefix=prefix)
+        return replace(
+            config,
+            run_directory=str(self.folder),
+            data=replace(config.data, train=pairs, validation=pairs, num_folds=0),
+            tokenizer=replace(config.tokenizer, sampling=0.0),
+            companions=CompanionsConfig(),
+            decoder_inputs=DecoderInputsConfig(),
+            objective=ObjectiveConfig(label_smoothing=config.objective.label_smoothing),
+            gradient=GradientConfig(kind="parameter_search"),
+            parameter_search=ParameterSearchConfig(cost=self.metric),
+            optimizer=OptimizerConfig(learning_rate=LEARNING_RATE, schedule="constant", warmup_steps=0),
+            training=replace(
+                config.training,
+                max_steps=self.steps,
+                initialize_from=str(self.run),
+                max_minutes=0.0,
+                gradient_accumulation=1,
+                precision="fp32" if config.training.precision == "fp16" else config.training.precision,
+                log_every=max(1, self.steps // 20),
+                checkpoint_every=self.steps,
+                average_checkpoints=0,
+                threads=self.threads,
+            ),
+            validation=ValidationConfig(
+                every=max(1, self.steps // 4), metrics=(self.metric,), select_by=self.metric, max_rows=0
+            ),
+        )
+
+
+def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = print) -> bool:
+    """Make the tuned run unless it is there; return whether anything was trained.
+
+    Says what a greedy search reaches on the pairs of the tuning before and after. The model that is exported is the
+    best of four, by the metric on these same pairs.
+
+    Raises:
+        ValueError: anything in the options or the data that the user must change.
+    """
+    config, result = tuning.config(), tuning.folder / RESULT_FILE
+    check_config(config)
+    is_finished = result.is_file() and load_run_config([str(tuning.folder / CONFIG_FILE)]) == config
+    found = json.loads(result.read_text(encoding="utf-8")) if is_finished else {}
+    is_finished = found.get("steps") == tuning.steps
+    if not is_finished:
+        found = {"steps": tuning.steps, "metric": tuning.metric}
+        if processes.is_main_process:
+            found["before"] = greedy_score(tuning, tuning.run)
+        train(config)
+        if processes.is_main_process:
+            found["after"] = greedy_score(tuning, tuning.folder / MODEL_FOLDER)
+            temporary = result.with_name(RESULT_FILE + ".tmp")
+            temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            temporary.replace(result)
+    if processes.is_main_process:
+        say(
+            f"{tuning.folder}: greedy {tuning.metric} on {tuning.source} {found['before']:.2f} before and "
+            f"{found['after']:.2f} after {tuning.steps} steps of parameter search"
+        )
+    return not is_finished
+
+
+def greedy_score(tuning: Tuning, folder: Path) -> float:
+    """Return what the model of a folder reaches on the pairs of the tuning."""
+    sources, references = (list(read_lines(Path(name))) for name in (tuning.source, tuning.reference))
+    if len(sources) != len(references):
+        raise ValueError(
+            f"`--tune-source` has {len(sources)} lines and `--tune-reference` {len(references)}; they must be aligned."
+        )
+    results = load(folder).stream(sources, method="greedy", n_best=1)
+    return score_of(tuning.metric, [nbest.text for nbest in results], [[reference] for reference in references])

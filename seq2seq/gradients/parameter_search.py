@@ -1,0 +1,213 @@
+"""MLE-guided parameter search (Welleck & Cho 2021): an update that lowers a cost of what the model generates.
+
+The objective's gradient proposes; K candidate updates, noise around that gradient's step and around none, are each
+tried by decoding the batch greedily with the weights so moved; their mean, weighted by exp(-alpha * cost), becomes the
+update. The cost need not be differentiable. One scalar per candidate is all that the batch tells, and all, beside the
+ordinary gradient, that processes tell each other.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from seq2seq.data.batch import Batch
+from seq2seq.gradients.base import Backward
+from seq2seq.gradients.candidate_grid import CandidateGrid
+from seq2seq.gradients.candidates import Candidates, noise_scales
+from seq2seq.gradients.greedy_cost import BatchCost
+from seq2seq.gradients.proposal import (
+    AlphaMode,
+    Components,
+    Density,
+    NoiseScale,
+    candidate_weights,
+    check_names,
+    effective_sample_size,
+    log_density,
+)
+from seq2seq.gradients.transforms import clip, scale_gradients
+from seq2seq.objectives.base import LossSum, Objective
+
+MAX_EXACT_PARAMETERS = 10_000
+"""The exact log-density of D parameters has a standard deviation of sqrt(D / 2) nats over the luck of the noise alone:
+70 at this D, so that one candidate has all weight whatever the candidates cost."""
+
+LENGTH_FACTOR = 1.3
+"""Longest hypothesis in terms of the longest reference of all processes, as in the authors' code: a candidate that
+never ends must not hold the step up."""
+
+
+@dataclass(frozen=True)
+class ParameterSearch:
+    """The gradient whose descent is the search's mean update; it replaces `.grad`, so nothing may be accumulated.
+
+    Differences to the paper's mixture and density are those of the authors' code and are options: the components
+    alternate, and the density of the proposal is left out (`none`) or taken with variance 1 (`unit`), since the true
+    one (`exact`) lets the luck of the noise decide (see `MAX_EXACT_PARAMETERS`). The cost of the current weights
+    cancels and is measured for the log alone.
+
+    Args:
+        cost: what is to become small.
+        grid: this process among all.
+        num_candidates: K.
+        alpha, alpha_mode: see `proposal.candidate_weights`.
+        noise, noise_scale: see `candidates.noise_scales`.
+        density, components: see `proposal`.
+        clip_norm: norm that the guiding gradient is clipped to: how far candidates are from the current weights. 0
+            switches it off.
+        measure_current: log the cost of the current weights, too, at one more decoding of the batch.
+        seed: of the noise, which depends on nothing but this, the step, the candidate and the place of the tensor.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    cost: BatchCost
+    grid: CandidateGrid = CandidateGrid()
+    num_candidates: int = 4
+    alpha: float = 100.0
+    alpha_mode: AlphaMode = "raw"
+    noise: float = 1.0
+    noise_scale: NoiseScale = "tensor"
+    density: Density = "none"
+    components: Components = "both"
+    clip_norm: float = 1.0
+    measure_current: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_names(self.density, self.alpha_mode, self.components, self.noise_scale)
+        at_least = max(2, self.grid.candidate_processes)
+        if self.num_candidates < at_least or (self.components == "both" and self.num_candidates % 2):
+            raise ValueError(
+                f"`parameter_search.num_candidates` must be even, as the two components take turns, and at least "
+                f"{at_least}, but is {self.num_candidates}."
+            )
+        if min(self.alpha, self.noise, self.clip_norm) < 0:
+            raise ValueError("`alpha`, `noise` and `clip_norm` of `parameter_search` must not be negative.")
+        if self.density == "exact" and self.noise == 0:
+            raise ValueError("Without noise there is no exact density; set `parameter_search.density: none`.")
+
+    def __call__(self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward) -> LossSum:
+        """Return the mean loss of all processes, of weight 1: `.grad` is finished and is not divided any more.
+
+        Its logs are those of the objective as means, what the candidates cost (`cost_mean`, `cost_min`, `cost_max`,
+        `cost_current`), `effective_sample_size`, `largest_weight`, and `target_tokens` of the pairs.
+
+        Raises:
+            ValueError: the weights are not in float32, or too many for the exact density.
+        """
+        self._check([parameter for parameter in model.parameters() if parameter.requires_grad])
+        loss = objective(model, batch, step)
+        backward(loss.loss_sum)
+        parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+        total = self._total(loss.detach())
+        scale_gradients(parameters, self.grid.num_processes / total.weight)  # of which DDP has made a mean
+        norm = clip(parameters, self.clip_norm, "hard")
+        logs = {name: value / total.weight for name, value in total.logs.items()}
+        if bool(norm.isfinite()):  # otherwise the trainer says what is wrong
+            logs |= self._search(parameters, model, batch, step)
+        logs["target_tokens"] = loss.weight.new_tensor(batch.num_target_tokens / self.grid.candidate_processes)
+        return LossSum(total.loss_sum / total.weight, torch.ones_like(total.weight), logs)
+
+    def _check(self, parameters: list[Parameter]) -> None:
+        is_fresh = all(parameter.grad is None for parameter in parameters)
+        assert is_fresh, "parameter search replaces `.grad`, so that nothing can be accumulated"
+        if narrow := {str(p.dtype) for p in parameters if p.dtype not in (torch.float32, torch.float64)}:
+            raise ValueError(
+                f"Parameter search moves weights by less than {narrow.pop()} can hold; keep weights in float32."
+            )
+        num_parameters = sum(parameter.numel() for parameter in parameters)
+        if self.density == "exact" and num_parameters > MAX_EXACT_PARAMETERS:
+            raise ValueError(
+                f"`parameter_search.density: exact` is for at most {MAX_EXACT_PARAMETERS} parameters, and the model "
+                f"has {num_parameters}: one candidate would have all weight by the luck of its noise. Use `none`."
+            )
+
+    def _total(self, loss: LossSum) -> LossSum:
+        """Return the loss of all processes."""
+        names = sorted(loss.logs)
+        packed = torch.stack([loss.loss_sum, loss.weight, *(loss.logs[name] for name in names)])
+        loss_sum, weight, *logs = self.grid.added(packed)
+        return LossSum(loss_sum, weight, dict(zip(names, logs, strict=True)))
+
+    def _search(self, parameters: list[Parameter], model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Turn the gradients into those of the search; return what is logged of it."""
+        scales = noise_scales(parameters, self.noise, self.noise_scale)
+        candidates = Candidates(parameters, scales, (self.seed, step), self.components)
+        costs = self._costs(candidates, model, batch)
+        current, costs = costs[self.num_candidates :], costs[: self.num_candidates]
+        weights = candidate_weights(costs, self._log_densities(candidates), self.alpha, self.alpha_mode)
+        candidates.average_into_gradients(weights)
+        values = {
+            "cost_mean": costs.mean(),
+            "cost_min": costs.min(),
+            "cost_max": costs.max(),
+            "effective_sample_size": effective_sample_size(weights),
+            "largest_weight": weights.max(),
+        }
+        if self.measure_current:
+            values["cost_current"] = current.item()
+        return {name: torch.tensor(float(value), device=batch.labels.device) for name, value in values.items()}
+
+    def _costs(self, candidates: Candidates, model: nn.Module, batch: Batch) -> numpy.ndarray:
+        """Return the cost of each candidate, and if asked for of the current weights behind them, over all pairs."""
+        num_measured = self.num_candidates + self.measure_current
+        longest = self.grid.largest(torch.tensor(batch.labels.shape[1], device=batch.labels.device))
+        max_length = max(1, int(LENGTH_FACTOR * int(longest)))
+        found: dict[int, numpy.ndarray] = {}
+        with searching(model) as bare_model, kept(candidates.parameters) as masters:
+            for number in self.grid.own(num_measured):
+                if number < self.num_candidates:
+                    candidates.move(number, masters)
+                else:
+                    copy_into(candidates.parameters, masters)
+                found[number] = self.cost.statistics(bare_model, batch, max_length)
+        sums = numpy.zeros((num_measured, len(next(iter(found.values())))))
+        for number, statistics in found.items():
+            sums[number] = statistics
+        device = batch.labels.device if self.grid.num_processes > 1 else "cpu"
+        summed = self.grid.added(torch.from_numpy(sums).to(device)).cpu().numpy()
+        return numpy.array([self.cost.value(row) for row in summed])
+
+    def _log_densities(self, candidates: Candidates) -> numpy.ndarray:
+        if self.density == "none":
+            return numpy.zeros(self.num_candidates)
+        exact = self.density == "exact"
+        found = [candidates.squared_distances(k, in_deviations=exact) for k in range(self.num_candidates)]
+        from_zero, from_mle = numpy.array(found).T
+        return log_density(from_zero, from_mle, self.density, self.components)
+
+
+@contextmanager
+def searching(model: nn.Module) -> Iterator[nn.Module]:
+    """Hold a model, out of what several processes wrap it in, ready for search: no dropout, full precision."""
+    bare_model: nn.Module = getattr(model, "module", model)
+    was_training, device = bare_model.training, next(bare_model.parameters()).device
+    bare_model.eval()
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield bare_model
+    finally:
+        bare_model.train(was_training)
+
+
+@contextmanager
+def kept(parameters: Sequence[Parameter]) -> Iterator[list[Tensor]]:
+    """Yield copies of the parameters; put them back at the end, bit by bit, since differences would not."""
+    masters = [parameter.detach().clone() for parameter in parameters]
+    try:
+        yield masters
+    finally:
+        copy_into(parameters, masters)
+
+
+@torch.no_grad()
+def copy_into(parameters: Sequence[Parameter], values: Sequence[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
