@@ -6,28 +6,30 @@
     seq2seq decode --model runs/x --tune-metric bleu --tune-source dev.en --tune-reference dev.de < source.txt
 
 Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
-decode into a file that was stopped goes on where it stopped. Search options default to those of the run.
+decode into a file that was stopped goes on where it stopped. Search options default to those of the run. The weight of
+`--rescore` is chosen on validation text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
 """
 
 import argparse
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from seq2seq.apps.tuning import add_tuning_arguments, tune_first
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
-from seq2seq.decoding.batches import Searcher
+from seq2seq.decoding.batches import InProcess, Searcher
 from seq2seq.decoding.corpus import POOL_LINES
 from seq2seq.decoding.files import decode_file, read_lines
-from seq2seq.decoding.output import FORMATS, best_texts, write_lines
+from seq2seq.decoding.output import FORMATS, NBest, best_texts, write_lines
+from seq2seq.decoding.search import Search
 from seq2seq.decoding.workers import WorkerProcesses, can_fork
 
 STANDARD = "-"
@@ -63,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         const="bidirectional",
         help="search from both ends at once: short for `--generation-order bidirectional`",
+    )
+    parser.add_argument(
+        "--tune-rescoring-weight",
+        metavar="METRIC",
+        help="score the output by each `--rescoring-weight` from 0 to 1, print which is best, and write its output",
     )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
@@ -114,9 +121,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.trace:
         return write_trace(generator, arguments)
     keep_freed_memory()
-    with open_searcher(generator, num_workers) as searcher:
+    search = generator.searcher().search
+    if arguments.tune_rescoring_weight:
+        from seq2seq.apps.weight_tuning import by_every_weight
+
+        search = by_every_weight(search, arguments, processes)
+    with open_searcher(generator, search, num_workers) as searcher:
         references = read_references(arguments)
-        if arguments.output == STANDARD or is_stream(arguments.input):
+        if arguments.tune_rescoring_weight:
+            texts = write_tuned(generator, searcher, arguments, references or [])
+        elif arguments.output == STANDARD or is_stream(arguments.input):
             texts = write_stream(generator, searcher, arguments, keep=references is not None)
         else:
             texts = write_file(generator, searcher, arguments, processes, keep=references is not None)
@@ -126,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         from seq2seq.apps.score import DEFAULT_METRICS, format_scores, score_texts
 
         scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
-        print(scores, file=sys.stderr if arguments.output == STANDARD else sys.stdout)
+        print(scores, file=report_stream(arguments))
     return 0
 
 
@@ -170,12 +184,11 @@ def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
     return num_cores()
 
 
-def open_searcher(generator: TextGenerator, num_workers: int) -> AbstractContextManager[Searcher]:
+def open_searcher(generator: TextGenerator, search: Search, num_workers: int) -> AbstractContextManager[Searcher]:
     """Return what searches, for a `with` block. It comes before anything else computes, since it may fork."""
-    searcher = generator.searcher()
     if num_workers == 1:
-        return nullcontext(searcher)
-    return WorkerProcesses(generator.model, searcher.search, num_workers)
+        return nullcontext(InProcess(generator.model, search, generator.device))
+    return WorkerProcesses(generator.model, search, num_workers)
 
 
 def somebody_types(arguments: argparse.Namespace) -> bool:
@@ -208,29 +221,56 @@ def write_stream(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, *, keep: bool
 ) -> list[str]:
     """Decode from or to a standard stream; return the best texts if `keep`."""
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
-    prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
-    at_once = somebody_types(arguments)
-    results = generator.stream(
-        lines, prefixes, arguments.max_source_tokens, 1 if at_once else POOL_LINES, searcher=searcher
-    )
-    formatted = FORMATS[chosen_format(arguments)]
     texts: list[str] = []
 
-    def output_lines() -> Iterator[str]:
-        for nbest in results:
+    def kept() -> Iterator[NBest]:
+        for nbest in stream(generator, searcher, arguments):
             if keep:
                 texts.append(nbest.text)
-            yield from formatted(nbest)
+            yield nbest
 
-    if arguments.output == STANDARD:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        for line in output_lines():
-            print(line, flush=at_once)
-        sys.stdout.flush()
-    else:
-        write_lines(Path(arguments.output), output_lines())
+    write_results(kept(), arguments)
     return texts
+
+
+def write_tuned(
+    generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, references: list[list[str]]
+) -> list[str]:
+    """Decode by every weight of rescoring, print what each is worth, and write and return the texts of the best."""
+    from seq2seq.apps.weight_tuning import format_curve, tuned
+
+    metric = arguments.tune_rescoring_weight
+    results, scores, best = tuned(stream(generator, searcher, arguments), references, metric)
+    write_results(results, arguments)
+    print(format_curve(metric, scores, best), file=report_stream(arguments))
+    return [nbest.text for nbest in results]
+
+
+def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
+    """Return the results of the input's lines."""
+    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
+    prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
+    pool_lines = 1 if somebody_types(arguments) else POOL_LINES
+    return generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher)
+
+
+def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
+    """Write results to the output in its format, each as soon as it is there if it is standard output."""
+    formatted = FORMATS[chosen_format(arguments)]
+    lines = (line for nbest in results for line in formatted(nbest))
+    if arguments.output != STANDARD:
+        write_lines(Path(arguments.output), lines)
+        return
+    at_once = somebody_types(arguments)
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    for line in lines:
+        print(line, flush=at_once)
+    sys.stdout.flush()
+
+
+def report_stream(arguments: argparse.Namespace) -> TextIO:
+    """Return where numbers are printed: not among the texts."""
+    return sys.stderr if arguments.output == STANDARD else sys.stdout
 
 
 def read_standard() -> Iterator[str]:

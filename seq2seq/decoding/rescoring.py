@@ -6,6 +6,7 @@ teacher-forced pass without interaction, divided by its length penalty. Lists of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,25 +67,72 @@ class Rescored:
         Raises:
             ValueError: the model does not know both directions.
         """
-        lists = [search.search(model, input_ids, attention_mask, prefixes, rows) for search in self.searches]
-        pooled = [best_of(*found) for found in zip(*lists, strict=True)]
-        num_rows = max(map(len, pooled))
-        scores = torch.zeros(len(pooled), num_rows, dtype=torch.float64)
+        pooled = self.pooled(model, input_ids, attention_mask, prefixes, rows)
+        scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
         for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
             if share:
-                ids = [row for found in pooled for row in rows_from_side(found, side, num_rows)]
-                log_probs = log_probs_of(model.from_side(side), input_ids, attention_mask, ids)
-                scores += share * log_probs.double().cpu().view_as(scores)
-        return [self._ranked(found, row) for found, row in zip(pooled, scores.tolist(), strict=True)]
+                scores += share * log_probs_from(model, side, input_ids, attention_mask, pooled)
+        return [hypotheses[: self.n_best] for hypotheses in self.ranked(pooled, scores)]
 
-    def _ranked(self, hypotheses: Sequence[Hypothesis], scores: Sequence[float]) -> list[Hypothesis]:
-        """Return a sentence's best hypotheses; scores behind the last hypothesis are those of empty rows."""
-        divisors = [length_divisor(len(h.tokens), self.length_penalty, self.length_normalization) for h in hypotheses]
-        found = [
-            replace(h, normalized_score=score / divisor)
-            for h, score, divisor in zip(hypotheses, scores, divisors, strict=False)
+    def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
+        """Return what the searches find for each sentence, each string once; arguments as for `search`."""
+        lists = [search.search(model, input_ids, attention_mask, *rest) for search in self.searches]
+        return [best_of(*found) for found in zip(*lists, strict=True)]
+
+    def ranked(self, pooled: Sequence[Sequence[Hypothesis]], scores: Tensor) -> list[list[Hypothesis]]:
+        """Return each sentence's hypotheses, best first, by scores [B, N] before their length penalty."""
+        return [
+            sorted(map(self._rescored, hypotheses, row), key=lambda h: -h.normalized_score)
+            for hypotheses, row in zip(pooled, scores.tolist(), strict=True)
         ]
-        return sorted(found, key=lambda h: -h.normalized_score)[: self.n_best]
+
+    def _rescored(self, hypothesis: Hypothesis, score: float) -> Hypothesis:
+        divisor = length_divisor(len(hypothesis.tokens), self.length_penalty, self.length_normalization)
+        return replace(hypothesis, normalized_score=score / divisor)
+
+
+@dataclass(frozen=True)
+class BestByWeight:
+    """The best hypothesis by each of several weights, in their order: what a weight is chosen by.
+
+    Strings are found and scored once for all weights.
+    """
+
+    rescored: Rescored
+    weights: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        return self.rescored.width
+
+    @torch.inference_mode()
+    def search(
+        self,
+        model: Seq2Seq,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Return a hypothesis for each weight; see `Rescored.search`."""
+        pooled = self.rescored.pooled(model, input_ids, attention_mask, prefixes, rows)
+        left, right = (log_probs_from(model, side, input_ids, attention_mask, pooled) for side in (LEFT, RIGHT))
+        by_weight = [self.rescored.ranked(pooled, (1 - w) * left + w * right) for w in self.weights]
+        return [[hypotheses[0] for hypotheses in found] for found in zip(*by_weight, strict=True)]
+
+
+def log_probs_from(
+    model: Seq2Seq,
+    side: int,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    pooled: Sequence[Sequence[Hypothesis]],
+) -> Tensor:
+    """Return the log-probability of each sentence's hypotheses from that end, float64 [B, N], 0 where there is none."""
+    num_rows = max(map(len, pooled))
+    ids = [row for hypotheses in pooled for row in rows_from_side(hypotheses, side, num_rows)]
+    log_probs = log_probs_of(model.from_side(side), input_ids, attention_mask, ids)
+    return log_probs.double().cpu().view(len(pooled), num_rows)
 
 
 def rows_from_side(hypotheses: Sequence[Hypothesis], side: int, num_rows: int) -> list[list[int]]:

@@ -212,6 +212,22 @@ def test_decoding_loads_nothing_that_only_training_needs(command: list[str], tmp
     assert (tmp_path / "output.txt").read_text() == "abc\ncab\nbac\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["bleu"], "give what to score it against as `--reference`"),
+        (["bleu", "--reference", "input.txt"], "add `--rescore both`"),
+        (["blue", "--reference", "input.txt"], "did you mean 'bleu'?"),
+    ],
+)
+def test_a_weight_is_tuned_where_there_is_one(
+    command: list[str], tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = [str(tmp_path / option) if option == "input.txt" else option for option in options]
+    assert message in error_of([*command, "--tune-rescoring-weight", *chosen], capsys)
+    assert_nothing_written(tmp_path)
+
+
 def test_processes_on_a_device_that_has_none(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding import rescoring
 from seq2seq.decoding.beam import BeamSearch
 from seq2seq.decoding.directions import FromSide
-from seq2seq.decoding.rescoring import Rescored, log_probs_of
+from seq2seq.decoding.rescoring import BestByWeight, Rescored, log_probs_of
 from seq2seq.decoding.synchronous import SynchronousBeamSearch
 from seq2seq.models.both_directions import BothDirections
 from tests.decoding.both_ends import BOTH, assert_same, model_of, sources
@@ -44,6 +44,17 @@ def test_pooled_strings_are_ranked_by_both_directions() -> None:
             assert h.normalized_score == pytest.approx(expected, abs=1e-5)
         normalized = [h.normalized_score for h in hypotheses]
         assert normalized == sorted(normalized, reverse=True)
+
+
+def test_the_best_by_every_weight_is_that_of_each_weight_alone() -> None:
+    model, inner = model_of(4, **BOTH), BeamSearch(beam_width=4, n_best=4, max_length=9)
+    searches = (FromSide(inner, LEFT), FromSide(inner, RIGHT))
+    weights = (0.0, 0.3, 0.5, 1.0)
+    found = BestByWeight(Rescored(searches, n_best=3, length_penalty=0.7), weights).search(model, *sources(7))
+    for i, weight in enumerate(weights):
+        alone = Rescored(searches, weight, length_penalty=0.7).search(model, *sources(7))
+        assert_same([[hypotheses[i]] for hypotheses in found], alone)
+    assert any(len({h.tokens for h in hypotheses}) > 1 for hypotheses in found), "the weight must matter"
 
 
 @pytest.mark.parametrize("limit", [1, 400, 2**24])

@@ -48,13 +48,27 @@ def test_one_order_learns_to_copy(order: str, tmp_path: Path, capsys: pytest.Cap
     assert f"order `{order}`" in capsys.readouterr().err
 
 
-def test_one_model_knows_both_directions(tmp_path: Path) -> None:
+def test_one_model_knows_both_directions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", write_copy_task(tmp_path, **BIDIRECTIONAL)]) == 0
     for options in ([], ["--generation-order", "l2r"], ["--generation-order", "r2l"], ["--pairing", "joint"]):
         assert num_right(tmp_path, *options) >= NUM_TEST // 6, options
     decoded(tmp_path, "--format", "jsonl", "--n-best", "2")
     records = [json.loads(line) for line in (tmp_path / "output.txt").read_text().splitlines()]
     assert {h["direction"] for record in records for h in record["hypotheses"]} == {"l2r", "r2l"}
+    assert_that_a_weight_is_tuned(tmp_path, capsys)
+
+
+def assert_that_a_weight_is_tuned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The printed curve is that of decoding with each weight, and the output that of the best."""
+    capsys.readouterr()
+    tuning = ["--tune-rescoring-weight", "chrf", "--reference", str(folder / "test.txt"), "--metrics", "chrf"]
+    best_texts = decoded(folder, "--rescore", "both", *tuning)
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    curve = {row[0]: row[1] for row in table[1:12]}
+    [best] = [row[0] for row in table[1:12] if row[-1] == "best"]
+    assert float(curve[best]) == max(map(float, curve.values()))
+    assert decoded(folder, "--rescore", "both", "--rescoring-weight", best, *tuning[2:]) == best_texts
+    assert f"chrf    {curve[best]}" in capsys.readouterr().out
 
 
 def test_interaction_is_learnt_on_companions_that_the_run_makes(
