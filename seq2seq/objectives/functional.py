@@ -49,7 +49,7 @@ def label_smoothed_nll(hidden: Tensor, weight: Tensor, labels: Tensor, label_smo
     return TokenLoss(*_LabelSmoothedNLL.apply(hidden, weight, labels, label_smoothing, needs_gradient))
 
 
-def _product_dtype(hidden: Tensor) -> torch.dtype:
+def product_dtype(hidden: Tensor) -> torch.dtype:
     """Return the type that products are made in; fp16 would lose small probabilities before they can be scaled."""
     device_type = hidden.device.type
     dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else hidden.dtype
@@ -68,7 +68,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, needs_gradient: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        dtype = _product_dtype(hidden)
+        dtype = product_dtype(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             flat_labels = labels.flatten()
             rows = (flat_labels != IGNORED_LABEL).nonzero().squeeze(1)
@@ -77,7 +77,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
             sums = torch.zeros(3, device=hidden.device)
             gradient_ND = torch.empty_like(real_ND) if needs_gradient else None
             gradient_VD = (total_D * (-label_smoothing / len(weight))).to(weight.dtype).expand_as(weight).contiguous()
-            for start in range(0, len(rows), size := _rows_of(ENTRIES_OF_A_BLOCK, weight)):
+            for start in range(0, len(rows), size := rows_of(ENTRIES_OF_A_BLOCK, weight)):
                 block_ND = real_ND[start : start + size]
                 logits_NV = block_ND @ weight_VD.T
                 sums += _score_in_place(logits_NV, real_N[start : start + size], label_smoothing, needs_gradient)
@@ -105,7 +105,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
         return gradient, gradient_VD, None, None, None
 
 
-def _rows_of(entries: dict[str, int], weight: Tensor) -> int:
+def rows_of(entries: dict[str, int], weight: Tensor) -> int:
     """Return how many rows of logits have about so many entries."""
     return max(1, entries["cpu" if weight.device.type == "cpu" else "other"] // weight.shape[0])
 
@@ -117,7 +117,7 @@ def _score_in_place(logits_NV: Tensor, labels_N: Tensor, label_smoothing: float,
         logits_NV: becomes softmax(logits) - (1 - e) * one_hot(label), if a gradient is needed.
     """
     sums = torch.zeros(3, device=logits_NV.device)
-    size = _rows_of(ENTRIES_AT_A_TIME, logits_NV.T)
+    size = rows_of(ENTRIES_AT_A_TIME, logits_NV.T)
     for chunk_NV, chunk_N in zip(logits_NV.split(size), labels_N.split(size), strict=True):
         labels_N1 = chunk_N.unsqueeze(1)
         log_probs_NV = chunk_NV.log_softmax(-1, dtype=torch.float32)
