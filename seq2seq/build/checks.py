@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from seq2seq.build.objective import build_decoder_inputs, build_gradient_rule
 from seq2seq.build.search import build_search
 from seq2seq.config.schema import RunConfig
 from seq2seq.metrics import make_metric
@@ -23,6 +24,8 @@ def check_config(config: RunConfig) -> None:
             f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
         )
     check_companions(config)
+    build_decoder_inputs(config)
+    build_gradient_rule(config)
     build_search(asdict(config.decoding), config.model.generation_order)
 
 

@@ -1,31 +1,90 @@
 """From a configuration to the three axes of training: decoder inputs, objective and gradient rule."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
 from seq2seq.build.choices import made
 from seq2seq.config.schema import RunConfig
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty
 from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.objectives.base import Objective
 from seq2seq.objectives.cross_entropy import CrossEntropy
-from seq2seq.objectives.decoder_inputs import TeacherForcing, WithDecoderInputs
+from seq2seq.objectives.decoder_inputs import DecoderInputs, TeacherForcing, WithDecoderInputs
+from seq2seq.objectives.first_pass import Mixing
+from seq2seq.objectives.gold_schedules import GoldSchedule
+from seq2seq.objectives.random_replacement import RandomReplacement
+from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling, WordOracle
 
-DECODER_INPUTS: dict[str, type[Any]] = {"teacher_forcing": TeacherForcing}
+DECODER_INPUTS: dict[str, type[Any]] = {
+    "teacher_forcing": TeacherForcing,
+    "random_replacement": RandomReplacement,
+    "scheduled_sampling": ScheduledSampling,
+    "confidence_sampling": ConfidenceSampling,
+    "word_oracle": WordOracle,
+}
 OBJECTIVES: dict[str, type[Any]] = {"cross_entropy": CrossEntropy}
-GRADIENT_RULES: dict[str, type[Any]] = {"backprop": Backprop}
+GRADIENT_RULES: dict[str, type[Any]] = {
+    "backprop": Backprop,
+    "adversarial_training": AdversarialTraining,
+    "gradient_penalty": GradientPenalty,
+}
 
 
-def build_objective(config: RunConfig) -> Objective:
+def build_objective(config: RunConfig, tokenizer: TextTokenizer) -> Objective:
     """Return what is scored, under the decoder inputs that the configuration names.
 
     Raises:
-        ValueError: an option is out of range.
+        ValueError: an option is out of range, or does not suit the tokenizer.
     """
     objective: Objective = made(OBJECTIVES[config.objective.kind], asdict(config.objective))
-    kind = config.decoder_inputs.kind
-    if kind == "teacher_forcing":
+    if config.decoder_inputs.kind == "teacher_forcing":
         return objective
-    return WithDecoderInputs(objective, made(DECODER_INPUTS[kind], asdict(config.decoder_inputs)))
+    return WithDecoderInputs(objective, build_decoder_inputs(config, tokenizer))
+
+
+def build_decoder_inputs(config: RunConfig, tokenizer: TextTokenizer | None = None) -> DecoderInputs:
+    """Return what the decoder sees of the reference.
+
+    Args:
+        tokenizer: None checks what can be checked without one.
+
+    Raises:
+        ValueError: an option is out of range, or does not suit the model or the tokenizer.
+    """
+    section = config.decoder_inputs
+    options = asdict(section)
+    mixture, gold = made(Mixing, options), made(GoldSchedule, options)
+    mixes = section.kind in ("scheduled_sampling", "confidence_sampling")
+    if mixes and mixture.is_expected and config.model.tie_embeddings == "none":
+        raise ValueError(
+            f"`decoder_inputs.mixing: {section.mixing}` averages output embeddings as if they were the target's; set "
+            "`model.tie_embeddings` to `all` or `target`, or `mixing` to `argmax` or `sampled`."
+        )
+    draws_source = section.kind == "random_replacement" and section.pool in ("source", "both")
+    if draws_source and tokenizer is not None and not tokenizer.shared:
+        raise ValueError(
+            f"`decoder_inputs.pool: {section.pool}` puts source tokens into the target, but the two sides have their "
+            "own vocabularies; set `pool` to `target` or `vocabulary`, or train with `tokenizer.shared: true`."
+        )
+    parts = {
+        "gold": gold,
+        "mixture": mixture,
+        "special_ids": () if tokenizer is None else special_ids(tokenizer),
+        "vocab_size": 0 if tokenizer is None else tokenizer.target_vocab_size,
+        "embedding_scale": math.sqrt(config.model.d_model),
+        "num_starts": 2 if config.model.generation_order == "interleaved" else 1,
+    }
+    inputs: DecoderInputs = made(DECODER_INPUTS[section.kind], options | parts)
+    return inputs
+
+
+def special_ids(tokenizer: TextTokenizer) -> tuple[int, ...]:
+    """Return padding, start and end of sequences, as numbers of the target's vocabulary."""
+    sides = (tokenizer.target, tokenizer.source) if tokenizer.shared else (tokenizer.target,)
+    ids = {number for side in sides for number in (side.pad_id, side.bos_id, side.eos_id)}
+    return tuple(sorted(ids | {tokenizer.decoder_start_id}))
 
 
 def build_gradient_rule(config: RunConfig) -> GradientRule:
@@ -34,5 +93,6 @@ def build_gradient_rule(config: RunConfig) -> GradientRule:
     Raises:
         ValueError: an option is out of range.
     """
-    rule: GradientRule = made(GRADIENT_RULES[config.gradient.kind], asdict(config.gradient))
+    options = asdict(config.gradient) | {"precision": config.training.precision}
+    rule: GradientRule = made(GRADIENT_RULES[config.gradient.kind], options)
     return rule

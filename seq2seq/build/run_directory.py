@@ -15,8 +15,8 @@ MODEL_FOLDER = "model"
 TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
-    *("data.", "tokenizer.", "model.", "companions.", "objective.", "optimizer.", "training.initialize_from"),
-    *("training.gradient_accumulation", "training.precision", "training.seed"),
+    *("data.", "tokenizer.", "model.", "companions.", "decoder_inputs.", "objective.", "gradient.", "optimizer."),
+    *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
 )
 """What may not change when a run goes on, since it would not be the same run any more."""
 FREE = ("data.num_workers",)

@@ -151,7 +151,7 @@ def build_trainer(
     return Trainer(
         accelerator=accelerator,
         model=model,
-        objective=build_objective(config),
+        objective=build_objective(config, tokenizer),
         gradient_rule=build_gradient_rule(config),
         optimizer=optimizer,
         schedule=schedule_named(

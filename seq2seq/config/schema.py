@@ -8,6 +8,8 @@ The string below each option is its help text.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from seq2seq.config.decoder_inputs import DecoderInputsConfig
+
 TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
 
 
@@ -215,14 +217,6 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class DecoderInputsConfig:
-    """What the decoder sees of the reference in training."""
-
-    kind: Literal["teacher_forcing"] = "teacher_forcing"
-    """`teacher_forcing` shows the reference itself."""
-
-
-@dataclass(frozen=True)
 class ObjectiveConfig:
     """What is scored."""
 
@@ -236,8 +230,19 @@ class ObjectiveConfig:
 class GradientConfig:
     """How the gradient of the objective is obtained."""
 
-    kind: Literal["backprop"] = "backprop"
-    """`backprop` takes the gradient as it is."""
+    kind: Literal["backprop", "adversarial_training", "gradient_penalty"] = "backprop"
+    """`backprop` takes the gradient as it is; `adversarial_training` takes it where token vectors are moved against the
+    model; `gradient_penalty` adds a penalty on the loss's gradient with respect to the token vectors."""
+    where: Literal["source", "target", "both"] = "both"
+    """Whose token vectors the last two look at."""
+    perturbation_size: float = 0.5
+    """For `adversarial_training`: how far token vectors are moved, as a Euclidean length; one vector is about
+    sqrt(d_model) long. 0 is plain training."""
+    norm_over: Literal["batch", "row"] = "batch"
+    """For `adversarial_training`: what has that length, a whole micro-batch or each pair."""
+    penalty_weight: float = 1.0
+    """For `gradient_penalty`: weight w of w/2 times the squared gradient of the summed loss, per target token; 0 is
+    plain training."""
 
 
 @dataclass(frozen=True)
