@@ -4,6 +4,8 @@ import warnings
 from dataclasses import asdict
 
 from seq2seq.build.choices import made
+from seq2seq.build.decoder_inputs import build_decoder_inputs
+from seq2seq.build.gradient_rule import GRADIENT_RULES
 from seq2seq.build.search import build_search
 from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
@@ -28,8 +30,9 @@ def check_config(config: RunConfig) -> None:
             f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
         )
     check_companions(config)
+    build_decoder_inputs(config)
     check_objective(config)
-    check_parameter_search(config)
+    check_gradient(config)
     build_search(asdict(config.decoding), config.model.generation_order, detokenize=str)  # nothing is decoded here
 
 
@@ -67,10 +70,16 @@ def check_objective(config: RunConfig) -> None:
         )
 
 
+def check_gradient(config: RunConfig) -> None:
+    """Raise ValueError for options of the gradient rule that are wrong; see also `check_parameter_search`."""
+    if config.gradient.kind == "parameter_search":
+        check_parameter_search(config)
+    else:
+        made(GRADIENT_RULES[config.gradient.kind], asdict(config.gradient))
+
+
 def check_parameter_search(config: RunConfig) -> None:
     """Raise ValueError for what a parameter search cannot go with; warn if there is nothing to search from."""
-    if config.gradient.kind != "parameter_search":
-        return
     training = config.training
     if training.gradient_accumulation > 1:
         raise ValueError(

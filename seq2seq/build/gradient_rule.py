@@ -8,13 +8,19 @@ from accelerate import Accelerator
 from seq2seq.build.choices import made
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty
 from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics.cost import make_cost
 
-GRADIENT_RULES: dict[str, type[Any]] = {"backprop": Backprop, "parameter_search": ParameterSearch}
+GRADIENT_RULES: dict[str, type[Any]] = {
+    "backprop": Backprop,
+    "adversarial_training": AdversarialTraining,
+    "gradient_penalty": GradientPenalty,
+    "parameter_search": ParameterSearch,
+}
 
 
 def build_gradient_rule(config: RunConfig, tokenizer: TextTokenizer, accelerator: Accelerator) -> GradientRule:
@@ -26,7 +32,7 @@ def build_gradient_rule(config: RunConfig, tokenizer: TextTokenizer, accelerator
     Raises:
         ValueError: an option is out of range, or does not go with the processes.
     """
-    options = asdict(config.gradient)
+    options = asdict(config.gradient) | {"precision": config.training.precision}
     if config.gradient.kind == "parameter_search":
         options = search_options(config, tokenizer, accelerator)
     rule: GradientRule = made(GRADIENT_RULES[config.gradient.kind], options)

@@ -1,4 +1,4 @@
-"""From a configuration to what is scored, under which decoder inputs: two of the three axes of training."""
+"""From a configuration to what is scored: the second axis of training, put together with the first."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from seq2seq.build.choices import made
+from seq2seq.build.decoder_inputs import build_decoder_inputs
 from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
@@ -14,14 +15,13 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.objectives.base import Objective
 from seq2seq.objectives.cross_entropy import CrossEntropy
-from seq2seq.objectives.decoder_inputs import TeacherForcing, WithDecoderInputs
+from seq2seq.objectives.decoder_inputs import WithDecoderInputs
 from seq2seq.objectives.multi_label import BagOfWords
 from seq2seq.objectives.r_drop import RDrop
 from seq2seq.objectives.raml import RAML
 from seq2seq.objectives.token_reweighting import ModelScorer, TokenReweighting
 from seq2seq.objectives.unlikelihood import Unlikelihood
 
-DECODER_INPUTS: dict[str, type[Any]] = {"teacher_forcing": TeacherForcing}
 OBJECTIVES: dict[str, type[Any]] = {
     "cross_entropy": CrossEntropy,
     "r_drop": RDrop,
@@ -45,10 +45,9 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
         objective = build_sequence_objective(config, tokenizer)
     else:
         objective = build_token_objective(config, tokenizer, device)
-    kind = config.decoder_inputs.kind
-    if kind == "teacher_forcing":
+    if config.decoder_inputs.kind == "teacher_forcing":
         return objective
-    return WithDecoderInputs(objective, made(DECODER_INPUTS[kind], asdict(config.decoder_inputs)))
+    return WithDecoderInputs(objective, build_decoder_inputs(config, tokenizer))
 
 
 def build_token_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> Objective:

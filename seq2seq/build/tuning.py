@@ -14,8 +14,10 @@ from seq2seq.build.generator import load
 from seq2seq.build.process import Processes
 from seq2seq.build.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.build.training import score_of, train
+from seq2seq.config.decoder_inputs import DecoderInputsConfig
+from seq2seq.config.gradient import GradientConfig, ParameterSearchConfig
 from seq2seq.config.loading import load_run_config
-from seq2seq.config.parameter_search import ParameterSearchConfig
+from seq2seq.config.objective import ObjectiveConfig
 from seq2seq.config.schema import (
     CompanionsConfig,
     CorpusConfig,
@@ -23,7 +25,6 @@ from seq2seq.config.schema import (
     RunConfig,
     ValidationConfig,
 )
-from seq2seq.config.training_axes import DecoderInputsConfig, GradientConfig, ObjectiveConfig
 from seq2seq.decoding.files import read_lines
 
 RESULT_FILE = "tuning.json"

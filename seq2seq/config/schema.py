@@ -8,9 +8,9 @@ The string below each option is its help text.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seq2seq.config.candidates import CandidatesConfig
-from seq2seq.config.parameter_search import ParameterSearchConfig
-from seq2seq.config.training_axes import DecoderInputsConfig, GradientConfig, ObjectiveConfig
+from seq2seq.config.decoder_inputs import DecoderInputsConfig
+from seq2seq.config.gradient import GradientConfig, ParameterSearchConfig
+from seq2seq.config.objective import CandidatesConfig, ObjectiveConfig
 
 TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
 

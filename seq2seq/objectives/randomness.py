@@ -1,16 +1,19 @@
 """Random draws of a component that leave everybody else's as they are."""
 
-import zlib
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 
 def own_seed(name: str) -> int:
-    """Return a seed for this component in this micro-batch, in [0, 2^63).
+    """Return a seed for this component in this micro-batch, in [0, 2^32).
 
-    It depends on the name and on what torch was last seeded with, which the trainer does for each micro-batch.
+    It depends on the name and on what torch was last seeded with, which the trainer does for each micro-batch. It has
+    32 bits because generators on CPUs know no more of a seed, so name and seed have to be in these.
     """
-    return (torch.initial_seed() ^ zlib.crc32(name.encode()) << 32) & (2**63 - 1)
+    return int.from_bytes(hashlib.blake2b(f"{torch.initial_seed()} {name}".encode(), digest_size=4).digest())
 
 
 def own_generator(name: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -18,6 +21,12 @@ def own_generator(name: str, device: torch.device | str = "cpu") -> torch.Genera
 
     Torch's own generators stay where they are. So a run with a component that draws has the dropout of one without it.
     """
-    generator = torch.Generator(device)
-    generator.manual_seed(own_seed(name))
-    return generator
+    return torch.Generator(device).manual_seed(own_seed(name))
+
+
+@contextmanager
+def forked_randomness(device: torch.device) -> Iterator[None]:
+    """Put torch's generators back behind the block: what follows draws what it would have drawn without it."""
+    is_on_cpu = device.type == "cpu"
+    with torch.random.fork_rng([] if is_on_cpu else [device], device_type=None if is_on_cpu else device.type):
+        yield

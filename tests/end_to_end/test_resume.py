@@ -106,7 +106,14 @@ def test_a_finished_run_is_exported_again_without_training(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("training.seed", "2"), ("model.dropout", "0.3"), ("data.batch_tokens", "300")]
+    ("option", "value"),
+    [
+        ("training.seed", "2"),
+        ("model.dropout", "0.3"),
+        ("data.batch_tokens", "300"),
+        ("decoder_inputs.kind", "word_oracle"),
+        ("gradient.where", "source"),
+    ],
 )
 def test_a_run_does_not_go_on_as_another(
     copy_task: Path, capsys: pytest.CaptureFixture[str], option: str, value: str

@@ -1,7 +1,28 @@
-"""The section of a configuration that `gradient.kind: parameter_search` reads; pure data, as in `schema`."""
+"""The sections of a configuration that say how gradients are obtained; pure data, as in `schema`."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How the gradient of the objective is obtained."""
+
+    kind: Literal["backprop", "adversarial_training", "gradient_penalty", "parameter_search"] = "backprop"
+    """`backprop` takes the gradient as it is; `adversarial_training` takes it where token vectors are moved against the
+    model; `gradient_penalty` adds a penalty on the loss's gradient with respect to the token vectors; with
+    `parameter_search` it guides a search for weights whose greedy output has a lower cost (Welleck and Cho 2021), see
+    the section of that name."""
+    where: Literal["source", "target", "both"] = "both"
+    """Whose token vectors `adversarial_training` and `gradient_penalty` look at."""
+    perturbation_size: float = 0.5
+    """For `adversarial_training`: how far token vectors are moved, as a Euclidean length; one vector is about
+    sqrt(d_model) long. 0 is plain training."""
+    norm_over: Literal["batch", "row"] = "batch"
+    """For `adversarial_training`: what has that length, a whole micro-batch or each pair."""
+    penalty_weight: float = 1.0
+    """For `gradient_penalty`: weight w of w/2 times the squared gradient of the summed loss, per target token; 0 is
+    plain training."""
 
 
 @dataclass(frozen=True)
