@@ -15,7 +15,7 @@ from seq2seq.metrics.references import NUM_COUNTS, present_references, reference
 
 @dataclass(frozen=True)
 class Repetition:
-    """Percent of n-grams that the same segment has had before: 1 - unique / all (Welleck et al. 2020, equation 10).
+    """Percent of n-grams that the same segment has had before: 1 - unique / all (Welleck et al. 2020).
 
     The paper averages over segments. Here a corpus's n-grams are added, so that segments shorter than n, which have
     none, do not count as free of repetition.

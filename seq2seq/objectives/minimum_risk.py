@@ -29,7 +29,7 @@ def expected_cost(log_probs: Tensor, costs: Tensor, is_real: Tensor, sharpness: 
 
 @dataclass(frozen=True)
 class MinimumRisk:
-    """Expected cost over distinct candidates, equation 9 of the paper, where the subset also holds the reference.
+    """Expected cost over distinct candidates; with `add_reference` the reference is one, as in the authors' toolkit.
 
     `sharpness` is the paper's alpha, and a factor of the gradient: at its 0.005 the risk moves little beside a mixed-in
     likelihood. Its logs are `expected_cost`, `sampled_cost` (mean over what was found) and `distinct_candidates`.

@@ -17,7 +17,7 @@ from seq2seq.objectives.sequences import TextCost, added_up, candidate_log_probs
 def ranking_loss(scores: Tensor, costs: Tensor, is_real: Tensor, margin: float) -> Tensor:
     """Return the sum over pairs of max(0, score(worse) - score(better) + margin * ranks between them), [B].
 
-    This is the paper's equation 8. Where we differ: candidates of equal cost share a rank, and no order is asked of
+    Where we differ: candidates of equal cost share a rank, and no order is asked of
     them; so the order in which candidates come does not matter.
 
     Args:

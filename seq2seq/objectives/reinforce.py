@@ -16,7 +16,7 @@ from seq2seq.objectives.sequences import TextCost, added_up, candidate_log_probs
 
 
 def leave_one_out(costs: Tensor, counts: Tensor) -> Tensor:
-    """Return for each sample the mean cost of the source's other samples, [B, N] (Kool et al. 2019, equation 8).
+    """Return for each sample the mean cost of the source's other samples, [B, N] (Kool et al. 2019).
 
     Args:
         costs: [B, N], of distinct samples.
@@ -40,7 +40,7 @@ class Reinforce:
     """REINFORCE (Williams 1992) with the cost of the other samples as its baseline, or that of the greedy output.
 
     The first, `leave_one_out`, is Kool et al.'s (2019) and the later form of self-critical training; `greedy` is that
-    of Rennie et al. (2017, equation 8), at one more search. The estimate is unbiased at temperature 1 without `top_k`.
+    of Rennie et al. (2017), at one more search. The estimate is unbiased at temperature 1 without `top_k`.
     Its logs are `sampled_cost` and `distinct_candidates`, and `greedy_cost` where that is the baseline.
 
     Raises:

@@ -49,7 +49,7 @@ def unlikelihood(log_probs: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SequenceUnlikelihood:
-    """Mean of -log(1 - p) over a greedy output's tokens, those in repeated n-grams counting (equation 5 of the paper).
+    """Mean of -log(1 - p) over a greedy output's tokens, those in repeated n-grams counting.
 
     Where we differ: the paper continues prefixes of the data, here whole targets are generated; and its update is
     either this or likelihood, by a coin of 0.5, here both are mixed. Its log is `repeated_tokens`, their share.
