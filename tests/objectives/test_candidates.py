@@ -67,7 +67,7 @@ def test_a_model_can_be_trained_after_it_was_searched(positions: str) -> None:
 
 
 def test_candidates_are_distinct_counted_and_within_their_own_limit() -> None:
-    found = CandidateSearch(11, max_length_ratio=1.4)(searched_model(), pairs(ROWS))
+    found = CandidateSearch(11, temperature=0.5, max_length_ratio=1.4)(searched_model(), pairs(ROWS))
     sources = per_source(found)
     assert found.counts.sum(1).tolist() == [11.0] * 5
     assert found.counts.shape[1] == max(map(len, sources)) <= 11
