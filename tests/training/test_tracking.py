@@ -128,3 +128,17 @@ def test_window_of_skipped_steps_only_has_no_loss() -> None:
 
 def test_peak_memory_is_that_of_a_process_with_torch_in_it() -> None:
     assert 50 < peak_memory_mib(torch.device("cpu")) < 1e6
+
+
+def test_tokens_are_counted_where_the_weight_is_something_else() -> None:
+    window: dict[str, float] = {}
+    tokens = {"target_tokens": torch.tensor(35.0)}
+    for total in (
+        LossSum(torch.tensor(2.0), torch.tensor(1.0), tokens),
+        LossSum(torch.tensor(4.0), torch.tensor(1.0), tokens),
+    ):
+        assert total.num_target_tokens == 35.0
+        add_step(window, total, 1.0, 0.5, skipped=False)
+    values = window_values(window)
+    assert values["tokens_per_second"] == pytest.approx(70.0)
+    assert values["loss"] == pytest.approx(3.0)
