@@ -28,7 +28,7 @@ def pair_log_probs(model: Seq2SeqTransformer, source: Tensor, pairs: list[tuple[
     return picked.sum(1).view(-1, 2).sum(1)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_wide_joint_search_finds_the_best_of_all_pairs(seed: int) -> None:
     """40 rows a side, 1,600 pairs."""
     model = model_of(seed, **BOTH)
@@ -42,6 +42,28 @@ def test_a_wide_joint_search_finds_the_best_of_all_pairs(seed: int) -> None:
     assert [(tuple(pair.left[0]), tuple(pair.right[0])) for pair in found[:20]] == [pairs[i] for i in best.indices]
     scores = torch.tensor([2 * pair.normalized_score for pair in found[:20]], dtype=torch.float64)
     torch.testing.assert_close(scores, best.values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("interaction", ["none", "linear", "tanh", "relu", "gate"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_the_best_of_all_pairs_in_many_models(positions: str, interaction: str) -> None:
+    """15 rows a side, 225 pairs, ten models of each kind, every one of the 225 where it belongs."""
+    source, content = torch.tensor([[4, 3, 5]]), (3, 4)
+    pairs = list(itertools.product(all_rows(3, content), repeat=2))
+    search = JointBeamSearch(beam_width=450, max_length=3, length_penalty=0, constraints=(only_content, without_five))
+    for seed in range(10):
+        model = model_of(seed, **{**BOTH, "interaction": interaction, "positions": positions})
+        log_probs = pair_log_probs(model, source, pairs)
+        [found] = search.search_pairs(model, source, torch.ones_like(source, dtype=torch.bool))
+        best = log_probs.sort(descending=True)
+        assert [(tuple(pair.left[0]), tuple(pair.right[0])) for pair in found] == [pairs[i] for i in best.indices]
+        scores = torch.tensor([2 * pair.normalized_score for pair in found], dtype=torch.float64)
+        torch.testing.assert_close(scores, best.values, rtol=0, atol=1e-5)
+
+
+def without_five(step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+    log_probs[..., 5] = -torch.inf
+    return log_probs
 
 
 def test_probabilities_of_all_pairs_sum_to_one() -> None:
