@@ -7,7 +7,7 @@ import pytest
 
 from seq2seq.build.checks import check_config
 from seq2seq.build.data import build_loader, build_tokenizer, open_corpus
-from seq2seq.build.objective import build_gradient_rule
+from seq2seq.build.gradient_rule import build_gradient_rule
 from seq2seq.build.training import interleaved, score_of
 from seq2seq.config.loading import load_run_config
 from seq2seq.config.schema import CorpusConfig
