@@ -47,6 +47,8 @@ def check_companions(config: RunConfig) -> None:
         )
     if config.companions.model is not None and not interacts:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
+    if config.companions.refreshes:
+        raise ValueError("`companions.refreshes` are made by a run itself; set `companions.model` to `self`.")
     data = config.data
     if data.num_folds and not 0 <= data.left_out_fold < data.num_folds:
         raise ValueError(f"`data.left_out_fold` must be below `data.num_folds` ({data.num_folds}).")

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from seq2seq.build.companion_texts import DIRECTIONS, CompanionTexts, Texts
 from seq2seq.build.run_directory import COMPANIONS_FOLDER
 from seq2seq.config.schema import CompanionsConfig, RunConfig
-from seq2seq.data.companions import CompanionRows, share_identical
+from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical
 from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.metrics import make_metric
@@ -38,11 +38,12 @@ def prepare_companions(
         return None
     limits = {"n_best": 1, "max_length": config.data.max_target_tokens, "mbr": "none"}
     options = {"beam_width": companions.beam_width} | limits
-    texts = CompanionTexts(folder / COMPANIONS_FOLDER, tokenizer, options, accelerator)
-    train = training_texts(texts, companions, list(train_corpus["source"]))
-    validation = texts.of("validation", list(validation_corpus["source"]), companions.model)
+    kept = folder / COMPANIONS_FOLDER if companions.folder is None else Path(companions.folder)
+    texts = CompanionTexts(kept, tokenizer, options, accelerator)
+    train, newest = training_texts(texts, companions, list(train_corpus["source"]), seed)
+    validation = validation_texts(texts, companions, list(validation_corpus["source"]))
     if accelerator.is_main_process:
-        found = leaks(train, list(train_corpus["target"]), validation, list(validation_corpus["target"]))
+        found = leaks(train, list(train_corpus["target"]), newest, validation, list(validation_corpus["target"]))
         Tracker(folder, tensorboard=False).log("companions", 0, found)
         print(
             f"{config.run_directory}: {found['identical']:.1%} of the companions are the reference; their BLEU is "
@@ -55,28 +56,56 @@ def prepare_companions(
     )
 
 
-def training_texts(texts: CompanionTexts, config: CompanionsConfig, sources: Sequence[str]) -> Texts:
-    """Return what the model makes of the training sources, or of each fold the model that has not seen it."""
-    if not config.fold_models:
-        assert config.model is not None, "a run without companions needs no texts"
-        return texts.of("train", sources, config.model)
+def training_texts(
+    texts: CompanionTexts, config: CompanionsConfig, sources: Sequence[str], seed: int
+) -> tuple[Texts, Sequence[int]]:
+    """Return the companions of all pairs, and the rows of those that the newest model has made.
+
+    The first are what the model makes of the sources, or of each fold the model that has not seen it. Each refresh has
+    put what a later model makes in pairs in the place of a share of them.
+    """
     joined: Texts = {direction: [""] * len(sources) for direction in DIRECTIONS}
+    newest: Sequence[int] = range(len(sources))
+
+    def put(name: str, rows: Sequence[int], model: str, *, in_pairs: bool) -> None:
+        for direction, found in texts.of(name, [sources[row] for row in rows], model, in_pairs=in_pairs).items():
+            for row, text in zip(rows, found, strict=True):
+                joined[direction][row] = text
+
+    assert config.model is not None, "a run without companions needs no texts"
     for fold, model in enumerate(config.fold_models):
-        part = slice(fold, None, len(config.fold_models))
-        for direction, found in texts.of(f"train-{fold}", sources[part], model).items():
-            joined[direction][part] = found
-    return joined
+        put(f"train-{fold}", newest[fold :: len(config.fold_models)], model, in_pairs=False)
+    if not config.fold_models:
+        put("train", newest, config.model, in_pairs=False)
+    for refresh, model in enumerate(config.refreshed_by):
+        newest = refreshed_rows(len(sources), refresh, config.refreshed_share, seed).tolist()
+        put(f"train-refreshed-{refresh}", newest, model, in_pairs=True)
+    return joined, newest
 
 
-def leaks(train: Texts, targets: list[str], validation: Texts, validation_targets: list[str]) -> dict[str, float]:
+def validation_texts(texts: CompanionTexts, config: CompanionsConfig, sources: Sequence[str]) -> Texts:
+    """Return what the newest model makes of the validation sources."""
+    assert config.model is not None, "a run without companions needs no texts"
+    if not config.refreshed_by:
+        return texts.of("validation", sources, config.model)
+    name = f"validation-refreshed-{len(config.refreshed_by) - 1}"
+    return texts.of(name, sources, config.refreshed_by[-1], in_pairs=True)
+
+
+def leaks(
+    train: Texts, targets: list[str], newest: Sequence[int], validation: Texts, validation_targets: list[str]
+) -> dict[str, float]:
     """Return `identical`, the share of companions that are the reference, and `bleu_gap`, by how much their BLEU is
     higher for training pairs than for validation pairs.
 
     A large gap means that the model knows its training pairs by heart.
+
+    Args:
+        newest: rows of the training pairs whose companions come from the model that has made those for validation.
     """
-    count = len(validation_targets)
+    rows = newest[: len(validation_targets)]
     identical = [share_identical(train[d], targets) for d in DIRECTIONS]
-    known = [_bleu(train[d][:count], targets[:count]) for d in DIRECTIONS]
+    known = [_bleu([train[d][row] for row in rows], [targets[row] for row in rows]) for d in DIRECTIONS]
     unseen = [_bleu(validation[d], validation_targets) for d in DIRECTIONS]
     return {"identical": sum(identical) / 2, "bleu_gap": (sum(known) - sum(unseen)) / 2}
 

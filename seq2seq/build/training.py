@@ -59,7 +59,10 @@ def train_in_stages(config: RunConfig) -> None:
     Raises:
         ValueError: as for `train`.
     """
-    for stage in stages(config):
+    configs = stages(config)
+    for stage in configs:
+        check_config(stage)  # all before the first, which may take hours
+    for stage in configs:
         train(stage)
     leave_processes()
 

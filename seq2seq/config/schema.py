@@ -180,6 +180,16 @@ class CompanionsConfig:
     trained like the first stage on the others; 0 lets the first stage generate all."""
     fold_models: tuple[str, ...] = ()
     """Runs that have left out one fold each, in their order, and generate its companions; given by `folds`."""
+    refreshes: int = 0
+    """With `model: self`, how often in training a share of the companions is generated anew, by the model as it is by
+    then, with its interaction on. The steps are cut into so many parts and one more, each a run with its own warm-up
+    and schedule that starts with the weights of the one before."""
+    refreshed_share: float = 0.2
+    """Share of the training pairs whose companions a refresh generates; all others keep theirs. Pairs take turns."""
+    refreshed_by: tuple[str, ...] = ()
+    """Runs that have generated a share each, in their order; given by `refreshes`."""
+    folder: str | None = None
+    """Where companions are kept; by default `companions` in the run directory."""
     beam_width: int = 1
     """Beam width of generating them; 1 is greedy."""
     dropout: float = 0.1

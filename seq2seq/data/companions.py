@@ -13,7 +13,7 @@ import numpy
 from seq2seq.data.generation_order import LEFT, RIGHT, Ids, TargetRows, from_right
 from seq2seq.data.random_keys import random_keys
 
-_SIDE, _HIDDEN = 1, 2
+_SIDE, _HIDDEN, _REFRESHED = 1, 2, 3
 """What a random key is for."""
 
 
@@ -52,6 +52,16 @@ class CompanionRows:
             is_scored += [self.is_scored or side == LEFT, self.is_scored or side == RIGHT]
         is_visible = [not is_hidden for is_hidden in hidden for _ in (LEFT, RIGHT)]
         return TargetRows(ids, [LEFT, RIGHT] * len(targets), is_visible, is_scored)
+
+
+def refreshed_rows(num_rows: int, refresh: int, share: float, seed: int) -> numpy.ndarray:
+    """Return the rows whose companions are generated anew at a refresh, counted from 0, in ascending order.
+
+    No row has its second turn before all have had their first.
+    """
+    order = numpy.argsort(random_keys(seed, _REFRESHED, numpy.arange(num_rows)), kind="stable")
+    count = max(1, round(share * num_rows))
+    return numpy.sort(order.take(numpy.arange(refresh * count, (refresh + 1) * count), mode="wrap"))
 
 
 def share_identical(companions: Sequence[str], targets: Sequence[str]) -> float:

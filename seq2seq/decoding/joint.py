@@ -118,15 +118,42 @@ class JointBeamSearch:
 
     def _strings(self, pairs: list[FinishedPair], eos_id: int) -> list[Hypothesis]:
         """Return the strings of both rows, best first."""
-        left = [self._hypothesis(pair.left, eos_id) for pair in pairs]
-        right = [read_from_right(self._hypothesis(pair.right, eos_id)) for pair in pairs]
-        return best_of(left, right)[: self.n_best]
+        return best_of(*zip(*(self.rows_of(pair, eos_id) for pair in pairs), strict=True))[: self.n_best]
+
+    def rows_of(self, pair: FinishedPair, eos_id: int) -> list[Hypothesis]:
+        """Return the row from the left and that from the right, in the order of reading."""
+        return [self._hypothesis(pair.left, eos_id), read_from_right(self._hypothesis(pair.right, eos_id))]
 
     def _hypothesis(self, row: Row, eos_id: int) -> Hypothesis:
         tokens, log_probs = row
         score = math.fsum(log_probs)
         normalized = score / self._divisor(len(tokens))
         return Hypothesis(tuple(tokens), tuple(log_probs), score, normalized, tokens[-1] == eos_id)
+
+
+@dataclass(frozen=True)
+class BestPair:
+    """Both rows of each sentence's best pair, that from the left first, whichever is better."""
+
+    inner: JointBeamSearch
+
+    @property
+    def width(self) -> int:
+        return self.inner.width
+
+    def search(
+        self,
+        model: Seq2Seq,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Return two hypotheses for each sentence; see `JointBeamSearch.search`."""
+        refuse_prefixes(prefixes, "bidirectional")
+        found = self.inner.search_pairs(model, input_ids, attention_mask)
+        best = [self.inner.rows_of(pairs[0], model.eos_id) if pairs else [] for pairs in found]
+        return finite_or_error(best)
 
 
 def _frozen(log_probs: Tensor, has_ended: Tensor, pad_id: int) -> Tensor:

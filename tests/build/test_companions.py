@@ -1,12 +1,15 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.companion_texts import check_companions
+from seq2seq.build.companion_texts import DIRECTIONS, Texts, check_companions
+from seq2seq.build.companions import leaks, training_texts, validation_texts
 from seq2seq.build.model import initialize_from
 from seq2seq.build.stages import stages
 from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
@@ -53,6 +56,92 @@ def test_each_fold_has_a_model_that_has_not_seen_it() -> None:
         check_config(stage)
     with pytest.raises(ValueError, match="2 or more"):
         stages(replace(SELF, companions=replace(SELF.companions, folds=1)))
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_each_refresh_begins_a_part_of_the_steps(folds: int) -> None:
+    """31 steps in three parts; each starts from the part before, which makes the newest companions."""
+    companions = replace(SELF.companions, refreshes=2, folds=folds)
+    configs = stages(replace(SELF, companions=companions, training=TrainingConfig(max_steps=31)))
+    first, parts = configs[0], configs[1 + folds :]
+    runs = ["runs/x/part_0", "runs/x/part_1", "runs/x"]
+    assert [part.run_directory for part in parts] == runs
+    assert [part.training.max_steps for part in parts] == [10, 10, 11]
+    assert [part.training.initialize_from for part in parts] == [first.run_directory, *runs[:2]]
+    assert [part.companions.refreshed_by for part in parts] == [
+        (),
+        ("runs/x/part_0",),
+        ("runs/x/part_0", "runs/x/part_1"),
+    ]
+    assert {part.companions.model for part in parts} == {first.run_directory}
+    assert {part.companions.folder for part in parts} == {"runs/x/companions"}
+    assert {len(part.companions.fold_models) for part in parts} == {folds}
+    for stage in configs:
+        assert stages(stage) == [stage]
+        check_config(stage)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"refreshes": -1}, "`companions.refreshes` must be 0 or more, and below .* but is -1"),
+        ({"refreshes": 30}, r"below `training.max_steps` \(30\), but is 30"),
+        ({"refreshed_share": 0.0}, "`companions.refreshed_share` must be above 0"),
+        ({"refreshed_share": 1.1}, "at most 1, but is 1.1"),
+    ],
+)
+def test_refreshes_that_cannot_be_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stages(replace(SELF, companions=replace(SELF.companions, **options)))
+
+
+def test_refreshes_without_a_first_stage_are_refused() -> None:
+    config = replace(SELF, companions=CompanionsConfig(model="runs/y", refreshes=1))
+    assert stages(config) == [config]
+    with pytest.raises(ValueError, match="set `companions.model` to `self`"):
+        check_config(config)
+
+
+class Named:
+    """Stands for `CompanionTexts`: a text says which model made it of what; also remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, bool]] = []
+
+    def of(self, name: str, sources: list[str], model: str, *, in_pairs: bool = False) -> Texts:
+        self.asked.append((name, len(sources), in_pairs))
+        return {direction: [f"{model} {direction} {source}" for source in sources] for direction in DIRECTIONS}
+
+
+@pytest.mark.parametrize("fold_models", [(), ("a", "b", "c")])
+def test_a_refresh_replaces_a_share_of_the_companions(fold_models: tuple[str, ...]) -> None:
+    """Of 11 pairs, 4 are a share of 0.4: 3 of the first are left when the third refresh begins anew with them."""
+    sources, named = [f"s{row}" for row in range(11)], Named()
+    config = CompanionsConfig(model="m", fold_models=fold_models, refreshed_share=0.4, refreshed_by=("x", "y", "z"))
+    found, newest = training_texts(named, config, sources, seed=1)  # type: ignore[arg-type]
+    makers = {direction: [text.split()[0] for text in texts] for direction, texts in found.items()}
+    assert makers["l2r"] == makers["r2l"]
+    assert Counter(makers["l2r"]) == {"x": 3, "y": 4, "z": 4}
+    assert [row for row, maker in enumerate(makers["l2r"]) if maker == "z"] == list(newest)
+    for direction, texts in found.items():
+        assert [text.split()[1:] for text in texts] == [[direction, source] for source in sources]
+    assert named.asked[-3:] == [(f"train-refreshed-{refresh}", 4, True) for refresh in range(3)]
+    first = (
+        [("train-0", 4, False), ("train-1", 4, False), ("train-2", 3, False)] if fold_models else [("train", 11, False)]
+    )
+    assert named.asked[:-3] == first
+    assert validation_texts(named, config, ["v"])["r2l"] == ["z r2l v"]  # type: ignore[arg-type]
+    assert named.asked[-1] == ("validation-refreshed-2", 1, True)
+
+
+def test_what_leaks_is_compared_with_the_newest_companions() -> None:
+    """Those of row 2 are the reference, of validation pairs none is: a gap of 100. `identical` counts all rows."""
+    targets, wrong = ["a b c d", "e f g h", "i j k l"], "x x x x"
+    train = {"l2r": [wrong, wrong, targets[2]], "r2l": [targets[0], wrong, targets[2]]}
+    validation = {direction: [wrong] for direction in DIRECTIONS}
+    found = leaks(train, targets, [2], validation, ["m n o p"])
+    assert found["identical"] == pytest.approx(1 / 2)
+    assert found["bleu_gap"] == pytest.approx(100)
 
 
 def test_a_first_stage_needs_steps() -> None:

@@ -2,7 +2,7 @@ import numpy
 import pytest
 
 from seq2seq.data.collate import collate
-from seq2seq.data.companions import CompanionRows, share_identical
+from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical
 from seq2seq.data.generation_order import Arrangement
 
 EOS = 2
@@ -69,3 +69,17 @@ def test_slots_hold_the_longest_of_three() -> None:
 def test_share_identical() -> None:
     assert share_identical(["a", "b", "c", "d"], ["a", "x", "c", "y"]) == 0.5
     assert share_identical([], []) == 0
+
+
+def test_rows_take_turns_at_refreshes() -> None:
+    """13 rows by 5: two refreshes have no row in common, and the third begins again with two of the first."""
+    turns = [refreshed_rows(13, refresh, 0.4, seed=1).tolist() for refresh in range(3)]
+    assert [len(turn) for turn in turns] == [5, 5, 5]
+    assert all(turn == sorted(set(turn)) for turn in turns)
+    assert set(turns[0]).isdisjoint(turns[1])
+    assert set().union(*turns) == set(range(13))
+    assert len(set(turns[2]) & set(turns[0])) == 2
+    assert refreshed_rows(13, 0, 0.4, seed=2).tolist() != turns[0]
+    for refresh in range(2):
+        assert refreshed_rows(13, refresh, 1.0, seed=1).tolist() == list(range(13))
+    assert len(refreshed_rows(13, 0, 0.01, seed=1)) == 1

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.joint import JointBeamSearch
+from seq2seq.data.generation_order import from_right
+from seq2seq.decoding.joint import BestPair, JointBeamSearch
 from seq2seq.models.transformer import Seq2SeqTransformer
-from tests.decoding.both_ends import BOTH, CONTENT, START, all_rows, model_of, only_content
+from tests.decoding.both_ends import BOTH, CONTENT, START, all_rows, model_of, only_content, sources
 
 
 def pair_log_probs(model: Seq2SeqTransformer, source: Tensor, pairs: list[tuple[tuple[int, ...], ...]]) -> Tensor:
@@ -64,6 +65,18 @@ def test_the_best_of_all_pairs_in_many_models(positions: str, interaction: str) 
 def without_five(step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
     log_probs[..., 5] = -torch.inf
     return log_probs
+
+
+def test_rows_of_the_best_pair_come_from_the_left_first() -> None:
+    model, inner = model_of(5, **BOTH), JointBeamSearch(beam_width=4, n_best=4, max_length=9)
+    for (left, right), pairs in zip(
+        BestPair(inner).search(model, *sources(7)), inner.search_pairs(model, *sources(7)), strict=True
+    ):
+        best = pairs[0]
+        assert (left.tokens, left.direction) == (tuple(best.left[0]), "l2r")
+        ids = best.right[0]
+        assert (right.tokens, right.direction) == (tuple(from_right(ids) if right.finished else ids[::-1]), "r2l")
+        assert left.score + right.score == pytest.approx(sum(best.left[1]) + sum(best.right[1]), abs=1e-9)
 
 
 def test_probabilities_of_all_pairs_sum_to_one() -> None:

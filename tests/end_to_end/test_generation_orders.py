@@ -140,3 +140,29 @@ def test_companions_of_folds_come_from_models_that_have_not_seen_them(tmp_path: 
         manifests.append(json.loads((companions / f"train-{fold}.json").read_text()))
     assert manifests[0]["model"] != manifests[1]["model"]
     assert manifests[0]["tokenizer"] == manifests[1]["tokenizer"]
+
+
+@pytest.mark.slow
+def test_a_refresh_generates_a_share_of_the_companions_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sections = {**INTERACTION, "companions": {"model": "self", "first_steps": 60, "refreshes": 1}}
+    config = write_copy_task(tmp_path, **{**sections, "training": {"max_steps": 80, "checkpoint_every": 20}})
+    assert main(["train", config]) == 0
+    assert capsys.readouterr().out.count("of the companions are the reference") == 2
+    companions = tmp_path / "run" / "companions"
+    assert not (tmp_path / "run" / "part_0" / "companions").exists()
+    refreshed = (companions / "train-refreshed-0.source").read_text().splitlines()
+    everything = (companions / "train.source").read_text().splitlines()
+    assert len(refreshed) == len(everything) // 5
+    assert set(refreshed) < set(everything)
+    pairs = [json.loads(line) for line in (companions / "train-refreshed-0.pairs").read_text().splitlines()]
+    assert [pair["source"] for pair in pairs] == refreshed
+    assert {tuple(h["direction"] for h in pair["hypotheses"]) for pair in pairs} == {("l2r", "r2l")}
+    manifests = [json.loads((companions / f"{name}.json").read_text()) for name in ("train", "train-refreshed-0")]
+    assert manifests[0]["model"] != manifests[1]["model"]
+    logs = [tmp_path / "run" / "part_0" / "log.jsonl", tmp_path / "run" / "log.jsonl"]
+    for log in logs:
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [record["kind"] for record in records].count("companions") == 1
+    before = (companions / "train-refreshed-0.pairs").stat().st_mtime_ns
+    assert main(["train", config]) == 0
+    assert (companions / "train-refreshed-0.pairs").stat().st_mtime_ns == before
