@@ -20,7 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
-from seq2seq.apps.tuning import add_tuning_arguments, tune_first
+from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.config.documentation import option_documentation
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     keep_freed_memory()
     search = generator.searcher().search
     if arguments.tune_rescoring_weight:
-        from seq2seq.apps.weight_tuning import by_every_weight
+        from seq2seq.apps.tuning.rescoring_weight import by_every_weight
 
         search = by_every_weight(search, arguments, processes)
     with open_searcher(generator, search, num_workers) as searcher:
@@ -237,7 +237,7 @@ def write_tuned(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, references: list[list[str]]
 ) -> list[str]:
     """Decode by every weight of rescoring, print what each is worth, and write and return the texts of the best."""
-    from seq2seq.apps.weight_tuning import format_curve, tuned
+    from seq2seq.apps.tuning.rescoring_weight import format_curve, tuned
 
     metric = arguments.tune_rescoring_weight
     results, scores, best = tuned(stream(generator, searcher, arguments), references, metric)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seq2seq.apps.weight_tuning import WEIGHTS, format_curve, tuned
+from seq2seq.apps.tuning.rescoring_weight import WEIGHTS, format_curve, tuned
 from seq2seq.decoding.output import EMPTY_HYPOTHESIS, NBest, TextHypothesis
 
 
