@@ -3,7 +3,8 @@
     python benchmarks/mitigation_cost.py configs/multi30k_en_de.yaml --start runs/multi30k_en_de --steps 4 --rounds 5
 
 A round is so many steps of every variant, one variant after another; what is given is the median over rounds of a
-variant's time in a round divided by that of cross-entropy in the same one. Appends one JSON line to
+variant's time in a round divided by that of cross-entropy in the same one. A greedy decoding of a batch in fp32, as a
+parameter search makes them, is measured beside the variants. Appends one JSON line to
 benchmarks/results/mitigation_cost.jsonl. Options behind `--` go to all variants.
 """
 
@@ -25,11 +26,16 @@ from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import enter_run_directory
 from seq2seq.build.training import build_trainer
 from seq2seq.config.loading import load_run_config
+from seq2seq.gradients.greedy_cost import GreedyCost
+from seq2seq.gradients.parameter_search import LENGTH_FACTOR, searching
+from seq2seq.metrics.cost import make_cost
 from seq2seq.training.accelerator import build_accelerator
 
+DECODING = "a greedy decoding"
 
-def build_step(arguments: list[str]) -> Callable[[], None]:
-    """Return a function that makes one training step of a configuration."""
+
+def build_step(arguments: list[str], *, decode: bool = False) -> Callable[[], None]:
+    """Return a function that makes one training step of a configuration, or decodes one batch."""
     config = load_run_config(arguments)
     accelerator = build_accelerator(config.training.precision)
     folder = enter_run_directory(config)
@@ -38,7 +44,16 @@ def build_step(arguments: list[str]) -> Callable[[], None]:
     model_config = build_model_config(config, tokenizer)
     trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
     micro_batches = trainer.loader.micro_batches(trainer.state.position)
-    return lambda: trainer.train_step(micro_batches) and None
+    if not decode:
+        return lambda: trainer.train_step(micro_batches) and None
+    cost = GreedyCost(make_cost("bleu"), tokenizer)
+
+    def decode_batch() -> None:
+        _, batch = next(micro_batches)
+        with searching(trainer.model) as bare_model:
+            cost.statistics(bare_model, batch, int(LENGTH_FACTOR * batch.labels.shape[1]))
+
+    return decode_batch
 
 
 def seconds_of(step: Callable[[], None], num_steps: int) -> float:
@@ -68,12 +83,14 @@ def main() -> None:
             name: build_step([*shared, "--run_directory", str(Path(folder) / name.replace(" ", "_")), *VARIANTS[name]])
             for name in names
         }
+        decoding = [*shared, "--run_directory", str(Path(folder) / "decoding"), *VARIANTS[BASELINE]]
+        steps[DECODING] = build_step(decoding, decode=True)
         for step in steps.values():
             seconds_of(step, 2)
         rounds = [
             {name: seconds_of(step, options.steps) for name, step in steps.items()} for _ in range(options.rounds)
         ]
-    ratios = {name: [times[name] / times[BASELINE] for times in rounds] for name in names}
+    ratios = {name: [times[name] / times[BASELINE] for times in rounds] for name in steps}
     for name, values in ratios.items():
         print(f"{name:32}{statistics.median(values):6.2f} x   ({min(values):.2f} to {max(values):.2f})")
     settings = {"config": options.config, "steps": options.steps, "rounds": options.rounds, "options": rest}
