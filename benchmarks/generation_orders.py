@@ -12,6 +12,7 @@ decoding in this process, which is meant for comparison when nothing else runs.
 
 import argparse
 import json
+import statistics
 import time
 from collections import Counter
 from pathlib import Path
@@ -74,6 +75,12 @@ def scored(
         for metric, value in scores.items()
     )
     return {"scores": scores, "p": p_values}, shown
+
+
+def print_means(name: str, metric: str, values: list[float]) -> None:
+    """Print a system's mean over seeds and its standard deviation."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    print(f"{name:38}{metric:14}{statistics.mean(values):8.2f} ± {spread:.2f}")
 
 
 def evaluate(

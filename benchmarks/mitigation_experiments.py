@@ -12,14 +12,13 @@ benchmarks/results/mitigation_experiments.jsonl. Times mean something only if no
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
-from generation_orders import decode, scored
+from generation_orders import decode, print_means, scored
 from mitigations import BASELINE, VARIANTS
 
 from seq2seq.build.process import keep_freed_memory, prepare_process
@@ -100,8 +99,7 @@ def main() -> None:
         for search in ("greedy", "beam"):
             for metric in options.metrics:
                 values = [row[search]["scores"][metric] for row in rows if row["variant"] == name]
-                spread = statistics.stdev(values) if len(values) > 1 else 0.0
-                print(f"{name:32}{search:8}{metric:14}{statistics.mean(values):8.2f} ± {spread:.2f}")
+                print_means(f"{name}, {search}", metric, values)
     settings = {"config": options.config, "start": options.start, "minutes": options.minutes, "options": rest}
     with (Path(RESULTS) / "mitigation_experiments.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")

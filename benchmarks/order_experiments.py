@@ -11,14 +11,13 @@ and means over the seeds; appends one JSON line to benchmarks/results/order_expe
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
-from generation_orders import evaluate, search_options
+from generation_orders import evaluate, print_means, search_options
 
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.config.loading import load_run_config
@@ -128,8 +127,7 @@ def main() -> None:
     for search in dict.fromkeys(row["search"] for row in rows):
         for metric in options.metrics:
             values = [row["scores"][metric] for row in rows if row["search"] == search]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            print(f"{search:30}{metric:14}{statistics.mean(values):8.2f} ± {spread:.2f}")
+            print_means(search, metric, values)
     settings = {"config": options.config, "steps": options.steps, "beam_width": options.beam_width, "options": rest}
     with (Path(RESULTS) / "order_experiments.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 from seq2seq.build.choices import made
 from seq2seq.config.schema import RunConfig
+from seq2seq.data.generation_order import num_starts
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.objectives.decoder_inputs import DecoderInputs, TeacherForcing
 from seq2seq.objectives.first_pass import Mixing
@@ -52,7 +53,7 @@ def build_decoder_inputs(config: RunConfig, tokenizer: TextTokenizer | None = No
         "special_ids": () if tokenizer is None else special_ids(tokenizer),
         "vocab_size": 0 if tokenizer is None else tokenizer.target_vocab_size,
         "embedding_scale": math.sqrt(config.model.d_model),
-        "num_starts": 2 if config.model.generation_order == "interleaved" else 1,
+        "num_starts": num_starts(config.model.generation_order),
     }
     inputs: DecoderInputs = made(DECODER_INPUTS[section.kind], options | parts)
     return inputs

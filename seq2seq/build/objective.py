@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from seq2seq.build.choices import made
-from seq2seq.build.decoder_inputs import build_decoder_inputs
+from seq2seq.build.decoder_inputs import build_decoder_inputs, special_ids
 from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
+from seq2seq.data.generation_order import num_starts
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer
@@ -52,12 +53,12 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
 
 def build_token_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> Objective:
     """Return an objective that looks at the tokens of the reference alone."""
-    special_ids = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id)
+    unknown = set() if tokenizer.unk_id is None else {tokenizer.unk_id}
     options = asdict(config.objective) | {
         "scorer": build_scorer(config, tokenizer, device),
         "vocab_size": tokenizer.target_vocab_size,
-        "special_ids": tuple(sorted({number for number in special_ids if number is not None})),
-        "num_starts": 2 if config.model.generation_order == "interleaved" else 1,
+        "special_ids": tuple(sorted(unknown | set(special_ids(tokenizer)))),
+        "num_starts": num_starts(config.model.generation_order),
     }
     objective: Objective = made(OBJECTIVES[config.objective.kind], options)
     return objective

@@ -70,6 +70,11 @@ ROWS: dict[GenerationOrder, Callable[[Ids], list[list[int]]]] = {
 }
 
 
+def num_starts(order: str) -> int:
+    """Return how many start tokens stand before a row: as many as the order generates in one step of a row."""
+    return 2 if order == "interleaved" else 1
+
+
 @dataclass(frozen=True)
 class Arranged:
     """The targets themselves in a generation order; rows never see each other."""
@@ -84,4 +89,4 @@ class Arranged:
         """See `Arrangement`; nothing is random."""
         arranged = [row for ids in targets for row in ROWS[self.order](ids)]
         sides = [LEFT, RIGHT] * len(targets) if self.order == "bidirectional" else None
-        return TargetRows(arranged, sides, num_starts=2 if self.order == "interleaved" else 1)
+        return TargetRows(arranged, sides, num_starts=num_starts(self.order))

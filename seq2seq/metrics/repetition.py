@@ -3,8 +3,9 @@
 References are taken, and counted for the signature, because every metric has them; what they say does not matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy
@@ -50,5 +51,23 @@ class Repetition:
 
     def _repeated(self, text: str) -> tuple[int, int]:
         units = text.split() if self.unit == "word" else list(text)
-        ngrams = list(zip(*(units[start:] for start in range(self.order)), strict=False))
-        return len(ngrams) - len(set(ngrams)), len(ngrams)
+        return count_repeats(units, self.order)
+
+
+def count_repeats(units: Sequence[Hashable], size: int) -> tuple[int, int]:
+    """Return how many n-grams of this size a sequence has had before, and how many it has."""
+    ngrams = [tuple(units[start : start + size]) for start in range(len(units) - size + 1)]
+    return len(ngrams) - len(set(ngrams)), len(ngrams)
+
+
+def repeated_ngrams(sequences: Sequence[Sequence[Hashable]], size: int = 4) -> float:
+    """Return the share of n-grams that occurred before in their own sequence, 0 without any; pooled as above."""
+    counts = [count_repeats(units, size) for units in sequences]
+    total = sum(count for _, count in counts)
+    return sum(repeated for repeated, _ in counts) / total if total else 0.0
+
+
+def adjacent_repeats(sequences: Sequence[Sequence[Hashable]]) -> float:
+    """Return the share of units, the first of each sequence left out, that equal the unit before; 0 without any."""
+    repeats = [before == after for units in sequences for before, after in pairwise(units)]
+    return sum(repeats) / len(repeats) if repeats else 0.0

@@ -6,15 +6,14 @@ block, and padding never meets the vocabulary. `functional.label_smoothed_nll` d
 frequent loss.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2seq.data.batch import IGNORED_LABEL
-from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_of
+from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_of, slices
 
 KEPT_BY_AUTOGRAD = 4
 """Tensors of a chunk's size that are alive while a loss is differentiated: log-probabilities, probabilities, a
@@ -22,11 +21,6 @@ difference, a gradient. Chunks are as many times smaller than those of the loss 
 
 BlockLoss = Callable[[Tensor, slice], tuple[Tensor, ...]]
 """From logits [M, N, V] (float32 or wider) of the units in a slice to sums, scalars; the first is the loss."""
-
-
-def real_rows(labels: Tensor) -> Tensor:
-    """Return the positions of labels [B, T] that count, as int64 [N] into the flattened ones."""
-    return (labels.flatten() != IGNORED_LABEL).nonzero().squeeze(1)
 
 
 def blockwise(hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss) -> tuple[Tensor, ...]:
@@ -60,7 +54,7 @@ class _Blockwise(torch.autograd.Function):
             flat_hidden, weight_VD = hidden.flatten(0, 1), weight.to(dtype)
             gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if needs_gradient else None
             gradient_VD = torch.zeros_like(weight) if needs_gradient else None
-            for block in _slices(rows.shape[1], rows_of(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
+            for block in slices(rows.shape[1], rows_of(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
                 block_rows = rows[:, block].flatten()
                 block_ND = flat_hidden.index_select(0, block_rows).to(dtype)
                 logits_NV = block_ND @ weight_VD.T
@@ -93,7 +87,7 @@ def _differentiate_in_place(
     """
     sums: tuple[Tensor, ...] = ()
     size = rows_of(ENTRIES_AT_A_TIME, logits[0].T) // (KEPT_BY_AUTOGRAD * len(logits))
-    for part in _slices(logits.shape[1], size):
+    for part in slices(logits.shape[1], size):
         chunk = logits[:, part].detach().to(torch.promote_types(logits.dtype, torch.float32))
         with torch.set_grad_enabled(needs_gradient):
             found = block_loss(chunk.requires_grad_(needs_gradient), slice(first + part.start, first + part.stop))
@@ -101,13 +95,6 @@ def _differentiate_in_place(
             logits[:, part] = torch.autograd.grad(found[0], chunk)[0]
         sums = _added(sums, tuple(value.detach() for value in found))
     return sums
-
-
-def _slices(length: int, size: int) -> Iterator[slice]:
-    """Yield slices of at most `size`, or of 1, that cover a length; of 0 a single empty one."""
-    size = max(1, size)
-    for start in range(0, max(1, length), size):
-        yield slice(start, min(start + size, length))
 
 
 def _added(sums: tuple[Tensor, ...], more: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ tokens whose label is the likeliest leave, with the gradients of both inputs fro
 block of real tokens at a time: padding never meets the vocabulary, and memory does not grow with the batch.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -71,7 +72,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
         dtype = product_dtype(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             flat_labels = labels.flatten()
-            rows = (flat_labels != IGNORED_LABEL).nonzero().squeeze(1)
+            rows = real_rows(labels)
             real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(dtype), flat_labels[rows]
             weight_VD, mean_D, total_D = weight.to(dtype), weight.float().mean(0), real_ND.float().sum(0)
             sums = torch.zeros(3, device=hidden.device)
@@ -103,6 +104,18 @@ class _LabelSmoothedNLL(torch.autograd.Function):
         if upstream[0].device.type != "cpu" or upstream[0].item() != 1.0:
             gradient, gradient_VD = gradient.mul_(upstream[0]), gradient_VD.mul_(upstream[0])
         return gradient, gradient_VD, None, None, None
+
+
+def real_rows(labels: Tensor) -> Tensor:
+    """Return the positions of labels [B, T] that count, as int64 [N] into the flattened ones."""
+    return (labels.flatten() != IGNORED_LABEL).nonzero().squeeze(1)
+
+
+def slices(length: int, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size`, or of 1, that cover a length; of 0 a single empty one."""
+    size = max(1, size)
+    for start in range(0, max(1, length), size):
+        yield slice(start, min(start + size, length))
 
 
 def rows_of(entries: dict[str, int], weight: Tensor) -> int:

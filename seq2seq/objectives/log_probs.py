@@ -11,8 +11,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2seq.data.batch import IGNORED_LABEL
-from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_of
+from seq2seq.objectives.functional import (
+    ENTRIES_AT_A_TIME,
+    ENTRIES_OF_A_BLOCK,
+    product_dtype,
+    real_rows,
+    rows_of,
+    slices,
+)
 
 
 def token_log_probs(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
@@ -37,15 +43,15 @@ class _TokenLogProbs(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
         dtype, wide = product_dtype(hidden), torch.promote_types(hidden.dtype, torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
-            rows = (labels.flatten() != IGNORED_LABEL).nonzero().squeeze(1)
+            rows = real_rows(labels)
             real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(dtype), labels.flatten()[rows]
             weight_VD, partition_N = weight.to(dtype), torch.empty(len(rows), dtype=wide, device=hidden.device)
             picked_N = torch.empty_like(partition_N)
             size = rows_of(ENTRIES_OF_A_BLOCK, weight)
-            for block in _slices(len(rows), size):
+            for block in slices(len(rows), size):
                 logits_NV = real_ND[block] @ weight_VD.T
                 picked_N[block] = logits_NV.gather(1, real_N[block].unsqueeze(1)).squeeze(1).to(wide)
-                for chunk in _slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
+                for chunk in slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
                     partition_N[block][chunk] = logits_NV[chunk].to(wide).logsumexp(1)
             log_probs = torch.zeros(labels.numel(), dtype=wide, device=hidden.device)
             log_probs[rows] = picked_N - partition_N
@@ -63,9 +69,9 @@ class _TokenLogProbs(torch.autograd.Function):
         real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(ctx.dtype), labels.flatten()[rows]
         weight_VD, gradient_VD = weight.to(ctx.dtype), torch.zeros_like(weight)
         gradient_ND = torch.empty_like(real_ND)
-        for block in _slices(len(rows), rows_of(ENTRIES_OF_A_BLOCK, weight)):
+        for block in slices(len(rows), rows_of(ENTRIES_OF_A_BLOCK, weight)):
             logits_NV = real_ND[block] @ weight_VD.T
-            for chunk in _slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
+            for chunk in slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
                 scale_N1 = upstream_N[block][chunk].unsqueeze(1)
                 probabilities_NV = (logits_NV[chunk].to(partition_N.dtype) - partition_N[block][chunk, None]).exp_()
                 logits_NV[chunk] = probabilities_NV.mul_(-scale_N1).scatter_add_(
@@ -76,7 +82,3 @@ class _TokenLogProbs(torch.autograd.Function):
         gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format)
         gradient.flatten(0, 1).index_copy_(0, rows, gradient_ND.to(hidden.dtype))
         return gradient, gradient_VD, None
-
-
-def _slices(length: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.blockwise import blockwise, real_rows, token_scores
+from seq2seq.objectives.blockwise import blockwise, token_scores
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.functional import real_rows
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.candidates import CandidateSearch
 from seq2seq.objectives.sequences import added_up, row_log_probs
-
-LEAST_REST = 1e-5
-"""1 - p is taken to be at least this, beyond which a token that is certain has no gradient."""
+from seq2seq.objectives.unlikelihood import unlikelihood
 
 
 def repeats(tokens: Tensor, is_real: Tensor, order: int) -> Tensor:
@@ -39,12 +37,6 @@ def repeats(tokens: Tensor, is_real: Tensor, order: int) -> Tensor:
     for i in range(order):
         marked[:, i : i + num_ngrams] |= is_repeated
     return marked
-
-
-def unlikelihood(log_probs: Tensor) -> Tensor:
-    """Return -log(1 - p), at most -log(1e-5) and without a gradient there."""
-    rest = -torch.expm1(log_probs)
-    return -rest.clamp(min=LEAST_REST).log()
 
 
 @dataclass(frozen=True)

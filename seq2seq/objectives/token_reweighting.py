@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.blockwise import blockwise, real_rows, token_scores
+from seq2seq.objectives.blockwise import blockwise, token_scores
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.functional import real_rows
 from seq2seq.objectives.log_probs import token_log_probs
 
 Scorer = Callable[[Batch], Tensor]

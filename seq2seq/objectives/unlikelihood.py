@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.blockwise import blockwise, real_rows, token_scores
+from seq2seq.objectives.blockwise import blockwise, token_scores
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.functional import real_rows
 
 LEAST_COMPLEMENT = 1e-5
 """The least that 1 - p counts as, as in the authors' code: a token that is all but certain costs 11.5 nats and has no
@@ -56,6 +57,11 @@ class Unlikelihood:
         return LossSum(loss_sum, weight, {"nll_sum": nll_sum, "correct": num_correct, "unlikelihood": penalty})
 
 
+def unlikelihood(log_probs: Tensor) -> Tensor:
+    """Return -log(1 - p) of log-probabilities of any shape, held by `LEAST_COMPLEMENT`."""
+    return -(-torch.expm1(log_probs)).clamp(min=LEAST_COMPLEMENT).log()
+
+
 def negative_candidates(labels: Tensor) -> Tensor:
     """Return bool [B, T, T]: whether the token at the last index belongs to C_t of the middle one.
 
@@ -83,9 +89,8 @@ def unlikelihood_loss(
     def loss(logits_1NV: Tensor, part: slice) -> tuple[Tensor, ...]:
         log_probs_NV = logits_1NV[0].log_softmax(-1)
         tokens = token_scores(log_probs_NV, labels_N[part], label_smoothing)
-        complements_NT = 1.0 - log_probs_NV.gather(1, previous_NT[part]).exp()
-        surprises_NT = -complements_NT.clamp(min=LEAST_COMPLEMENT).log()
-        penalty = torch.where(is_candidate_NT[part], surprises_NT, 0.0).sum()
+        penalties_NT = unlikelihood(log_probs_NV.gather(1, previous_NT[part]))
+        penalty = torch.where(is_candidate_NT[part], penalties_NT, 0.0).sum()
         loss_sum = tokens.loss.sum() + unlikelihood_weight * penalty
         return loss_sum, tokens.nll.sum(), tokens.is_correct.sum().to(loss_sum.dtype), penalty
 

@@ -5,8 +5,8 @@ from torch.nn.functional import cross_entropy
 
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.objectives import blockwise as module
-from seq2seq.objectives.blockwise import BlockLoss, blockwise, real_rows, token_scores
-from seq2seq.objectives.functional import label_smoothed_nll
+from seq2seq.objectives.blockwise import BlockLoss, blockwise, token_scores
+from seq2seq.objectives.functional import label_smoothed_nll, real_rows
 from tests.objectives.differences import assert_gradients
 
 B, T, D, V = 3, 5, 7, 11

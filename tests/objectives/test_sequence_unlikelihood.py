@@ -8,8 +8,9 @@ from torch import Tensor
 
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequence_unlikelihood import SequenceUnlikelihood, repeats, unlikelihood
+from seq2seq.objectives.sequence_unlikelihood import SequenceUnlikelihood, repeats
 from seq2seq.objectives.sequences import row_log_probs
+from seq2seq.objectives.unlikelihood import unlikelihood
 from tests.objectives.generated import pairs, searched_model
 
 

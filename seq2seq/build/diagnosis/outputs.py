@@ -15,8 +15,8 @@ from seq2seq.build.choices import made
 from seq2seq.build.diagnosis.subject import Subject
 from seq2seq.decoding.beam import BeamSearch
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.repetition import adjacent_repeats, repeated_ngrams
 from seq2seq.metrics import Metric, sentence_scores
+from seq2seq.metrics.repetition import adjacent_repeats, repeated_ngrams
 
 ROUNDING = 1e-5
 """Scores per token that are closer than this are equal: in other batches the same sum is rounded otherwise."""
