@@ -1,8 +1,10 @@
-"""Train and compare generation orders on one task, over seeds: the same data, the same steps, the same rows in search.
+"""Train and compare generation orders on one task, over seeds: the same data, the same time, the same rows in search.
 
     python benchmarks/order_experiments.py configs/multi30k_en_de.yaml --input test.en --reference test.de \
         --folder runs/orders --steps 2250 --seeds 1 2 3 -- --training.threads 1 --model.dropout 0.1
 
+`--steps` are those of the model from the left; others take as many as fit into the same time by what a step of theirs
+costs (`COSTS`), so that what else runs on the machine changes nothing. With `--start` all go on from one trained model.
 Whatever stands behind `--` goes to every training. A training that has finished is not repeated, so a stopped
 experiment goes on when the same command runs again. Trains what `TRAININGS` lists, or `--only` some of it, and decodes
 each run by each of its searches in `SEARCHES`. Prints scores by seed with p-values against the search from the left,
@@ -18,6 +20,7 @@ from typing import Any
 
 from decoding_speed import RESULTS, processor
 from generation_orders import evaluate, print_means, search_options
+from mitigations import R_DROP
 
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.config.loading import load_run_config
@@ -32,19 +35,26 @@ TRAININGS: dict[str, list[str]] = {
     "interleaved": ["--model.generation_order", "interleaved"],
     "l2r, distilled": [],
     "interleaved, distilled": ["--model.generation_order", "interleaved"],
+    "l2r, R-Drop": R_DROP,
+    "both, R-Drop": [*BOTH, *R_DROP],
 }
 """Options of each training. `interaction` spends a quarter of its steps on companions, after both directions without
 them; what is distilled learns from what the run `l2r` of the same seed makes of the training sources."""
 
+COSTS = {"both": 1.07, "interaction": 1.07, "l2r, R-Drop": 2.16, "both, R-Drop": 2.32}
+"""Time of a training step relative to that of the model from the left (docs/results.md)."""
+
+OF_BOTH = {
+    "l2r of both": ["generation_order=l2r"],
+    "r2l of both": ["generation_order=r2l"],
+    "synchronous, no interaction": ["generation_order=bidirectional"],
+    "l2r, rescored by r2l": ["rescore=r2l"],
+    "both, rescored by both": ["rescore=both"],
+}
+
 SEARCHES: dict[str, dict[str, list[str]]] = {
     "l2r": {"l2r": []},
-    "both": {
-        "l2r of both": ["generation_order=l2r"],
-        "r2l of both": ["generation_order=r2l"],
-        "synchronous, no interaction": ["generation_order=bidirectional"],
-        "l2r, rescored by r2l": ["rescore=r2l"],
-        "both, rescored by both": ["rescore=both"],
-    },
+    "both": OF_BOTH,
     "interaction": {
         "synchronous": ["generation_order=bidirectional"],
         "pairs": ["generation_order=bidirectional", "pairing=joint"],
@@ -53,6 +63,8 @@ SEARCHES: dict[str, dict[str, list[str]]] = {
     "interleaved": {"interleaved": []},
     "l2r, distilled": {"l2r, distilled": []},
     "interleaved, distilled": {"interleaved, distilled": []},
+    "l2r, R-Drop": {"l2r, R-Drop": []},
+    "both, R-Drop": {f"R-Drop: {search}": chosen for search, chosen in OF_BOTH.items()},
 }
 """Searches of each training by name."""
 
@@ -61,10 +73,11 @@ def training_command(name: str, seed: int, options: argparse.Namespace, rest: li
     """Return the command that trains one run."""
     command = [sys.executable, "train.py", options.config, "--run_directory", str(run_folder(name, seed, options))]
     command += ["--training.seed", str(seed), "--decoding.beam_width", str(options.beam_width), *TRAININGS[name], *rest]
-    steps = options.steps
+    if options.start is not None:
+        command += ["--training.initialize_from", options.start]
+    steps = round(options.steps / COSTS.get(name, 1))
     if name == "interaction":
-        steps = options.steps // 4
-        first = options.steps - steps
+        steps, first = steps // 4, steps - steps // 4
         command += ["--companions.model", "self", "--companions.first_steps", str(first)]
     if name.endswith("distilled"):
         command += ["--data.train.target", str(distilled_targets(seed, options))]
@@ -109,7 +122,8 @@ def main() -> None:
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--folder", required=True)
-    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="of the model from the left; others take as long")
+    parser.add_argument("--start", help="run or model folder that all trainings go on from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--only", nargs="+", choices=list(TRAININGS), default=list(TRAININGS))
     parser.add_argument("--beam-width", type=int, default=4)
@@ -128,7 +142,7 @@ def main() -> None:
         for metric in options.metrics:
             values = [row["scores"][metric] for row in rows if row["search"] == search]
             print_means(search, metric, values)
-    settings = {"config": options.config, "steps": options.steps, "beam_width": options.beam_width, "options": rest}
+    settings = {name: getattr(options, name) for name in ("config", "steps", "start", "beam_width")} | {"options": rest}
     with (Path(RESULTS) / "order_experiments.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")
 

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import asdict
 
 from seq2seq.build.choices import made
+from seq2seq.build.cost import check_cost
 from seq2seq.build.decoder_inputs import build_decoder_inputs
 from seq2seq.build.gradient_rule import GRADIENT_RULES
 from seq2seq.build.search import build_search
@@ -11,7 +12,6 @@ from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence
 from seq2seq.config.schema import RunConfig
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
-from seq2seq.metrics.cost import make_cost
 
 
 def check_config(config: RunConfig) -> None:
@@ -97,7 +97,8 @@ def check_parameter_search(config: RunConfig) -> None:
         )
     if config.model.generation_order != "l2r":
         raise ValueError("A parameter search decodes from the left; set `model.generation_order: l2r`.")
-    made(ParameterSearch, asdict(config.parameter_search) | {"cost": make_cost(config.parameter_search.cost)})
+    check_cost(config.parameter_search.cost, config)
+    made(ParameterSearch, asdict(config.parameter_search) | {"cost": None})
     if training.initialize_from is None:
         warnings.warn(
             "A parameter search starts from random weights, where all candidates cost the same. Give a trained run as "

@@ -6,6 +6,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from seq2seq.build.choices import made
+from seq2seq.build.cost import build_cost
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty
@@ -13,7 +14,6 @@ from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch
-from seq2seq.metrics.cost import make_cost
 
 GRADIENT_RULES: dict[str, type[Any]] = {
     "backprop": Backprop,
@@ -45,5 +45,5 @@ def search_options(config: RunConfig, tokenizer: TextTokenizer, accelerator: Acc
         raise ValueError("Under FSDP no process holds the whole model, which `parameter_search` decodes with.")
     search = config.parameter_search
     grid = CandidateGrid(accelerator.num_processes, accelerator.process_index, search.candidate_processes)
-    cost = GreedyCost(make_cost(search.cost, search.pooled), tokenizer)
+    cost = GreedyCost(build_cost(search.cost, config, tokenizer, pooled=search.pooled), tokenizer)
     return asdict(search) | {"cost": cost, "grid": grid, "seed": config.training.seed}

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from seq2seq.build.choices import made
+from seq2seq.build.cost import build_cost, check_cost
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.metrics.cost import make_cost
 from seq2seq.objectives.base import Objective
 from seq2seq.objectives.candidates import CandidateSearch
 from seq2seq.objectives.minimum_risk import MinimumRisk
@@ -37,8 +37,11 @@ def build_sequence_objective(config: RunConfig, tokenizer: TextTokenizer | None)
         )
     if options["search"] == "auto":
         options["search"] = "diverse_beam" if kind == "ranking" else "sampling"
-    cost = make_cost(config.candidates.cost)
-    text_cost = TextCost(cost, tokenizer.decode_batch, from_right=order == "r2l") if tokenizer else None
+    check_cost(config.candidates.cost, config)
+    text_cost = None
+    if tokenizer is not None:
+        cost = build_cost(config.candidates.cost, config, tokenizer)
+        text_cost = TextCost(cost, tokenizer.decode_batch, from_right=order == "r2l")
     parts = {"candidates": made(CandidateSearch, options), "cost": text_cost}
     objective: Objective = made(SEQUENCE_OBJECTIVES[kind], options | asdict(config.objective) | parts)
     return WithLikelihood(objective, config.candidates.mle_weight, config.objective.label_smoothing)

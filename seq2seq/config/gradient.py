@@ -30,7 +30,7 @@ class ParameterSearchConfig:
     """Candidate updates are tried by decoding the batch, and averaged by what they cost (Welleck and Cho 2021)."""
 
     cost: str = "bleu"
-    """Metric to improve, any that `validation.metrics` knows."""
+    """Metric to improve, any that `validation.metrics` knows, or a distance as in `candidates.cost`."""
     pooled: bool = False
     """Whether the cost of a batch is one corpus score of its summed statistics, or the mean of its sentences' costs."""
     num_candidates: int = 4

@@ -76,7 +76,8 @@ class CandidatesConfig:
 
     cost: str = "bleu"
     """Metric whose cost is minimised: 1 - score / 100, or the error rate / 100; one of those of `validation.metrics`.
-    Sentence BLEU is taken with effective order."""
+    Sentence BLEU is taken with effective order. Or `word_rotators_distance` or `word_movers_distance` between word
+    vectors, which are the target embeddings of the model that the training starts from (needs the package POT)."""
     mle_weight: float = 0.1
     """Share of cross-entropy of the reference in the loss, 0 to 1; 1 leaves nothing else."""
     num_candidates: int = 8

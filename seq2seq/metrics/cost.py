@@ -1,7 +1,7 @@
 """Costs: any metric turned so that 0 is perfect and lower is better, for objectives that minimise a metric.
 
 Hypotheses and one reference each enter; costs leave, of each segment or, from additive statistics, of many at once.
-Scores are 1 - score / 100, error rates rate / 100 (so they can exceed 1).
+Scores are 1 - score / 100, error rates rate / 100 (so they can exceed 1), distances between word vectors themselves.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,8 @@ class Cost:
 
     metric: Metric
     pooled: bool = False
+    unit: float = 100.0
+    """The metric's score that is a cost of 1 (higher is better: of 0)."""
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Cost:
         return float(total / num_segments)
 
     def _of_scores(self, scores: numpy.ndarray) -> numpy.ndarray:
-        return 1.0 - scores / 100.0 if self.metric.higher_is_better else scores / 100.0
+        return 1.0 - scores / self.unit if self.metric.higher_is_better else scores / self.unit
 
 
 def make_cost(name: str, pooled: bool = False) -> Cost:

@@ -8,7 +8,6 @@ text under WMD, 1 under WRD.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy
 
@@ -46,11 +45,17 @@ def word_rotators_distance(hypothesis: Sequence[int], reference: Sequence[int], 
     return _transport_cost(_weights(counts_a, norms_a), _weights(counts_b, norms_b), costs)
 
 
+DISTANCES: dict[str, Callable[[Sequence[int], Sequence[int], numpy.ndarray], float]] = {
+    "word_movers_distance": word_movers_distance,
+    "word_rotators_distance": word_rotators_distance,
+}
+
+
 @dataclass(frozen=True)
 class TransportDistance:
-    """WMD or WRD as a `Metric`; of several references the nearest counts."""
+    """One of `DISTANCES` as a `Metric`; of several references the nearest counts."""
 
-    name: Literal["word_movers_distance", "word_rotators_distance"]
+    name: str
     text_to_ids: Callable[[str], Sequence[int]]
     embeddings: numpy.ndarray
     """[V, D]"""
@@ -62,7 +67,7 @@ class TransportDistance:
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]) -> numpy.ndarray:
         """Return float64 [segments, 3 + 1]: after the counts, the distance."""
         present = present_references(hypotheses, references)
-        distance = word_movers_distance if self.name == "word_movers_distance" else word_rotators_distance
+        distance = DISTANCES[self.name]
         distances = [
             min(distance(self.text_to_ids(text), self.text_to_ids(hypothesis), self.embeddings) for text in segment)
             for hypothesis, segment in zip(hypotheses, present, strict=True)
