@@ -3,7 +3,8 @@
     python benchmarks/generation_orders.py --input test.en --reference test.de \
         --system l2r runs/l2r beam_width=4 \
         --system synchronous runs/both generation_order=bidirectional beam_width=4 \
-        --system "rescored by r2l" runs/both rescore=r2l beam_width=4
+        --system "rescored by r2l" runs/both rescore=r2l beam_width=4 \
+        --system "two models" runs/l2r right_model=runs/r2l rescore=both beam_width=4
 
 A system is a name, a run and search options. The first is what the others are tested against (paired bootstrap). Prints
 a line each and appends all numbers as one JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of
@@ -34,6 +35,7 @@ def search_options(assignments: list[str]) -> dict[str, Any]:
     """Return `name=value` pairs with values of the option's type."""
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(DecodingConfig()).items()}
     kinds |= {name: {"true": True, "false": False}.__getitem__ for name, kind in kinds.items() if kind is bool}
+    kinds["right_model"] = str  # which is an option of loading
     pairs = [assignment.split("=", 1) for assignment in assignments]
     return {name: kinds[name](value) for name, value in pairs}
 
@@ -52,7 +54,8 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
 
 def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
     """Return the texts of a system, how long they took, who won, and how right both ends are."""
-    generator = seq2seq.load(run, device="cpu")
+    generator = seq2seq.load(run, device="cpu", right_model=options.get("right_model"))
+    options = {name: value for name, value in options.items() if name != "right_model"}
     started = time.perf_counter()
     best = [found[0] for found in generator(lines, **options)]
     seconds = time.perf_counter() - started

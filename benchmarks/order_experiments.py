@@ -30,6 +30,7 @@ BASELINE = "l2r"
 BOTH = ["--model.generation_order", "bidirectional"]
 TRAININGS: dict[str, list[str]] = {
     "l2r": [],
+    "r2l": ["--model.generation_order", "r2l"],
     "both": BOTH,
     "interaction": [*BOTH, "--model.interaction", "tanh"],
     "interleaved": ["--model.generation_order", "interleaved"],
@@ -52,8 +53,16 @@ OF_BOTH = {
     "both, rescored by both": ["rescore=both"],
 }
 
+BESIDE_LEFT = "right_model={run}"
+"""The run is the right model of the one that all start from or, without, of the run from the left."""
+
 SEARCHES: dict[str, dict[str, list[str]]] = {
     "l2r": {"l2r": []},
+    "r2l": {
+        "r2l": [],
+        "two models, l2r rescored by r2l": ["rescore=r2l", BESIDE_LEFT],
+        "two models, both rescored by both": ["rescore=both", BESIDE_LEFT],
+    },
     "both": OF_BOTH,
     "interaction": {
         "synchronous": ["generation_order=bidirectional"],
@@ -106,9 +115,12 @@ def evaluate_seed(names: list[str], seed: int, options: argparse.Namespace) -> l
     rows, baseline = [], None
     for name in names:
         run = str(run_folder(name, seed, options))
+        left = options.start or str(run_folder(BASELINE, seed, options))
         for search, assignments in SEARCHES[name].items():
-            chosen, label = search_options([*assignments, f"beam_width={options.beam_width}"]), f"{seed}  {search}"
-            numbers, texts = evaluate(label, run, chosen, lines, references, options.metrics, baseline)
+            filled = [assignment.format(run=run) for assignment in assignments]
+            chosen, label = search_options([*filled, f"beam_width={options.beam_width}"]), f"{seed}  {search}"
+            model = left if BESIDE_LEFT in assignments else run
+            numbers, texts = evaluate(label, model, chosen, lines, references, options.metrics, baseline)
             rows.append({"search": search, "seed": seed} | numbers)
             baseline = texts if search == BASELINE else baseline
     return rows

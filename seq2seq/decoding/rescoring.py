@@ -1,7 +1,8 @@
 """N-best lists ranked anew by what both directions of a model give each string.
 
-A string's score is a weighted mean of its log-probability from the left and from the right, each had from one
-teacher-forced pass without interaction, divided by its length penalty. Lists of several searches may be pooled first.
+A string's score is a weighted mean of its log-probability from the left and from the right, divided by its length
+penalty. That of the direction it was generated in is the search's own; the other is had from one teacher-forced pass.
+Lists of several searches, of one direction each and without interaction, may be pooled first.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from seq2seq.models.interface import Seq2Seq
 
 LOGITS_AT_A_TIME = 2**24
 """What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
+
+ORDERS = ("l2r", "r2l")
+"""What hypotheses call the direction of a side."""
 
 ROWS_AT_A_TIME = 8
 """Rows whose logits are normalised together, in float32 whatever type they have."""
@@ -129,21 +133,34 @@ def log_probs_from(
     pooled: Sequence[Sequence[Hypothesis]],
 ) -> Tensor:
     """Return the log-probability of each sentence's hypotheses from that end, float64 [B, N], 0 where there is none."""
-    num_rows = max(map(len, pooled))
-    ids = [row for hypotheses in pooled for row in rows_from_side(hypotheses, side, num_rows)]
-    log_probs = log_probs_of(model.from_side(side), input_ids, attention_mask, ids)
-    return log_probs.double().cpu().view(len(pooled), num_rows)
+    scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
+    others = []
+    for hypotheses, row in zip(pooled, scores, strict=True):
+        row[: len(hypotheses)] = torch.tensor([h.score for h in hypotheses], dtype=torch.float64)
+        others.append([place for place, h in enumerate(hypotheses) if h.direction != ORDERS[side]])
+    num_rows = max(map(len, others))
+    if not num_rows:
+        return scores
+    ids = [
+        tokens_from_side(hypotheses[places[place]], side) if place < len(places) else []
+        for hypotheses, places in zip(pooled, others, strict=True)
+        for place in range(num_rows)
+    ]
+    found = log_probs_of(model.from_side(side), input_ids, attention_mask, ids).double().cpu()
+    for row, places, values in zip(scores, others, found.view(-1, num_rows), strict=True):
+        row[places] = values[: len(places)]
+    return scores
 
 
-def rows_from_side(hypotheses: Sequence[Hypothesis], side: int, num_rows: int) -> list[list[int]]:
-    """Return the tokens as they are generated from that end, with empty rows up to `num_rows`.
+def tokens_from_side(hypothesis: Hypothesis, side: int) -> list[int]:
+    """Return the tokens as they are generated from that end.
 
     A string of the length limit has no end of sentence, and is scored without one.
     """
-    rows = [list(h.tokens) for h in hypotheses]
-    if side == RIGHT:
-        rows = [from_right(row) if h.finished else row[::-1] for h, row in zip(hypotheses, rows, strict=True)]
-    return rows + [[] for _ in range(num_rows - len(rows))]
+    tokens = list(hypothesis.tokens)
+    if side == LEFT:
+        return tokens
+    return from_right(tokens) if hypothesis.finished else tokens[::-1]
 
 
 def log_probs_of(model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, targets: Sequence[list[int]]) -> Tensor:
