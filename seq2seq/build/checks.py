@@ -63,6 +63,7 @@ def check_objective(config: RunConfig) -> None:
     kind = config.objective.kind
     if kind not in SEQUENCE_OBJECTIVES:
         return
+    check_cost(config.candidates.cost, config)
     build_sequence_objective(config, tokenizer=None)
     if config.candidates.mle_weight < 1 and config.training.initialize_from is None:
         warnings.warn(

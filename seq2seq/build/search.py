@@ -61,7 +61,8 @@ def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
     inner = options | {"rescore": "none", "n_best": options["beam_width"]}
     searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)
     names = ("n_best", "length_penalty", "length_normalization")
-    return Rescored(searches, options["rescoring_weight"], **{name: options[name] for name in names})
+    weight, margin = options["rescoring_weight"], options["rescoring_margin"]
+    return Rescored(searches, weight, margin, **{name: options[name] for name in names})
 
 
 def _minimum_bayes_risk(

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from seq2seq.build.choices import made
-from seq2seq.build.cost import build_cost, check_cost
+from seq2seq.build.cost import build_cost
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.objectives.base import Objective
@@ -37,11 +37,14 @@ def build_sequence_objective(config: RunConfig, tokenizer: TextTokenizer | None)
         )
     if options["search"] == "auto":
         options["search"] = "diverse_beam" if kind == "ranking" else "sampling"
-    check_cost(config.candidates.cost, config)
-    text_cost = None
-    if tokenizer is not None:
-        cost = build_cost(config.candidates.cost, config, tokenizer)
-        text_cost = TextCost(cost, tokenizer.decode_batch, from_right=order == "r2l")
-    parts = {"candidates": made(CandidateSearch, options), "cost": text_cost}
+    parts = {"candidates": made(CandidateSearch, options), "cost": build_text_cost(config, tokenizer)}
     objective: Objective = made(SEQUENCE_OBJECTIVES[kind], options | asdict(config.objective) | parts)
     return WithLikelihood(objective, config.candidates.mle_weight, config.objective.label_smoothing)
+
+
+def build_text_cost(config: RunConfig, tokenizer: TextTokenizer | None) -> TextCost | None:
+    """Return the cost of what is generated; None without a tokenizer, where options are only looked at."""
+    if tokenizer is None:
+        return None
+    cost = build_cost(config.candidates.cost, config, tokenizer)
+    return TextCost(cost, tokenizer.decode_batch, from_right=config.model.generation_order == "r2l")

@@ -37,14 +37,18 @@ class Rescored:
     Args:
         searches: what the strings come from; each returns its own n-best list.
         weight: of the score from the right, 0 to 1; that from the left has the rest.
-        n_best: how many are returned.
+        margin: strings that a search scores lower than its best by more than this are left out, and one that is left
+            alone keeps the search's score; 0 = all are scored from both sides. What is close is a fifth of the strings
+            or less and has nearly all there is to gain (docs/results.md).
+        n_best: how many are returned at most.
 
     Raises:
-        ValueError: the weight is not between 0 and 1.
+        ValueError: the weight is not between 0 and 1, or the margin is negative.
     """
 
     searches: tuple[Search, ...]
     weight: float = 0.5
+    margin: float = 0.0
     n_best: int = 1
     length_penalty: float = 1.0
     length_normalization: LengthNormalization = "average"
@@ -52,6 +56,8 @@ class Rescored:
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
             raise ValueError(f"`rescoring_weight` must be between 0 and 1, but is {self.weight}.")
+        if self.margin < 0:
+            raise ValueError(f"`rescoring_margin` must be at least 0, but is {self.margin}.")
 
     @property
     def width(self) -> int:
@@ -71,17 +77,29 @@ class Rescored:
         Raises:
             ValueError: the model does not know both directions.
         """
-        pooled = self.pooled(model, input_ids, attention_mask, prefixes, rows)
-        scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
-        for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
-            if share:
-                scores += share * log_probs_from(model, side, input_ids, attention_mask, pooled)
-        return [hypotheses[: self.n_best] for hypotheses in self.ranked(pooled, scores)]
+        found = self.pooled(model, input_ids, attention_mask, prefixes, rows)
+        contested = [place for place, hypotheses in enumerate(found) if len(hypotheses) > 1 or not self.margin]
+        if contested:
+            pooled = [found[place] for place in contested]
+            scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
+            for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
+                if share:
+                    scores += share * log_probs_from(
+                        model, side, input_ids[contested], attention_mask[contested], pooled
+                    )
+            for place, hypotheses in zip(contested, self.ranked(pooled, scores), strict=True):
+                found[place] = hypotheses
+        return [hypotheses[: self.n_best] for hypotheses in found]
 
     def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
         """Return what the searches find for each sentence, each string once; arguments as for `search`."""
         lists = [search.search(model, input_ids, attention_mask, *rest) for search in self.searches]
-        return [best_of(*found) for found in zip(*lists, strict=True)]
+        return [best_of(*map(self.close, found)) for found in zip(*lists, strict=True)]
+
+    def close(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Return those hypotheses of one search, best first, that are within the margin of the best."""
+        least = hypotheses[0].normalized_score - self.margin
+        return [h for h in hypotheses if h.normalized_score >= least] if self.margin else hypotheses
 
     def ranked(self, pooled: Sequence[Sequence[Hypothesis]], scores: Tensor) -> list[list[Hypothesis]]:
         """Return each sentence's hypotheses, best first, by scores [B, N] before their length penalty."""
@@ -138,17 +156,12 @@ def log_probs_from(
     for hypotheses, row in zip(pooled, scores, strict=True):
         row[: len(hypotheses)] = torch.tensor([h.score for h in hypotheses], dtype=torch.float64)
         others.append([place for place, h in enumerate(hypotheses) if h.direction != ORDERS[side]])
-    num_rows = max(map(len, others))
-    if not num_rows:
-        return scores
-    ids = [
-        tokens_from_side(hypotheses[places[place]], side) if place < len(places) else []
-        for hypotheses, places in zip(pooled, others, strict=True)
-        for place in range(num_rows)
-    ]
-    found = log_probs_of(model.from_side(side), input_ids, attention_mask, ids).double().cpu()
-    for row, places, values in zip(scores, others, found.view(-1, num_rows), strict=True):
-        row[places] = values[: len(places)]
+    for num_rows in sorted({len(places) for places in others} - {0}):  # one pass each, so that no row is padding
+        sources = [source for source, places in enumerate(others) if len(places) == num_rows]
+        ids = [tokens_from_side(pooled[source][place], side) for source in sources for place in others[source]]
+        found = log_probs_of(model.from_side(side), input_ids[sources], attention_mask[sources], ids).double().cpu()
+        for source, values in zip(sources, found.view(-1, num_rows), strict=True):
+            scores[source][others[source]] = values
     return scores
 
 

@@ -21,10 +21,11 @@ def test_weights_of_one_direction_rank_by_it_alone() -> None:
         inner = BeamSearch(beam_width=6, n_best=6, max_length=9, length_penalty=0)
         left, right = FromSide(inner, LEFT), FromSide(inner, RIGHT)
         assert_same(
-            Rescored((left,), 0.0, 6, length_penalty=0).search(model, *sources()), left.search(model, *sources())
+            Rescored((left,), 0.0, n_best=6, length_penalty=0).search(model, *sources()), left.search(model, *sources())
         )
         assert_same(
-            Rescored((right,), 1.0, 6, length_penalty=0).search(model, *sources()), right.search(model, *sources())
+            Rescored((right,), 1.0, n_best=6, length_penalty=0).search(model, *sources()),
+            right.search(model, *sources()),
         )
 
 
@@ -57,6 +58,45 @@ def test_the_best_by_every_weight_is_that_of_each_weight_alone() -> None:
     assert any(len({h.tokens for h in hypotheses}) > 1 for hypotheses in found), "the weight must matter"
 
 
+@torch.no_grad()
+def test_within_a_margin_strings_are_ranked_as_without_and_the_others_are_left_out() -> None:
+    inner, input_ids, mask = BeamSearch(beam_width=5, n_best=5, max_length=9), *sources(7)
+    num_kept = num_alone = 0
+    for seed in range(5):
+        model = model_of(seed, **BOTH)
+        searches = FromSide(inner, LEFT), FromSide(inner, RIGHT)
+        everything = Rescored(searches, 0.4, n_best=10).search(model, input_ids, mask)
+        searched = zip(*(search.search(model, input_ids, mask) for search in searches), strict=True)
+        near = Rescored(searches, 0.4, margin=0.05, n_best=10).search(model, input_ids, mask)
+        for lists, found, expected in zip(searched, near, everything, strict=True):
+            wanted = {
+                h.tokens for list_ in lists for h in list_ if list_[0].normalized_score - h.normalized_score <= 0.05
+            }
+            num_kept, num_alone = num_kept + len(wanted), num_alone + (len(wanted) == 1)
+            assert [h.tokens for h in found] == [h.tokens for h in expected if h.tokens in wanted]
+            if len(wanted) > 1:
+                scores = {h.tokens: h.normalized_score for h in expected}
+                assert [h.normalized_score for h in found] == pytest.approx([scores[h.tokens] for h in found], abs=1e-5)
+            else:
+                assert found[0] in (lists[0][0], lists[1][0])
+    assert num_alone > 0
+    assert num_kept < 50 * len(input_ids), "the margin must leave some out"
+
+
+class FromTheRight(RandomModel):
+    def from_side(self, side: int) -> "FromTheRight":
+        return self
+
+
+def test_a_source_without_a_rival_is_not_encoded_again() -> None:
+    model = BothDirections(RandomModel(vocab_size=7), right := FromTheRight(vocab_size=7))
+    searches = (FromSide(BeamSearch(beam_width=4, n_best=4, max_length=9), LEFT),)
+    for margin, expected in ((0.0, 3), (1e-9, 0)):
+        before = right.num_encoded
+        Rescored(searches, margin=margin).search(model, *sources())
+        assert right.num_encoded - before == expected
+
+
 @pytest.mark.parametrize("limit", [1, 400, 2**24])
 def test_each_source_is_encoded_once_and_scored_as_alone(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By passes of one source, of some, and of all three at once; the last row of each is empty."""
@@ -87,7 +127,7 @@ def test_two_models_of_one_direction_rescore_each_other() -> None:
     left, right = model_of(1), model_of(2, generation_order="r2l")
     both, inner = BothDirections(left, right), BeamSearch(beam_width=4, n_best=4, max_length=9, length_penalty=0)
     assert_same(FromSide(inner, LEFT).search(both, *sources()), inner.search(left, *sources()))
-    assert_same(Rescored((FromSide(inner, RIGHT),), 1.0, 4, length_penalty=0).search(both, *sources()),
+    assert_same(Rescored((FromSide(inner, RIGHT),), 1.0, n_best=4, length_penalty=0).search(both, *sources()),
          FromSide(inner, RIGHT).search(right, *sources()))  # fmt: skip
     with pytest.raises(ValueError, match="cannot search from both ends"):
         SynchronousBeamSearch().search(both, *sources())
@@ -98,3 +138,8 @@ def test_two_models_of_one_direction_rescore_each_other() -> None:
 def test_weights_outside_of_zero_to_one() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         Rescored((BeamSearch(),), weight=1.5)
+
+
+def test_a_negative_margin() -> None:
+    with pytest.raises(ValueError, match="at least 0"):
+        Rescored((BeamSearch(),), margin=-0.1)
