@@ -17,6 +17,7 @@ VERBS = {
     "score": "score text against references, with a paired significance test",
     "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
     "prepare": "read, tokenise and report a configuration's corpora without training",
+    "average": "write the mean of several models' weights as a model",
     "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",
 }

@@ -1,9 +1,9 @@
-"""The mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1, average the last 5 or 20).
+"""The mean of several sets of weights: of a run's checkpoints (Vaswani et al. 2017, section 6.1), or of models.
 
-Checkpoint folders enter; one set of weights leaves. Tensors are summed in float64, one checkpoint in memory at a time.
+Named sets enter, one in memory at a time; one set leaves. Tensors are summed in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,20 +22,33 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     """
     if not paths:
         raise ValueError("There is no checkpoint to average.")
-    sums: dict[str, Tensor] = {}
-    first: dict[str, Tensor] = {}
     for path in paths:
         verify(path)
-        weights = exported_weights(path)
-        first = first or weights
+    return weighted_mean([1.0] * len(paths), ((path, exported_weights(path)) for path in paths))
+
+
+def weighted_mean(shares: Sequence[float], named: Iterable[tuple[Path, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """Return the mean of sets of weights by their shares, in the types of the first set, whose integers it keeps.
+
+    Args:
+        shares: of each set, in any unit.
+        named: as many sets as shares, each with where it is from.
+
+    Raises:
+        ValueError: their tensors differ in name or shape.
+    """
+    sums: dict[str, Tensor] = {}
+    first: dict[str, Tensor] = {}
+    origin = None
+    for share, (path, weights) in zip(shares, named, strict=True):
+        first, origin = first or weights, origin or path
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in first.items()}:
-            raise ValueError(
-                f"{path} and {paths[0]} hold different tensors; only checkpoints of one run can be averaged."
-            )
+            raise ValueError(f"{path} and {origin} hold different tensors; only those of one architecture have a mean.")
         for name, tensor in weights.items():
-            sums[name] = sums[name] + tensor if name in sums else tensor.to(torch.float64)
+            part = tensor.to(torch.float64) * share
+            sums[name] = sums[name] + part if name in sums else part
     return {
-        name: (sums[name] / len(paths)).to(tensor.dtype) if tensor.is_floating_point() else tensor
+        name: (sums[name] / sum(shares)).to(tensor.dtype) if tensor.is_floating_point() else tensor
         for name, tensor in first.items()
     }
 

@@ -1,0 +1,51 @@
+"""From several model folders to one whose weights are their mean."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safetensors.torch import load_file, save_file
+
+from seq2seq.build.generator import model_folder
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.training.averaging import weighted_mean
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
+    """Write a model folder with the mean of the models' weights, and all else as the first model has it.
+
+    It appears whole or not at all. The mean of models that have gone on from one is often better than each, and gives
+    back what going on has lost (Wortsman et al. 2022, "Robust fine-tuning"); that of models with nothing in common is
+    of no use.
+
+    Args:
+        models: run directories or model folders, two or more.
+        shares: of each model, in any unit; above 0.
+
+    Raises:
+        ValueError: there are fewer than two, their tensors or tokenizers differ, a share is not above 0, or the folder
+            is there.
+    """
+    if len(models) < 2:
+        raise ValueError("A mean is of two or more models.")
+    if len(shares) != len(models) or not all(share > 0 for share in shares):
+        raise ValueError(f"{len(models)} models need as many shares above 0, but they are {list(shares)}.")
+    if folder.exists():
+        raise ValueError(f"{folder} is there; give a new name, or remove it yourself.")
+    folders = [model_folder(model) for model in models]
+    for path in folders:
+        if not (path / WEIGHTS_FILE).is_file():
+            raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
+    if len({TextTokenizer.load(path).fingerprint() for path in folders}) > 1:
+        raise ValueError(f"{', '.join(map(str, folders))}: models that are averaged must have the same tokenizer.")
+    mean = weighted_mean(shares, ((path, load_file(path / WEIGHTS_FILE)) for path in folders))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
+        unfinished = Path(temporary) / folder.name
+        shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE))
+        save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
+        os.replace(unfinished, folder)
