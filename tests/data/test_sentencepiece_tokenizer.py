@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -131,3 +132,22 @@ def test_marian_has_two_models_and_one_vocabulary(tmp_path: Path) -> None:
         assert [tokenizer.target_tokens(ids) for ids in encode(texts)] == [[*tokens, "</s>"] for tokens in expected]
     assert tokenizer.decode_batch(tokenizer.encode_targets(GERMAN)) == GERMAN
     assert tokenizer.decoder_start_id == tokenizer.pad_id == len(pieces) - 1
+
+
+def test_a_model_over_bytes_gives_random_bytes_back(tmp_path: Path) -> None:
+    """What BytePiece and byte-level Unigram models convert to: every byte is a piece, and nothing is normalised.
+
+    What is no UTF-8 among the bytes is U+FFFD in a text, for us as for any reader of text.
+    """
+    plain = {"normalization_rule_name": "identity", "add_dummy_prefix": False, "remove_extra_whitespaces": False}
+    path = train_model(
+        tmp_path / "m.model", ENGLISH + GERMAN, model_type="unigram", byte_fallback=True, vocab_size=330, **plain
+    )
+    tokenizer, random = TextTokenizer.from_pretrained(path, sampling=0.1), Random(1)
+    texts = [random.randbytes(n).decode("utf-8", errors="replace").replace("▁", "_") for n in range(1, 60)]
+    texts += ["".join(chr(random.choice([10, 32, 233, 0x4E2D, 0x1F600])) for _ in range(n)) for n in range(1, 40)]
+    texts += ENGLISH
+    assert tokenizer.decode_batch([ids[:-1] for ids in tokenizer.encode_targets(texts)]) == texts
+    sampled = tokenizer.encode_targets(texts, seeds=list(range(len(texts))))
+    assert sampled[-len(ENGLISH) :] != tokenizer.encode_targets(ENGLISH)
+    assert tokenizer.decode_batch([ids[:-1] for ids in sampled]) == texts
