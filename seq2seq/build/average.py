@@ -1,10 +1,12 @@
 """From several model folders to one whose weights are their mean."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -13,6 +15,8 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.training.averaging import weighted_mean
 
 WEIGHTS_FILE = "model.safetensors"
+WITHOUT_EFFECT = ("dtype", "transformers_version")
+"""Of a model's description, beside all dropout, what does not say how it computes."""
 
 
 def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
@@ -27,8 +31,8 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
         shares: of each model, in any unit; above 0.
 
     Raises:
-        ValueError: there are fewer than two, their tensors or tokenizers differ, a share is not above 0, or the folder
-            is there.
+        ValueError: there are fewer than two, their architectures or tokenizers differ, a share is not above 0, or the
+            folder is there.
     """
     if len(models) < 2:
         raise ValueError("A mean is of two or more models.")
@@ -40,6 +44,7 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
     for path in folders:
         if not (path / WEIGHTS_FILE).is_file():
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
+        check_same_architecture(folders[0], path)
     if len({TextTokenizer.load(path).fingerprint() for path in folders}) > 1:
         raise ValueError(f"{', '.join(map(str, folders))}: models that are averaged must have the same tokenizer.")
     mean = weighted_mean(shares, ((path, load_file(path / WEIGHTS_FILE)) for path in folders))
@@ -49,3 +54,21 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
         shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE))
         save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
         os.replace(unfinished, folder)
+
+
+def check_same_architecture(first: Path, other: Path) -> None:
+    """Raise ValueError naming the first option in which two models differ: weights that mean other things can have the
+    same shapes, such as those of the two generation orders."""
+    expected, found = architecture(first), architecture(other)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{other} has `{name}: {found.get(name)}`, but {first} `{name}: {expected.get(name)}`; only models of "
+                "the same architecture have a mean."
+            )
+
+
+def architecture(folder: Path) -> dict[str, Any]:
+    """Return what a model folder says about how its weights are used."""
+    options = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in options.items() if "dropout" not in name and name not in WITHOUT_EFFECT}

@@ -56,7 +56,11 @@ def build_search(
 def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
     """Return the search whose hypotheses the other direction, or both, rank anew."""
     if trained_order != "bidirectional":
-        raise wrong_order(trained_order, "bidirectional")
+        raise ValueError(
+            f"`rescore` needs both directions, but this model knows `{trained_order}` alone; give a second one that "
+            "generates from the right as `--right-model` (`right_model` of `load`), as configs/multi30k_en_de_r2l.yaml "
+            "trains it, or use a model of `--model.generation_order bidirectional`."
+        )
     orders = {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[options["rescore"]]
     inner = options | {"rescore": "none", "n_best": options["beam_width"]}
     searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -225,6 +226,38 @@ def test_a_weight_is_tuned_where_there_is_one(
 ) -> None:
     chosen = [str(tmp_path / option) if option == "input.txt" else option for option in options]
     assert message in error_of([*command, "--tune-rescoring-weight", *chosen], capsys)
+    assert_nothing_written(tmp_path)
+
+
+def turned(model: Path, folder: Path) -> Path:
+    """Return a copy of a model that takes itself for one that generates from the right."""
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"generation_order": "r2l"}))
+    return folder
+
+
+def test_a_second_model_ranks_the_hypotheses_of_the_first(copy_task: Path, command: list[str], tmp_path: Path) -> None:
+    """The second was trained on the strings as they are read, so that by it those turned round are the likely ones."""
+    right = str(turned(copy_task / "run" / "model", tmp_path / "right"))
+    both = [*command, "--right-model", right, "--rescore", "both"]
+    assert main(["decode", *both, "--rescoring-weight", "0"]) == 0
+    assert (tmp_path / "output.txt").read_text() == "abc\ncab\nbac\n"
+    assert main(["decode", *both, "--rescoring-weight", "1"]) == 0
+    assert (tmp_path / "output.txt").read_text() == "cba\nbac\ncab\n"
+    assert main(["decode", *both, "--rescoring-weight", "1", "--rescoring-margin", "99"]) == 0
+    assert (tmp_path / "output.txt").read_text() == "cba\nbac\ncab\n"
+
+
+def test_a_second_model_without_rescoring_and_rescoring_without_one(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = str(turned(copy_task / "run" / "model", tmp_path / "right"))
+    assert "add `--rescore both`" in error_of([*command, "--right-model", right], capsys)
+    assert "`--right-model`" in error_of([*command, "--rescore", "both"], capsys)
+    assert "at least 0" in error_of(
+        [*command, "--right-model", right, "--rescore", "r2l", "--rescoring-margin", "-1"], capsys
+    )
     assert_nothing_written(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """The mean of models as a model."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,10 @@ def test_what_has_no_mean(models: list[Path], tmp_path: Path) -> None:
     save_file(weights | {name: weights[name][:-1].clone()}, models[1] / "model.safetensors")
     with pytest.raises(ValueError, match="different tensors"):
         average_models(tmp_path / "mean", models, [1, 1, 1])
+    config = json.loads((models[2] / "config.json").read_text())
+    (models[2] / "config.json").write_text(json.dumps(config | {"dropout": 0.7, "generation_order": "r2l"}))
+    with pytest.raises(ValueError, match="second has `generation_order: r2l`, but .*`generation_order: l2r`"):
+        average_models(tmp_path / "mean", [models[0], models[2]], [1, 1])
     (models[2] / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"no model\.safetensors"):
         average_models(tmp_path / "mean", models, [1, 1, 1])
