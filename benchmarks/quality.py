@@ -1,6 +1,7 @@
 """Train, decode and score the published tasks, as a user would: one command each.
 
     python benchmarks/quality.py multi30k | scan | g2p | inflection [--data data] [--seed 1] [-- any train.py options]
+    python benchmarks/quality.py g2p --both-directions  # two models each, which rank each other's hypotheses
 
 Prepares the task's files under runs/data, calls train.py and decode.py, prints the measured scores beside the bar
 and appends one JSON line to benchmarks/results/quality.jsonl.
@@ -124,15 +125,24 @@ TASKS: dict[str, Callable[[Path], list[Run]]] = {
 }
 
 
-def execute(run: Run, seed: int, options: list[str]) -> dict[str, float]:
-    """Train, decode and score one run; return its score and the minutes of each part."""
+def execute(run: Run, seed: int, options: list[str], *, both_directions: bool) -> dict[str, float]:
+    """Train, decode and score one run; return its score and the minutes of each part.
+
+    Args:
+        both_directions: train a second model, from the right, and let the two rank each other's hypotheses.
+    """
     folder = Path("runs") / f"{run.name}_seed{seed}"
-    train = [f"--run_directory={folder}", f"--training.seed={seed}", *run.overrides, *options]
+    decode = ["--model", str(folder)]
     started = time.monotonic()
-    subprocess.run([sys.executable, "train.py", run.config, *train], check=True, cwd=ROOT)
+    train(run, folder, seed, options)
+    if both_directions:
+        right = folder.with_name(f"{folder.name}_r2l")
+        order = ["--model.generation_order=r2l", f"--tokenizer.from_run={folder}"]
+        train(run, right, seed, [*options, *order])
+        decode += ["--right-model", str(right), "--rescore", "both"]
     trained = time.monotonic()
     output = folder / "test.output"
-    decode = ["--model", str(folder), "--input", str(run.source), "--output", str(output)]
+    decode += ["--input", str(run.source), "--output", str(output)]
     subprocess.run([sys.executable, "decode.py", *decode], check=True, cwd=ROOT)
     decoded = time.monotonic()
     score = ["--hypothesis", str(output), "--reference", str(run.reference), "--metrics", run.metric, "--json"]
@@ -142,21 +152,29 @@ def execute(run: Run, seed: int, options: list[str]) -> dict[str, float]:
     return {run.metric: value, "train_minutes": (trained - started) / 60, "decode_minutes": (decoded - trained) / 60}
 
 
+def train(run: Run, folder: Path, seed: int, options: list[str]) -> None:
+    """Train into a folder; a training that has finished there is not repeated."""
+    arguments = [f"--run_directory={folder}", f"--training.seed={seed}", *run.overrides, *options]
+    subprocess.run([sys.executable, "train.py", run.config, *arguments], check=True, cwd=ROOT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the tasks' data")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--both-directions", action="store_true", help="a second model, from the right, for each")
     parser.add_argument("options", nargs="*", help="further options of train.py, after `--`")
     arguments = parser.parse_args()
     results = {}
     for run in TASKS[arguments.task](arguments.data.resolve()):
-        results[run.name] = execute(run, arguments.seed, arguments.options)
+        results[run.name] = execute(run, arguments.seed, arguments.options, both_directions=arguments.both_directions)
         print(run.name, json.dumps(results[run.name]), flush=True)
     metric = next(iter(next(iter(results.values()))))
     macro = sum(result[metric] for result in results.values()) / len(results)
     print(f"{arguments.task}: {metric} {macro:.2f}")
-    record = {"task": arguments.task, "seed": arguments.seed, "options": arguments.options, metric: macro}
+    record = {name: getattr(arguments, name) for name in ("task", "seed", "both_directions", "options")}
+    record |= {metric: macro}
     record |= {"runs": results, "processor": platform.processor() or platform.machine()}
     path = ROOT / "benchmarks/results/quality.jsonl"
     path.parent.mkdir(exist_ok=True)
