@@ -8,7 +8,8 @@
 
 A system is a name, a run and search options. The first is what the others are tested against (paired bootstrap). Prints
 a line each and appends all numbers as one JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of
-decoding in this process, which is meant for comparison when nothing else runs.
+decoding in this process, which is meant for comparison when nothing else runs; with `--rounds` all systems decode so
+many times more, in turns, and their time relative to the first one's is printed.
 """
 
 import argparse
@@ -80,6 +81,23 @@ def scored(
     return {"scores": scores, "p": p_values}, shown
 
 
+def relative_times(systems: list[tuple[str, dict[str, Any]]], lines: list[str], rounds: int) -> list[list[float]]:
+    """Return for each system the seconds of its rounds over those of the first system in the same round.
+
+    Args:
+        systems: runs, each with its options.
+    """
+    generators = [seq2seq.load(run, device="cpu", right_model=o.get("right_model")) for run, o in systems]
+    seconds: list[list[float]] = [[] for _ in systems]
+    for _ in range(rounds):
+        for generator, (_, options), found in zip(generators, systems, seconds, strict=True):
+            chosen = {name: value for name, value in options.items() if name != "right_model"}
+            started = time.perf_counter()
+            generator(lines, **chosen)
+            found.append(time.perf_counter() - started)
+    return [[a / b for a, b in zip(found, seconds[0], strict=True)] for found in seconds]
+
+
 def print_means(name: str, metric: str, values: list[float]) -> None:
     """Print a system's mean over seeds and its standard deviation."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
@@ -116,6 +134,7 @@ def main() -> None:
     parser.add_argument("--system", nargs="+", action="append", required=True, metavar="NAME RUN OPTION=VALUE")
     parser.add_argument("--metrics", nargs="+", default=["bleu", "chrf"])
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=0, help="further decodings of each, in turns, that are timed")
     options = parser.parse_args()
     prepare_process(options.threads)
     keep_freed_memory()
@@ -127,6 +146,11 @@ def main() -> None:
         numbers, texts = evaluate(name, run, chosen, lines, references, options.metrics, baseline)
         rows.append({"system": name, "run": run, "options": assignments} | numbers)
         baseline = baseline or texts
+    systems = [(run, search_options(assignments)) for _, run, *assignments in options.system]
+    times = relative_times(systems, lines, options.rounds) if options.rounds else []
+    for row, ratios in zip(rows, times, strict=False):
+        row["relative_times"] = ratios
+        print(f"{row['system']:38}{statistics.median(ratios):.2f} of the time ({min(ratios):.2f}-{max(ratios):.2f})")
     with (Path(RESULTS) / "generation_orders.jsonl").open("a", encoding="utf-8") as file:
         settings = {"input": options.input.name, "metrics": options.metrics}
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")
