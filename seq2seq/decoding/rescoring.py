@@ -94,9 +94,9 @@ class Rescored:
     def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
         """Return what the searches find for each sentence, each string once; arguments as for `search`."""
         lists = [search.search(model, input_ids, attention_mask, *rest) for search in self.searches]
-        return [best_of(*map(self.close, found)) for found in zip(*lists, strict=True)]
+        return [best_of(*map(self.within_margin, found)) for found in zip(*lists, strict=True)]
 
-    def close(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    def within_margin(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Return those hypotheses of one search, best first, that are within the margin of the best."""
         least = hypotheses[0].normalized_score - self.margin
         return [h for h in hypotheses if h.normalized_score >= least] if self.margin else hypotheses
