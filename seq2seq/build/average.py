@@ -1,6 +1,7 @@
 """From several model folders to one whose weights are their mean."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
     """
     if len(models) < 2:
         raise ValueError("A mean is of two or more models.")
-    if len(shares) != len(models) or not all(share > 0 for share in shares):
+    if len(shares) != len(models) or not all(0 < share < math.inf for share in shares):
         raise ValueError(f"{len(models)} models need as many shares above 0, but they are {list(shares)}.")
     if folder.exists():
         raise ValueError(f"{folder} is there; give a new name, or remove it yourself.")

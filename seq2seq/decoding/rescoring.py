@@ -81,15 +81,20 @@ class Rescored:
         contested = [place for place, hypotheses in enumerate(found) if len(hypotheses) > 1 or not self.margin]
         if contested:
             pooled = [found[place] for place in contested]
-            scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
-            for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
-                if share:
-                    scores += share * log_probs_from(
-                        model, side, input_ids[contested], attention_mask[contested], pooled
-                    )
+            scores = self.scores(model, input_ids[contested], attention_mask[contested], pooled)
             for place, hypotheses in zip(contested, self.ranked(pooled, scores), strict=True):
                 found[place] = hypotheses
         return [hypotheses[: self.n_best] for hypotheses in found]
+
+    def scores(
+        self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, pooled: Sequence[Sequence[Hypothesis]]
+    ) -> Tensor:
+        """Return the weighted mean of both directions' log-probabilities of each string, float64 [B, N]."""
+        scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
+        for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
+            if share:
+                scores += share * log_probs_from(model, side, input_ids, attention_mask, pooled)
+        return scores
 
     def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
         """Return what the searches find for each sentence, each string once; arguments as for `search`."""
