@@ -164,17 +164,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the tasks' data")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--both-directions", action="store_true", help="a second model, from the right, for each")
-    parser.add_argument("options", nargs="*", help="further options of train.py, after `--`")
-    arguments = parser.parse_args()
+    given = sys.argv[1:]
+    cut = given.index("--") if "--" in given else len(given)
+    arguments, options = parser.parse_args(given[:cut]), given[cut + 1 :]
     results = {}
     for run in TASKS[arguments.task](arguments.data.resolve()):
-        results[run.name] = execute(run, arguments.seed, arguments.options, both_directions=arguments.both_directions)
+        results[run.name] = execute(run, arguments.seed, options, both_directions=arguments.both_directions)
         print(run.name, json.dumps(results[run.name]), flush=True)
     metric = next(iter(next(iter(results.values()))))
     macro = sum(result[metric] for result in results.values()) / len(results)
     print(f"{arguments.task}: {metric} {macro:.2f}")
-    record = {name: getattr(arguments, name) for name in ("task", "seed", "both_directions", "options")}
-    record |= {metric: macro}
+    record = {name: getattr(arguments, name) for name in ("task", "seed", "both_directions")}
+    record |= {"options": options, metric: macro}
     record |= {"runs": results, "processor": platform.processor() or platform.machine()}
     path = ROOT / "benchmarks/results/quality.jsonl"
     path.parent.mkdir(exist_ok=True)
