@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from seq2seq.build.generator import model_folder
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.transformer.inference import is_loadable
+from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.averaging import weighted_mean
 
 WEIGHTS_FILE = "model.safetensors"
@@ -70,6 +73,9 @@ def check_same_architecture(first: Path, other: Path) -> None:
 
 
 def architecture(folder: Path) -> dict[str, Any]:
-    """Return what a model folder says about how its weights are used."""
-    options = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    """Return how a model's weights are used; an option that an older version did not write has its default."""
+    options: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if is_loadable(folder):
+        defaults = asdict(TransformerOptions())
+        options = {name: options.get(name, default) for name, default in defaults.items()}
     return {name: value for name, value in options.items() if "dropout" not in name and name not in WITHOUT_EFFECT}

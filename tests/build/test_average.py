@@ -47,6 +47,14 @@ def test_the_mean_of_a_model_with_itself_decodes_like_it(copy_task: Path, tmp_pa
     assert mean.options == run.options
 
 
+def test_a_model_of_an_older_version_names_fewer_options(models: list[Path], tmp_path: Path) -> None:
+    config = json.loads((models[1] / "config.json").read_text())
+    del config["generation_order"]
+    (models[1] / "config.json").write_text(json.dumps(config | {"transformers_version": "5.0.0"}))
+    average_models(tmp_path / "mean", models[:2], [1, 1])
+    assert (tmp_path / "mean" / "model.safetensors").is_file()
+
+
 def test_what_has_no_mean(models: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two or more"):
         average_models(tmp_path / "mean", models[:1], [1])
