@@ -53,12 +53,16 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
     return first / max(total, 1), last / max(total, 1)
 
 
+def load_system(run: str, options: dict[str, Any]) -> seq2seq.TextGenerator:
+    """Return the generator of a run with `search_options`, of which `right_model` is one of loading."""
+    return seq2seq.load(run, device="cpu", **options)
+
+
 def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
     """Return the texts of a system, how long they took, who won, and how right both ends are."""
-    generator = seq2seq.load(run, device="cpu", right_model=options.get("right_model"))
-    options = {name: value for name, value in options.items() if name != "right_model"}
+    generator = load_system(run, options)
     started = time.perf_counter()
-    best = [found[0] for found in generator(lines, **options)]
+    best = [found[0] for found in generator(lines)]
     seconds = time.perf_counter() - started
     texts = [hypothesis.text for hypothesis in best]
     first, last = accuracy_at_ends(texts, references)
@@ -87,13 +91,12 @@ def relative_times(systems: list[tuple[str, dict[str, Any]]], lines: list[str], 
     Args:
         systems: runs, each with its options.
     """
-    generators = [seq2seq.load(run, device="cpu", right_model=o.get("right_model")) for run, o in systems]
+    generators = [load_system(run, options) for run, options in systems]
     seconds: list[list[float]] = [[] for _ in systems]
     for _ in range(rounds):
-        for generator, (_, options), found in zip(generators, systems, seconds, strict=True):
-            chosen = {name: value for name, value in options.items() if name != "right_model"}
+        for generator, found in zip(generators, seconds, strict=True):
             started = time.perf_counter()
-            generator(lines, **chosen)
+            generator(lines)
             found.append(time.perf_counter() - started)
     return [[a / b for a, b in zip(found, seconds[0], strict=True)] for found in seconds]
 
@@ -146,11 +149,12 @@ def main() -> None:
         numbers, texts = evaluate(name, run, chosen, lines, references, options.metrics, baseline)
         rows.append({"system": name, "run": run, "options": assignments} | numbers)
         baseline = baseline or texts
-    systems = [(run, search_options(assignments)) for _, run, *assignments in options.system]
-    times = relative_times(systems, lines, options.rounds) if options.rounds else []
-    for row, ratios in zip(rows, times, strict=False):
-        row["relative_times"] = ratios
-        print(f"{row['system']:38}{statistics.median(ratios):.2f} of the time ({min(ratios):.2f}-{max(ratios):.2f})")
+    if options.rounds:
+        systems = [(run, search_options(assignments)) for _, run, *assignments in options.system]
+        for row, ratios in zip(rows, relative_times(systems, lines, options.rounds), strict=True):
+            row["relative_times"] = ratios
+            shown = f"{statistics.median(ratios):.2f} of the time ({min(ratios):.2f}-{max(ratios):.2f})"
+            print(f"{row['system']:38}{shown}")
     with (Path(RESULTS) / "generation_orders.jsonl").open("a", encoding="utf-8") as file:
         settings = {"input": options.input.name, "metrics": options.metrics}
         file.write(json.dumps({"processor": processor(), "settings": settings, "rows": rows}) + "\n")

@@ -11,12 +11,12 @@ benchmarks/results/mitigation_cost.jsonl. Options behind `--` go to all variants
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from command_line import parse_with_training_options
 from decoding_speed import RESULTS, processor
 from mitigations import BASELINE, VARIANTS
 
@@ -64,8 +64,6 @@ def seconds_of(step: Callable[[], None], num_steps: int) -> float:
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--start", required=True, help="run or model folder with the weights to begin with")
@@ -73,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--threads", type=int, default=0)
-    options, rest = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    options, rest = parse_with_training_options(parser)
     names = [BASELINE, *(name for name in options.only if name != BASELINE)]
     prepare_process(options.threads)
     keep_freed_memory()

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from command_line import parse_with_training_options
 from decoding_speed import RESULTS, processor
 from generation_orders import decode, print_means, scored
 from mitigations import BASELINE, VARIANTS
@@ -64,8 +65,6 @@ def evaluate(name: str, run: Path, options: argparse.Namespace, texts: dict[str,
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--start", required=True, help="run or model folder that all variants go on from")
@@ -78,7 +77,7 @@ def main() -> None:
     parser.add_argument("--beam-width", type=int, default=5)
     parser.add_argument("--metrics", nargs="+", default=["bleu", "chrf"])
     parser.add_argument("--threads", type=int, default=0)
-    options, rest = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    options, rest = parse_with_training_options(parser)
     names = [BASELINE, *(name for name in options.only if name != BASELINE)]
     rows = []
     for seed in options.seeds:

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from command_line import parse_with_training_options
 from decoding_speed import RESULTS, processor
 from generation_orders import evaluate, print_means, search_options
 from mitigations import R_DROP
@@ -127,8 +128,6 @@ def evaluate_seed(names: list[str], seed: int, options: argparse.Namespace) -> l
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--input", type=Path, required=True)
@@ -141,7 +140,7 @@ def main() -> None:
     parser.add_argument("--beam-width", type=int, default=4)
     parser.add_argument("--metrics", nargs="+", default=["bleu", "chrf"])
     parser.add_argument("--threads", type=int, default=0)
-    options, rest = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    options, rest = parse_with_training_options(parser)
     names = [name for name in TRAININGS if name in options.only]
     for seed in options.seeds:
         for name in names:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import parse_with_training_options
+
 ROOT = Path(__file__).resolve().parents[1]
 PREPARED = Path("runs/data")
 
@@ -164,9 +166,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the tasks' data")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--both-directions", action="store_true", help="a second model, from the right, for each")
-    given = sys.argv[1:]
-    cut = given.index("--") if "--" in given else len(given)
-    arguments, options = parser.parse_args(given[:cut]), given[cut + 1 :]
+    arguments, options = parse_with_training_options(parser)
     results = {}
     for run in TASKS[arguments.task](arguments.data.resolve()):
         results[run.name] = execute(run, arguments.seed, options, both_directions=arguments.both_directions)
