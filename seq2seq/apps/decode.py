@@ -101,6 +101,8 @@ def _truth(text: str) -> bool:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.right_model and arguments.rescore in (None, "none"):
+        raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
     processes = launched_processes(arguments.device)
     num_workers = chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
@@ -110,8 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
     prepare_process(1 if num_workers > 1 else arguments.threads)
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
-    if arguments.right_model and arguments.rescore in (None, "none"):
-        raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
     generator = load(
         arguments.model,
         device=device,

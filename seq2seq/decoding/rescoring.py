@@ -38,8 +38,7 @@ class Rescored:
         searches: what the strings come from; each returns its own n-best list.
         weight: of the score from the right, 0 to 1; that from the left has the rest.
         margin: strings that a search scores lower than its best by more than this are left out, and one that is left
-            alone keeps the search's score; 0 = all are scored from both sides. What is close is a fifth of the strings
-            or less and has nearly all there is to gain (docs/results.md).
+            alone keeps the search's score; 0 = all are scored from both sides.
         n_best: how many are returned at most.
 
     Raises:
