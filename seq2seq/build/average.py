@@ -2,23 +2,20 @@
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from seq2seq.build.generator import model_folder
-from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.models.transformer.inference import is_loadable
+from seq2seq.build.generator import common_tokenizer, model_folder
+from seq2seq.build.new_folder import new_folder
+from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.averaging import weighted_mean
 
-WEIGHTS_FILE = "model.safetensors"
 WITHOUT_EFFECT = ("dtype", "transformers_version")
 """Of a model's description, beside all dropout, what does not say how it computes."""
 
@@ -26,7 +23,7 @@ WITHOUT_EFFECT = ("dtype", "transformers_version")
 def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
     """Write a model folder with the mean of the models' weights, and all else as the first model has it.
 
-    It appears whole or not at all. The mean of models that have gone on from one is often better than each, and gives
+    It appears whole or not at all. The mean of models that have gone on from one can be better than each, and give
     back what going on has lost (Wortsman et al. 2022, "Robust fine-tuning"); that of models with nothing in common is
     of no use.
 
@@ -49,15 +46,11 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
         if not (path / WEIGHTS_FILE).is_file():
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
         check_same_architecture(folders[0], path)
-    if len({TextTokenizer.load(path).fingerprint() for path in folders}) > 1:
-        raise ValueError(f"{', '.join(map(str, folders))}: models that are averaged must have the same tokenizer.")
+    common_tokenizer(folders)
     mean = weighted_mean(shares, ((path, load_file(path / WEIGHTS_FILE)) for path in folders))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
-        unfinished = Path(temporary) / folder.name
-        shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE))
+    with new_folder(folder) as unfinished:
+        shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
         save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
-        os.replace(unfinished, folder)
 
 
 def check_same_architecture(first: Path, other: Path) -> None:
@@ -74,7 +67,7 @@ def check_same_architecture(first: Path, other: Path) -> None:
 
 def architecture(folder: Path) -> dict[str, Any]:
     """Return how a model's weights are used; an option that an older version did not write has its default."""
-    options: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    options: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     if is_loadable(folder):
         defaults = asdict(TransformerOptions())
         options = {name: options.get(name, default) for name, default in defaults.items()}

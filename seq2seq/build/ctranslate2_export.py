@@ -6,17 +6,15 @@ are those of `ctranslate2_vocabularies`, also found in the folder's `*_vocabular
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy
 from torch import Tensor, nn
 
 from seq2seq.build.generator import DECODING_FILE
+from seq2seq.build.new_folder import new_folder
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
@@ -66,16 +64,11 @@ def export_ctranslate2(
     spec.config.layer_norm_epsilon = NORM_EPSILON
     spec.validate()
     spec.optimize(quantization=None if quantization == "float32" else quantization)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as temporary:
-        unfinished = Path(temporary) / folder.name
-        unfinished.mkdir()
+    with new_folder(folder) as unfinished:
         spec.save(str(unfinished))
         tokenizer.save(unfinished / TOKENIZER_FOLDER)
         decoding = {"search": dict(search_options), "source_prefix": source_prefix}
         (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(unfinished, folder)
 
 
 def check_replaceable(folder: Path) -> None:

@@ -202,9 +202,7 @@ def load(
     paths = [path] if isinstance(path, str | Path) else list(path)
     folders = [model_folder(entry) for entry in (*paths, *([] if right_model is None else [right_model]))]
     device = pick_device(device)
-    tokenizers = [TextTokenizer.load(folder) for folder in folders]
-    if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
-        raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
+    tokenizer = common_tokenizer(folders)
     models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
     members = models[: len(paths)]
     model: Seq2Seq = Ensemble(members, weights) if len(members) > 1 or weights else members[0]
@@ -213,12 +211,20 @@ def load(
     saved = read_decoding(folders[0])
     return TextGenerator(
         model,
-        tokenizers[0],
+        tokenizer,
         saved["search"] | options,
         source_prefix=saved["source_prefix"],
         device=device,
         fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
     )
+
+
+def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
+    """Return the tokenizer of all these model folders; raise ValueError if they do not have the same."""
+    tokenizers = [TextTokenizer.load(folder) for folder in folders]
+    if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
+        raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
+    return tokenizers[0]
 
 
 def read_decoding(folder: Path) -> dict[str, Any]:
