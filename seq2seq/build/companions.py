@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from seq2seq.build.companion_texts import DIRECTIONS, CompanionTexts, Texts
 from seq2seq.build.run_directory import COMPANIONS_FOLDER
 from seq2seq.config.schema import CompanionsConfig, RunConfig
-from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical
+from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical, share_run_away
 from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.metrics import make_metric
@@ -42,16 +42,20 @@ def prepare_companions(
     texts = CompanionTexts(kept, tokenizer, options, accelerator)
     train, newest = training_texts(texts, companions, list(train_corpus["source"]), seed)
     validation = validation_texts(texts, companions, list(validation_corpus["source"]))
+    ids, targets = _ids(train, tokenizer), list(train_corpus["target"])
     if accelerator.is_main_process:
-        found = leaks(train, list(train_corpus["target"]), newest, validation, list(validation_corpus["target"]))
+        found = leaks(train, targets, newest, validation, list(validation_corpus["target"]))
+        target_ids = tokenizer.encode_targets(targets)
+        found["run_away"] = sum(share_run_away(companions_ids, target_ids) for companions_ids in ids) / 2
         Tracker(folder, tensorboard=False).log("companions", 0, found)
         print(
-            f"{config.run_directory}: {found['identical']:.1%} of the companions are the reference; their BLEU is "
-            f"{found['bleu_gap']:+.1f} on training against validation pairs",
+            f"{config.run_directory}: {found['identical']:.1%} of the companions are the reference, and "
+            f"{found['run_away']:.1%} are left out for their length; their BLEU is {found['bleu_gap']:+.1f} on "
+            "training against validation pairs",
             flush=True,
         )
     return Companions(
-        CompanionRows(*_ids(train, tokenizer), seed, companions.dropout, companions.scored),
+        CompanionRows(*ids, seed, companions.dropout, companions.scored),
         CompanionRows(*_ids(validation, tokenizer), seed, dropout=0.0, is_scored=False),
     )
 

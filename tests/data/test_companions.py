@@ -2,7 +2,7 @@ import numpy
 import pytest
 
 from seq2seq.data.collate import collate
-from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical
+from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical, share_run_away
 from seq2seq.data.generation_order import Arrangement
 
 EOS = 2
@@ -64,6 +64,26 @@ def test_labels_of_companions(scored: bool) -> None:
 def test_slots_hold_the_longest_of_three() -> None:
     lengths = rows_of().slots(numpy.array([4, 3, 2]), numpy.arange(3))
     assert lengths.tolist() == [8, 10, 6]
+
+
+def test_a_runaway_companion_is_neither_seen_nor_learned() -> None:
+    """Of 3 tokens the longest companion that is used has 9 (1.5 * 3 + 5 = 9.5)."""
+    target, loops = [11, 12, EOS], [[21] * 9 + [EOS], [21] * 8 + [EOS]]
+    arrange = CompanionRows(loops, loops, seed=5, dropout=0.0)
+    sides = set()
+    for epoch in range(9):
+        found = arrange([target, target], numpy.arange(2), epoch)
+        assert found.is_scored is not None
+        reference = found.ids[:2].index([EOS]) ^ 1
+        sides.add(reference)
+        assert len(found.ids[reference]) == 3
+        assert found.is_scored[:2] == [reference == 0, reference == 1]
+        assert found.is_visible == [False, False, True, True]
+        assert sorted(map(len, found.ids[2:])) == [3, 9]
+        assert found.is_scored[2:] == [True, True]
+    assert sides == {0, 1}
+    assert arrange.slots(numpy.array([3, 3]), numpy.arange(2)).tolist() == [6, 18]
+    assert share_run_away(loops, [target, target]) == 0.5
 
 
 def test_share_identical() -> None:
