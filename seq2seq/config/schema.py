@@ -195,7 +195,8 @@ class CompanionsConfig:
     dropout: float = 0.1
     """Probability that the two directions of a target do not see each other."""
     scored: bool = True
-    """Whether the tokens of a companion are predicted too, and not only those of the reference."""
+    """Whether the tokens of a companion are predicted too, as in the authors' code, and not only the reference's.
+    Whatever the model does wrong it then learns; docs/results.md has what that took."""
 
 
 @dataclass(frozen=True)
