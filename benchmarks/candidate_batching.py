@@ -3,8 +3,8 @@
     python benchmarks/candidate_batching.py --threads 1
 
 A greedy search of K times the rows with the same weights, over K searches of the rows one after another: the least that
-any batching of K models could take, since K different weights make the same products as K smaller ones. Sizes are those
-of the configurations; weights are random, so that all hypotheses grow to the longest. Prints the median of the ratios
+batching of K models can take on a processor that gains nothing by products side by side. Models are as large as those
+of the configurations, with random weights, so that all hypotheses grow to the longest. Prints the median of the ratios
 over rounds (least and greatest).
 """
 
@@ -28,6 +28,7 @@ class Size:
     """A model and the batch it is tuned on."""
 
     d_model: int
+    ffn_size: int
     num_layers: int
     vocab_size: int
     source_length: int
@@ -35,17 +36,17 @@ class Size:
 
 
 SIZES = {
-    "toy: 1+1 layers, 16 wide": Size(16, 1, 14, 5, 64),
-    "phonemes: 3+3 layers, 128 wide": Size(128, 3, 60, 10, 120),
-    "inflection: 3+3 layers, 128 wide": Size(128, 3, 400, 20, 60),
-    "captions: 3+3 layers, 256 wide": Size(256, 3, 8000, 16, 120),
+    "toy: 1+1 layers, 16 wide": Size(16, 32, 1, 14, 5, 64),
+    "phonemes: 3+3 layers, 128 wide": Size(128, 512, 3, 60, 10, 120),
+    "inflection: 3+3 layers, 128 wide": Size(128, 512, 3, 60, 20, 60),
+    "captions: 3+3 layers, 256 wide": Size(256, 512, 3, 8000, 16, 120),
 }
 
 
 def make_model(size: Size) -> Seq2SeqTransformer:
     torch.manual_seed(0)
     layers = {"encoder_layers": size.num_layers, "decoder_layers": size.num_layers}
-    widths = {"d_model": size.d_model, "ffn_size": 2 * size.d_model, "num_heads": max(2, size.d_model // 64)}
+    widths = {"d_model": size.d_model, "ffn_size": size.ffn_size}
     config = Seq2SeqTransformerConfig(vocab_size=size.vocab_size, **layers, **widths, **SPECIAL_IDS)
     return Seq2SeqTransformer(config).eval()
 

@@ -53,14 +53,9 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
     return first / max(total, 1), last / max(total, 1)
 
 
-def load_system(run: str, options: dict[str, Any]) -> seq2seq.TextGenerator:
-    """Return the generator of a run with `search_options`, of which `right_model` is one of loading."""
-    return seq2seq.load(run, device="cpu", **options)
-
-
 def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
     """Return the texts of a system, how long they took, who won, and how right both ends are."""
-    generator = load_system(run, options)
+    generator = seq2seq.load(run, device="cpu", **options)
     started = time.perf_counter()
     best = [found[0] for found in generator(lines)]
     seconds = time.perf_counter() - started
@@ -91,7 +86,7 @@ def relative_times(systems: list[tuple[str, dict[str, Any]]], lines: list[str], 
     Args:
         systems: runs, each with its options.
     """
-    generators = [load_system(run, options) for run, options in systems]
+    generators = [seq2seq.load(run, device="cpu", **options) for run, options in systems]
     seconds: list[list[float]] = [[] for _ in systems]
     for _ in range(rounds):
         for generator, found in zip(generators, seconds, strict=True):

@@ -26,23 +26,30 @@ from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import enter_run_directory
 from seq2seq.build.training import build_trainer
 from seq2seq.config.loading import load_run_config
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, searching
 from seq2seq.metrics.cost import make_cost
 from seq2seq.training.accelerator import build_accelerator
+from seq2seq.training.trainer import Trainer
 
 DECODING = "a greedy decoding"
 
 
-def build_step(arguments: list[str], *, decode: bool = False) -> Callable[[], None]:
-    """Return a function that makes one training step of a configuration, or decodes one batch."""
+def build_parts(arguments: list[str]) -> tuple[Trainer, TextTokenizer]:
+    """Return what a command line of train.py builds, in the run directory that it names."""
     config = load_run_config(arguments)
     accelerator = build_accelerator(config.training.precision)
     folder = enter_run_directory(config)
     tokenizer, train_corpus, validation_corpus = build_data(config, folder)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, None)
     model_config = build_model_config(config, tokenizer)
-    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
+    return build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator), tokenizer
+
+
+def build_step(arguments: list[str], *, decode: bool = False) -> Callable[[], None]:
+    """Return a function that makes one training step of a configuration, or decodes one batch."""
+    trainer, tokenizer = build_parts(arguments)
     micro_batches = trainer.loader.micro_batches(trainer.state.position)
     if not decode:
         return lambda: trainer.train_step(micro_batches) and None

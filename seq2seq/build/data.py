@@ -1,7 +1,6 @@
 """From a configuration to its corpora, tokenizer and batches."""
 
 import dataclasses
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from accelerate import Accelerator
 
 from seq2seq.build.companions import Companions
 from seq2seq.build.generator import model_folder
+from seq2seq.build.new_folder import new_folder
 from seq2seq.build.run_directory import TOKENIZER_FOLDER
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
@@ -68,10 +68,8 @@ def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextToke
 
 def _kept(tokenizer: TextTokenizer, folder: Path) -> TextTokenizer:
     """Return the tokenizer after writing it into a folder that appears whole or not at all."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save(temporary)
-    temporary.replace(folder)
+    with new_folder(folder) as unfinished:
+        tokenizer.save(unfinished)
     return tokenizer
 
 

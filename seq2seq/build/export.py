@@ -1,8 +1,6 @@
 """From checkpoints to a model folder that `load`, `AutoModelForSeq2SeqLM` and `AutoTokenizer` read."""
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from seq2seq.build.generator import DECODING_FILE
+from seq2seq.build.new_folder import new_folder
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.training.averaging import average_weights
@@ -53,11 +52,8 @@ def export_model(
         num_beams=search_options["beam_width"],
         length_penalty=float(search_options["length_penalty"]),
     )
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save(temporary)
     decoding = {"search": dict(search_options), "source_prefix": source_prefix}
-    (temporary / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    with new_folder(folder) as unfinished:
+        model.save_pretrained(unfinished)
+        tokenizer.save(unfinished)
+        (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")

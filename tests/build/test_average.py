@@ -40,7 +40,7 @@ def test_every_tensor_is_the_mean_by_shares(models: list[Path], tmp_path: Path) 
 
 def test_the_mean_of_a_model_with_itself_decodes_like_it(copy_task: Path, tmp_path: Path) -> None:
     average_models(tmp_path / "new" / "mean", [copy_task / "run", copy_task / "run"], [0.5, 0.5])
-    assert not list((tmp_path / "new").glob(".unfinished-*"))
+    assert not list((tmp_path / "new").glob("*.tmp"))
     texts = (copy_task / "test.txt").read_text().splitlines()
     run, mean = (seq2seq.load(path, device="cpu") for path in (copy_task / "run", tmp_path / "new" / "mean"))
     assert mean(texts) == run(texts)

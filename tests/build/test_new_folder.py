@@ -32,3 +32,12 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         fill_half(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (folder / "old").read_text() == "old"
+
+
+def test_what_a_kill_has_left_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "model.tmp").mkdir()
+    (tmp_path / "model.tmp" / "half").touch()
+    with new_folder(tmp_path / "model") as unfinished:
+        (unfinished / "weights").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["weights"]

@@ -86,9 +86,12 @@ def test_interaction_is_learnt_on_companions_that_the_run_makes(
     assert all(0 < positions[f"nll_{quarter}"] < 5 for quarter in range(1, 5))
     companions = tmp_path / "run" / "companions"
     sources = (companions / "train.source").read_text().splitlines()
+    num_far_longer = 0
     for direction in ("l2r", "r2l"):
         texts = (companions / f"train.{direction}").read_text().splitlines()
         assert sum(a == b for a, b in zip(sources, texts, strict=True)) > len(sources) // 2
+        num_far_longer += sum(len(b) + 1 > 1.5 * (len(a) + 1) + 5 for a, b in zip(sources, texts, strict=True))
+    assert leaks["run_away"] == pytest.approx(num_far_longer / (2 * len(sources)))
     for options in (["--bidirectional"], ["--generation-order", "l2r"], ["--generation-order", "r2l"]):
         assert num_right(tmp_path, *options) >= NUM_TEST // 6, options
     # The same command again finds everything done, and the same companions.
