@@ -5,11 +5,12 @@
 
 Every search returns targets of the same length from as many rows a sentence: from the left a beam of W, from both ends
 W / 2 each. An interleaved search has W hypotheses of two rows. Prints seconds, medians of ratios to the search from the
-left, and appends one JSON line to benchmarks/results/generation_order_speed.jsonl.
+left with their 95 % intervals, and appends one JSON line to benchmarks/results/generation_order_speed.jsonl.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -29,17 +30,20 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+BASELINE = "l2r"
 BOTH = {"generation_order": "bidirectional"}
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "l2r": ({}, {}),
+    BASELINE: ({}, {}),
+    "l2r again": ({}, {}),
     "r2l of both": (BOTH, {"generation_order": "r2l"}),
     "synchronous, no interaction": (BOTH, {}),
+    "synchronous, tanh, weight 0": ({**BOTH, "interaction": "tanh", "interaction_weight": 0.0}, {}),
     "synchronous, tanh": ({**BOTH, "interaction": "tanh"}, {}),
     "synchronous, gate": ({**BOTH, "interaction": "gate"}, {}),
     "joint, tanh": ({**BOTH, "interaction": "tanh"}, {"pairing": "joint"}),
     "interleaved": ({"generation_order": "interleaved"}, {}),
 }
-"""Options of model and of search."""
+"""Options of model and of search. The second is the first once more, to show the machine's noise."""
 
 
 def make_system(model_options: dict[str, Any], search_options: dict[str, Any], options: Any) -> Callable[[], int]:
@@ -69,6 +73,13 @@ def make_system(model_options: dict[str, Any], search_options: dict[str, Any], o
     return run_round
 
 
+def interval_of_median(values: list[float]) -> tuple[float, float]:
+    """Return the order statistics between which the median lies with 95 % confidence, whatever the distribution."""
+    ordered, reach = sorted(values), 1.96 * len(values) ** 0.5 / 2
+    middle = (len(values) - 1) / 2
+    return ordered[max(0, math.floor(middle - reach))], ordered[min(len(values) - 1, math.ceil(middle + reach))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="base")
@@ -84,9 +95,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     options = parser.parse_args()
     prepare_process(options.threads)
-    systems = {name: make_system(*how, options) for name, how in SYSTEMS.items()}
+    systems = {name: make_system(*SYSTEMS[name], options) for name in dict.fromkeys([BASELINE, *options.only])}
     keep_freed_memory()
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     tokens: dict[str, int] = {}
@@ -98,10 +110,12 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - started)
     rows = []
     for name in systems:
-        ratio = statistics.median(a / b for a, b in zip(seconds[name], seconds["l2r"], strict=True))
+        ratios = [a / b for a, b in zip(seconds[name], seconds[BASELINE], strict=True)]
+        ratio, (low, high) = statistics.median(ratios), interval_of_median(ratios)
         median = statistics.median(seconds[name])
         rows.append({"system": name, "seconds": seconds[name], "tokens": tokens[name], "time_relative_to_l2r": ratio})
-        print(f"{name:28}{median:8.3f} s{tokens[name] / median:9.0f} tokens/s{ratio:8.2f}")
+        words = f"{ratio:8.3f} ({low:.3f} to {high:.3f})"
+        print(f"{name:28}{median:8.3f} s{tokens[name] / median:9.0f} tokens/s{words}")
     line = {"processor": processor(), "settings": vars(options), "rows": rows}
     with (Path(RESULTS) / "generation_order_speed.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
