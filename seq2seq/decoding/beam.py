@@ -18,37 +18,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor, start_coverage
-from seq2seq.decoding.search import check_beam_options, check_coverage_penalty, finite_or_error, length_limits
+from seq2seq.decoding.options import BeamOptions, check_coverage_penalty
+from seq2seq.decoding.scoring import length_divisor, start_coverage
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import Seq2Seq
 
 
 @dataclass(frozen=True)
-class BeamSearch:
-    """Beam search; a beam of width 1 without coverage penalty is greedy. Options as in `search` and `scoring`."""
+class BeamSearch(BeamOptions):
+    """Beam search; a beam of width 1 without coverage penalty is greedy. Options as in `options` and `scoring`."""
 
-    beam_width: int = 5
-    n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
     early_stopping: bool = False
     coverage_penalty: float = 0.0
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        check_beam_options(self)
+        super().__post_init__()
         check_coverage_penalty(self.coverage_penalty)
-
-    @property
-    def width(self) -> int:
-        return self.beam_width
 
     @torch.inference_mode()
     def search(
@@ -60,10 +48,8 @@ class BeamSearch:
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """Return each sentence's `n_best` hypotheses (fewer where fewer exist), best first; see `search.Search`."""
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
-        )
-        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        constraints = self.started_constraints(model, prefixes, input_ids.device)
+        limits = self.limits(attention_mask)
         coverage = start_coverage(attention_mask) if self.coverage_penalty > 0 else None
         state = BeamState.start(limits, self.beam_width, coverage)
         model_state = model.encode(input_ids, attention_mask)

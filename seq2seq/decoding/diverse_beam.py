@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor, start_coverage
-from seq2seq.decoding.search import check_beam_options, check_coverage_penalty, finite_or_error, length_limits
+from seq2seq.decoding.options import BeamOptions, check_coverage_penalty
+from seq2seq.decoding.scoring import length_divisor, start_coverage
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import Seq2Seq
 
@@ -36,33 +37,20 @@ def merge_groups(groups: Sequence[BeamState], sentences: Tensor, eos_id: int) ->
 
 
 @dataclass(frozen=True)
-class DiverseBeamSearch:
-    """Diverse beam search; `beam_width` is that of all groups together. Options as in `search` and `scoring`."""
+class DiverseBeamSearch(BeamOptions):
+    """Diverse beam search; `beam_width` is that of all groups together. Options as in `options` and `scoring`."""
 
-    beam_width: int = 5
     num_groups: int = 5
     diversity_penalty: float = 0.5
-    n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
     coverage_penalty: float = 0.0
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        check_beam_options(self)
+        super().__post_init__()
         check_coverage_penalty(self.coverage_penalty)
         if self.num_groups < 1 or self.beam_width % self.num_groups:
             raise ValueError(f"`num_groups` must divide `beam_width` ({self.beam_width}), but is {self.num_groups}.")
         if self.diversity_penalty < 0:
             raise ValueError(f"`diversity_penalty` must not be negative, but is {self.diversity_penalty}.")
-
-    @property
-    def width(self) -> int:
-        return self.beam_width
 
     @torch.inference_mode()
     def search(
@@ -74,10 +62,8 @@ class DiverseBeamSearch:
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """Return each sentence's `n_best` hypotheses over all groups (fewer where fewer exist), best first."""
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
-        )
-        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        constraints = self.started_constraints(model, prefixes, input_ids.device)
+        limits = self.limits(attention_mask)
         group_width = self.beam_width // self.num_groups
         coverage = start_coverage(attention_mask) if self.coverage_penalty > 0 else None
         groups = [BeamState.start(limits, group_width, coverage) for _ in range(self.num_groups)]

@@ -9,29 +9,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
 from seq2seq.decoding.largest import largest
-from seq2seq.decoding.scoring import LengthNormalization
-from seq2seq.decoding.search import check_options, finite_or_error, length_limits
+from seq2seq.decoding.options import SearchOptions
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import PathState, enough_done, select
 from seq2seq.models.interface import Seq2Seq
 
 
 @dataclass(frozen=True)
-class Greedy:
-    """Greedy search. The length options only normalise the score that is reported. Options as in `search`."""
-
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_options(self)
+class Greedy(SearchOptions):
+    """Greedy search. The length options only normalise the score that is reported. Options as in `options`."""
 
     @property
     def width(self) -> int:
@@ -47,10 +36,8 @@ class Greedy:
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """Return each sentence's one hypothesis in a list; see `search.Search`."""
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
-        )
-        state = PathState.start(length_limits(attention_mask, self.max_length, self.max_length_ratio), num_paths=1)
+        constraints = self.started_constraints(model, prefixes, input_ids.device)
+        state = PathState.start(self.limits(attention_mask), num_paths=1)
         model_state = model.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 1), model.decoder_start_id, device=input_ids.device)
         results: list[list[Hypothesis]] = [[] for _ in input_ids]

@@ -15,36 +15,26 @@ from torch import Tensor
 from seq2seq.decoding.constraints import log_probs_in_place
 from seq2seq.decoding.directions import refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.options import BeamOptions
 from seq2seq.decoding.pairs import FinishedPair, finished_pairs, top_pairs
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor
-from seq2seq.decoding.search import check_beam_options, finite_or_error, length_limits
+from seq2seq.decoding.scoring import length_divisor
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import BeamState, enough_done, select
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
-class InterleavedBeamSearch:
+class InterleavedBeamSearch(BeamOptions):
     """Search in an interleaved model; a target may have one token more than an odd `max_length`."""
 
-    beam_width: int = 5
-    n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
     early_stopping: bool = False
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
 
     def __post_init__(self) -> None:
-        check_beam_options(self)
-        if self.no_repeat_ngram:
-            raise ValueError("`no_repeat_ngram` needs the tokens in one order; leave it out with `interleaved`.")
-
-    @property
-    def width(self) -> int:
-        return self.beam_width
+        super().__post_init__()
+        for name in ("no_repeat_ngram", "constraints"):
+            if getattr(self, name):
+                raise ValueError(f"`{name}` needs the tokens in one order; leave it out with `interleaved`.")
 
     @torch.inference_mode()
     def search(
@@ -64,7 +54,7 @@ class InterleavedBeamSearch:
             raise wrong_order(model.generation_order, "interleaved")
         refuse_prefixes(prefixes, "interleaved")
         both = model.in_pairs()
-        limits = (length_limits(attention_mask, self.max_length, self.max_length_ratio) + 1) // 2
+        limits = (self.limits(attention_mask) + 1) // 2
         state = BeamState.start(limits, self.beam_width, in_pairs=True)
         model_state = both.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.options import BeamOptions, check_halves
 from seq2seq.decoding.pairs import FinishedPair, Row, finished_pairs, top_pairs
-from seq2seq.decoding.scoring import LengthNormalization, length_divisor
-from seq2seq.decoding.search import check_beam_options, check_halves, finite_or_error, length_limits
+from seq2seq.decoding.scoring import length_divisor
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import EMPTY, BeamState, Candidates, enough_done, select
 from seq2seq.decoding.synchronous import best_of
 from seq2seq.models.interface import Seq2Seq
@@ -26,27 +27,15 @@ from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
-class JointBeamSearch:
+class JointBeamSearch(BeamOptions):
     """Search over pairs in a bidirectional model; `beam_width` counts rows, two a pair."""
 
     beam_width: int = 4
-    n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
     early_stopping: bool = False
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        check_beam_options(self)
+        super().__post_init__()
         check_halves(self.beam_width)
-
-    @property
-    def width(self) -> int:
-        return self.beam_width
 
     def search(
         self,
@@ -71,10 +60,8 @@ class JointBeamSearch:
         if model.generation_order != "bidirectional":
             raise wrong_order(model.generation_order, "bidirectional")
         both, width = model.in_pairs(), self.beam_width // 2
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, None, input_ids.device
-        )
-        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        constraints = self.started_constraints(model, None, input_ids.device)
+        limits = self.limits(attention_mask)
         state = BeamState.start(limits, width, in_pairs=True)
         model_state = both.encode(input_ids, attention_mask)
         last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)

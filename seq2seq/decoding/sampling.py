@@ -12,10 +12,10 @@ import numpy
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.scoring import LengthNormalization
-from seq2seq.decoding.search import check_options, finite_or_error, length_limits
+from seq2seq.decoding.options import SearchOptions
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import PathState, enough_done, select
 from seq2seq.models.interface import Seq2Seq
 
@@ -43,12 +43,12 @@ def pick(probabilities: Tensor, draws: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Sampling(SearchOptions):
     """Ancestral sampling.
 
     `top_k`, `top_p` (Holtzman et al. 2020), `min_p` (Nguyen et al. 2024) and `epsilon` (Hewitt et al. 2022) each name a
     set of tokens by the tempered distribution, before any of the others has changed it; what is in all sets is kept,
-    and the likeliest token always. Other options as in `search` and `scoring`.
+    and the likeliest token always. Other options as in `options`.
     """
 
     n_best: int = 1
@@ -58,16 +58,9 @@ class Sampling:
     min_p: float = 0.0
     epsilon: float = 0.0
     seed: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if self.temperature <= 0:
             raise ValueError(f"`temperature` must be above 0, but is {self.temperature}; use greedy search instead.")
         if not 0 < self.top_p <= 1:
@@ -113,10 +106,8 @@ class Sampling:
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """Return each sentence's `n_best` samples, best first; see `search.Search`."""
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, input_ids.device
-        )
-        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio)
+        constraints = self.started_constraints(model, prefixes, input_ids.device)
+        limits = self.limits(attention_mask)
         state = PathState.start(limits, self.n_best)
         rows = range(len(input_ids)) if rows is None else rows
         draws = uniform_draws(self.seed, rows, int(limits.max()), self.n_best).to(input_ids.device)

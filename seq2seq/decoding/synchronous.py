@@ -16,19 +16,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.constraints import Constraint, Constraints, next_log_probs
+from seq2seq.decoding.constraints import next_log_probs
 from seq2seq.decoding.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.hypothesis import Hypothesis
+from seq2seq.decoding.options import BeamOptions, check_halves
 from seq2seq.decoding.private_companions import PrivateCompanions
-from seq2seq.decoding.scoring import LengthNormalization, can_improve, length_divisor
-from seq2seq.decoding.search import check_beam_options, check_halves, finite_or_error, length_limits
+from seq2seq.decoding.scoring import can_improve, length_divisor
+from seq2seq.decoding.search import finite_or_error
 from seq2seq.decoding.state import BeamState, enough_done, select, top_candidates
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
-class SynchronousBeamSearch:
+class SynchronousBeamSearch(BeamOptions):
     """Search from both ends of a bidirectional model; `beam_width` counts the hypotheses of both directions.
 
     With `pairing` `companion` each hypothesis attends to a greedy companion of its own instead, so that its score
@@ -37,18 +38,10 @@ class SynchronousBeamSearch:
 
     beam_width: int = 4
     pairing: Literal["rank", "companion"] = "rank"
-    n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
     early_stopping: bool = False
-    min_length: int = 0
-    max_length: int = 256
-    max_length_ratio: float = 0.0
-    no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        check_beam_options(self)
+        super().__post_init__()
         check_halves(self.beam_width)
 
     @property
@@ -76,10 +69,8 @@ class SynchronousBeamSearch:
         both: PairedSeq2Seq = model.in_pairs()
         if self.pairing == "companion":
             both = PrivateCompanions(both)
-        constraints = Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, None, input_ids.device
-        )
-        limits = length_limits(attention_mask, self.max_length, self.max_length_ratio).repeat_interleave(2)
+        constraints = self.started_constraints(model, None, input_ids.device)
+        limits = self.limits(attention_mask).repeat_interleave(2)
         # Rows 2i and 2i + 1 of this state are the two directions of sentence i.
         state = BeamState.start(limits, self.beam_width)
         model_state = both.encode(input_ids, attention_mask)
