@@ -26,11 +26,7 @@ STREAM_TOKENIZER_ROWS = 200_000
 
 def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
     """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
-    train_corpus = open_corpus(config.data.train, "data.train")
-    if config.data.num_folds and not config.data.train.streaming:
-        folds = numpy.arange(len(train_corpus)) % config.data.num_folds
-        train_corpus = train_corpus.select((folds != config.data.left_out_fold).nonzero()[0])
-    validation_corpus = open_corpus(dataclasses.replace(config.data.validation, streaming=False), "data.validation")
+    train_corpus, validation_corpus = open_corpora(config.data)
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
     workers = config.data.num_workers
     if not config.data.train.streaming:
@@ -38,9 +34,41 @@ def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, 
     return tokenizer, train_corpus, tokenize_corpus(validation_corpus, tokenizer, num_workers=workers)
 
 
+def open_corpora(data: DataConfig) -> tuple[Corpus, Dataset]:
+    """Return the training corpus without the fold that is left out, and the one for validation, which may be that fold.
+
+    Raises:
+        ValueError: a section names no data, or a fold has no pair.
+    """
+    train = open_corpus(data.train, "data.train")
+    left_out = None
+    if data.num_folds:
+        assert not data.train.streaming, "`check_companions` refuses folds of a stream"
+        is_left_out = numpy.arange(len(train)) % data.num_folds == data.left_out_fold
+        left_out, train = (train.select(rows.nonzero()[0]) for rows in (is_left_out, ~is_left_out))
+        if not len(left_out) or not len(train):
+            raise ValueError(
+                f"`data.num_folds` ({data.num_folds}) parts one of which is left out need more pairs than "
+                f"{len(left_out) + len(train)}."
+            )
+    if not names_data(data.validation):
+        if left_out is None:
+            raise ValueError(
+                "`data.validation` names no data: set `data.validation.path`, or `data.validation.source` and "
+                "`data.validation.target`, or `data.num_folds` to 20 to hold every twentieth training pair out."
+            )
+        return train, left_out
+    return train, open_corpus(dataclasses.replace(data.validation, streaming=False), "data.validation")
+
+
+def names_data(corpus: CorpusConfig) -> bool:
+    """Return whether a section says where its pairs are."""
+    return not (corpus.path is None and corpus.source is None and corpus.target is None)
+
+
 def open_corpus(corpus: CorpusConfig, option: str) -> Corpus:
     """Return the corpus that a section describes; its name stands in the error of one that names no data."""
-    if corpus.path is None and corpus.source is None and corpus.target is None:
+    if not names_data(corpus):
         raise ValueError(f"`{option}` names no data: set `{option}.path`, or `{option}.source` and `{option}.target`.")
     return read_corpus(**asdict(corpus))
 

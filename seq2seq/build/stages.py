@@ -19,7 +19,8 @@ def stages(config: RunConfig) -> list[RunConfig]:
     share of the companions is generated anew by the part before.
 
     Raises:
-        ValueError: a first stage has no steps, there is a single fold, or refreshes are more than the steps allow.
+        ValueError: a first stage has no steps, there is a single fold or a fold of folds, or refreshes are more than
+            the steps allow.
     """
     companions = config.companions
     if companions.model != "self":
@@ -28,6 +29,8 @@ def stages(config: RunConfig) -> list[RunConfig]:
         raise ValueError("`companions.model: self` has a first stage; give its steps as `companions.first_steps`.")
     if companions.folds < 0 or companions.folds == 1:
         raise ValueError(f"`companions.folds` must be 0, or 2 or more, but is {companions.folds}.")
+    if companions.folds and config.data.num_folds:
+        raise ValueError("`companions.folds` deals the pairs into folds of its own; set `data.num_folds` to 0.")
     check_refreshes(config)
     folder = Path(config.run_directory)
     first = replace(

@@ -2,15 +2,21 @@
 
 A run directory and two files enter; a run directory of its own leaves, in which the run's model was searched on. It is
 an ordinary run, so a tuning that was stopped goes on, and one that is finished is not repeated.
+
+Every fifth pair is held out: on these the model is validated, and only one that is better there takes the place of the
+one that was. On the pairs that it is tuned on any model gets better: 200 steps on the 1,014 development pairs of
+Multi30k took greedy BLEU from 38.6 to 52.8 there, and on test text from 37.6 down to 36.2.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.generator import load
+from seq2seq.build.generator import load, model_folder
+from seq2seq.build.new_folder import new_folder
 from seq2seq.build.process import Processes
 from seq2seq.build.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.build.training import score_of, train
@@ -26,9 +32,16 @@ from seq2seq.config.schema import (
     ValidationConfig,
 )
 from seq2seq.decoding.files import read_lines
+from seq2seq.training.validation import lower_is_better
 
 RESULT_FILE = "tuning.json"
-"""In the tuned run's directory, once it is finished: its steps, and the metric before and after."""
+"""In the tuned run's directory once it is finished: steps, the metric before and after, and whether that is a gain."""
+
+HELD_OUT = 5
+"""One pair in so many is held out."""
+
+NUM_VALIDATIONS = 10
+"""How often the model is validated, evenly over the steps."""
 
 LEARNING_RATE = 6.25e-5
 """Of AdamW, constant: what the authors of the search have for translation."""
@@ -75,7 +88,7 @@ class Tuning:
         return replace(
             config,
             run_directory=str(self.folder),
-            data=replace(config.data, train=pairs, validation=pairs, num_folds=0),
+            data=replace(config.data, train=pairs, validation=CorpusConfig(), num_folds=HELD_OUT, left_out_fold=0),
             tokenizer=replace(config.tokenizer, sampling=0.0),
             companions=CompanionsConfig(),
             decoder_inputs=DecoderInputsConfig(),
@@ -96,7 +109,7 @@ class Tuning:
                 threads=self.threads,
             ),
             validation=ValidationConfig(
-                every=max(1, self.steps // 4), metrics=(self.metric,), select_by=self.metric, max_rows=0
+                every=max(1, self.steps // NUM_VALIDATIONS), metrics=(self.metric,), select_by=self.metric, max_rows=0
             ),
         )
 
@@ -104,8 +117,8 @@ class Tuning:
 def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = print) -> bool:
     """Make the tuned run unless it is there; return whether anything was trained.
 
-    Says what a greedy search reaches on the pairs of the tuning before and after. The model that is exported is the
-    best of four, by the metric on these same pairs.
+    Says what a greedy search reaches on the pairs that are held out, before and after. The model that is exported is
+    the best there: of those that were validated, or the one that was, if none of them is better.
 
     Raises:
         ValueError: anything in the options or the data that the user must change.
@@ -122,23 +135,31 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
         train(config)
         if processes.is_main_process:
             found["after"] = greedy_score(tuning, tuning.folder / MODEL_FOLDER)
+            gain = found["after"] - found["before"]
+            found["is_better"] = gain < 0 if lower_is_better(tuning.metric) else gain > 0
+            if not found["is_better"]:
+                with new_folder(tuning.folder / MODEL_FOLDER) as unfinished:
+                    shutil.copytree(model_folder(tuning.run), unfinished, dirs_exist_ok=True)
             temporary = result.with_name(RESULT_FILE + ".tmp")
             temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             temporary.replace(result)
     if processes.is_main_process:
+        verdict = "" if found["is_better"] else "; as that is no gain, the model stays as it was"
         say(
-            f"{tuning.folder}: greedy {tuning.metric} on {tuning.source} {found['before']:.2f} before and "
-            f"{found['after']:.2f} after {tuning.steps} steps of parameter search"
+            f"{tuning.folder}: greedy {tuning.metric} on every fifth pair of {tuning.source}, which are held out, "
+            f"{found['before']:.2f} before and {found['after']:.2f} after {tuning.steps} steps of parameter search"
+            f"{verdict}"
         )
     return not is_finished
 
 
 def greedy_score(tuning: Tuning, folder: Path) -> float:
-    """Return what the model of a folder reaches on the pairs of the tuning."""
+    """Return what the model of a folder reaches on the pairs of the tuning that are held out."""
     sources, references = (list(read_lines(Path(name))) for name in (tuning.source, tuning.reference))
     if len(sources) != len(references):
         raise ValueError(
             f"`--tune-source` has {len(sources)} lines and `--tune-reference` {len(references)}; they must be aligned."
         )
-    results = load(folder).stream(sources, method="greedy", n_best=1)
-    return score_of(tuning.metric, [nbest.text for nbest in results], [[reference] for reference in references])
+    results = load(folder).stream(sources[::HELD_OUT], method="greedy", n_best=1)
+    held_out = [[reference] for reference in references[::HELD_OUT]]
+    return score_of(tuning.metric, [nbest.text for nbest in results], held_out)

@@ -53,7 +53,7 @@ class DataConfig:
     train: CorpusConfig = field(default_factory=CorpusConfig)
     """The pairs to learn from."""
     validation: CorpusConfig = field(default_factory=CorpusConfig)
-    """The pairs that choose the checkpoint."""
+    """The pairs that choose the checkpoint; if it names none, those that `num_folds` leaves out of the training."""
     max_source_tokens: int = 256
     """Longest source, in tokens with end of sentence; longer training pairs are dropped and reported."""
     max_target_tokens: int = 256
@@ -69,7 +69,8 @@ class DataConfig:
     num_workers: int = 0
     """Worker processes that tokenise; 0 tokenises in the main process."""
     num_folds: int = 0
-    """Parts that the training pairs are dealt into, one after another, when one of them is left out; 0 uses all."""
+    """Parts that the training pairs are dealt into, one after another, when one of them is left out; 0 uses all. With
+    20 and no `validation`, every twentieth pair is validated on."""
     left_out_fold: int = 0
     """The part that is left out, counted from 0."""
 

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from seq2seq.build.checks import check_config
-from seq2seq.build.data import build_loader, build_tokenizer, open_corpus
+from seq2seq.build.data import build_loader, build_tokenizer
 from seq2seq.build.gradient_rule import build_gradient_rule
 from seq2seq.build.training import interleaved, score_of
 from seq2seq.config.loading import load_run_config
-from seq2seq.config.schema import CorpusConfig
 from seq2seq.data.corpus import read_corpus
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.gradients.candidate_grid import CandidateGrid
@@ -47,11 +46,6 @@ def test_options_that_do_not_fit_together(tmp_path: Path, options: list[str], me
     check_config(load_run_config(config))
     with pytest.raises(ValueError, match=message):
         check_config(load_run_config([*config, *options]))
-
-
-def test_a_corpus_that_names_no_data_names_its_options() -> None:
-    with pytest.raises(ValueError, match=r"`data.train` names no data: set `data.train.path`, or `data.train.source`"):
-        open_corpus(CorpusConfig(), "data.train")
 
 
 def test_a_tokenizer_is_trained_once_and_then_loaded(tmp_path: Path, private_cache: Path) -> None:

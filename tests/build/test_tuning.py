@@ -8,9 +8,11 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.build import tuning as build_tuning
+from seq2seq.build.data import open_corpora
 from seq2seq.build.process import OneProcess
-from seq2seq.build.tuning import Tuning, tune
+from seq2seq.build.tuning import Tuning, greedy_score, tune
 from seq2seq.config.loading import load_run_config
+from seq2seq.config.schema import RunConfig
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import NUM_TEST
 
@@ -38,11 +40,11 @@ def test_decode_tunes_a_copy_once_and_decodes_with_it(
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == NUM_TEST, "nothing but what is decoded"
     found = json.loads((output / "tuning.json").read_text())
-    shown = (
-        f"greedy chrf on {copy_task / 'test.txt'} {found['before']:.2f} before and {found['after']:.2f} after 3 steps"
-    )
+    shown = f"which are held out, {found['before']:.2f} before and {found['after']:.2f} after 3 steps"
+    assert f"greedy chrf on every fifth pair of {copy_task / 'test.txt'}" in printed.err
     assert shown in printed.err
     assert found["after"] > 60
+    assert found["is_better"] == (found["after"] > found["before"])
     assert checksums(copy_task / "run") == before
 
     log = read_log(output / "log.jsonl")
@@ -50,13 +52,61 @@ def test_decode_tunes_a_copy_once_and_decodes_with_it(
     assert [entry["step"] for entry in train] == [1, 2, 3]
     assert all(0 <= entry["cost_min"] <= entry["cost_mean"] <= entry["cost_max"] <= 1 for entry in train)
     weights = [next((folder / "model").glob("*.safetensors")) for folder in (output, copy_task / "run")]
-    assert weights[0].read_bytes() != weights[1].read_bytes()
+    assert (weights[0].read_bytes() != weights[1].read_bytes()) == found["is_better"]
 
     monkeypatch.setattr(build_tuning, "train", lambda config: pytest.fail("it was finished"))
     assert main(command) == 0
     again = capsys.readouterr()
     assert again.out == printed.out
     assert shown in again.err
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "stays"),
+    [
+        ("chrf", (80.0, 80.0), True),
+        ("chrf", (80.0, 79.0), True),
+        ("chrf", (80.0, 81.0), False),
+        ("character_error_rate", (80.0, 81.0), True),
+        ("character_error_rate", (80.0, 79.0), False),
+    ],
+)
+def test_a_model_that_is_no_better_on_held_out_pairs_is_not_kept(
+    metric: str,
+    scores: tuple[float, float],
+    stays: bool,
+    copy_task: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    test, said, given = str(copy_task / "test.txt"), [], iter(scores)
+    monkeypatch.setattr(build_tuning, "greedy_score", lambda tuning, folder: next(given))
+    output = tmp_path / "tuned"
+    tune(Tuning(copy_task / "run", metric, test, test, 1, output, 1), OneProcess("cpu"), said.append)
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (output, copy_task / "run")]
+    assert (weights[0] == weights[1]) == stays
+    assert said[-1].endswith("the model stays as it was") == stays
+
+
+def test_every_fifth_pair_is_held_out(copy_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the references every fifth is as it should be and all others are wrong: the score is that of a copy."""
+    lines = (copy_task / "test.txt").read_text().splitlines()
+    (tmp_path / "reference.txt").write_text("\n".join(x if i % 5 == 0 else "?" for i, x in enumerate(lines)) + "\n")
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def train(config: RunConfig) -> None:
+        seen.append(tuple(list(corpus["target"]) for corpus in open_corpora(config.data)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_tuning, "train", train)
+    run, files = copy_task / "run", (str(copy_task / "test.txt"), str(tmp_path / "reference.txt"))
+    tuning = Tuning(run, "chrf", *files, 1, tmp_path / "tuned", 1)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tuning, OneProcess("cpu"))
+    [(learned, validated)] = seen
+    assert set(learned) == {"?"}
+    assert validated == lines[::5]
+    assert greedy_score(tuning, run) > 60
 
 
 def test_another_tuning_in_the_same_place_is_refused(copy_task: Path, tmp_path: Path) -> None:
