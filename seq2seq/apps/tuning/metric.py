@@ -13,7 +13,7 @@ def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:
         "tuning", "a copy of the run is first searched on for a metric, on pairs with references, and kept"
     )
     group.add_argument("--tune-metric", help="metric to improve, such as bleu or chrf")
-    group.add_argument("--tune-source", metavar="FILE", help="sources to tune on, every fifth held out; not those of a test")
+    group.add_argument("--tune-source", metavar="FILE", help="sources to tune on, every fifth held out; not a test's")
     group.add_argument("--tune-reference", metavar="FILE", help="their references")
     group.add_argument("--tune-steps", type=int, default=200, help="updates, each of four decodings of a batch")
     group.add_argument("--tune-output", metavar="RUN", help="tuned run; default: the model's name with `-tuned-METRIC`")
