@@ -156,12 +156,11 @@ def read_pairs(arguments: argparse.Namespace, path: str) -> Pairs:
     config = Path(path) / CONFIG_FILE
     if not config.is_file():
         raise ValueError(f"{path} is no run directory, with a {CONFIG_FILE}; give `--source` and `--reference`.")
-    from seq2seq.build.data import names_data, open_corpora, open_corpus
+    from seq2seq.build.data import open_training, open_validation
     from seq2seq.config.loading import load_run_config
 
-    name, data = arguments.data or CORPORA[0], load_run_config([str(config)]).data
-    is_held_out = name == "validation" and not names_data(data.validation)
-    corpus = open_corpora(data)[1] if is_held_out else open_corpus(getattr(data, name), f"data.{name}")
+    data = load_run_config([str(config)]).data
+    corpus = open_training(data) if arguments.data == "train" else open_validation(data)
     return [(row["source"], row["target"]) for row in islice(corpus, limit)]
 
 

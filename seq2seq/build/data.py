@@ -26,7 +26,7 @@ STREAM_TOKENIZER_ROWS = 200_000
 
 def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
     """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
-    train_corpus, validation_corpus = open_corpora(config.data)
+    train_corpus, validation_corpus = open_training(config.data), open_validation(config.data)
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
     workers = config.data.num_workers
     if not config.data.train.streaming:
@@ -34,31 +34,38 @@ def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, 
     return tokenizer, train_corpus, tokenize_corpus(validation_corpus, tokenizer, num_workers=workers)
 
 
-def open_corpora(data: DataConfig) -> tuple[Corpus, Dataset]:
-    """Return the training corpus without the fold that is left out, and the one for validation, which may be that fold.
+def open_training(data: DataConfig) -> Corpus:
+    """Return the pairs to learn from: all but the fold that is left out."""
+    return _fold(data, is_left_out=False) if data.num_folds else open_corpus(data.train, "data.train")
+
+
+def open_validation(data: DataConfig) -> Dataset:
+    """Return the pairs to validate on: those that are named, else the fold that is left out.
 
     Raises:
-        ValueError: a section names no data, or a fold has no pair.
+        ValueError: there are neither.
     """
-    train = open_corpus(data.train, "data.train")
-    left_out = None
-    if data.num_folds:
-        assert not data.train.streaming, "`check_companions` refuses folds of a stream"
-        is_left_out = numpy.arange(len(train)) % data.num_folds == data.left_out_fold
-        left_out, train = (train.select(rows.nonzero()[0]) for rows in (is_left_out, ~is_left_out))
-        if not len(left_out) or not len(train):
-            raise ValueError(
-                f"`data.num_folds` ({data.num_folds}) parts one of which is left out need more pairs than "
-                f"{len(left_out) + len(train)}."
-            )
-    if not names_data(data.validation):
-        if left_out is None:
-            raise ValueError(
-                "`data.validation` names no data: set `data.validation.path`, or `data.validation.source` and "
-                "`data.validation.target`, or `data.num_folds` to 20 to hold every twentieth training pair out."
-            )
-        return train, left_out
-    return train, open_corpus(dataclasses.replace(data.validation, streaming=False), "data.validation")
+    if names_data(data.validation):
+        return open_corpus(dataclasses.replace(data.validation, streaming=False), "data.validation")
+    if not data.num_folds:
+        raise ValueError(
+            "`data.validation` names no data: set `data.validation.path`, or `data.validation.source` and "
+            "`data.validation.target`, or `data.num_folds` to 20 to hold every twentieth training pair out."
+        )
+    return _fold(data, is_left_out=True)
+
+
+def _fold(data: DataConfig, *, is_left_out: bool) -> Dataset:
+    """Return the training pairs of the fold that is left out, or all others; raise ValueError if there are none."""
+    assert not data.train.streaming, "`checks` refuses folds of a stream"
+    corpus = open_corpus(data.train, "data.train")
+    in_fold = numpy.arange(len(corpus)) % data.num_folds == data.left_out_fold
+    rows = (in_fold == is_left_out).nonzero()[0]
+    if not len(rows):
+        raise ValueError(
+            f"`data.num_folds` ({data.num_folds}) parts one of which is left out need more pairs than {len(corpus)}."
+        )
+    return corpus.select(rows)
 
 
 def names_data(corpus: CorpusConfig) -> bool:

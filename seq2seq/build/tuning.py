@@ -146,7 +146,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
     if processes.is_main_process:
         verdict = "" if found["is_better"] else "; as that is no gain, the model stays as it was"
         say(
-            f"{tuning.folder}: greedy {tuning.metric} on every fifth pair of {tuning.source}, which are held out, "
+            f"{tuning.folder}: greedy {tuning.metric} on one pair in {HELD_OUT} of {tuning.source}, held out, "
             f"{found['before']:.2f} before and {found['after']:.2f} after {tuning.steps} steps of parameter search"
             f"{verdict}"
         )

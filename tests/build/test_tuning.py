@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.build import tuning as build_tuning
-from seq2seq.build.data import open_corpora
+from seq2seq.build.data import open_training, open_validation
 from seq2seq.build.process import OneProcess
 from seq2seq.build.tuning import Tuning, greedy_score, tune
 from seq2seq.config.loading import load_run_config
@@ -40,8 +40,8 @@ def test_decode_tunes_a_copy_once_and_decodes_with_it(
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == NUM_TEST, "nothing but what is decoded"
     found = json.loads((output / "tuning.json").read_text())
-    shown = f"which are held out, {found['before']:.2f} before and {found['after']:.2f} after 3 steps"
-    assert f"greedy chrf on every fifth pair of {copy_task / 'test.txt'}" in printed.err
+    shown = f", held out, {found['before']:.2f} before and {found['after']:.2f} after 3 steps"
+    assert f"greedy chrf on one pair in 5 of {copy_task / 'test.txt'}" in printed.err
     assert shown in printed.err
     assert found["after"] > 60
     assert found["is_better"] == (found["after"] > found["before"])
@@ -95,7 +95,7 @@ def test_every_fifth_pair_is_held_out(copy_task: Path, tmp_path: Path, monkeypat
     seen: list[tuple[list[str], list[str]]] = []
 
     def train(config: RunConfig) -> None:
-        seen.append(tuple(list(corpus["target"]) for corpus in open_corpora(config.data)))
+        seen.append((list(open_training(config.data)["target"]), list(open_validation(config.data)["target"])))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build_tuning, "train", train)
