@@ -6,10 +6,11 @@
         --system "rescored by r2l" runs/both rescore=r2l beam_width=4 \
         --system "two models" runs/l2r right_model=runs/r2l rescore=both beam_width=4
 
-A system is a name, a run and search options. The first is what the others are tested against (paired bootstrap). Prints
-a line each and appends all numbers as one JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of
-decoding in this process, which is meant for comparison when nothing else runs; with `--rounds` all systems decode so
-many times more, in turns, and their time relative to the first one's is printed.
+A system is a name, a run and search options; runs with commas between them, here and in `right_model`, are an ensemble.
+The first is what the others are tested against (paired bootstrap). Prints a line each and appends all numbers as one
+JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of decoding in this process, which is meant
+for comparison when nothing else runs; with `--rounds` all systems decode so many times more, in turns, and their time
+relative to the first one's is printed.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def search_options(assignments: list[str]) -> dict[str, Any]:
     """Return `name=value` pairs with values of the option's type."""
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(DecodingConfig()).items()}
     kinds |= {name: {"true": True, "false": False}.__getitem__ for name, kind in kinds.items() if kind is bool}
-    kinds["right_model"] = str  # which is an option of loading
+    kinds["right_model"] = lambda names: names.split(",")  # which is an option of loading
     pairs = [assignment.split("=", 1) for assignment in assignments]
     return {name: kinds[name](value) for name, value in pairs}
 
@@ -55,7 +56,7 @@ def accuracy_at_ends(texts: list[str], references: list[str]) -> tuple[float, fl
 
 def decode(run: str, options: dict[str, Any], lines: list[str], references: list[str]) -> dict[str, Any]:
     """Return the texts of a system, how long they took, who won, and how right both ends are."""
-    generator = seq2seq.load(run, device="cpu", **options)
+    generator = seq2seq.load(run.split(","), device="cpu", **options)
     started = time.perf_counter()
     best = [found[0] for found in generator(lines)]
     seconds = time.perf_counter() - started
@@ -86,7 +87,7 @@ def relative_times(systems: list[tuple[str, dict[str, Any]]], lines: list[str], 
     Args:
         systems: runs, each with its options.
     """
-    generators = [seq2seq.load(run, device="cpu", **options) for run, options in systems]
+    generators = [seq2seq.load(run.split(","), device="cpu", **options) for run, options in systems]
     seconds: list[list[float]] = [[] for _ in systems]
     for _ in range(rounds):
         for generator, found in zip(generators, seconds, strict=True):

@@ -22,6 +22,7 @@ from mitigations import BASELINE, VARIANTS
 
 from seq2seq.build.data import build_data, build_loader
 from seq2seq.build.model import build_model_config
+from seq2seq.build.precision import with_precision
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import enter_run_directory
 from seq2seq.build.training import build_trainer
@@ -38,7 +39,7 @@ DECODING = "a greedy decoding"
 
 def build_parts(arguments: list[str]) -> tuple[Trainer, TextTokenizer]:
     """Return what a command line of train.py builds, in the run directory that it names."""
-    config = load_run_config(arguments)
+    config = with_precision(load_run_config(arguments))
     accelerator = build_accelerator(config.training.precision)
     folder = enter_run_directory(config)
     tokenizer, train_corpus, validation_corpus = build_data(config, folder)

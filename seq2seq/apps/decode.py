@@ -38,8 +38,13 @@ ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs="+", required=True, help="run directory or model folder; several: an ensemble")
-    parser.add_argument("--weights", nargs="+", type=float, help="weights of the ensemble's members; default: equal")
-    parser.add_argument("--right-model", help="run or model folder that generates from the right, to `--rescore` with")
+    parser.add_argument("--weights", nargs="+", type=float, help="weights of `--model`'s members; default: equal")
+    parser.add_argument(
+        "--right-model",
+        nargs="+",
+        default=(),
+        help="run or model folder that generates from the right, to `--rescore` with; several: an ensemble",
+    )
     parser.add_argument("--input", default=STANDARD, help="UTF-8 file with one source per line; `-` is standard input")
     parser.add_argument("--output", default=STANDARD, help="file to write; `-` is standard output")
     parser.add_argument(

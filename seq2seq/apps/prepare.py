@@ -9,13 +9,14 @@ from pathlib import Path
 from seq2seq.build.checks import check_config
 from seq2seq.build.data import build_data, filter_options
 from seq2seq.build.model import build_model_config
+from seq2seq.build.precision import with_precision
 from seq2seq.build.run_directory import enter_run_directory
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.loader import TrainingLoader
 
 
 def run(arguments: list[str]) -> int:
-    config = load_run_config(arguments, program="seq2seq prepare")
+    config = with_precision(load_run_config(arguments, program="seq2seq prepare"))
     check_config(config)
     folder = enter_run_directory(config)
     tokenizer, train_corpus, validation_corpus = build_data(config, Path(folder))

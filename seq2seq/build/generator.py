@@ -181,7 +181,7 @@ def load(
     dtype: torch.dtype | None = None,
     weights: Sequence[float] | None = None,
     trainable: bool = False,
-    right_model: str | Path | None = None,
+    right_model: str | Path | Sequence[str | Path] = (),
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
@@ -190,24 +190,23 @@ def load(
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
         dtype: compute type; by default that of the saved weights. `torch.int8` rounds weights and what they are
             multiplied with to 8 bits, on CPUs.
-        weights: of the ensemble's members, by default equal.
+        weights: of the members of `path`'s ensemble, by default equal.
         trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
-        right_model: run or model folder that generates from the right, with a `path` that does from the left: together
-            they rank each other's hypotheses (`rescore`).
+        right_model: run or model folder that generates from the right, or several, with a `path` that does from the
+            left: together they rank each other's hypotheses (`rescore`).
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
         ValueError: there is no model, the members do not share a vocabulary, or an option is unknown.
     """
-    paths = [path] if isinstance(path, str | Path) else list(path)
-    folders = [model_folder(entry) for entry in (*paths, *([] if right_model is None else [right_model]))]
+    left, right = (model_folders(entry) for entry in (path, right_model))
+    folders = [*left, *right]
     device = pick_device(device)
     tokenizer = common_tokenizer(folders)
     models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
-    members = models[: len(paths)]
-    model: Seq2Seq = Ensemble(members, weights) if len(members) > 1 or weights else members[0]
-    if right_model is not None:
-        model = BothDirections(model, models[-1])
+    model = mixture(models[: len(left)], weights)
+    if right:
+        model = BothDirections(model, mixture(models[len(left) :]))
     saved = read_decoding(folders[0])
     return TextGenerator(
         model,
@@ -217,6 +216,16 @@ def load(
         device=device,
         fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
     )
+
+
+def model_folders(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the model folder of a run or model folder, or those of several."""
+    return [model_folder(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def mixture(models: Sequence[Seq2Seq], weights: Sequence[float] | None = None) -> Seq2Seq:
+    """Return these models as one: their ensemble, or a single one itself."""
+    return Ensemble(models, weights) if len(models) > 1 or weights else models[0]
 
 
 def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:

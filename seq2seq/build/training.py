@@ -20,6 +20,7 @@ from seq2seq.build.generator import PRECISIONS, model_folder
 from seq2seq.build.gradient_rule import build_gradient_rule
 from seq2seq.build.model import build_model_config, initialize_from
 from seq2seq.build.objective import build_objective
+from seq2seq.build.precision import with_precision
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.run_directory import (
     CHECKPOINTS_FOLDER,
@@ -59,7 +60,7 @@ def train_in_stages(config: RunConfig) -> None:
     Raises:
         ValueError: as for `train`.
     """
-    configs = stages(config)
+    configs = stages(with_precision(config))
     for stage in configs:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:

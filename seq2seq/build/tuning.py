@@ -17,6 +17,7 @@ from pathlib import Path
 from seq2seq.build.checks import check_config
 from seq2seq.build.generator import load, model_folder
 from seq2seq.build.new_folder import new_folder
+from seq2seq.build.precision import with_precision
 from seq2seq.build.process import Processes
 from seq2seq.build.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.build.training import score_of, train
@@ -85,7 +86,7 @@ class Tuning:
         config = load_run_config([str(self.run / CONFIG_FILE)])
         prefix = config.data.train.source_prefix
         pairs = CorpusConfig(source=self.source, target=self.reference, source_prefix=prefix)
-        return replace(
+        tuned = replace(
             config,
             run_directory=str(self.folder),
             data=replace(config.data, train=pairs, validation=CorpusConfig(), num_folds=HELD_OUT, left_out_fold=0),
@@ -102,7 +103,7 @@ class Tuning:
                 initialize_from=str(self.run),
                 max_minutes=0.0,
                 gradient_accumulation=1,
-                precision="fp32" if config.training.precision == "fp16" else config.training.precision,
+                precision="auto" if config.training.precision == "bf16" else "fp32",
                 log_every=max(1, self.steps // 20),
                 checkpoint_every=self.steps,
                 average_checkpoints=0,
@@ -112,6 +113,7 @@ class Tuning:
                 every=max(1, self.steps // NUM_VALIDATIONS), metrics=(self.metric,), select_by=self.metric, max_rows=0
             ),
         )
+        return with_precision(tuned)
 
 
 def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = print) -> bool:

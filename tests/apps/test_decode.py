@@ -249,6 +249,19 @@ def test_a_second_model_ranks_the_hypotheses_of_the_first(copy_task: Path, comma
     assert (tmp_path / "output.txt").read_text() == "cba\nbac\ncab\n"
 
 
+def test_several_models_from_the_right(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = copy_task / "run" / "model"
+    right = str(turned(model, tmp_path / "right"))
+    both = [*command, "--rescore", "both", "--rescoring-weight", "1", "--right-model"]
+    assert main(["decode", *both, right, right]) == 0
+    assert (tmp_path / "output.txt").read_text() == "cba\nbac\ncab\n"
+    (tmp_path / "output.txt").unlink()
+    assert "must share target vocabulary and generation order" in error_of([*both, right, str(model)], capsys)
+    assert_nothing_written(tmp_path)
+
+
 def test_a_second_model_without_rescoring_and_rescoring_without_one(
     copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def name(variant: dict[str, dict[str, Any]]) -> str:
     return "-".join(str(value) for section in variant.values() for value in section.values())
 
 
+@pytest.mark.filterwarnings("ignore:.*computed in software")
 @pytest.mark.parametrize(
     "variant", [*VARIANTS, *(pytest.param(variant, marks=pytest.mark.slow) for variant in MORE)], ids=name
 )
