@@ -12,6 +12,7 @@ from seq2seq.build.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence
 from seq2seq.config.schema import RunConfig
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
+from seq2seq.models.transformer.side_by_side import check_stackable
 
 
 def check_config(config: RunConfig) -> None:
@@ -100,6 +101,8 @@ def check_parameter_search(config: RunConfig) -> None:
         raise ValueError("A parameter search decodes from the left; set `model.generation_order: l2r`.")
     check_cost(config.parameter_search.cost, config)
     made(ParameterSearch, asdict(config.parameter_search) | {"cost": None})
+    if config.parameter_search.candidates_at_once > 1:
+        check_stackable(config.model.positions, config.model.talking_heads, config.model.generation_order)
     if training.initialize_from is None:
         warnings.warn(
             "A parameter search starts from random weights, where all candidates cost the same. Give a trained run as "

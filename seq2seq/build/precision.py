@@ -31,8 +31,7 @@ def with_precision(config: RunConfig) -> RunConfig:
     """
     wanted = config.training.precision
     if wanted == "auto":
-        found = "bf16" if computes_bf16() else "fp32"
-        return replace(config, training=replace(config.training, precision=found))
+        return replace(config, training=replace(config.training, precision="bf16" if computes_bf16() else "fp32"))
     if wanted == "bf16" and not computes_bf16():
         warnings.warn(
             "`training.precision: bf16` is computed in software on this machine, which has no instructions for it, and "

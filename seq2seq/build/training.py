@@ -78,7 +78,9 @@ def train(config: RunConfig) -> None:
     transformers.utils.logging.disable_progress_bar()
     prepare_process(config.training.threads)
     keep_freed_memory()
-    accelerator = build_accelerator(config.training.precision)
+    precision = config.training.precision
+    assert precision != "auto", "`with_precision` says what it is on this machine"
+    accelerator = build_accelerator(precision)
     with accelerator.main_process_first():
         folder = enter_run_directory(config)
         tokenizer, train_corpus, validation_corpus = build_data(config, folder)

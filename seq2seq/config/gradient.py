@@ -51,6 +51,8 @@ class ParameterSearchConfig:
     `zero` is random search, `mle` noisy descent."""
     clip_norm: float = 1.0
     """Norm that the guiding gradient is clipped to, and so the distance of candidates; 0 switches it off."""
+    candidates_at_once: int = 1
+    """Candidates that are decoded in one batch, each by a copy of the weights."""
     measure_current: bool = False
     """Log the cost of the current weights as well, at one more decoding."""
     candidate_processes: int = 1

@@ -243,8 +243,8 @@ class TrainingConfig:
     gradient_accumulation: int = 1
     """Micro-batches per process in one optimizer step."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
-    """Compute type; weights and optimizer stay in fp32. `auto` is bf16 on machines with instructions for it, and fp32 on
-    others."""
+    """Compute type; weights and optimizer stay in fp32. `auto` is bf16 on machines that have instructions for it, and
+    fp32 on others."""
     seed: int = 1
     """Seed of initialisation, batch order, dropout and subword sampling."""
     log_every: int = 50

@@ -12,6 +12,8 @@ from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.decoding.greedy import Greedy
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.transformer.side_by_side import SideBySide
 
 
 class TextCost(Protocol):
@@ -31,6 +33,9 @@ class BatchCost(Protocol):
     def statistics(self, model: nn.Module, batch: Batch, max_length: int) -> numpy.ndarray:
         """Return the statistics of this model on a batch, float64 [S]; no hypothesis is longer than `max_length`."""
 
+    def statistics_of_all(self, models: SideBySide, batch: Batch, max_length: int) -> numpy.ndarray:
+        """Return the statistics of K models, float64 [K, S], each as by `statistics`."""
+
     def value(self, summed: numpy.ndarray) -> float:
         """Return the cost that summed statistics amount to."""
 
@@ -49,10 +54,20 @@ class GreedyCost:
             model: implements `Seq2Seq`, from left to right.
         """
         searched: Any = model
-        found = Greedy(max_length=max_length).search(searched, batch.input_ids, batch.attention_mask)
+        return self._by_pair(searched, batch, max_length, num_models=1).sum(0)
+
+    def statistics_of_all(self, models: SideBySide, batch: Batch, max_length: int) -> numpy.ndarray:
+        by_pair = self._by_pair(models, batch, max_length, models.num_models)
+        return by_pair.reshape(models.num_models, len(batch.input_ids), -1).sum(1)
+
+    def _by_pair(self, model: Seq2Seq, batch: Batch, max_length: int, num_models: int) -> numpy.ndarray:
+        """Return the statistics of every pair, float64 [num_models * B, S]; the model is given the batch so often."""
+        sources, mask = (tensor.repeat(num_models, 1) for tensor in (batch.input_ids, batch.attention_mask))
+        found = Greedy(max_length=max_length).search(model, sources, mask)
         hypotheses = [self.tokenizer.decode(list(best.tokens)) for best, *_ in found]
-        references = [[i for i in row if i != IGNORED_LABEL] for row in batch.labels.tolist()]
-        return self.cost.statistics(hypotheses, [self.tokenizer.decode(ids) for ids in references]).sum(0)
+        labels = [[i for i in row if i != IGNORED_LABEL] for row in batch.labels.tolist()]
+        references = [self.tokenizer.decode(ids) for ids in labels]
+        return self.cost.statistics(hypotheses, references * num_models)
 
     def value(self, summed: numpy.ndarray) -> float:
         return self.cost.value(summed)

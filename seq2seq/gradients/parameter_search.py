@@ -9,6 +9,7 @@ ordinary gradient, that processes tell each other.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 import torch
@@ -31,6 +32,7 @@ from seq2seq.gradients.proposal import (
     log_density,
 )
 from seq2seq.gradients.transforms import clip, scale_gradients
+from seq2seq.models.transformer.side_by_side import SideBySide
 from seq2seq.objectives.base import LossSum, Objective
 
 MAX_EXACT_PARAMETERS = 10_000
@@ -60,6 +62,8 @@ class ParameterSearch:
         density, components: see `proposal`.
         clip_norm: norm that the guiding gradient is clipped to: how far candidates are from the current weights. 0
             switches it off.
+        candidates_at_once: how many are decoded in one batch, each by its own copy of the weights beside the one that
+            there is in any case.
         measure_current: log the cost of the current weights, too, at one more decoding of the batch.
         seed: of the noise, which depends on nothing but this, the step, the candidate and the place of the tensor.
 
@@ -77,6 +81,7 @@ class ParameterSearch:
     density: Density = "none"
     components: Components = "both"
     clip_norm: float = 1.0
+    candidates_at_once: int = 1
     measure_current: bool = False
     seed: int = 1
 
@@ -87,6 +92,10 @@ class ParameterSearch:
             raise ValueError(
                 f"`parameter_search.num_candidates` must be even, as the two components take turns, and at least "
                 f"{at_least}, but is {self.num_candidates}."
+            )
+        if self.candidates_at_once < 1:
+            raise ValueError(
+                f"`parameter_search.candidates_at_once` must be at least 1, but is {self.candidates_at_once}."
             )
         if min(self.alpha, self.noise, self.clip_norm) < 0:
             raise ValueError("`alpha`, `noise` and `clip_norm` of `parameter_search` must not be negative.")
@@ -160,20 +169,38 @@ class ParameterSearch:
         num_measured = self.num_candidates + self.measure_current
         longest = self.grid.largest(torch.tensor(batch.labels.shape[1], device=batch.labels.device))
         max_length = max(1, int(LENGTH_FACTOR * int(longest)))
-        found: dict[int, numpy.ndarray] = {}
+        own, found = self.grid.own(num_measured), []
         with searching(model) as bare_model, kept(candidates.parameters) as masters:
-            for number in self.grid.own(num_measured):
-                if number < self.num_candidates:
-                    candidates.move(number, masters)
-                else:
-                    copy_into(candidates.parameters, masters)
-                found[number] = self.cost.statistics(bare_model, batch, max_length)
-        sums = numpy.zeros((num_measured, len(next(iter(found.values())))))
-        for number, statistics in found.items():
-            sums[number] = statistics
+            for start in range(0, len(own), self.candidates_at_once):
+                numbers = own[start : start + self.candidates_at_once]
+                found += self._statistics(numbers, candidates, masters, bare_model, batch, max_length)
+        sums = numpy.zeros((num_measured, len(found[0])))
+        sums[own] = found
         device = batch.labels.device if self.grid.num_processes > 1 else "cpu"
         summed = self.grid.added(torch.from_numpy(sums).to(device)).cpu().numpy()
         return numpy.array([self.cost.value(row) for row in summed])
+
+    def _statistics(
+        self,
+        numbers: Sequence[int],
+        candidates: Candidates,
+        masters: Sequence[Tensor],
+        model: Any,
+        batch: Batch,
+        max_length: int,
+    ) -> list[numpy.ndarray]:
+        """Return the statistics of some candidates, decoded at once; behind the last stand the current weights."""
+        models = SideBySide(model, len(numbers)) if len(numbers) > 1 else None
+        for place, number in enumerate(numbers):
+            if number < self.num_candidates:
+                candidates.move(number, masters)
+            else:
+                copy_into(candidates.parameters, masters)
+            if models is not None:
+                models.take(place, model)
+        if models is None:
+            return [self.cost.statistics(model, batch, max_length)]
+        return list(self.cost.statistics_of_all(models, batch, max_length))
 
     def _log_densities(self, candidates: Candidates) -> numpy.ndarray:
         if self.density == "none":
@@ -185,7 +212,7 @@ class ParameterSearch:
 
 
 @contextmanager
-def searching(model: nn.Module) -> Iterator[nn.Module]:
+def searching(model: nn.Module) -> Iterator[Any]:
     """Hold a model, out of what several processes wrap it in, ready for search: no dropout, full precision."""
     bare_model: nn.Module = getattr(model, "module", model)
     was_training, device = bare_model.training, next(bare_model.parameters()).device

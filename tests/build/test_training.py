@@ -80,6 +80,7 @@ SEARCH = ["--gradient.kind", "parameter_search", "--training.initialize_from", "
         (["--optimizer.flooding", "0.1"], "set `optimizer.flooding: 0`"),
         (["--training.precision", "fp16"], "set `training.precision` to bf16 or fp32"),
         (["--model.generation_order", "r2l"], "set `model.generation_order: l2r`"),
+        (["--parameter_search.candidates_at_once", "2", "--model.positions", "learned"], "without learned `positions`"),
         (["--parameter_search.num_candidates", "5"], "`parameter_search.num_candidates` must be even"),
         (["--parameter_search.cost", "blue"], "There is no metric 'blue'; did you mean 'bleu'"),
     ],

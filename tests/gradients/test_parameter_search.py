@@ -245,6 +245,25 @@ def test_greedy_costs_are_those_of_a_model_with_the_moved_weights() -> None:
         numpy.testing.assert_array_equal(found, cost.statistics(hypotheses, references).sum(0))
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 5])
+def test_candidates_decoded_at_once_cost_what_they_cost_one_by_one(at_once: int) -> None:
+    """Five with the current weights, so that with three at once two are left and with two one, which stands alone."""
+    torch.manual_seed(0)
+    model = tiny_model(vocab_size=13, tie_embeddings="all", eos_token_id=2).float()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    cost = GreedyCost(make_cost("character_error_rate"), CharTokenizer("abcdefghi"))
+    rules = [ParameterSearch(cost, noise=20.0, measure_current=True, candidates_at_once=n) for n in (1, at_once)]
+    losses, updates = [], []
+    for rule in rules:
+        losses.append(searched(rule, CrossEntropy(), model, BATCH))
+        updates.append(gradients(model))
+    assert losses[0].logs == losses[1].logs
+    assert losses[0].logs["cost_min"] < losses[0].logs["cost_max"]
+    for one_by_one, together in zip(*updates, strict=True):
+        assert torch.equal(one_by_one, together)
+    assert all(map(torch.equal, before, model.parameters()))
+
+
 BATCH_INPUTS = (BATCH.input_ids, BATCH.attention_mask)
 
 
@@ -264,6 +283,7 @@ def greedy(model: Any, input_ids: torch.Tensor, mask: torch.Tensor, max_length: 
         ({"num_candidates": 3}, r"`parameter_search.num_candidates` must be even.* at least 2, but is 3"),
         ({"num_candidates": 1, "components": "zero"}, "at least 2, but is 1"),
         ({"alpha": -1.0}, "must not be negative"),
+        ({"candidates_at_once": 0}, "`parameter_search.candidates_at_once` must be at least 1, but is 0"),
         ({"density": "exact", "noise": 0.0}, "Without noise there is no exact density"),
         ({"density": "true"}, "`density` must be one of none, unit, exact, but is 'true'"),
         ({"components": "one"}, "`components` must be one of both, zero, mle"),

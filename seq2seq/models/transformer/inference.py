@@ -43,8 +43,7 @@ class InferenceTransformer(SearchableTransformer):
             ValueError: the weights are not those of the configuration; names some.
         """
         options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
-        with torch.device("meta"), _Uninitialized():
-            model = cls(options)
+        model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
         expected = {name: parameter.shape for name, parameter in model.named_parameters()}
         wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
@@ -52,6 +51,12 @@ class InferenceTransformer(SearchableTransformer):
             raise wrong_weights(folder, wrong)
         model.load_state_dict({name: weights[name] for name in expected}, assign=True)
         return model.requires_grad_(False)
+
+    @classmethod
+    def without_weights(cls, options: TransformerOptions) -> "InferenceTransformer":
+        """Return the model with parameters that have shapes, but no memory."""
+        with torch.device("meta"), _Uninitialized():
+            return cls(options)
 
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
