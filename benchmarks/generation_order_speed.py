@@ -5,7 +5,8 @@
 
 Every search returns targets of the same length from as many rows a sentence: from the left a beam of W, from both ends
 W / 2 each. An interleaved search has W hypotheses of two rows. Prints seconds, medians of ratios to the search from the
-left with their 95 % intervals, and appends one JSON line to benchmarks/results/generation_order_speed.jsonl.
+left with their 95 % intervals, and appends one JSON line to benchmarks/results/generation_order_speed.jsonl. With
+`--count` and one thread, instructions and cycles take the place of seconds: see `event_counts`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from decoding_speed import RESULTS, SIZES, processor, random_sources
+from event_counts import Counts, counts_of
 
 from seq2seq.build.process import keep_freed_memory, prepare_process
 from seq2seq.build.search import build_search
@@ -73,6 +75,13 @@ def make_system(model_options: dict[str, Any], search_options: dict[str, Any], o
     return run_round
 
 
+def seconds_of(work: Callable[[], object]) -> tuple[float]:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started,)
+
+
 def interval_of_median(values: list[float]) -> tuple[float, float]:
     """Return the order statistics between which the median lies with 95 % confidence, whatever the distribution."""
     ordered, reach = sorted(values), 1.96 * len(values) ** 0.5 / 2
@@ -96,26 +105,25 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser.add_argument("--count", action="store_true", help="instructions and cycles instead of seconds")
     options = parser.parse_args()
+    if options.count and options.threads != 1:
+        parser.error("only one thread is counted; add `--threads 1`")
     prepare_process(options.threads)
     systems = {name: make_system(*SYSTEMS[name], options) for name in dict.fromkeys([BASELINE, *options.only])}
     keep_freed_memory()
-    seconds: dict[str, list[float]] = {name: [] for name in systems}
-    tokens: dict[str, int] = {}
-    for number in range(options.rounds + 1):
-        for name, run_round in systems.items():
-            started = time.perf_counter()
-            tokens[name] = run_round()
-            if number:  # the first warms up
-                seconds[name].append(time.perf_counter() - started)
+    tokens = {name: run_round() for name, run_round in systems.items()}  # which warms up
+    measure = counts_of if options.count else seconds_of
+    rounds = [{name: measure(run_round) for name, run_round in systems.items()} for _ in range(options.rounds)]
     rows = []
     for name in systems:
-        ratios = [a / b for a, b in zip(seconds[name], seconds[BASELINE], strict=True)]
-        ratio, (low, high) = statistics.median(ratios), interval_of_median(ratios)
-        median = statistics.median(seconds[name])
-        rows.append({"system": name, "seconds": seconds[name], "tokens": tokens[name], "time_relative_to_l2r": ratio})
-        words = f"{ratio:8.3f} ({low:.3f} to {high:.3f})"
-        print(f"{name:28}{median:8.3f} s{tokens[name] / median:9.0f} tokens/s{words}")
+        for place, unit in enumerate(Counts._fields if options.count else ["seconds"]):
+            values, baseline = ([found[system][place] for found in rounds] for system in (name, BASELINE))
+            ratios = [a / b for a, b in zip(values, baseline, strict=True)]
+            ratio, (low, high) = statistics.median(ratios), interval_of_median(ratios)
+            rows.append({"system": name, unit: values, "tokens": tokens[name], f"{unit}_relative_to_l2r": ratio})
+            rate = statistics.median(values) / tokens[name]
+            print(f"{name:28}{rate:12.3g} {unit} a token{ratio:8.3f} ({low:.3f} to {high:.3f})")
     line = {"processor": processor(), "settings": vars(options), "rows": rows}
     with (Path(RESULTS) / "generation_order_speed.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

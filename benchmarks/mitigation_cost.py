@@ -5,7 +5,8 @@
 A round is so many steps of every variant, one variant after another; what is given is the median over rounds of a
 variant's time in a round divided by that of cross-entropy in the same one. A greedy decoding of a batch in fp32, as a
 parameter search makes them, is measured beside the variants. Appends one JSON line to
-benchmarks/results/mitigation_cost.jsonl. Options behind `--` go to all variants.
+benchmarks/results/mitigation_cost.jsonl. With `--count` and one thread, instructions take the place of seconds: see
+`event_counts`. Options behind `--` go to all variants.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from command_line import parse_with_training_options
 from decoding_speed import RESULTS, processor
+from event_counts import counts_of
 from mitigations import BASELINE, VARIANTS
 
 from seq2seq.build.data import build_data, build_loader
@@ -64,11 +66,21 @@ def build_step(arguments: list[str], *, decode: bool = False) -> Callable[[], No
     return decode_batch
 
 
-def seconds_of(step: Callable[[], None], num_steps: int) -> float:
+def seconds_of(work: Callable[[], None]) -> float:
+    """Return how long a call takes."""
     started = time.perf_counter()
-    for _ in range(num_steps):
-        step()
+    work()
     return time.perf_counter() - started
+
+
+def repeated(step: Callable[[], None], num_steps: int) -> Callable[[], None]:
+    """Return a function that makes so many steps."""
+
+    def make_steps() -> None:
+        for _ in range(num_steps):
+            step()
+
+    return make_steps
 
 
 def main() -> None:
@@ -79,7 +91,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--count", action="store_true", help="instructions instead of seconds, of one thread")
     options, rest = parse_with_training_options(parser)
+    if options.count and options.threads != 1:
+        parser.error("only one thread is counted; add `--threads 1`")
     names = [BASELINE, *(name for name in options.only if name != BASELINE)]
     prepare_process(options.threads)
     keep_freed_memory()
@@ -92,14 +107,14 @@ def main() -> None:
         decoding = [*shared, "--run_directory", str(Path(folder) / "decoding"), *VARIANTS[BASELINE]]
         steps[DECODING] = build_step(decoding, decode=True)
         for step in steps.values():
-            seconds_of(step, 2)
-        rounds = [
-            {name: seconds_of(step, options.steps) for name, step in steps.items()} for _ in range(options.rounds)
-        ]
+            repeated(step, 2)()
+        works = {name: repeated(step, options.steps) for name, step in steps.items()}
+        measure = (lambda work: counts_of(work).instructions) if options.count else seconds_of
+        rounds = [{name: measure(work) for name, work in works.items()} for _ in range(options.rounds)]
     ratios = {name: [times[name] / times[BASELINE] for times in rounds] for name in steps}
     for name, values in ratios.items():
         print(f"{name:32}{statistics.median(values):6.2f} x   ({min(values):.2f} to {max(values):.2f})")
-    settings = {"config": options.config, "steps": options.steps, "rounds": options.rounds, "options": rest}
+    settings = {name: getattr(options, name) for name in ("config", "steps", "rounds", "count")} | {"options": rest}
     with (Path(RESULTS) / "mitigation_cost.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"processor": processor(), "settings": settings, "ratios": ratios}) + "\n")
 
