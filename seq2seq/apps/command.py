@@ -5,11 +5,16 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
 if not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+PACKAGE = Path(__file__).resolve().parents[1]
 
 VERBS = {
     "train": "train a model from a configuration",
@@ -34,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seq2seq: there is no verb `{verb}`.\n{usage()}", file=sys.stderr)
         return 2
     try:
-        code = run(verb, arguments)
+        with warnings_in_one_line(verb):
+            code = run(verb, arguments)
         sys.stdout.flush()  # here, where it is noticed that the reader has gone
         return code
     except BrokenPipeError:
@@ -46,6 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"seq2seq {verb}: interrupted", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def warnings_in_one_line(verb: str) -> Iterator[None]:
+    """Let warnings of this package look like its errors; those of others say where in the code they are from."""
+    before = warnings.formatwarning
+
+    def line_of(message: Any, category: type[Warning], filename: str, *rest: Any, **more: Any) -> str:
+        if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
+            return f"seq2seq {verb}: warning: {message}\n"
+        return before(message, category, filename, *rest, **more)
+
+    warnings.formatwarning = line_of
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def run(verb: str, arguments: list[str]) -> int:

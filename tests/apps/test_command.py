@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,20 @@ def test_errors_become_one_line_and_a_code(
     monkeypatch.setattr(info, "run", fail)
     assert main(["info"]) == code
     assert capsys.readouterr().err == line
+
+
+def test_warnings_of_the_package_are_one_line_and_others_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, before = [], warnings.formatwarning
+
+    def warn(arguments: argparse.Namespace) -> int:
+        for file in (info.__file__, argparse.__file__):
+            shown.append(warnings.formatwarning("slow", UserWarning, str(file), 7, "source"))
+        return 0
+
+    monkeypatch.setattr(info, "run", warn)
+    assert main(["info"]) == 0
+    assert shown == ["seq2seq info: warning: slow\n", f"{argparse.__file__}:7: UserWarning: slow\n  source\n"]
+    assert warnings.formatwarning is before
 
 
 def test_faults_of_our_own_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
