@@ -19,8 +19,8 @@ def stages(config: RunConfig) -> list[RunConfig]:
     share of the companions is generated anew by the part before.
 
     Raises:
-        ValueError: a first stage has no steps, there is a single fold or a fold of folds, or refreshes are more than
-            the steps allow.
+        ValueError: a first stage has no steps, there is a single fold or a fold of folds, folds would begin with
+            weights that know their pairs, or refreshes are more than the steps allow.
     """
     companions = config.companions
     if companions.model != "self":
@@ -31,6 +31,13 @@ def stages(config: RunConfig) -> list[RunConfig]:
         raise ValueError(f"`companions.folds` must be 0, or 2 or more, but is {companions.folds}.")
     if companions.folds and config.data.num_folds:
         raise ValueError("`companions.folds` deals the pairs into folds of its own; set `data.num_folds` to 0.")
+    if companions.folds and config.training.initialize_from is not None:
+        raise ValueError(
+            f"With `companions.folds` every model would begin with the weights of {config.training.initialize_from}, "
+            "which may know by heart the pairs that a fold leaves out. Train a run for each fold from weights that do "
+            "not (`data.num_folds`, `data.left_out_fold`), and name them in `companions.fold_models`, and the run "
+            "that has learned from all pairs in `companions.model`."
+        )
     check_refreshes(config)
     folder = Path(config.run_directory)
     first = replace(

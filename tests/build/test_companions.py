@@ -58,6 +58,13 @@ def test_each_fold_has_a_model_that_has_not_seen_it() -> None:
         stages(replace(SELF, companions=replace(SELF.companions, folds=1)))
 
 
+def test_folds_that_begin_with_weights_that_know_their_pairs_are_refused() -> None:
+    companions, training = replace(SELF.companions, folds=2), replace(SELF.training, initialize_from="runs/left")
+    assert [stage.training.initialize_from for stage in stages(replace(SELF, training=training))][0] == "runs/left"
+    with pytest.raises(ValueError, match="runs/left.*know by heart.*fold_models"):
+        stages(replace(SELF, companions=companions, training=training))
+
+
 @pytest.mark.parametrize("folds", [0, 2])
 def test_each_refresh_begins_a_part_of_the_steps(folds: int) -> None:
     """31 steps in three parts; each starts from the part before, which makes the newest companions."""
