@@ -1,9 +1,10 @@
-"""A task on which the likelihood and the metric want different outputs, and the search follows the metric.
+"""A copy task that likelihood learns to 80 %, where it stops, and the search goes on.
 
-Of 5 targets, 2 are copies of the source; 3 are `z` and noise that nobody can foresee. The likeliest first token is
-therefore `z`, and a greedy search gets nearly nothing right; had it begun otherwise, it would copy, and be right 2
-times in 5. Seen with seeds 1 to 4: 0 to 3 % of unseen sources are copied before, 65 to 99 % after 30 steps of search,
-0 to 8 % after 150 steps of likelihood, which is more than as many decodings cost.
+All targets are copies of their sources, but where the source begins with one of 2 letters of 9: there 7 of 10 targets
+are `z` and noise that nobody can foresee. The likeliest first token is therefore `z`, and a greedy search gets none of
+these right; had it begun otherwise, it would copy them too, and be right 3 times in 10. Seen with seeds 1 to 4: 80 to
+83 % of unseen sources are copied before; 100, 91, 100 and 100 % after 30 steps of search, where 91 is one of the two
+letters won; 80, 80, 81 and 80 % after 150 steps of likelihood, which cost as much.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerCon
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from tests.fakes import CharTokenizer
 
-LENGTH, NUM_LETTERS, NUM_PAIRS = 4, 9, 64
+LENGTH, NUM_LETTERS, NUM_ODD_LETTERS, NUM_PAIRS = 4, 9, 2, 64
 TOKENIZER = CharTokenizer("abcdefghiz")
 FIRST, START, END = 4, 1, 2
 ODD = FIRST + NUM_LETTERS
@@ -37,10 +38,10 @@ def pairs(letters: torch.Tensor, targets: torch.Tensor) -> Batch:
     return Batch(source, torch.ones_like(source).bool(), inputs, labels, torch.arange(len(letters)))
 
 
-def drawn(generator: torch.Generator, num_pairs: int = NUM_PAIRS, odd_share: float = 0.6) -> Batch:
+def drawn(generator: torch.Generator, num_pairs: int = NUM_PAIRS, odd_share: float = 0.7) -> Batch:
     letters, noise = torch.randint(FIRST, FIRST + NUM_LETTERS, (2, num_pairs, LENGTH), generator=generator)
     noise[:, 0] = ODD
-    is_odd = torch.rand(num_pairs, 1, generator=generator) < odd_share
+    is_odd = (torch.rand(num_pairs, 1, generator=generator) < odd_share) & (letters[:, :1] < FIRST + NUM_ODD_LETTERS)
     return pairs(letters, torch.where(is_odd, noise, letters))
 
 
@@ -69,21 +70,21 @@ def share_of_copies(model: Seq2SeqTransformer) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_search_learns_what_the_likelihood_does_not(seed: int) -> None:
     torch.manual_seed(seed)
     model = tiny_model()
-    train(model, Backprop(), 250, 5e-3, seed)
-    train(model, Backprop(), 62, 1e-3, seed + 500)
-    assert share_of_copies(model) < 0.1
+    train(model, Backprop(), 400, 5e-3, seed)
+    train(model, Backprop(), 100, 1e-3, seed + 500)
+    assert 0.75 < share_of_copies(model) < 0.85
     search = ParameterSearch(GreedyCost(make_cost("exact_match"), TOKENIZER))
     shares = []
     runs: list[Callable[[nn.Module], None]] = [
-        lambda copy: train(copy, search, 30, 1e-3, seed + 1000),
-        lambda copy: train(copy, Backprop(), 150, 1e-3, seed + 1000),
+        lambda copy: train(copy, search, 30, 2e-3, seed + 1000),
+        lambda copy: train(copy, Backprop(), 150, 2e-3, seed + 1000),
     ]
     for run in runs:
         copy = deepcopy(model)
         run(copy)
         shares.append(share_of_copies(copy))
-    assert shares[0] > 0.5 > 0.2 > shares[1], shares
+    assert shares[0] > 0.88 > 0.85 > shares[1], shares
