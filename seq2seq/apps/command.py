@@ -46,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _closed_pipe()
     except (ValueError, OSError, FloatingPointError) as error:
-        message = re.sub(r"\s*\n\s*", " ", str(error))
-        print(f"seq2seq {verb}: error: {message}", file=sys.stderr)
+        print(f"seq2seq {verb}: error: {_in_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"seq2seq {verb}: interrupted", file=sys.stderr)
@@ -96,6 +95,15 @@ class Parser(argparse.ArgumentParser):
 def usage() -> str:
     verbs = "\n".join(f"  {verb:8} {text}" for verb, text in VERBS.items())
     return f"usage: seq2seq VERB [options]\n\n{verbs}\n\n`seq2seq VERB --help` describes a verb's options."
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what an error says, and what the system says of a file as `file: no such file or directory.`."""
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[:1].lower() + error.strerror[1:]
+        message = f"{reason}." if error.filename is None else f"{error.filename}: {reason}."
+    return re.sub(r"\s*\n\s*", " ", message)
 
 
 def _closed_pipe() -> int:

@@ -101,7 +101,9 @@ def test_wrong_options_end_in_one_line(arguments: list[str], message: str, capsy
     ("error", "code", "line"),
     [
         (ValueError("wrong\n  here"), 2, "seq2seq info: error: wrong here\n"),
-        (FileNotFoundError(2, "No such file", "x"), 2, "seq2seq info: error: [Errno 2] No such file: 'x'\n"),
+        (FileNotFoundError(2, "No such file", "a b"), 2, "seq2seq info: error: a b: no such file.\n"),
+        (OSError(28, "No space left on device"), 2, "seq2seq info: error: no space left on device.\n"),
+        (OSError("Two\n  lines"), 2, "seq2seq info: error: Two lines\n"),
         (FloatingPointError("loss became nan"), 2, "seq2seq info: error: loss became nan\n"),
         (KeyboardInterrupt(), 130, "seq2seq info: interrupted\n"),
     ],
