@@ -90,5 +90,5 @@ def test_a_full_disk_leaves_the_old_output(
     monkeypatch.setattr(files, "write_nbest", full)
     command = ["decode", "--model", str(copy_task / "run"), "--input", str(copy_task / "test.txt")]
     assert main([*command, "--output", str(output)]) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    assert "error: no space left on device." in capsys.readouterr().err
     assert output.read_text() == "old\n"
