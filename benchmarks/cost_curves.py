@@ -4,8 +4,8 @@
     python benchmarks/loading_speed.py --pairs 10000 100000 1000000 10000000    # the curve over corpora
 
 One thing grows at a time, from batches of 32 sentences, a beam of 5, 32 tokens and a vocabulary of 10,000. Each point
-is a process of its own. Writes benchmarks/results/cost_curves.json and docs/cost_curves.png; points of the corpora are
-taken from benchmarks/results/loading_speed.json where it is there.
+is a process of its own. Writes benchmarks/results/cost_curves.json and docs/results/cost_curves.png; points of the
+corpora are taken from benchmarks/results/loading_speed.json where it is there.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from matplotlib import pyplot
 from workers.protocol import Worker
 
 BENCHMARKS = Path(__file__).resolve().parent
-PICTURE = BENCHMARKS.parent / "docs" / "cost_curves.png"
+PICTURE = BENCHMARKS.parent / "docs" / "results" / "cost_curves.png"
 DEFAULTS = {"batch_size": 32, "beam_width": 5, "target_length": 32, "vocab_size": 10_000, "processes": 1, "batches": 1}
 GROWING = {
     "batch_size": [1, 4, 16, 64, 128],

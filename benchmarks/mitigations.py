@@ -1,6 +1,6 @@
 """Ways of training beside plain cross-entropy, by name, each as the options that switch it on.
 
-Settings are the published ones where there are any for translation (docs/results.md says which were changed, and why).
+Settings are the published ones where there are any for translation (docs/results says which were changed, and why).
 """
 
 BASELINE = "continued"

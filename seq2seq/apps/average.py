@@ -4,8 +4,8 @@
     seq2seq average --model runs/start runs/tuned --weights 1 3 --output runs/mean
 
 It is for models of the same architecture and tokenizer that have gone on from the same one (`--init-from`), that one
-included; whether the mean is better than each must be measured (docs/results.md). For models that were trained apart,
-see the ensembles of `seq2seq decode --model a b`.
+included; whether the mean is better than each must be measured (docs/results/ways_of_training.md). For models that were
+trained apart, see the ensembles of `seq2seq decode --model a b`.
 """
 
 import argparse

@@ -198,7 +198,7 @@ class CompanionsConfig:
     """Probability that the two directions of a target do not see each other."""
     scored: bool = True
     """Whether the tokens of a companion are predicted too, as in the authors' code, and not only the reference's.
-    Whatever the model does wrong it then learns; docs/results.md has what that took."""
+    Whatever the model does wrong it then learns; docs/results/generation_orders.md has what that took."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ class DecodingConfig:
     """Share of the score from the right, 0 to 1."""
     rescoring_margin: float = 0.0
     """How far below a search's best score, per token with average length normalisation, a hypothesis is still ranked
-    anew; those further below are left out. 0 ranks all. docs/results.md has what margins cost and gain."""
+    anew; those further below are left out. 0 ranks all. docs/results/generation_orders.md has what margins gain."""
     mbr: str = "none"
     """Minimum Bayes risk decoding: a metric, such as `chrf`, by which to return that sample which is on average most
     like all samples (Eikema and Aziz 2020). Its expected score is the `normalized_score` of the output, negated where
