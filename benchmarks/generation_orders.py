@@ -6,11 +6,11 @@
         --system "rescored by r2l" runs/both rescore=r2l beam_width=4 \
         --system "two models" runs/l2r right_model=runs/r2l rescore=both beam_width=4
 
-A system is a name, a run and search options; runs with commas between them, here and in `right_model`, are an ensemble.
-The first is what the others are tested against (paired bootstrap). Prints a line each and appends all numbers as one
-JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of decoding in this process, which is meant
-for comparison when nothing else runs; with `--rounds` all systems decode so many times more, in turns, and their time
-relative to the first one's is printed.
+A system is a name, a run and search options; runs with commas between them, in `right_model` and `left_model` too, are
+an ensemble. The first is what the others are tested against (paired bootstrap). Prints a line each and appends all
+numbers as one JSON line to benchmarks/results/generation_orders.jsonl. Seconds are those of decoding in this process,
+which is meant for comparison when nothing else runs; with `--rounds` all systems decode so many times more, in turns,
+and their time relative to the first one's is printed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def search_options(assignments: list[str]) -> dict[str, Any]:
     """Return `name=value` pairs with values of the option's type."""
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(DecodingConfig()).items()}
     kinds |= {name: {"true": True, "false": False}.__getitem__ for name, kind in kinds.items() if kind is bool}
-    kinds["right_model"] = lambda names: names.split(",")  # which is an option of loading
+    kinds |= {name: lambda names: names.split(",") for name in ("right_model", "left_model")}  # options of loading
     pairs = [assignment.split("=", 1) for assignment in assignments]
     return {name: kinds[name](value) for name, value in pairs}
 

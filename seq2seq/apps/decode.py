@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         help="run or model folder that generates from the right, to `--rescore` with; several: an ensemble",
     )
+    parser.add_argument(
+        "--left-model",
+        nargs="+",
+        default=(),
+        help="run or model folder that generates from the left, to `--rescore l2r` what an interleaved `--model` "
+        "generates; several: an ensemble",
+    )
     parser.add_argument("--input", default=STANDARD, help="UTF-8 file with one source per line; `-` is standard input")
     parser.add_argument("--output", default=STANDARD, help="file to write; `-` is standard output")
     parser.add_argument(
@@ -108,6 +115,8 @@ def _truth(text: str) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.right_model and arguments.rescore in (None, "none"):
         raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
+    if arguments.left_model and arguments.rescore in (None, "none"):
+        raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
     processes = launched_processes(arguments.device)
     num_workers = chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
@@ -123,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
         dtype=PRECISIONS[arguments.precision],
         weights=arguments.weights,
         right_model=arguments.right_model,
+        left_model=arguments.left_model,
         **{name: value for name, value in chosen.items() if value is not None},
     )
     if arguments.trace:

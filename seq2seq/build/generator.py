@@ -22,10 +22,10 @@ from seq2seq.decoding import METHODS
 from seq2seq.decoding.batches import InProcess, Searcher
 from seq2seq.decoding.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.output import NBest, TextHypothesis
-from seq2seq.models.both_directions import BothDirections
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
+from seq2seq.models.two_models import BothDirections, InterleavedAndLeft
 
 DECODING_FILE = "decoding.json"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
@@ -182,6 +182,7 @@ def load(
     weights: Sequence[float] | None = None,
     trainable: bool = False,
     right_model: str | Path | Sequence[str | Path] = (),
+    left_model: str | Path | Sequence[str | Path] = (),
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
@@ -194,24 +195,36 @@ def load(
         trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
         right_model: run or model folder that generates from the right, or several, with a `path` that does from the
             left: together they rank each other's hypotheses (`rescore`).
+        left_model: run or model folder that generates from the left, or several, with a `path` that is interleaved,
+            whose hypotheses it ranks (`rescore="l2r"`).
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
-        ValueError: there is no model, the members do not share a vocabulary, or an option is unknown.
+        ValueError: there is no model, the members do not share a vocabulary, both a left and a right model are given,
+            `rescore` lacks a model, or an option is unknown.
     """
-    left, right = (model_folders(entry) for entry in (path, right_model))
-    folders = [*left, *right]
+    if left_model and right_model:
+        raise ValueError("`left_model` is for interleaved models and `right_model` for those from the left; give one.")
+    first, second = (model_folders(entry) for entry in (path, left_model or right_model))
+    folders = [*first, *second]
     device = pick_device(device)
     tokenizer = common_tokenizer(folders)
     models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
-    model = mixture(models[: len(left)], weights)
-    if right:
-        model = BothDirections(model, mixture(models[len(left) :]))
+    model = mixture(models[: len(first)], weights)
+    if second:
+        kind = InterleavedAndLeft if left_model else BothDirections
+        model = kind(model, mixture(models[len(first) :]))
     saved = read_decoding(folders[0])
+    chosen = saved["search"] | options
+    if model.generation_order == "interleaved" and not left_model and chosen.get("rescore", "none") != "none":
+        raise ValueError(
+            "`rescore` ranks what an interleaved model generates by a model from the left; give one as `--left-model` "
+            "(`left_model` of `load`)."
+        )
     return TextGenerator(
         model,
         tokenizer,
-        saved["search"] | options,
+        chosen,
         source_prefix=saved["source_prefix"],
         device=device,
         fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),

@@ -54,19 +54,31 @@ def build_search(
 
 
 def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
-    """Return the search whose hypotheses the other direction, or both, rank anew."""
+    """Return the search whose hypotheses are ranked anew by two generation orders."""
+    searched, scored = _rescoring_orders(options["rescore"], trained_order)
+    inner = options | {"rescore": "none", "n_best": options["beam_width"]}
+    searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in searched)
+    names = ("n_best", "length_penalty", "length_normalization")
+    weight, margin = options["rescoring_weight"], options["rescoring_margin"]
+    return Rescored(searches, weight, margin, orders=scored, **{name: options[name] for name in names})
+
+
+def _rescoring_orders(rescore: str, trained_order: str) -> tuple[tuple[str, ...], tuple[str, str]]:
+    """Return the orders that are searched in, and the two whose scores are mixed."""
+    if trained_order == "interleaved":
+        if rescore != "l2r":
+            raise ValueError(
+                "What an interleaved model generates can be ranked from the left alone: `rescore` must be `l2r`, but "
+                f"is `{rescore}`."
+            )
+        return ("interleaved",), ("interleaved", "l2r")
     if trained_order != "bidirectional":
         raise ValueError(
             f"`rescore` needs both directions, but this model knows `{trained_order}` alone; give a second one that "
             "generates from the right as `--right-model` (`right_model` of `load`), as configs/multi30k_en_de_r2l.yaml "
             "trains it, or use a model of `--model.generation_order bidirectional`."
         )
-    orders = {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[options["rescore"]]
-    inner = options | {"rescore": "none", "n_best": options["beam_width"]}
-    searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in orders)
-    names = ("n_best", "length_penalty", "length_normalization")
-    weight, margin = options["rescoring_weight"], options["rescoring_margin"]
-    return Rescored(searches, weight, margin, **{name: options[name] for name in names})
+    return {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[rescore], ("l2r", "r2l")
 
 
 def _minimum_bayes_risk(

@@ -296,9 +296,10 @@ class DecodingConfig:
     hypothesis's own, at two rows a hypothesis."""
     rescore: Literal["none", "l2r", "r2l", "both"] = "none"
     """Rank the hypotheses anew by what both directions of a `bidirectional` model give them: `r2l` those of a search
-    from the left, `l2r` those of one from the right, `both` of one each."""
+    from the left, `l2r` those of one from the right, `both` of one each. Those of an `interleaved` model are ranked by
+    a model from the left beside it: `l2r`."""
     rescoring_weight: float = 0.5
-    """Share of the score from the right, 0 to 1."""
+    """Share of the score from the right, or from the left in that of an `interleaved` model's hypotheses, 0 to 1."""
     rescoring_margin: float = 0.0
     """How far below a search's best score, per token with average length normalisation, a hypothesis is still ranked
     anew; those further below are left out. 0 ranks all. docs/results/generation_orders.md has what margins gain."""

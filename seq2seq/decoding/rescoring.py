@@ -1,8 +1,8 @@
-"""N-best lists ranked anew by what both directions of a model give each string.
+"""N-best lists ranked anew by what two generation orders give each string.
 
-A string's score is a weighted mean of its log-probability from the left and from the right, divided by its length
-penalty. That of the direction it was generated in is the search's own; the other is had from one teacher-forced pass.
-Lists of several searches, of one direction each and without interaction, may be pooled first.
+A string's score is a weighted mean of its log-probabilities in both, divided by its length penalty. That of the order
+it was generated in is the search's own; that from the left or from the right, if it is another, is had from one
+teacher-forced pass. Lists of several searches, without interaction, may be pooled first.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from seq2seq.models.interface import Seq2Seq
 LOGITS_AT_A_TIME = 2**24
 """What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
 
-ORDERS = ("l2r", "r2l")
-"""What hypotheses call the direction of a side."""
+SIDES = {"l2r": LEFT, "r2l": RIGHT}
+"""Where the orders begin that any string can be scored in."""
 
 ROWS_AT_A_TIME = 8
 """Rows whose logits are normalised together, in float32 whatever type they have."""
@@ -32,14 +32,15 @@ ROWS_AT_A_TIME = 8
 
 @dataclass(frozen=True)
 class Rescored:
-    """The hypotheses of one or several searches, pooled, scored from both sides and ranked.
+    """The hypotheses of one or several searches, pooled, scored in two orders and ranked.
 
     Args:
         searches: what the strings come from; each returns its own n-best list.
-        weight: of the score from the right, 0 to 1; that from the left has the rest.
+        weight: of the score in the second order, 0 to 1; that in the first has the rest.
         margin: strings that a search scores lower than its best by more than this are left out, and one that is left
-            alone keeps the search's score; 0 = all are scored from both sides.
+            alone keeps the search's score; 0 = all are scored in both orders.
         n_best: how many are returned at most.
+        orders: of generation; one that is neither `l2r` nor `r2l` must be that of all searches.
 
     Raises:
         ValueError: the weight is not between 0 and 1, or the margin is negative.
@@ -51,6 +52,7 @@ class Rescored:
     n_best: int = 1
     length_penalty: float = 1.0
     length_normalization: LengthNormalization = "average"
+    orders: tuple[str, str] = ("l2r", "r2l")
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -74,7 +76,7 @@ class Rescored:
         """Return each sentence's `n_best` strings, best first; see `search.Search`.
 
         Raises:
-            ValueError: the model does not know both directions.
+            ValueError: the model does not know both orders.
         """
         found = self.pooled(model, input_ids, attention_mask, prefixes, rows)
         contested = [place for place, hypotheses in enumerate(found) if len(hypotheses) > 1 or not self.margin]
@@ -88,11 +90,11 @@ class Rescored:
     def scores(
         self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, pooled: Sequence[Sequence[Hypothesis]]
     ) -> Tensor:
-        """Return the weighted mean of both directions' log-probabilities of each string, float64 [B, N]."""
+        """Return the weighted mean of both orders' log-probabilities of each string, float64 [B, N]."""
         scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
-        for side, share in ((LEFT, 1 - self.weight), (RIGHT, self.weight)):
+        for order, share in zip(self.orders, (1 - self.weight, self.weight), strict=True):
             if share:
-                scores += share * log_probs_from(model, side, input_ids, attention_mask, pooled)
+                scores += share * log_probs_in(order, model, input_ids, attention_mask, pooled)
         return scores
 
     def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
@@ -142,26 +144,29 @@ class BestByWeight:
     ) -> list[list[Hypothesis]]:
         """Return a hypothesis for each weight; see `Rescored.search`."""
         pooled = self.rescored.pooled(model, input_ids, attention_mask, prefixes, rows)
-        left, right = (log_probs_from(model, side, input_ids, attention_mask, pooled) for side in (LEFT, RIGHT))
-        by_weight = [self.rescored.ranked(pooled, (1 - w) * left + w * right) for w in self.weights]
+        first, second = (
+            log_probs_in(order, model, input_ids, attention_mask, pooled) for order in self.rescored.orders
+        )
+        by_weight = [self.rescored.ranked(pooled, (1 - w) * first + w * second) for w in self.weights]
         return [[hypotheses[0] for hypotheses in found] for found in zip(*by_weight, strict=True)]
 
 
-def log_probs_from(
+def log_probs_in(
+    order: str,
     model: Seq2Seq,
-    side: int,
     input_ids: Tensor,
     attention_mask: Tensor,
     pooled: Sequence[Sequence[Hypothesis]],
 ) -> Tensor:
-    """Return the log-probability of each sentence's hypotheses from that end, float64 [B, N], 0 where there is none."""
+    """Return the log-probability of each sentence's hypotheses in that order, float64 [B, N], 0 where there is none."""
     scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
     others = []
     for hypotheses, row in zip(pooled, scores, strict=True):
         row[: len(hypotheses)] = torch.tensor([h.score for h in hypotheses], dtype=torch.float64)
-        others.append([place for place, h in enumerate(hypotheses) if h.direction != ORDERS[side]])
+        others.append([place for place, h in enumerate(hypotheses) if h.direction != order])
     for num_rows in sorted({len(places) for places in others} - {0}):  # one pass each, so that no row is padding
         sources = [source for source, places in enumerate(others) if len(places) == num_rows]
+        side = SIDES[order]
         ids = [tokens_from_side(pooled[source][place], side) for source in sources for place in others[source]]
         found = log_probs_of(model.from_side(side), input_ids[sources], attention_mask[sources], ids).double().cpu()
         for source, values in zip(sources, found.view(-1, num_rows), strict=True):

@@ -10,8 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from seq2seq.apps.command import main
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 
 def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -271,6 +273,52 @@ def test_a_second_model_without_rescoring_and_rescoring_without_one(
     assert "at least 0" in error_of(
         [*command, "--right-model", right, "--rescore", "r2l", "--rescoring-margin", "-1"], capsys
     )
+    assert_nothing_written(tmp_path)
+
+
+@pytest.fixture
+def interleaved(copy_task: Path, tmp_path: Path) -> str:
+    """Return a model of the copy task's shape and tokenizer that is interleaved and has learned nothing."""
+    folder = tmp_path / "interleaved"
+    shutil.copytree(copy_task / "run" / "model", folder)
+    config = Seq2SeqTransformerConfig.from_pretrained(folder)
+    config.generation_order = "interleaved"
+    torch.manual_seed(3)
+    Seq2SeqTransformer(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_model_from_the_left_ranks_what_an_interleaved_one_generates(
+    copy_task: Path, command: list[str], interleaved: str, tmp_path: Path
+) -> None:
+    def decoded(*options: str) -> tuple[list[str], list[float]]:
+        """Return the texts of the second line, best first, and their scores."""
+        files = [*command[2:4], "--output", str(tmp_path / "output.jsonl")]
+        assert main(["decode", "--model", interleaved, *files, "--beam-width", "4", "--n-best", "4", *options]) == 0
+        found = json.loads((tmp_path / "output.jsonl").read_text().splitlines()[1])["hypotheses"]
+        return [h["text"] for h in found], [h["normalized_score"] for h in found]
+
+    ranking = ["--left-model", str(copy_task / "run"), "--rescore", "l2r", "--rescoring-weight"]
+    (texts, scores), (own_texts, own_scores) = decoded(), decoded(*ranking, "0")
+    assert own_texts == texts
+    assert own_scores == pytest.approx(scores, abs=1e-5)
+    left_texts, left_scores = decoded(*ranking, "1")
+    assert sorted(left_texts) == sorted(texts)
+    assert left_texts != texts
+    assert left_scores == sorted(left_scores, reverse=True)
+    assert left_scores != pytest.approx(scores, abs=1e-2)
+
+
+def test_what_cannot_rank_what_an_interleaved_model_generates(
+    copy_task: Path, command: list[str], interleaved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, files = str(copy_task / "run"), command[2:]
+    left = ["--model", interleaved, *files, "--left-model", run]
+    assert "add `--rescore l2r`" in error_of(left, capsys)
+    assert "give one as `--left-model`" in error_of(["--model", interleaved, *files, "--rescore", "l2r"], capsys)
+    assert "must be `l2r`, but is `both`" in error_of([*left, "--rescore", "both"], capsys)
+    assert "order `interleaved`" in error_of([*command, "--left-model", run, "--rescore", "l2r"], capsys)
+    assert "give one" in error_of([*left, "--right-model", run, "--rescore", "l2r"], capsys)
     assert_nothing_written(tmp_path)
 
 

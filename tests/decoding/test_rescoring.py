@@ -7,9 +7,10 @@ from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding import rescoring
 from seq2seq.decoding.beam import BeamSearch
 from seq2seq.decoding.directions import FromSide
+from seq2seq.decoding.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.rescoring import BestByWeight, Rescored, log_probs_of
 from seq2seq.decoding.synchronous import SynchronousBeamSearch
-from seq2seq.models.both_directions import BothDirections
+from seq2seq.models.two_models import BothDirections, InterleavedAndLeft
 from tests.decoding.both_ends import BOTH, assert_same, model_of, sources
 from tests.fakes import RandomModel
 from tests.oracles import token_log_probs
@@ -133,6 +134,37 @@ def test_two_models_of_one_direction_rescore_each_other() -> None:
         SynchronousBeamSearch().search(both, *sources())
     with pytest.raises(ValueError, match="order `r2l`"):
         BothDirections(right, left)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_a_model_from_the_left_ranks_what_an_interleaved_one_generates(weight: float) -> None:
+    left, search = model_of(1), InterleavedBeamSearch(beam_width=5, n_best=5, max_length=9)
+    interleaved, (input_ids, mask) = model_of(2, generation_order="interleaved"), sources(5)
+    ranked = Rescored((search,), weight, n_best=5, orders=("interleaved", "l2r"))
+    drafts = search.search(interleaved, input_ids, mask)
+    found = ranked.search(InterleavedAndLeft(interleaved, left), input_ids, mask)
+    for i, (before, after) in enumerate(zip(drafts, found, strict=True)):
+        of_left = log_probs_of(left, input_ids[i : i + 1], mask[i : i + 1], [list(h.tokens) for h in before])
+        expected = {
+            h.tokens: ((1 - weight) * h.score + weight * score) / len(h.tokens)
+            for h, score in zip(before, of_left.tolist(), strict=True)
+        }
+        assert {h.tokens: h.normalized_score for h in after} == pytest.approx(expected, abs=1e-5)
+        assert [h.tokens for h in after] == sorted(expected, key=lambda tokens: -expected[tokens])
+    changed = [[h.tokens for h in hs] for hs in found] != [[h.tokens for h in hs] for hs in drafts]
+    assert changed == (weight > 0), "the model from the left must matter, unless it weighs nothing"
+
+
+def test_an_interleaved_model_and_one_from_the_left_are_each_asked_for_what_it_knows() -> None:
+    left, interleaved = model_of(1), model_of(2, generation_order="interleaved")
+    for first, second in ((left, left), (interleaved, interleaved), (interleaved, model_of(3, generation_order="r2l"))):
+        with pytest.raises(ValueError, match="cannot generate in the order"):
+            InterleavedAndLeft(first, second)
+    with pytest.raises(ValueError, match="order `r2l`"):
+        InterleavedAndLeft(interleaved, left).from_side(RIGHT)
+    with pytest.raises(ValueError, match="share their target vocabulary"):
+        InterleavedAndLeft(interleaved, model_of(1, vocab_size=7))
 
 
 def test_weights_outside_of_zero_to_one() -> None:

@@ -30,7 +30,7 @@ def tune_first(arguments: argparse.Namespace, processes: Processes) -> bool:
         return False
     if arguments.tune_metric is None or None in files:
         raise ValueError("Tuning needs `--tune-metric`, `--tune-source` and `--tune-reference`.")
-    if len(arguments.model) > 1 or arguments.right_model:
+    if len(arguments.model) > 1 or arguments.right_model or arguments.left_model:
         raise ValueError("Only a single model can be tuned; tune each of them, and then decode with them all.")
     from seq2seq.build.tuning import Tuning, tune
 
