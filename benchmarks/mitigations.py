@@ -51,3 +51,97 @@ VARIANTS: dict[str, list[str]] = {
     "R-Drop, sampling by position": R_DROP + BY_POSITION,
     "R-Drop, random replacement, adversarial": R_DROP + REPLACEMENT + ADVERSARIAL,
 }
+
+COSTS = {
+    "R-Drop": 2.26,
+    "sampling by position": 1.19,
+    "sampling by confidence": 1.32,
+    "sampling by step": 1.32,
+    "oracle words": 1.3,
+    "adversarial": 1.58,
+    "gradient penalty": 2.56,
+    "minimum risk": 13.3,
+    "reinforce": 12.5,
+    "ranking": 11.2,
+    "sequence unlikelihood": 2.7,
+    "parameter search": 5.4,
+    "R-Drop, random replacement": 2.26,
+    "R-Drop, sampling by position": 3.5,
+    "R-Drop, random replacement, adversarial": 4.5,
+}
+"""Time of a step on a CPU relative to cross-entropy (docs/results/speed.md); what is not here costs as much."""
+
+SETTINGS: dict[str, dict[str, list[str]]] = {
+    "R-Drop": {f"alpha {value}": _objective("r_drop", consistency_weight=value) for value in (1, 2.5)},
+    "random replacement": {
+        "tokens 0.1": _inputs("random_replacement", token_probability=0.1),
+        "all examples, tokens 0.15": _inputs("random_replacement", example_probability=1, token_probability=0.15),
+    },
+    "sampling by position": {
+        f"decay {value}": _inputs(
+            "scheduled_sampling", gold_by="position", position_schedule="exponential", decay_positions=value
+        )
+        for value in (30, 300)
+    },
+    "sampling by step": {
+        f"linear to {floor}": _inputs(
+            "scheduled_sampling", gold_by="step", step_schedule="linear", decay_steps=800, gold_floor=floor
+        )
+        for floor in (0.5, 0.8)
+    },
+    "sampling by confidence": {
+        "0.95, 0.99": _inputs("confidence_sampling", gold_confidence=0.95, random_confidence=0.99),
+        "0.7, 0.95": _inputs("confidence_sampling", gold_confidence=0.7, random_confidence=0.95),
+    },
+    "oracle words": {
+        "noise 0.5": _inputs("word_oracle", gold_steps=200, oracle_noise=0.5),
+        "floor 0.8": _inputs("word_oracle", gold_steps=200, gold_floor=0.8),
+    },
+    "adversarial": {
+        f"size {value}": _options(
+            gradient__kind="adversarial_training", gradient__norm_over="row", gradient__perturbation_size=value
+        )
+        for value in (0.3, 3)
+    },
+    "gradient penalty": {
+        f"weight {value}": _options(gradient__kind="gradient_penalty", gradient__penalty_weight=value)
+        for value in (0.1, 10)
+    },
+    "unlikelihood": {f"weight {value}": _objective("unlikelihood", unlikelihood_weight=value) for value in (0.2, 0.5)},
+    "TaiLr": {
+        f"gamma {value}": _objective("token_reweighting", weighting="tailr", tailr_gamma=value)
+        for value in (0.01, 0.03, 0.3)
+    },
+    "MixCE": {
+        f"eta {value}": _objective("token_reweighting", weighting="mixce", mixce_eta=value) for value in (0.2, 0.8)
+    },
+    "GOLD": {
+        f"at least {value}": _objective("token_reweighting", weighting="gold", gold_min_probability=value)
+        for value in (0.5, 0.8)
+    },
+    "RAML": {f"tau {value}": _objective("raml", raml_temperature=value) for value in (0.12, 0.15)},
+    "bag of words": {f"weight {value}": _objective("bag_of_words", bag_of_words_weight=value) for value in (0.1, 0.3)},
+    "minimum risk": {
+        "learning rate 3e-4": [*_objective("minimum_risk"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+    },
+    "reinforce": {
+        "learning rate 3e-4": [*_objective("reinforce"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+    },
+    "ranking": {"learning rate 3e-4": [*_objective("ranking"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"]},
+    "sequence unlikelihood": {
+        "learning rate 3e-4": [*_objective("sequence_unlikelihood"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+    },
+    "parameter search": {
+        "guided by R-Drop": [*_options(gradient__kind="parameter_search", optimizer__learning_rate=5e-4), *R_DROP],
+    },
+}
+"""Other settings of each way, to be chosen among on development text."""
+
+
+def settings() -> dict[str, tuple[list[str], float]]:
+    """Return options and cost of every way, at the setting of `VARIANTS` and at each of `SETTINGS`."""
+    found = {name: (options, COSTS.get(name, 1.0)) for name, options in VARIANTS.items()}
+    for name, choices in SETTINGS.items():
+        for setting, options in choices.items():
+            found[f"{name}, {setting}"] = (options, COSTS.get(name, 1.0))
+    return found

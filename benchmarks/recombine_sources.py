@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--min-words", type=int, default=5)
     parser.add_argument("--max-words", type=int, default=22)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep-input", action="store_true", help="write the input's own lines first")
     options = parser.parse_args()
     lines = options.input.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     words = range(options.min_words, options.max_words + 1)
@@ -62,7 +63,9 @@ def main() -> None:
         found = recombined(lines, options.places, options.count, words, options.seed)
     except ValueError as error:
         parser.error(str(error))
-    options.output.write_text("\n".join(found) + "\n", encoding="utf-8")
+    kept = lines if options.keep_input else []
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text("\n".join([*kept, *found]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
