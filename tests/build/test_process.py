@@ -47,6 +47,17 @@ print(os.environ[{KERNEL_CACHE_VARIABLE!r}], torch.get_num_threads())
     assert output_of(program, **{KERNEL_CACHE_VARIABLE: "7"}) == "7 1\n"
 
 
+def test_attention_is_left_to_kernels_without_plans() -> None:
+    program = """
+import torch
+from seq2seq.build.process import prepare_process
+before = torch.backends.cuda.cudnn_sdp_enabled()
+prepare_process()
+print(before, torch.backends.cuda.cudnn_sdp_enabled())
+"""
+    assert output_of(program) == "True False\n"
+
+
 def test_one_process_needs_no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     alone = launched_processes("cpu")
