@@ -154,7 +154,7 @@ class Captions:
         """Both directions in one model, and then as many steps without and with each kind of interaction."""
         yield self.train("both", "start", 1010, *BOTH)
         yield self.train("both_more", "both", 1010, *BOTH)
-        companions = [*BOTH, "--companions.model", str(self.path("runs", "both")), "--companions.scored", "false"]
+        companions = [*BOTH, "--companions.model", str(self.path("runs", "both"))]
         for kind, options in INTERACTIONS.items():
             yield self.train(kind, "both", 1010, *companions, *options)
         yield self.search("both", OF_BOTH)

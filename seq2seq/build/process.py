@@ -1,5 +1,5 @@
-"""What a process of the command line sets once, before it computes: threads, kept memory, bounded kernel caches, kernels
-of attention; and which of several processes it is.
+"""What a process of the command line sets once, before it computes: threads, kept memory, bounded kernel caches, the
+kernels of attention; and which of several processes it is.
 
 None of it changes a result by more than rounding. A program that uses this package as a library makes its own choices.
 """

@@ -196,7 +196,7 @@ class CompanionsConfig:
     """Beam width of generating them; 1 is greedy."""
     dropout: float = 0.1
     """Probability that the two directions of a target do not see each other."""
-    scored: bool = True
+    scored: bool = False
     """Whether the tokens of a companion are predicted too, as in the authors' code, and not only the reference's.
     Whatever the model does wrong it then learns; docs/results/generation_orders.md has what that took."""
 
