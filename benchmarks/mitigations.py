@@ -66,10 +66,12 @@ COSTS = {
     "sequence unlikelihood": 2.7,
     "parameter search": 5.4,
     "R-Drop, random replacement": 2.26,
-    "R-Drop, sampling by position": 3.5,
-    "R-Drop, random replacement, adversarial": 4.5,
+    "R-Drop, sampling by position": 2.26 * 1.19,
+    "R-Drop, random replacement, adversarial": 2.26 * 1.58,
 }
-"""Time of a step on a CPU relative to cross-entropy (docs/results/speed.md); what is not here costs as much."""
+"""Time of a step on a CPU relative to cross-entropy (docs/results/speed.md); what is not here costs as much. Not
+measured but assumed: combinations cost the product, sampling by step as much as by confidence, and oracle words too
+once most are replaced."""
 
 SETTINGS: dict[str, dict[str, list[str]]] = {
     "R-Drop": {f"alpha {value}": _objective("r_drop", consistency_weight=value) for value in (1, 2.5)},
