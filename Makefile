@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # Make a corpus, learn it, decode its test pairs and score them; minutes on two CPU cores.
 demo: $(INSTALLED)
-	$(BIN)/python -m seq2seq.apps.verbalization --output-directory $(DEMO)_data --seed 1
+	$(BIN)/python -m examples.verbalization --output-directory $(DEMO)_data --seed 1
 	$(BIN)/python train.py configs/demo.yaml
 	$(BIN)/python decode.py --model $(DEMO) < $(DEMO)_data/test.source > $(DEMO)/test.hypothesis
 	$(BIN)/seq2seq score --hypothesis $(DEMO)/test.hypothesis --reference $(DEMO)_data/test.target \

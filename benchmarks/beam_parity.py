@@ -22,8 +22,8 @@ from torch import Tensor
 import seq2seq
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch
-from seq2seq.decoding.batches import pad_sources
-from seq2seq.decoding.files import read_lines
+from seq2seq.decoding.running.batches import pad_sources
+from seq2seq.decoding.running.files import read_lines
 
 Found = list[list[tuple[tuple[int, ...], float]]]
 """Per sentence, its hypotheses with their normalised scores, best first."""

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from seq2seq.build.generator import pick_device
-from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.greedy import Greedy
+from seq2seq.assembly.generator import pick_device
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.side_by_side import SideBySide
 

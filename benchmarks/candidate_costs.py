@@ -18,7 +18,7 @@ from command_line import parse_with_training_options
 from mitigation_cost import build_parts
 from torch import nn
 
-from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.data.batch import Batch
 from seq2seq.gradients.greedy_cost import BatchCost
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, ParameterSearch

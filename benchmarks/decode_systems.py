@@ -13,8 +13,8 @@ from pathlib import Path
 from generation_orders import search_options
 
 import seq2seq
-from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.files import read_lines, write_lines
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.decoding.running.files import read_lines, write_lines
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from typing import Any
 from decoding_speed import RESULTS, processor
 from generation_orders import decode, scored, search_options
 
-from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.files import read_lines
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.decoding.running.files import read_lines
 
 
 def systems(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:

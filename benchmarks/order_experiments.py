@@ -23,9 +23,9 @@ from decoding_speed import RESULTS, processor
 from generation_orders import evaluate, print_means, search_options
 from mitigations import R_DROP
 
-from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.config.loading import load_run_config
-from seq2seq.decoding.files import read_lines
+from seq2seq.decoding.running.files import read_lines
 
 BASELINE = "l2r"
 BOTH = ["--model.generation_order", "bidirectional"]

@@ -8,15 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seq2seq.build.generator import TextGenerator, load
+    from seq2seq.assembly.generator import TextGenerator, load
     from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 __version__ = "0.1.0"
 __all__ = ["Seq2SeqTransformer", "Seq2SeqTransformerConfig", "TextGenerator", "load"]
 
 _HOMES = {
-    "load": "seq2seq.build.generator",
-    "TextGenerator": "seq2seq.build.generator",
+    "load": "seq2seq.assembly.generator",
+    "TextGenerator": "seq2seq.assembly.generator",
     "Seq2SeqTransformer": "seq2seq.models.transformer",
     "Seq2SeqTransformerConfig": "seq2seq.models.transformer",
 }

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from seq2seq.build.checks import check_config
-from seq2seq.build.model import build_model_config
-from seq2seq.build.run_directory import flat
+from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.run_directory import flat
 from seq2seq.config.loading import load_run_config, plain_value, save_run_config
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer

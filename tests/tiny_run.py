@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from seq2seq.apps.command import main
-from seq2seq.build import training
+from seq2seq.assembly import training
 
 ALPHABET = "abcdefghij"
 NUM_TRAINING, NUM_VALIDATION, NUM_TEST = 400, 19, 53

@@ -8,7 +8,7 @@ from typing import Any
 import ctranslate2
 from workers.protocol import serve
 
-from seq2seq.build.ctranslate2_export import transformer_spec
+from seq2seq.export.ctranslate2_export import transformer_spec
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.layers import NORM_EPSILON
 

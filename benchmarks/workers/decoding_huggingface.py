@@ -14,7 +14,7 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTraine
 from workers.protocol import serve
 
 from seq2seq.data.bucketing import length_sorted_batches
-from seq2seq.decoding.batches import pad_sources
+from seq2seq.decoding.running.batches import pad_sources
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.positions import sinusoids
 

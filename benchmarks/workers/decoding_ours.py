@@ -8,11 +8,11 @@ import numpy
 import torch
 from workers.protocol import serve
 
-from seq2seq.build.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch, Greedy
-from seq2seq.decoding.batches import InProcess, Searcher, SourceBatch
-from seq2seq.decoding.workers import WorkerProcesses
+from seq2seq.decoding.running.batches import InProcess, Searcher, SourceBatch
+from seq2seq.decoding.running.workers import WorkerProcesses
 from seq2seq.models.loading import load_model
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}

@@ -1,6 +1,6 @@
 """A worker of `training_speed.py` for our own trainer: its steps as `train.py` makes them.
 
-Data, loader, model and trainer come from `seq2seq.build.training`, so dropout, label smoothing, clipping, AdamW and
+Data, loader, model and trainer come from `seq2seq.assembly.training`, so dropout, label smoothing, clipping, AdamW and
 prefetching are those of a real run. What is timed is `Trainer.train_step`; validation, checkpoints and logs are not.
 """
 
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from workers.protocol import Values, now, serve
 
-from seq2seq.build.data import build_data, build_loader
-from seq2seq.build.model import build_model_config
-from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.build.training import build_trainer
+from seq2seq.assembly.data import build_data, build_loader
+from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.training import build_trainer
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.batch import Batch
 from seq2seq.training.accelerator import build_accelerator

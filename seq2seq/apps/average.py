@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from seq2seq.build.average import average_models
+    from seq2seq.export.average import average_models
 
     shares = arguments.weights or [1.0] * len(arguments.model)
     average_models(Path(arguments.output), arguments.model, shares)

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
-from seq2seq.build.generator import PRECISIONS, TextGenerator, load, pick_device
-from seq2seq.build.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
+from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
+from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
-from seq2seq.decoding.batches import InProcess, Searcher
-from seq2seq.decoding.corpus import POOL_LINES
-from seq2seq.decoding.files import decode_file, read_lines
-from seq2seq.decoding.output import FORMATS, NBest, best_texts, write_lines
-from seq2seq.decoding.search import Search
-from seq2seq.decoding.workers import WorkerProcesses, can_fork
+from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.batches import InProcess, Searcher
+from seq2seq.decoding.running.corpus import POOL_LINES
+from seq2seq.decoding.running.files import decode_file, read_lines
+from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
+from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
 
 STANDARD = "-"
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
@@ -163,8 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     """Write the page of the first line's search, and its best text to standard output."""
-    from seq2seq.decoding.trace import trace
-    from seq2seq.decoding.trace_page import write_trace_page
+    from seq2seq.decoding.running.trace import trace
+    from seq2seq.decoding.running.trace_page import write_trace_page
 
     lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     line = next((line for line in lines if line.strip()), None)

@@ -16,14 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from seq2seq.apps.diagnosis.picture import draw
-from seq2seq.apps.diagnosis.table import format_diagnoses
 from seq2seq.apps.score import read_aligned
-from seq2seq.build.diagnosis.report import Diagnosis, diagnose
-from seq2seq.build.diagnosis.subject import Subject
-from seq2seq.build.generator import PRECISIONS, load, model_folder, read_decoding
-from seq2seq.build.process import keep_freed_memory, prepare_process
-from seq2seq.build.run_directory import CONFIG_FILE
+from seq2seq.assembly.generator import PRECISIONS, load, model_folder, read_decoding
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.run_directory import CONFIG_FILE
+from seq2seq.diagnosis.picture import draw
+from seq2seq.diagnosis.report import Diagnosis, diagnose
+from seq2seq.diagnosis.subject import Subject
+from seq2seq.diagnosis.table import format_diagnoses
 from seq2seq.metrics import METRICS, make_metric
 
 CORPORA = ("validation", "train")
@@ -156,7 +156,7 @@ def read_pairs(arguments: argparse.Namespace, path: str) -> Pairs:
     config = Path(path) / CONFIG_FILE
     if not config.is_file():
         raise ValueError(f"{path} is no run directory, with a {CONFIG_FILE}; give `--source` and `--reference`.")
-    from seq2seq.build.data import open_training, open_validation
+    from seq2seq.assembly.data import open_training, open_validation
     from seq2seq.config.loading import load_run_config
 
     data = load_run_config([str(config)]).data

@@ -12,10 +12,10 @@ import itertools
 import sys
 from pathlib import Path
 
-from seq2seq.build.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
-from seq2seq.build.ctranslate2_parity import Parity, compare, different_options
-from seq2seq.build.generator import TextGenerator, load
-from seq2seq.decoding.files import read_lines
+from seq2seq.assembly.generator import TextGenerator, load
+from seq2seq.decoding.running.files import read_lines
+from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
+from seq2seq.export.ctranslate2_parity import Parity, compare, different_options
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 

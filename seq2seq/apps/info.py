@@ -65,7 +65,7 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     """
     from safetensors import safe_open
 
-    from seq2seq.build.generator import model_folder, read_decoding
+    from seq2seq.assembly.generator import model_folder, read_decoding
 
     folder = model_folder(path)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

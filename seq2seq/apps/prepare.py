@@ -6,11 +6,11 @@ errors in the data show here, with file and line.
 
 from pathlib import Path
 
-from seq2seq.build.checks import check_config
-from seq2seq.build.data import build_data, filter_options
-from seq2seq.build.model import build_model_config
-from seq2seq.build.precision import with_precision
-from seq2seq.build.run_directory import enter_run_directory
+from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.data import build_data, filter_options
+from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.precision import with_precision
+from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.loader import TrainingLoader
 

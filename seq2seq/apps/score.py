@@ -120,7 +120,7 @@ def make_metrics(names: Sequence[str] = DEFAULT_METRICS, **options: Any) -> list
 
 def embedding_options(model: str | Path) -> dict[str, Any]:
     """Return what the transport metrics need of a trained model: `text_to_ids` and `embeddings`."""
-    from seq2seq.build.generator import load  # here, because scoring needs no model otherwise
+    from seq2seq.assembly.generator import load  # here, because scoring needs no model otherwise
 
     generator = load(model, device="cpu")
     return {"text_to_ids": generator.target_ids, "embeddings": generator.target_embeddings()}

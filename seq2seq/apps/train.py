@@ -1,6 +1,6 @@
 """Train a model from a configuration: `seq2seq train configs/x.yaml --training.max_steps 4000`."""
 
-from seq2seq.build.training import train_in_stages
+from seq2seq.assembly.training import train_in_stages
 from seq2seq.config.loading import load_run_config
 
 

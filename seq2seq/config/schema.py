@@ -1,7 +1,7 @@
 """Every option of the toolkit: one frozen dataclass per section of a YAML file.
 
 What enters is a YAML file with dotted overrides (see `loading`); what leaves is a `RunConfig`. This is pure data:
-nothing here builds anything, and no component ever receives one of these objects (`build` unpacks them).
+nothing here builds anything, and no component ever receives one of these objects (`assembly` unpacks them).
 The string below each option is its help text.
 """
 

@@ -5,12 +5,12 @@ every source, its hypotheses, best first (`search.Search`). `corpus` decodes who
 n-best lists.
 """
 
-from seq2seq.decoding.beam import BeamSearch
-from seq2seq.decoding.diverse_beam import DiverseBeamSearch
-from seq2seq.decoding.greedy import Greedy
-from seq2seq.decoding.hypothesis import Hypothesis
-from seq2seq.decoding.sampling import Sampling
-from seq2seq.decoding.search import Search
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.algorithms.sampling import Sampling
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Search
 
 METHODS: dict[str, type[Greedy] | type[BeamSearch] | type[Sampling] | type[DiverseBeamSearch]] = {
     "greedy": Greedy,

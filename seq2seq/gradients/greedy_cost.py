@@ -11,7 +11,7 @@ import numpy
 from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
-from seq2seq.decoding.greedy import Greedy
+from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.side_by_side import SideBySide
 

@@ -16,11 +16,11 @@ from torch.distributed.tensor import DTensor
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.collate import pad_right
-from seq2seq.decoding.beam import BeamSearch
-from seq2seq.decoding.diverse_beam import DiverseBeamSearch
-from seq2seq.decoding.greedy import Greedy
-from seq2seq.decoding.sampling import Sampling
-from seq2seq.decoding.search import Search
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.algorithms.sampling import Sampling
+from seq2seq.decoding.parts.search import Search
 from seq2seq.models.modes import evaluating
 from seq2seq.objectives.randomness import own_seed
 

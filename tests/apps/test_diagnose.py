@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps import diagnose
 from seq2seq.apps.command import main
-from seq2seq.build.generator import model_folder
+from seq2seq.assembly.generator import model_folder
 
 SMALL = ["--max-rows", "7", "--beam-widths", "3", "1", "--metrics", "chrf", "exact_match", "--device", "cpu"]
 

@@ -17,10 +17,10 @@ from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.companions import CompanionRows
 from seq2seq.data.generation_order import LEFT, RIGHT, Arranged, Arrangement
-from seq2seq.decoding.directions import FromSide
-from seq2seq.decoding.greedy import Greedy
-from seq2seq.decoding.search import Search
-from seq2seq.decoding.synchronous import SynchronousBeamSearch
+from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+from seq2seq.decoding.parts.search import Search
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 EOS, FIRST, MODULUS, HALF = 2, 3, 3, 5

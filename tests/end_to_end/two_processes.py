@@ -9,8 +9,8 @@ from functools import partial
 
 from seq2seq.apps import decode
 from seq2seq.apps.command import main
-from seq2seq.build import training
-from seq2seq.decoding.files import decode_file
+from seq2seq.assembly import training
+from seq2seq.decoding.running.files import decode_file
 
 POOL_LINES = 7
 

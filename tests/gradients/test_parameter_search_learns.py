@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from seq2seq.data.batch import Batch
-from seq2seq.decoding.greedy import Greedy
+from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seq2seq.data.batch import IGNORED_LABEL
-from seq2seq.decoding.greedy import Greedy
+from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.objectives.candidates import Candidates, CandidateSearch, as_rows, unpadded
 from seq2seq.objectives.sequences import candidate_log_probs

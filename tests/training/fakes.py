@@ -105,7 +105,7 @@ def make_trainer(
     precision: Any = "fp32",
     **options: Any,
 ) -> Trainer:
-    """Return a trainer as `build` would put it together."""
+    """Return a trainer as `assembly` would put it together."""
     accelerator = build_accelerator(precision, cpu=True)
     model: nn.Module = TinyModel(dropout)
     optimizer = build_optimizer(

@@ -5,7 +5,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from seq2seq.build.process import Processes
+from seq2seq.assembly.process import Processes
 
 
 def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def tune_first(arguments: argparse.Namespace, processes: Processes) -> bool:
         raise ValueError("Tuning needs `--tune-metric`, `--tune-source` and `--tune-reference`.")
     if len(arguments.model) > 1 or arguments.right_model or arguments.left_model:
         raise ValueError("Only a single model can be tuned; tune each of them, and then decode with them all.")
-    from seq2seq.build.tuning import Tuning, tune
+    from seq2seq.assembly.tuning import Tuning, tune
 
     output = Path(arguments.tune_output) if arguments.tune_output else None
     tuning = Tuning(

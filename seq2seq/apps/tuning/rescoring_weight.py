@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from seq2seq.apps.score import make_metrics
-from seq2seq.build.process import Processes
-from seq2seq.decoding.output import NBest
-from seq2seq.decoding.rescoring import BestByWeight, Rescored
-from seq2seq.decoding.search import Search
+from seq2seq.assembly.process import Processes
+from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored
+from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.output import NBest
 
 WEIGHTS = tuple(tenths / 10 for tenths in range(11))
 

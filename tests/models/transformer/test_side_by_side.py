@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.decoding import BeamSearch, Greedy, Sampling
-from seq2seq.decoding.search import Search
+from seq2seq.decoding.parts.search import Search
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.side_by_side import SideBySide
 from tests.models.tiny import random_pairs, tiny_model

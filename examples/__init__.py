@@ -1,0 +1,1 @@
+"""Tasks to try the toolkit on, made on the spot."""

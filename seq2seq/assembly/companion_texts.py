@@ -1,0 +1,131 @@
+"""What a model from both ends makes of the sources of a corpus, generated once and kept in files.
+
+A folder holds, for each corpus, its sources; two files aligned with them, what the model made of them from the left and
+from the right, both to be read from the left, or one of both in pairs; and a manifest that says of what they were made.
+Generating goes on where it was stopped.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from seq2seq.assembly.generator import TextGenerator, load
+from seq2seq.assembly.search import build_search
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.algorithms.joint import BestPair, JointBeamSearch
+from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding.running.files import decode_file, file_fingerprint, read_lines
+from seq2seq.decoding.running.output import one_line, read_nbest, write_lines
+
+DIRECTIONS = ("l2r", "r2l")
+PAIRS = "pairs"
+"""Ends of the names of files."""
+
+Texts = dict[str, list[str]]
+"""What became of each source, by direction."""
+
+
+@dataclass(frozen=True)
+class CompanionTexts:
+    """Generates texts on all processes, or reads those that are there.
+
+    Args:
+        folder: where they are kept.
+        tokenizer: that of the run which the texts are for.
+        options: of the search, beside those of the model's own run.
+    """
+
+    folder: Path
+    tokenizer: TextTokenizer
+    options: dict[str, Any]
+    accelerator: Accelerator
+
+    def of(self, name: str, sources: Sequence[str], model: str | Path, *, in_pairs: bool = False) -> Texts:
+        """Return the texts that a run or model folder makes of the sources.
+
+        Args:
+            name: what the files of these sources begin with.
+            in_pairs: whether the directions attend to each other; otherwise each generates for itself.
+
+        Raises:
+            ValueError: the model does not know both directions or has another tokenizer, or the files there were made
+                of something else.
+        """
+        generator = load(model, device=str(self.accelerator.device), **self.options)
+        if generator.tokenizer.fingerprint() != self.tokenizer.fingerprint():
+            raise ValueError(f"{model} has another tokenizer than this run; companions must be made with the same one.")
+        source_file, manifest = self.folder / f"{name}.source", self.folder / f"{name}.json"
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_lines(source_file, map(one_line, sources))
+        self.accelerator.wait_for_everyone()
+        searches = pair_search(generator) if in_pairs else direction_searches(generator)
+        facts: dict[str, Any] = {
+            "model": generator.fingerprint,
+            "tokenizer": generator.tokenizer.fingerprint(),
+            "sources": file_fingerprint(source_file),
+            "search": {kind: repr(search) for kind, search in searches.items()},
+        }
+        check_companions(manifest, facts)
+        files = {kind: self.folder / f"{name}.{kind}" for kind in searches}
+        for kind, file in files.items():
+            if not (manifest.is_file() and file.is_file()):
+                self._generate(generator, searches[kind], source_file, file, "jsonl" if in_pairs else "text")
+        if self.accelerator.is_main_process:
+            write_lines(manifest, [json.dumps(facts, indent=1)])
+        self.accelerator.wait_for_everyone()
+        return read_pairs(files[PAIRS]) if in_pairs else {kind: list(read_lines(file)) for kind, file in files.items()}
+
+    def _generate(
+        self, generator: TextGenerator, search: Search, source_file: Path, output: Path, output_format: str
+    ) -> None:
+        decode_file(
+            source_file,
+            output,
+            InProcess(generator.model, search, generator.device),
+            generator.tokenizer,
+            generator.options["batch_tokens"],
+            model_fingerprint=generator.fingerprint,
+            output_format=output_format,
+            process_index=self.accelerator.process_index,
+            num_processes=self.accelerator.num_processes,
+            wait_for_everyone=self.accelerator.wait_for_everyone,
+        )
+
+
+def check_companions(manifest: Path, facts: dict[str, Any]) -> None:
+    """Raise ValueError if companions are there that were made of something else; names what differs."""
+    if not manifest.is_file():
+        return
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    if different := [name for name, value in facts.items() if found.get(name) != value]:
+        raise ValueError(
+            f"The companions in {manifest.parent} were made with another {', '.join(different)}; delete that folder to "
+            "have them made again."
+        )
+
+
+def direction_searches(generator: TextGenerator) -> dict[str, Search]:
+    """Return the search of each direction for itself, without interaction."""
+    options, order = generator.options | {"rescore": "none"}, generator.model.generation_order
+    return {direction: build_search(options | {"generation_order": direction}, order) for direction in DIRECTIONS}
+
+
+def pair_search(generator: TextGenerator) -> dict[str, Search]:
+    """Return the search for the best pair, in which each direction sees the other as in decoding; by its only name."""
+    options = generator.options | {"generation_order": "bidirectional", "pairing": "joint", "rescore": "none"}
+    options["beam_width"] *= 2  # it counts the rows of both
+    search = build_search(options, generator.model.generation_order)
+    assert isinstance(search, JointBeamSearch), "pairs that stay together are the search's hypotheses"
+    return {PAIRS: BestPair(search)}
+
+
+def read_pairs(path: Path) -> Texts:
+    """Return the texts of a file of pairs; an empty source has become one empty text."""
+    found = [nbest.hypotheses for nbest in read_nbest(path)]
+    return {"l2r": [one_line(rows[0].text) for rows in found], "r2l": [one_line(rows[-1].text) for rows in found]}

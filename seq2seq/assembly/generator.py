@@ -1,0 +1,264 @@
+"""A trained model as one object: strings in, hypotheses with scores out. What `seq2seq.load` returns.
+
+A model folder is what training exports to `run/model`: weights and configuration as `save_pretrained` writes them, the
+tokenizer, and `decoding.json` with the run's search options. Any encoder-decoder of transformers saved with its
+tokenizer loads too.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy
+import torch
+
+from seq2seq.assembly.search import build_search
+from seq2seq.config.schema import DecodingConfig
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import METHODS
+from seq2seq.decoding.running.batches import InProcess, Searcher
+from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
+from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.loading import load_model
+from seq2seq.models.two_models import BothDirections, InterleavedAndLeft
+
+DECODING_FILE = "decoding.json"
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+"""Compute types by the names that options give them; int8 is for decoding on CPUs alone."""
+
+
+def model_folder(path: str | Path) -> Path:
+    """Return the folder that holds a model: `path` itself, or `model` in a run directory.
+
+    Raises:
+        ValueError: there is none; says whether a run has not finished.
+    """
+    path = Path(path)
+    if (path / "model.bin").is_file():
+        raise ValueError(
+            f"{path} is an export for CTranslate2, which only CTranslate2 reads; give the model it is from."
+        )
+    for folder in (path, path / "model"):
+        if (folder / "config.json").is_file():
+            return folder
+    if (path / "checkpoints").is_dir():
+        raise ValueError(f"{path} is a run without an exported model yet; train it to its end by the same command.")
+    raise ValueError(
+        f"{path} holds no model: give a run directory, or a folder with config.json and model.safetensors."
+    )
+
+
+def pick_device(device: str) -> str:
+    """Return `device`, or for `auto` the GPU where there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
+        raise ValueError(f"`device` {device!r} cannot be used: {error}") from None
+    return device
+
+
+class TextGenerator:
+    """Generates text from text.
+
+    Args:
+        options: search options, named as in `DecodingConfig`; those left out have its defaults.
+        source_prefix: put before every source, as in training.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizer: TextTokenizer,
+        options: dict[str, Any] | None = None,
+        source_prefix: str = "",
+        device: str = "cpu",
+        fingerprint: str = "",
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.options = checked_options(dataclasses.asdict(DecodingConfig()) | (options or {}))
+        self.source_prefix = source_prefix
+        self.device = device
+        self.fingerprint = fingerprint
+
+    @overload
+    def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
+    @overload
+    def __call__(self, texts: Sequence[str], **options: Any) -> list[list[TextHypothesis]]: ...
+    @overload
+    def __call__(self, texts: Iterable[str], **options: Any) -> Iterable[list[TextHypothesis]]: ...
+    def __call__(self, texts: Any, **options: Any) -> Any:
+        """Return the n-best hypotheses, best first: of a string, a list of them; of a list, a list of lists; of any
+        other iterable, an iterator that reads and decodes as it goes.
+
+        Args:
+            options: search options for this call, such as `beam_width=10, n_best=5`.
+
+        Raises:
+            ValueError: an option is unknown or out of range.
+        """
+        if isinstance(texts, str):
+            return list(next(self.stream([texts], **options)).hypotheses)
+        results = (list(nbest.hypotheses) for nbest in self.stream(texts, **options))
+        return list(results) if isinstance(texts, Sequence) else results
+
+    def stream(
+        self,
+        lines: Iterable[str],
+        prefixes: Iterable[str] | None = None,
+        max_source_tokens: int | None = None,
+        pool_lines: int = POOL_LINES,
+        searcher: Searcher | None = None,
+        **options: Any,
+    ) -> Iterator[NBest]:
+        """Yield one result per line, in input order.
+
+        Args:
+            prefixes: target texts to begin with, one per line.
+            max_source_tokens: longer sources are cut, with a warning.
+            pool_lines: lines read before the first result appears; they are sorted by length for speed.
+            searcher: where the search runs; by default here, by the search that the options describe.
+        """
+        chosen = checked_options(self.options | options)
+        return decode_lines(
+            lines,
+            searcher or self.searcher(chosen),
+            self.tokenizer,
+            chosen["batch_tokens"],
+            max_source_tokens=max_source_tokens,
+            prefixes=prefixes,
+            pool_lines=pool_lines,
+            source_prefix=self.source_prefix,
+        )
+
+    def searcher(self, options: dict[str, Any] | None = None) -> Searcher:
+        """Return the search that all search options, by default this generator's, describe, on its model."""
+        search = build_search(options or self.options, self.model.generation_order, self.tokenizer.decode)
+        return InProcess(self.model, search, self.device)
+
+    def target_ids(self, text: str) -> list[int]:
+        """Return the target tokens of a text, without end of sentence."""
+        return self.tokenizer.encode_targets([text])[0][:-1]
+
+    def target_embeddings(self) -> numpy.ndarray:
+        """Return the output layer's vector of each target token, float32 [V, D].
+
+        Raises:
+            ValueError: this is an ensemble, whose members have no vectors in common.
+        """
+        if isinstance(self.model, Ensemble):
+            raise ValueError("An ensemble has no embeddings of its own; name one of its models.")
+        model: Any = getattr(self.model, "model", self.model)  # within what stands between us and transformers
+        weight: torch.Tensor = model.get_output_embeddings().weight
+        return weight.detach().float().cpu().numpy()
+
+
+def checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options unchanged; raise ValueError if one is unknown."""
+    known = {field.name for field in dataclasses.fields(DecodingConfig)}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"There is no decoding option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
+    if options["method"] not in METHODS:
+        raise ValueError(f"`method` must be one of {', '.join(METHODS)}, but is {options['method']!r}.")
+    return options
+
+
+def load(
+    path: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    weights: Sequence[float] | None = None,
+    trainable: bool = False,
+    right_model: str | Path | Sequence[str | Path] = (),
+    left_model: str | Path | Sequence[str | Path] = (),
+    **options: Any,
+) -> TextGenerator:
+    """Return the generator of a run directory or model folder; of several, their ensemble.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
+        dtype: compute type; by default that of the saved weights. `torch.int8` rounds weights and what they are
+            multiplied with to 8 bits, on CPUs.
+        weights: of the members of `path`'s ensemble, by default equal.
+        trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
+        right_model: run or model folder that generates from the right, or several, with a `path` that does from the
+            left: together they rank each other's hypotheses (`rescore`).
+        left_model: run or model folder that generates from the left, or several, with a `path` that is interleaved,
+            whose hypotheses it ranks (`rescore="l2r"`).
+        options: search options that replace the run's own, such as `beam_width=10`.
+
+    Raises:
+        ValueError: there is no model, the members do not share a vocabulary, both a left and a right model are given,
+            `rescore` lacks a model, or an option is unknown.
+    """
+    if left_model and right_model:
+        raise ValueError("`left_model` is for interleaved models and `right_model` for those from the left; give one.")
+    first, second = (model_folders(entry) for entry in (path, left_model or right_model))
+    folders = [*first, *second]
+    device = pick_device(device)
+    tokenizer = common_tokenizer(folders)
+    models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
+    model = mixture(models[: len(first)], weights)
+    if second:
+        kind = InterleavedAndLeft if left_model else BothDirections
+        model = kind(model, mixture(models[len(first) :]))
+    saved = read_decoding(folders[0])
+    chosen = saved["search"] | options
+    if model.generation_order == "interleaved" and not left_model and chosen.get("rescore", "none") != "none":
+        raise ValueError(
+            "`rescore` ranks what an interleaved model generates by a model from the left; give one as `--left-model` "
+            "(`left_model` of `load`)."
+        )
+    return TextGenerator(
+        model,
+        tokenizer,
+        chosen,
+        source_prefix=saved["source_prefix"],
+        device=device,
+        fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
+    )
+
+
+def model_folders(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the model folder of a run or model folder, or those of several."""
+    return [model_folder(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def mixture(models: Sequence[Seq2Seq], weights: Sequence[float] | None = None) -> Seq2Seq:
+    """Return these models as one: their ensemble, or a single one itself."""
+    return Ensemble(models, weights) if len(models) > 1 or weights else models[0]
+
+
+def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
+    """Return the tokenizer of all these model folders; raise ValueError if they do not have the same."""
+    tokenizers = [TextTokenizer.load(folder) for folder in folders]
+    if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
+        raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
+    return tokenizers[0]
+
+
+def read_decoding(folder: Path) -> dict[str, Any]:
+    """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file."""
+    path = folder / DECODING_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"search": {}, "source_prefix": ""}
+
+
+def fingerprint(folders: Sequence[Path]) -> str:
+    """Return a hash of all files of these folders: it differs whenever the output may."""
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()):
+        with file.open("rb") as opened:
+            digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,281 @@
+"""From a configuration to a trained, exported model; read it from top to bottom.
+
+configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.companions import Companions, prepare_companions
+from seq2seq.assembly.data import build_data, build_loader
+from seq2seq.assembly.generator import PRECISIONS, model_folder
+from seq2seq.assembly.gradient_rule import build_gradient_rule
+from seq2seq.assembly.model import build_model_config, initialize_from
+from seq2seq.assembly.model_export import chosen_checkpoints, export_model
+from seq2seq.assembly.objective import build_objective
+from seq2seq.assembly.precision import with_precision
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.run_directory import (
+    CHECKPOINTS_FOLDER,
+    MODEL_FOLDER,
+    enter_run_directory,
+)
+from seq2seq.assembly.search import build_search
+from seq2seq.assembly.stages import stages
+from seq2seq.config.schema import RunConfig
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.generation_order import Arranged
+from seq2seq.data.loader import TrainingLoader, ValidationLoader
+from seq2seq.data.streaming import StreamingLoader
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.metrics import make_metric
+from seq2seq.models.modes import evaluating
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer.packing import decoding_copy
+from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.training.accelerator import build_accelerator, leave_processes
+from seq2seq.training.checkpoint import Checkpoints, TrainingState
+from seq2seq.training.curves import plot_curves
+from seq2seq.training.ema import ExponentialMovingAverage
+from seq2seq.training.loss_by_position import loss_by_position
+from seq2seq.training.optimizer import build_optimizer
+from seq2seq.training.schedules import schedule_named
+from seq2seq.training.tracking import Tracker
+from seq2seq.training.trainer import Trainer
+from seq2seq.training.validation import Validation
+
+
+def train_in_stages(config: RunConfig) -> None:
+    """Run the trainings that a configuration stands for, each on the processes of the one before; then leave them.
+
+    Raises:
+        ValueError: as for `train`.
+    """
+    configs = stages(with_precision(config))
+    for stage in configs:
+        check_config(stage)  # all before the first, which may take hours
+    for stage in configs:
+        train(stage)
+    leave_processes()
+
+
+def train(config: RunConfig) -> None:
+    """Run a whole training: prepare or resume, train, validate, export, draw.
+
+    Raises:
+        ValueError: anything in the configuration or the data that the user must change.
+    """
+    check_config(config)
+    transformers.utils.logging.disable_progress_bar()
+    prepare_process(config.training.threads)
+    keep_freed_memory()
+    precision = config.training.precision
+    assert precision != "auto", "`with_precision` says what it is on this machine"
+    accelerator = build_accelerator(precision)
+    with accelerator.main_process_first():
+        folder = enter_run_directory(config)
+        tokenizer, train_corpus, validation_corpus = build_data(config, folder)
+    companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
+    loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
+    model_config = build_model_config(config, tokenizer)
+    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
+    report_data(config, loader, trainer, accelerator)
+    state = trainer.run()
+    if companions is not None:
+        report_positions(trainer, accelerator)
+    if accelerator.is_main_process:
+        finish(config, folder, model_config, tokenizer, state)
+    accelerator.wait_for_everyone()
+
+
+def report_data(
+    config: RunConfig, loader: TrainingLoader | StreamingLoader, trainer: Trainer, accelerator: Accelerator
+) -> None:
+    """Say on the screen and in the log what the training data became."""
+    model = accelerator.unwrap_model(trainer.model)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    facts: dict[str, float] = {"parameters": num_parameters}
+    text = f"{num_parameters:,} parameters"
+    if isinstance(loader, TrainingLoader):
+        plan = loader.plan(0)
+        facts |= loader.filter_report.as_dict() | {"batches": len(plan.batches), "padding_share": plan.padding_share}
+        text += (
+            f"; {loader.filter_report}; {len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding"
+        )
+    if accelerator.is_main_process:
+        trainer.tracker.log("data", 0, facts)
+        print(f"{config.run_directory}: {text}", flush=True)
+
+
+def report_positions(trainer: Trainer, accelerator: Accelerator) -> None:
+    """Say in which quarter of the validation targets the loss is what, beside companions; see `loss_by_position`."""
+    model = accelerator.unwrap_model(trainer.model)
+    assert trainer.validation is not None, "a trainer that is built here validates"
+    with evaluating(model):
+        losses = loss_by_position(model, trainer.validation.batches(), accelerator.reduce)
+    if accelerator.is_main_process:
+        trainer.tracker.log("positions", trainer.max_steps, losses)
+        shown = ", ".join(f"{loss:.3f}" for loss in losses.values())
+        print(f"Validation loss beside companions, by quarters of the targets: {shown}", flush=True)
+
+
+# ---- trainer ---------------------------------------------------------------------------------------------------------
+
+
+def build_trainer(
+    config: RunConfig,
+    folder: Path,
+    model_config: Seq2SeqTransformerConfig,
+    tokenizer: TextTokenizer,
+    loader: TrainingLoader | StreamingLoader,
+    validation_corpus: Dataset,
+    accelerator: Accelerator,
+    companions: Companions | None = None,
+) -> Trainer:
+    """Return the trainer with a fresh model; it resumes by itself from the run's checkpoints."""
+    training, optimization = config.training, config.optimizer
+    torch.manual_seed(training.seed)
+    bare_model = Seq2SeqTransformer(model_config)
+    if training.initialize_from is not None:
+        initialize_from(bare_model, model_folder(training.initialize_from))
+    bare_optimizer = build_optimizer(
+        bare_model,
+        name=optimization.name,
+        learning_rate=optimization.learning_rate,
+        betas=optimization.betas,
+        epsilon=optimization.epsilon,
+        weight_decay=optimization.weight_decay,
+    )
+    model, optimizer = accelerator.prepare(bare_model, bare_optimizer)
+    ema = ExponentialMovingAverage(model, optimization.ema_decay) if optimization.ema_decay else None
+    return Trainer(
+        accelerator=accelerator,
+        model=model,
+        objective=build_objective(config, tokenizer, accelerator.device),
+        gradient_rule=build_gradient_rule(config, tokenizer, accelerator),
+        optimizer=optimizer,
+        schedule=schedule_named(
+            optimization.schedule,
+            warmup_steps=optimization.warmup_steps,
+            max_steps=training.max_steps,
+            learning_rate=optimization.learning_rate,
+            final_learning_rate=optimization.final_learning_rate,
+        ),
+        loader=loader,
+        checkpoints=Checkpoints(
+            folder / CHECKPOINTS_FOLDER,
+            accelerator=accelerator,
+            model=model,
+            optimizer=optimizer,
+            ema=ema,
+            keep_checkpoints=max(training.keep_checkpoints, training.average_checkpoints),
+        ),
+        tracker=Tracker(folder, tensorboard=training.tensorboard, enabled=accelerator.is_main_process),
+        validation=Validation(
+            accelerator=accelerator,
+            model=model,
+            objective=CrossEntropy(config.objective.label_smoothing),  # comparable, whatever is trained
+            batches=lambda: ValidationLoader(
+                validation_corpus,
+                tokenizer,
+                batch_tokens=config.data.batch_tokens,
+                num_processes=accelerator.num_processes,
+                process_index=accelerator.process_index,
+                arrange=companions.validation if companions else Arranged(config.model.generation_order),
+            ),
+            decode=build_validation_decoder(config, model, tokenizer, validation_corpus, accelerator),
+            select_by=config.validation.select_by,
+            patience=config.validation.patience,
+        ),
+        ema=ema,
+        seed=training.seed,
+        max_steps=training.max_steps,
+        max_minutes=training.max_minutes,
+        gradient_accumulation=training.gradient_accumulation,
+        clip_norm=optimization.clip_norm,
+        clipping=optimization.clipping,
+        flooding=optimization.flooding,
+        log_every=training.log_every,
+        checkpoint_every=training.checkpoint_every,
+        validate_every=config.validation.every,
+    )
+
+
+def build_validation_decoder(
+    config: RunConfig, model: torch.nn.Module, tokenizer: TextTokenizer, corpus: Dataset, accelerator: Accelerator
+) -> Callable[[], dict[str, float]] | None:
+    """Return the function that decodes the validation pairs and scores them, or None without metrics.
+
+    Raises:
+        ValueError: the model is sharded, so that no process could decode by itself.
+    """
+    validation = config.validation
+    if not validation.metrics:
+        return None
+    if accelerator.distributed_type.value == "FSDP":
+        raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
+    rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
+    sources, references = list(rows["source"]), [[target] for target in rows["target"]]
+    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
+    options = asdict(config.decoding) | chosen
+    search = build_search(options, config.model.generation_order)
+    bare_model = accelerator.unwrap_model(model)
+    index, num_processes = accelerator.process_index, accelerator.num_processes
+
+    def decode() -> dict[str, float]:
+        share = sources[index::num_processes]
+        copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
+        searcher = InProcess(copy, search, accelerator.device)
+        found = decode_lines(share, searcher, tokenizer, config.decoding.batch_tokens)
+        texts = interleaved(gather_object([[nbest.text for nbest in found]]))
+        return {name: score_of(name, texts, references) for name in validation.metrics}
+
+    return decode
+
+
+def interleaved(shares: Sequence[Sequence[str]]) -> list[str]:
+    """Return the items of process r of n, which are numbers r, r + n, …, in their order."""
+    texts = [""] * sum(map(len, shares))
+    for index, share in enumerate(shares):
+        texts[index :: len(shares)] = share
+    return texts
+
+
+def score_of(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    metric = make_metric(name)
+    return metric.score(metric.statistics(texts, references).sum(0)).value
+
+
+# ---- the end ---------------------------------------------------------------------------------------------------------
+
+
+def finish(
+    config: RunConfig,
+    folder: Path,
+    model_config: Seq2SeqTransformerConfig,
+    tokenizer: TextTokenizer,
+    state: TrainingState,
+) -> None:
+    """Export the model, draw the curves, and say where both are."""
+    checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state.best.step)
+    export_model(
+        folder / MODEL_FOLDER,
+        checkpoints,
+        model_config,
+        tokenizer,
+        asdict(config.decoding),
+        config.data.train.source_prefix,
+    )
+    steps = ", ".join(path.name for path in checkpoints)
+    drawn = plot_curves(folder)
+    print(f"Trained {state.step} steps in {state.seconds / 60:.1f} minutes; curves: {drawn or 'matplotlib is missing'}")
+    print(f"Exported {steps} to {folder / MODEL_FOLDER}")

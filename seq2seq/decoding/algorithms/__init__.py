@@ -1,0 +1,1 @@
+"""Searches, each its mathematics: from a model and sources to ranked hypotheses."""

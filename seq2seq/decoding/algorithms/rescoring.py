@@ -1,0 +1,215 @@
+"""N-best lists ranked anew by what two generation orders give each string.
+
+A string's score is a weighted mean of its log-probabilities in both, divided by its length penalty. That of the order
+it was generated in is the search's own; that from the left or from the right, if it is another, is had from one
+teacher-forced pass. Lists of several searches, without interaction, may be pooled first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq.data.collate import pad_right
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right
+from seq2seq.decoding.algorithms.synchronous import best_of
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.scoring import LengthNormalization, length_divisor
+from seq2seq.decoding.parts.search import Search
+from seq2seq.models.interface import Seq2Seq
+
+LOGITS_AT_A_TIME = 2**24
+"""What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
+
+SIDES = {"l2r": LEFT, "r2l": RIGHT}
+"""Where the orders begin that any string can be scored in."""
+
+ROWS_AT_A_TIME = 8
+"""Rows whose logits are normalised together, in float32 whatever type they have."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The hypotheses of one or several searches, pooled, scored in two orders and ranked.
+
+    Args:
+        searches: what the strings come from; each returns its own n-best list.
+        weight: of the score in the second order, 0 to 1; that in the first has the rest.
+        margin: strings that a search scores lower than its best by more than this are left out, and one that is left
+            alone keeps the search's score; 0 = all are scored in both orders.
+        n_best: how many are returned at most.
+        orders: of generation; one that is neither `l2r` nor `r2l` must be that of all searches.
+
+    Raises:
+        ValueError: the weight is not between 0 and 1, or the margin is negative.
+    """
+
+    searches: tuple[Search, ...]
+    weight: float = 0.5
+    margin: float = 0.0
+    n_best: int = 1
+    length_penalty: float = 1.0
+    length_normalization: LengthNormalization = "average"
+    orders: tuple[str, str] = ("l2r", "r2l")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"`rescoring_weight` must be between 0 and 1, but is {self.weight}.")
+        if self.margin < 0:
+            raise ValueError(f"`rescoring_margin` must be at least 0, but is {self.margin}.")
+
+    @property
+    def width(self) -> int:
+        return max(search.width for search in self.searches)
+
+    @torch.inference_mode()
+    def search(
+        self,
+        model: Seq2Seq,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Return each sentence's `n_best` strings, best first; see `search.Search`.
+
+        Raises:
+            ValueError: the model does not know both orders.
+        """
+        found = self.pooled(model, input_ids, attention_mask, prefixes, rows)
+        contested = [place for place, hypotheses in enumerate(found) if len(hypotheses) > 1 or not self.margin]
+        if contested:
+            pooled = [found[place] for place in contested]
+            scores = self.scores(model, input_ids[contested], attention_mask[contested], pooled)
+            for place, hypotheses in zip(contested, self.ranked(pooled, scores), strict=True):
+                found[place] = hypotheses
+        return [hypotheses[: self.n_best] for hypotheses in found]
+
+    def scores(
+        self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, pooled: Sequence[Sequence[Hypothesis]]
+    ) -> Tensor:
+        """Return the weighted mean of both orders' log-probabilities of each string, float64 [B, N]."""
+        scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
+        for order, share in zip(self.orders, (1 - self.weight, self.weight), strict=True):
+            if share:
+                scores += share * log_probs_in(order, model, input_ids, attention_mask, pooled)
+        return scores
+
+    def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
+        """Return what the searches find for each sentence, each string once; arguments as for `search`."""
+        lists = [search.search(model, input_ids, attention_mask, *rest) for search in self.searches]
+        return [best_of(*map(self.within_margin, found)) for found in zip(*lists, strict=True)]
+
+    def within_margin(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Return those hypotheses of one search, best first, that are within the margin of the best."""
+        least = hypotheses[0].normalized_score - self.margin
+        return [h for h in hypotheses if h.normalized_score >= least] if self.margin else hypotheses
+
+    def ranked(self, pooled: Sequence[Sequence[Hypothesis]], scores: Tensor) -> list[list[Hypothesis]]:
+        """Return each sentence's hypotheses, best first, by scores [B, N] before their length penalty."""
+        return [
+            sorted(map(self._rescored, hypotheses, row), key=lambda h: -h.normalized_score)
+            for hypotheses, row in zip(pooled, scores.tolist(), strict=True)
+        ]
+
+    def _rescored(self, hypothesis: Hypothesis, score: float) -> Hypothesis:
+        divisor = length_divisor(len(hypothesis.tokens), self.length_penalty, self.length_normalization)
+        return replace(hypothesis, normalized_score=score / divisor)
+
+
+@dataclass(frozen=True)
+class BestByWeight:
+    """The best hypothesis by each of several weights, in their order: what a weight is chosen by.
+
+    Strings are found and scored once for all weights.
+    """
+
+    rescored: Rescored
+    weights: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        return self.rescored.width
+
+    @torch.inference_mode()
+    def search(
+        self,
+        model: Seq2Seq,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Return a hypothesis for each weight; see `Rescored.search`."""
+        pooled = self.rescored.pooled(model, input_ids, attention_mask, prefixes, rows)
+        first, second = (
+            log_probs_in(order, model, input_ids, attention_mask, pooled) for order in self.rescored.orders
+        )
+        by_weight = [self.rescored.ranked(pooled, (1 - w) * first + w * second) for w in self.weights]
+        return [[hypotheses[0] for hypotheses in found] for found in zip(*by_weight, strict=True)]
+
+
+def log_probs_in(
+    order: str,
+    model: Seq2Seq,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    pooled: Sequence[Sequence[Hypothesis]],
+) -> Tensor:
+    """Return the log-probability of each sentence's hypotheses in that order, float64 [B, N], 0 where there is none."""
+    scores = torch.zeros(len(pooled), max(map(len, pooled)), dtype=torch.float64)
+    others = []
+    for hypotheses, row in zip(pooled, scores, strict=True):
+        row[: len(hypotheses)] = torch.tensor([h.score for h in hypotheses], dtype=torch.float64)
+        others.append([place for place, h in enumerate(hypotheses) if h.direction != order])
+    for num_rows in sorted({len(places) for places in others} - {0}):  # one pass each, so that no row is padding
+        sources = [source for source, places in enumerate(others) if len(places) == num_rows]
+        side = SIDES[order]
+        ids = [tokens_from_side(pooled[source][place], side) for source in sources for place in others[source]]
+        found = log_probs_of(model.from_side(side), input_ids[sources], attention_mask[sources], ids).double().cpu()
+        for source, values in zip(sources, found.view(-1, num_rows), strict=True):
+            scores[source][others[source]] = values
+    return scores
+
+
+def tokens_from_side(hypothesis: Hypothesis, side: int) -> list[int]:
+    """Return the tokens as they are generated from that end.
+
+    A string of the length limit has no end of sentence, and is scored without one.
+    """
+    tokens = list(hypothesis.tokens)
+    if side == LEFT:
+        return tokens
+    return from_right(tokens) if hypothesis.finished else tokens[::-1]
+
+
+def log_probs_of(model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, targets: Sequence[list[int]]) -> Tensor:
+    """Return the log-probability of each target, float32 [B * G]; each source is encoded once.
+
+    Args:
+        input_ids: int64 [B, S].
+        attention_mask: bool [B, S], True = real.
+        targets: G successive ones for each source, in the order of the model's generation; that of an empty one is 0.
+    """
+    num_rows = len(targets) // len(input_ids)
+    num_sources = max(1, LOGITS_AT_A_TIME // (num_rows * max(map(len, targets)) * model.vocab_size))
+    found = []
+    for start in range(0, len(input_ids), num_sources):
+        part = slice(start, start + num_sources)
+        padded = pad_right(targets[start * num_rows : (start + num_sources) * num_rows], model.pad_id)
+        ids, mask = (tensor.to(input_ids.device) for tensor in padded)
+        starts = ids.new_full((len(ids), 1), model.decoder_start_id)
+        decoder_input_ids = torch.cat([starts, ids[:, :-1]], dim=1)
+        logits = model.teacher_forced(input_ids[part], attention_mask[part], decoder_input_ids)
+        found.append(_picked_log_probs(logits, ids).masked_fill(~mask, 0).sum(1))
+    return torch.cat(found)
+
+
+def _picked_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return the log-probability of each id, float32 [rows, T], from logits [rows, T, V]."""
+    parts = zip(logits.split(ROWS_AT_A_TIME), ids.split(ROWS_AT_A_TIME), strict=True)
+    return torch.cat(
+        [rows.log_softmax(-1, dtype=torch.float32).gather(2, wanted.unsqueeze(2)).squeeze(2) for rows, wanted in parts]
+    )

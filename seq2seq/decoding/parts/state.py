@@ -1,0 +1,326 @@
+"""What a search remembers between steps, apart from the model's own state.
+
+`BeamState` is for searches whose hypotheses compete: every step it takes ranked `Candidates`, moves the finished ones
+to a pool and says which hypothesis each surviving one continues. `PathState` is for those that grow on their own.
+Both are replaced, never changed in place, keep no Python per sentence, and let finished sentences leave the batch.
+"""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.largest import largest_sums
+from seq2seq.decoding.parts.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor
+
+EMPTY = -1
+"""Stands behind the last token of a hypothesis that is shorter than its tensor."""
+
+LEAVING_SHARE = 8
+"""Finished sentences leave once they are one in this many: dropping them copies the model's state of all others."""
+
+AnyState = TypeVar("AnyState", bound=Any)
+
+
+def select(state: AnyState, sentences: Tensor) -> AnyState:
+    """Return the state of some sentences, given by their indices, int64 [B']."""
+    chosen = {f.name: getattr(state, f.name) for f in fields(state)}
+    return replace(state, **{name: value[sentences] for name, value in chosen.items() if value is not None})
+
+
+def enough_done(done: Tensor) -> bool:
+    """Return whether so many sentences are done, bool [B], that they should leave. Waits for the device."""
+    return int(done.sum()) * LEAVING_SHARE >= len(done)
+
+
+def read_hypothesis(tokens: list[int], log_probs: list[float], normalized_score: float, eos_id: int) -> Hypothesis:
+    length = tokens.index(EMPTY) if EMPTY in tokens else len(tokens)
+    score = math.fsum(log_probs[:length])
+    finished = length > 0 and tokens[length - 1] == eos_id
+    return Hypothesis(tuple(tokens[:length]), tuple(log_probs[:length]), score, normalized_score, finished)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best continuations of each sentence, best first; K of them, a score of -inf where there are fewer."""
+
+    beams: Tensor
+    """int64 [B, K], the hypothesis that is continued"""
+    token_ids: Tensor
+    """int64 [B, K], the token it is continued with"""
+    log_probs: Tensor
+    """float32 [B, K], that token's log-probability"""
+    scores: Tensor
+    """float32 [B, K], the continued hypothesis's sum of log-probabilities"""
+
+
+def top_candidates(
+    log_probs: Tensor, scores: Tensor, num_candidates: int, penalties: Tensor | None = None
+) -> Candidates:
+    """Return the K best continuations among all W * V of each sentence.
+
+    Args:
+        log_probs: [B, W, V], of the next token.
+        scores: [B, W].
+        penalties: [B, 1, V], subtracted for ranking alone; the scores returned are free of them.
+    """
+    ranked = log_probs if penalties is None else log_probs - penalties
+    vocab_size = ranked.shape[-1]
+    count = min(num_candidates, ranked[0].numel())
+    _, chosen = largest_sums(ranked, scores, count)
+    beams = chosen // vocab_size
+    picked = log_probs.flatten(1).gather(1, chosen)
+    candidates = Candidates(beams, chosen % vocab_size, picked, scores.gather(1, beams) + picked)
+    return _pad_candidates(candidates, num_candidates - count)
+
+
+def _pad_candidates(candidates: Candidates, num_missing: int) -> Candidates:
+    """A vocabulary smaller than the beam has fewer continuations than places."""
+    if num_missing == 0:
+        return candidates
+    pad = torch.nn.functional.pad
+    return Candidates(
+        pad(candidates.beams, (0, num_missing)),
+        pad(candidates.token_ids, (0, num_missing)),
+        pad(candidates.log_probs, (0, num_missing), value=-torch.inf),
+        pad(candidates.scores, (0, num_missing), value=-torch.inf),
+    )
+
+
+@dataclass(frozen=True)
+class BeamState:
+    """Competing hypotheses after t steps: those that run and, per sentence, the W best that have finished.
+
+    Where a hypothesis is a pair of rows (see `pairs`), tokens and their log-probabilities are [B, 2, W, t].
+    """
+
+    tokens: Tensor
+    """int64 [B, W, t]; W is 1 before the first step"""
+    log_probs: Tensor
+    """float32 [B, W, t], of the tokens"""
+    scores: Tensor
+    """float32 [B, W], sums of log_probs, -inf where no hypothesis is left"""
+    coverage: Tensor | None
+    """float32 [B, W, S], attention received so far; None without a coverage penalty"""
+    finished_tokens: Tensor
+    """int64 [B, W, t], `EMPTY` behind the last token"""
+    finished_log_probs: Tensor
+    """float32 [B, W, t]"""
+    finished_scores: Tensor
+    """float32 [B, W], normalised, best first, -inf in empty places"""
+    done: Tensor
+    """bool [B], nothing better can be found"""
+    limits: Tensor
+    """int64 [B], most tokens of a hypothesis"""
+    positions: Tensor
+    """int64 [B], the sentence's place in the batch that search was given"""
+
+    @classmethod
+    def start(
+        cls, limits: Tensor, beam_width: int, coverage: Tensor | None = None, *, in_pairs: bool = False
+    ) -> "BeamState":
+        """Return the state before the first step.
+
+        Args:
+            limits: most steps of each sentence, int64 [B].
+            coverage: `start_coverage`, for a coverage penalty.
+        """
+        num_sentences, device = len(limits), limits.device
+        rows = (num_sentences, 2) if in_pairs else (num_sentences,)
+        return cls(
+            tokens=torch.zeros(*rows, 1, 0, dtype=torch.long, device=device),
+            log_probs=torch.zeros(*rows, 1, 0, device=device),
+            scores=torch.zeros(num_sentences, 1, device=device),
+            coverage=coverage,
+            finished_tokens=torch.zeros(*rows, beam_width, 0, dtype=torch.long, device=device),
+            finished_log_probs=torch.zeros(*rows, beam_width, 0, device=device),
+            finished_scores=torch.full((num_sentences, beam_width), -torch.inf, device=device),
+            done=torch.zeros(num_sentences, dtype=torch.bool, device=device),
+            limits=limits,
+            positions=torch.arange(num_sentences, device=device),
+        )
+
+    @property
+    def beam_width(self) -> int:
+        return self.finished_scores.shape[1]
+
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[-1]
+
+    def cover(self, attention: Tensor) -> "BeamState":
+        """Return the state with one step's attention over the source, [B, W, S], added to the coverage."""
+        assert self.coverage is not None, "coverage is kept only for its penalty"
+        return replace(self, coverage=self.coverage + attention)
+
+    def advance(
+        self,
+        candidates: Candidates,
+        eos_id: int,
+        divisor: float,
+        coverage_weight: float,
+        *,
+        early_stopping: bool = False,
+        beam_width: int | None = None,
+    ) -> tuple["BeamState", Tensor]:
+        """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
+
+        Args:
+            candidates: 2 W, so that W can run on even when W of them end.
+            divisor: what scores of the new length are divided by.
+            early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
+            beam_width: how many run on, by default as many as the pool holds.
+        """
+        normalized = candidates.scores / divisor
+        if self.coverage is not None:
+            normalized = normalized + coverage_penalty(_gather(self.coverage, candidates.beams), coverage_weight)
+        ends = candidates.token_ids == eos_id
+        return self.choose(candidates, ends, normalized, divisor, early_stopping=early_stopping, beam_width=beam_width)
+
+    def choose(
+        self,
+        candidates: Candidates,
+        ends: Tensor,
+        normalized: Tensor,
+        divisor: float,
+        *,
+        early_stopping: bool = False,
+        beam_width: int | None = None,
+    ) -> tuple["BeamState", Tensor]:
+        """Return what `advance` does, of candidates that end and are ranked as the caller says.
+
+        Args:
+            ends: bool [B, 2 W].
+            normalized: float32 [B, 2 W], what ranks a candidate that ends.
+            divisor: what a running hypothesis's score is divided by to see whether it may still become better.
+        """
+        width = beam_width or self.beam_width
+        parents = candidates.beams
+        tokens = _continue(self.tokens, parents, candidates.token_ids)
+        log_probs = _continue(self.log_probs, parents, candidates.log_probs)
+        at_limit = self.limits == self.length + 1
+        finishes = (ends | at_limit.unsqueeze(1)) & ~self.done.unsqueeze(1)
+        finished = self._pool(tokens, log_probs, normalized.masked_fill(~finishes, -torch.inf), width)
+
+        # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.
+        survivors = ends.byte().argsort(dim=1, stable=True)[:, :width]
+        scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
+        worst = finished["finished_scores"][:, -1]
+        runs_on = worst == -torch.inf if early_stopping else can_improve(scores.amax(1), worst, divisor)
+        continued = parents.gather(1, survivors)
+        state = replace(
+            self,
+            tokens=_gather(tokens, survivors),
+            log_probs=_gather(log_probs, survivors),
+            scores=scores,
+            coverage=None if self.coverage is None else _gather(self.coverage, continued),
+            done=self.done | at_limit | ~runs_on,
+            **finished,
+        )
+        return state, continued
+
+    def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor, width: int) -> dict[str, Tensor]:
+        """Return the best of the finished hypotheses and the first W candidates (later ones may not finish)."""
+        pad = torch.nn.functional.pad
+        all_tokens = torch.cat([pad(self.finished_tokens, (0, 1), value=EMPTY), tokens[..., :width, :]], dim=-2)
+        all_log_probs = torch.cat([pad(self.finished_log_probs, (0, 1)), log_probs[..., :width, :]], dim=-2)
+        scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(self.beam_width)
+        return {
+            "finished_tokens": _gather(all_tokens, order),
+            "finished_log_probs": _gather(all_log_probs, order),
+            "finished_scores": scores,
+        }
+
+    def hypotheses(self, sentences: Tensor, eos_id: int) -> list[tuple[int, list[Hypothesis]]]:
+        """Return (position, finished hypotheses, best first) of some sentences, given by their indices, int64 [B']."""
+        columns = (self.positions, self.finished_tokens, self.finished_log_probs, self.finished_scores)
+        results = []
+        for position, tokens, log_probs, scores in zip(*(c[sentences].tolist() for c in columns), strict=True):
+            found = [
+                read_hypothesis(t, p, s, eos_id)
+                for t, p, s in zip(tokens, log_probs, scores, strict=True)
+                if s > -math.inf
+            ]
+            results.append((position, found))
+        return results
+
+
+@dataclass(frozen=True)
+class PathState:
+    """Hypotheses that grow on their own, after t steps."""
+
+    tokens: Tensor
+    """int64 [B, N, t], `EMPTY` behind the last token; N is 1 before the first step"""
+    log_probs: Tensor
+    """float32 [B, N, t], of the tokens"""
+    ended: Tensor
+    """bool [B, N]"""
+    limits: Tensor
+    """int64 [B], most tokens of a hypothesis"""
+    positions: Tensor
+    """int64 [B], the sentence's place in the batch that search was given"""
+
+    @classmethod
+    def start(cls, limits: Tensor, num_paths: int) -> "PathState":
+        num_sentences, device = len(limits), limits.device
+        return cls(
+            tokens=torch.zeros(num_sentences, num_paths, 0, dtype=torch.long, device=device),
+            log_probs=torch.zeros(num_sentences, num_paths, 0, device=device),
+            ended=torch.zeros(num_sentences, num_paths, dtype=torch.bool, device=device),
+            limits=limits,
+            positions=torch.arange(num_sentences, device=device),
+        )
+
+    @property
+    def done(self) -> Tensor:
+        """bool [B], all hypotheses have ended"""
+        return self.ended.all(1)
+
+    def append(self, token_ids: Tensor, log_probs: Tensor, eos_id: int) -> "PathState":
+        """Return the state one token later; `token_ids` and `log_probs`, [B, N], do not count where it has ended."""
+        added = token_ids.masked_fill(self.ended, EMPTY).unsqueeze(-1)
+        tokens = torch.cat([self.tokens, added], dim=-1)
+        at_limit = (self.limits == tokens.shape[-1]).unsqueeze(1)
+        return replace(
+            self,
+            tokens=tokens,
+            log_probs=torch.cat([self.log_probs, log_probs.unsqueeze(-1)], dim=-1),
+            ended=self.ended | (token_ids == eos_id) | at_limit,
+        )
+
+    def known_tokens(self, pad_id: int) -> Tensor:
+        """Return the tokens, int64 [B, N, t], with `pad_id` in empty places."""
+        return self.tokens.masked_fill(self.tokens == EMPTY, pad_id)
+
+    def last_tokens(self, pad_id: int) -> Tensor:
+        """Return what the model is fed next, int64 [B, N]."""
+        return self.tokens[..., -1].masked_fill(self.ended, pad_id)
+
+    def hypotheses(
+        self, sentences: Tensor, eos_id: int, length_penalty: float, normalization: LengthNormalization
+    ) -> list[tuple[int, list[Hypothesis]]]:
+        """Return (position, hypotheses, best first) of some sentences, given by their indices, int64 [B']."""
+        columns = (self.positions, self.tokens, self.log_probs)
+        results = []
+        for position, tokens, log_probs in zip(*(c[sentences].tolist() for c in columns), strict=True):
+            found = [read_hypothesis(t, p, math.nan, eos_id) for t, p in zip(tokens, log_probs, strict=True)]
+            scored = [
+                replace(h, normalized_score=h.score / length_divisor(len(h.tokens), length_penalty, normalization))
+                for h in found
+            ]
+            results.append((position, sorted(scored, key=lambda h: -h.normalized_score)))
+        return results
+
+
+def _gather(values: Tensor, index: Tensor) -> Tensor:
+    """Return values, [B, W, X] or [B, 2, W, X], of the hypotheses index, int64 [B, W']: with W' in place of W."""
+    index = index.unsqueeze(-1) if values.dim() == 3 else index[:, None, :, None]
+    return values.gather(-2, index.expand(*values.shape[:-2], -1, values.shape[-1]))
+
+
+def _continue(values: Tensor, parents: Tensor, added: Tensor) -> Tensor:
+    """Return values, [B, W, t] or [B, 2, W, t], of the parents, int64 [B, K], with one more each."""
+    return torch.cat([_gather(values, parents), added.unsqueeze(-1)], dim=-1)

@@ -1,0 +1,131 @@
+"""Decode any number of lines, in input order, in bounded memory.
+
+Enters an iterator of texts; leaves one `NBest` per text. Lines are read in pools; a pool is sorted by length into
+batches of a token budget, and its results appear, in order again, once all of it is decoded. An empty or blank line
+gives an empty output without reaching the model.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy
+
+from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.decoding.running.batches import Searcher, SourceBatch
+from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
+
+POOL_LINES = 2000
+"""Lines that are held and sorted at a time."""
+
+BATCHES_PER_WORKER = 3
+"""Least batches of a pool for each of several workers. The last are the shortest, so all end at about the same time."""
+
+logger = logging.getLogger(__name__)
+
+
+class Tokenizer(TargetTokenizer, Protocol):
+    """How texts become tokens; both ways of encoding end with end of sentence."""
+
+    def encode_sources(self, texts: list[str]) -> list[list[int]]: ...
+
+    def encode_targets(self, texts: list[str]) -> list[list[int]]: ...
+
+
+def truncate_source(source: list[int], max_source_tokens: int | None, line_number: int) -> list[int]:
+    """Return the source without the tokens before its last that are too many; say so in the log."""
+    if max_source_tokens is None or len(source) <= max_source_tokens:
+        return source
+    logger.warning(
+        "Line %d has %d tokens, of which the model takes %d; the rest of the line is not decoded.",
+        line_number,
+        len(source),
+        max_source_tokens,
+    )
+    return [*source[: max_source_tokens - 1], source[-1]]
+
+
+def decode_pool(
+    lines: Sequence[str],
+    searcher: Searcher,
+    tokenizer: Tokenizer,
+    batch_tokens: int,
+    max_source_tokens: int | None,
+    prefixes: Sequence[str] | None,
+    first_row: int,
+    source_prefix: str,
+) -> list[NBest]:
+    """Return the results of lines that are all in memory; arguments as for `decode_lines`."""
+    kept = [index for index, line in enumerate(lines) if line.strip()]
+    encoded = tokenizer.encode_sources([source_prefix + lines[index] for index in kept]) if kept else []
+    sources = [truncate_source(s, max_source_tokens, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
+    forced = None
+    if prefixes is not None and kept:
+        # A prefix is a target that has not ended.
+        forced = [ids[:-1] for ids in tokenizer.encode_targets([prefixes[index] for index in kept])]
+    lengths = numpy.array([len(source) for source in sources], dtype=numpy.int64)
+    width = searcher.search.width
+    if searcher.num_workers > 1:  # all should have something to do until the end
+        share = int(lengths.sum()) * width // (BATCHES_PER_WORKER * searcher.num_workers)
+        batch_tokens = max(1, min(batch_tokens, share))
+    plan = length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=width)
+    batches = (
+        SourceBatch(
+            sources=[sources[i] for i in batch],
+            rows=[first_row + kept[i] for i in batch],
+            prefixes=None if forced is None else [forced[i] for i in batch],
+        )
+        for batch in plan
+    )
+    hypotheses: list[tuple[TextHypothesis, ...]] = [(EMPTY_HYPOTHESIS,)] * len(lines)
+    for batch, found in zip(plan, searcher.search_batches(batches), strict=True):
+        for i, results in zip(batch, found, strict=True):
+            hypotheses[kept[i]] = tuple(TextHypothesis.create(result, tokenizer) for result in results)
+    return [NBest(first_row + i, line, hypotheses[i]) for i, line in enumerate(lines)]
+
+
+def pools_of(
+    lines: Iterable[str], prefixes: Iterable[str] | None, pool_lines: int
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Yield lists of `pool_lines` lines with their prefixes; raise ValueError where there are not as many of both."""
+    lines, prefixes = iter(lines), None if prefixes is None else iter(prefixes)
+    while pool := list(itertools.islice(lines, pool_lines)):
+        pool_prefixes = None if prefixes is None else list(itertools.islice(prefixes, len(pool)))
+        if pool_prefixes is not None and len(pool_prefixes) < len(pool):
+            raise ValueError("There are fewer prefixes than lines; give every line one, empty where none is wanted.")
+        yield pool, pool_prefixes
+    if prefixes is not None and next(prefixes, None) is not None:
+        raise ValueError("There are more prefixes than lines.")
+
+
+def decode_lines(
+    lines: Iterable[str],
+    searcher: Searcher,
+    tokenizer: Tokenizer,
+    batch_tokens: int = 8192,
+    *,
+    max_source_tokens: int | None = None,
+    prefixes: Iterable[str] | None = None,
+    pool_lines: int = POOL_LINES,
+    first_row: int = 0,
+    source_prefix: str = "",
+) -> Iterator[NBest]:
+    """Yield one result per line, in input order.
+
+    Args:
+        lines: texts without line ends.
+        batch_tokens: budget of a batch: source tokens, padding included, times the search's width.
+        max_source_tokens: sources longer than this are cut, with a warning that names the line.
+        prefixes: per line, text that every hypothesis begins with; empty where none is wanted.
+        first_row: number of the first line, for results, warnings and sampling.
+        source_prefix: put before every line for the model alone; results hold the lines as they came.
+
+    Raises:
+        ValueError: there are more or fewer prefixes than lines.
+    """
+    for pool, pool_prefixes in pools_of(lines, prefixes, pool_lines):
+        yield from decode_pool(
+            pool, searcher, tokenizer, batch_tokens, max_source_tokens, pool_prefixes, first_row, source_prefix
+        )
+        first_row += len(pool)

@@ -1,0 +1,169 @@
+"""N-best lists in files: JSONL, the format of Moses, and plain text.
+
+Enters a search's hypotheses with their source; leaves lines, and `NBest` again from JSONL. In plain text and the Moses
+format one input line must stay one output line, so line feeds and carriage returns in a text are written as spaces;
+JSONL keeps them. Files appear whole or not at all.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+
+
+class TargetTokenizer(Protocol):
+    """How target tokens become text."""
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+    def target_tokens(self, ids: Sequence[int]) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class TextHypothesis:
+    """A `Hypothesis` as text; `tokens` are the vocabulary's entries, end of sentence included."""
+
+    text: str
+    tokens: tuple[str, ...]
+    token_log_probs: tuple[float, ...]
+    score: float
+    normalized_score: float
+    finished: bool
+    direction: str = "l2r"
+    """The order in which it was generated; a search from both ends has hypotheses of either."""
+
+    @classmethod
+    def create(cls, hypothesis: Hypothesis, tokenizer: TargetTokenizer) -> "TextHypothesis":
+        return cls(
+            text=tokenizer.decode(list(hypothesis.tokens)),
+            tokens=tuple(tokenizer.target_tokens(list(hypothesis.tokens))),
+            token_log_probs=hypothesis.token_log_probs,
+            score=hypothesis.score,
+            normalized_score=hypothesis.normalized_score,
+            finished=hypothesis.finished,
+            direction=hypothesis.direction,
+        )
+
+
+EMPTY_HYPOTHESIS = TextHypothesis("", (), (), 0.0, 0.0, True)
+"""What an empty source becomes."""
+
+
+@dataclass(frozen=True)
+class NBest:
+    """One source with its hypotheses, best first; `id` is its line, counted from 0."""
+
+    id: int
+    source: str
+    hypotheses: tuple[TextHypothesis, ...]
+    reference: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The best hypothesis's text."""
+        return self.hypotheses[0].text
+
+
+def to_json(nbest: NBest) -> str:
+    """Return one line of JSON, without line feed; `reference` only where there is one."""
+    record = asdict(nbest)
+    if nbest.reference is None:
+        del record["reference"]
+    return json.dumps(record, ensure_ascii=False)
+
+
+def from_json(line: str) -> NBest:
+    """Return what `to_json` had written; unknown fields are ignored, a missing one is a KeyError."""
+    record = json.loads(line)
+    hypotheses = tuple(_text_hypothesis(fields) for fields in record["hypotheses"])
+    return NBest(record["id"], record["source"], hypotheses, record.get("reference"))
+
+
+def _text_hypothesis(fields: dict[str, Any]) -> TextHypothesis:
+    return TextHypothesis(
+        text=fields["text"],
+        tokens=tuple(fields["tokens"]),
+        token_log_probs=tuple(fields["token_log_probs"]),
+        score=fields["score"],
+        normalized_score=fields["normalized_score"],
+        finished=fields["finished"],
+        direction=fields.get("direction", "l2r"),
+    )
+
+
+def one_line(text: str) -> str:
+    """Return the text with line feeds and carriage returns as spaces."""
+    return text.replace("\n", " ").replace("\r", " ")
+
+
+def jsonl_lines(nbest: NBest) -> list[str]:
+    return [to_json(nbest)]
+
+
+def moses_lines(nbest: NBest) -> list[str]:
+    """Return `id ||| text ||| LogProb= score ||| normalised score` for each hypothesis."""
+    return [
+        f"{nbest.id} ||| {one_line(h.text)} ||| LogProb= {h.score:.6f} ||| {h.normalized_score:.6f}"
+        for h in nbest.hypotheses
+    ]
+
+
+def text_lines(nbest: NBest) -> list[str]:
+    return [one_line(nbest.text)]
+
+
+FORMATS: dict[str, Callable[[NBest], list[str]]] = {"text": text_lines, "jsonl": jsonl_lines, "moses": moses_lines}
+"""What each format writes for one source."""
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines under a temporary name, then give the file its own, so that it is never half there."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(line + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_nbest(path: Path, nbests: Iterable[NBest], output_format: str = "jsonl") -> None:
+    """Write n-best lists to a file in one of `FORMATS`."""
+    write_lines(path, (line for nbest in nbests for line in FORMATS[output_format](nbest)))
+
+
+def best_texts(path: Path, output_format: str) -> Iterator[str]:
+    """Yield the best hypothesis's text for each source of a file in one of `FORMATS`, as one line."""
+    if output_format == "jsonl":
+        yield from (one_line(nbest.text) for nbest in read_nbest(path))
+        return
+    previous_id = None
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            if output_format == "text":
+                yield line.removesuffix("\n")
+                continue
+            source_id, _, rest = line.partition(" ||| ")
+            if source_id != previous_id:
+                yield rest.rsplit(" ||| ", 2)[0]
+            previous_id = source_id
+
+
+def read_nbest(path: Path) -> Iterator[NBest]:
+    """Yield the n-best lists of a JSONL file.
+
+    Raises:
+        ValueError: names the file and the line that is no n-best list.
+    """
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield from_json(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not an n-best list in JSON ({error!r}).") from error

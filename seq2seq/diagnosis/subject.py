@@ -1,0 +1,109 @@
+"""What is diagnosed: a model that begins at one end of the target, and the pairs it is looked at on, as tokens.
+
+Everything here is in the order of generation: position 0 is what the model says first, which of a model from the
+right is the last word of the text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from seq2seq.assembly.choices import made
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.batches import InProcess, SourceBatch
+from seq2seq.decoding.running.teacher_forcing import ForcedTokens, forced_tokens
+from seq2seq.models.interface import Seq2Seq
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and N pairs."""
+
+    model: Seq2Seq
+    """Begins at `side`."""
+    side: int
+    tokenizer: Any
+    options: dict[str, Any]
+    """All search options, as in `DecodingConfig`."""
+    sources: list[list[int]]
+    references: list[list[int]]
+    """In the order of generation; each ends with end of sentence."""
+    device: str = "cpu"
+
+    @classmethod
+    def create(cls, generator: TextGenerator, sources: Sequence[str], references: Sequence[str]) -> "Subject":
+        """Return the subject of a generator and pairs of texts, of which the sources have their prefix already.
+
+        Raises:
+            ValueError: the model generates from both ends by turns.
+        """
+        order = generator.model.generation_order
+        if order == "interleaved":
+            raise ValueError(
+                "A model of the order `interleaved` says the two ends of a target by turns, so it has no prefix to "
+                "diagnose; give a model of the order l2r, r2l or bidirectional."
+            )
+        side = RIGHT if order == "r2l" else LEFT
+        targets = generator.tokenizer.encode_targets(list(references))
+        return cls(
+            model=generator.model.from_side(side),
+            side=side,
+            tokenizer=generator.tokenizer,
+            options=generator.options,
+            sources=generator.tokenizer.encode_sources(list(sources)),
+            references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
+            device=generator.device,
+        )
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def words(self, tokens: Sequence[int]) -> list[int]:
+        """Return tokens without their end of sentence, if they have one."""
+        return list(tokens[:-1] if tokens and tokens[-1] == self.model.eos_id else tokens)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return tokens in the order of generation as a text to read."""
+        words = self.words(tokens)
+        return self.tokenizer.decode(words if self.side == LEFT else words[::-1])
+
+    def forced(
+        self, rows: Sequence[int], targets: Sequence[Sequence[int]], shown: Sequence[Sequence[int]] | None = None
+    ) -> ForcedTokens:
+        """Return what the model says of the targets of some pairs' sources; see `forced_tokens`."""
+        return forced_tokens(self.model, [self.sources[row] for row in rows], targets, shown, self.device)
+
+    def greedy(
+        self, rows: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None
+    ) -> list[Hypothesis]:
+        """Return what the model says by itself, by default of all pairs, behind prefixes where there are any."""
+        return self.found(made(Greedy, self.options), rows, prefixes)
+
+    def found(
+        self, search: Search, rows: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None
+    ) -> list[Hypothesis]:
+        """Return the best hypothesis of each of these pairs' sources, tokens in the order of generation."""
+        rows = range(len(self)) if rows is None else rows
+        lengths = numpy.array([len(self.sources[row]) for row in rows], dtype=numpy.int64)
+        budget = self.options["batch_tokens"]
+        plan = length_sorted_batches(lengths, batch_tokens=budget, beam_width=search.width)
+        batches = (
+            SourceBatch(
+                [self.sources[rows[i]] for i in batch],
+                [int(rows[i]) for i in batch],
+                None if prefixes is None else [list(prefixes[i]) for i in batch],
+            )
+            for batch in plan
+        )
+        hypotheses: dict[int, Hypothesis] = {}
+        searched = InProcess(self.model, search, self.device).search_batches(batches)
+        for batch, lists in zip(plan, searched, strict=True):
+            hypotheses |= {int(i): nbest[0] for i, nbest in zip(batch, lists, strict=True)}
+        return [hypotheses[i] for i in range(len(rows))]

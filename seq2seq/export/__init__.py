@@ -1,0 +1,1 @@
+"""Trained models for other libraries, and several models as one."""

@@ -1,0 +1,74 @@
+"""From several model folders to one whose weights are their mean."""
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from seq2seq.assembly.generator import common_tokenizer, model_folder
+from seq2seq.assembly.new_folder import new_folder
+from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
+from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.training.averaging import weighted_mean
+
+WITHOUT_EFFECT = ("dtype", "transformers_version")
+"""Of a model's description, beside all dropout, what does not say how it computes."""
+
+
+def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
+    """Write a model folder with the mean of the models' weights, and all else as the first model has it.
+
+    It appears whole or not at all. The mean of models that have gone on from one can be better than each, and give
+    back what going on has lost (Wortsman et al. 2022, "Robust fine-tuning"); that of models with nothing in common is
+    of no use.
+
+    Args:
+        models: run directories or model folders, two or more.
+        shares: of each model, in any unit; above 0.
+
+    Raises:
+        ValueError: there are fewer than two, their architectures or tokenizers differ, a share is not above 0, or the
+            folder is there.
+    """
+    if len(models) < 2:
+        raise ValueError("A mean is of two or more models.")
+    if len(shares) != len(models) or not all(0 < share < math.inf for share in shares):
+        raise ValueError(f"{len(models)} models need as many shares above 0, but they are {list(shares)}.")
+    if folder.exists():
+        raise ValueError(f"{folder} is there; give a new name, or remove it yourself.")
+    folders = [model_folder(model) for model in models]
+    for path in folders:
+        if not (path / WEIGHTS_FILE).is_file():
+            raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
+        check_same_architecture(folders[0], path)
+    common_tokenizer(folders)
+    mean = weighted_mean(shares, ((path, load_file(path / WEIGHTS_FILE)) for path in folders))
+    with new_folder(folder) as unfinished:
+        shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
+        save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
+
+
+def check_same_architecture(first: Path, other: Path) -> None:
+    """Raise ValueError naming the first option in which two models differ: weights that mean other things can have the
+    same shapes, such as those of the two generation orders."""
+    expected, found = architecture(first), architecture(other)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{other} has `{name}: {found.get(name)}`, but {first} `{name}: {expected.get(name)}`; only models of "
+                "the same architecture have a mean."
+            )
+
+
+def architecture(folder: Path) -> dict[str, Any]:
+    """Return how a model's weights are used; an option that an older version did not write has its default."""
+    options: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    if is_loadable(folder):
+        defaults = asdict(TransformerOptions())
+        options = {name: options.get(name, default) for name, default in defaults.items()}
+    return {name: value for name, value in options.items() if "dropout" not in name and name not in WITHOUT_EFFECT}

@@ -1,0 +1,222 @@
+"""From a model folder to one that CTranslate2 reads, with all that serving it needs.
+
+The weights stay what they are (or are rounded by CTranslate2's own quantisation), only their names and their grouping
+change. Sources are given to CTranslate2 as our tokens without end of sentence, which it adds itself; the tokens of ids
+are those of `ctranslate2_vocabularies`, also found in the folder's `*_vocabulary.json`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+from torch import Tensor, nn
+
+from seq2seq.assembly.generator import DECODING_FILE
+from seq2seq.assembly.new_folder import new_folder
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
+from seq2seq.models.transformer.positions import sinusoids
+
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swiglu": "SWISH"}
+QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
+MAX_POSITIONS = 1024
+"""Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
+MODEL_FILE = "model.bin"
+"""CTranslate2's name for the weights; a folder that holds it is an export and may be replaced by another."""
+TOKENIZER_FOLDER = "tokenizer"
+
+
+def require_ctranslate2() -> Any:
+    """Return the library; raise ValueError with the way to install it where it is missing."""
+    try:
+        import ctranslate2
+    except ImportError:
+        raise ValueError("CTranslate2 is not installed: `pip install ctranslate2`.") from None
+    return ctranslate2
+
+
+def export_ctranslate2(
+    folder: Path,
+    model: Seq2SeqTransformer,
+    tokenizer: TextTokenizer,
+    search_options: Mapping[str, Any],
+    source_prefix: str = "",
+    quantization: str = "float32",
+) -> None:
+    """Write a folder that `ctranslate2.Translator` opens; it appears whole or not at all, in the place of an older one.
+
+    Beside CTranslate2's files it holds `tokenizer/`, for `TextTokenizer.load`, and `decoding.json`.
+
+    Raises:
+        ValueError: CTranslate2 is missing, has no such quantisation, or cannot express an option of the model; or the
+            folder holds something else.
+    """
+    require_ctranslate2()
+    if quantization not in QUANTIZATIONS:
+        raise ValueError(f"`quantization` must be one of {', '.join(QUANTIZATIONS)}, but is {quantization!r}.")
+    check_expressible(model.config)
+    check_replaceable(folder)
+    spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, search_options["max_length"]))
+    set_vocabularies(spec, model.config, tokenizer)
+    spec.config.layer_norm_epsilon = NORM_EPSILON
+    spec.validate()
+    spec.optimize(quantization=None if quantization == "float32" else quantization)
+    with new_folder(folder) as unfinished:
+        spec.save(str(unfinished))
+        tokenizer.save(unfinished / TOKENIZER_FOLDER)
+        decoding = {"search": dict(search_options), "source_prefix": source_prefix}
+        (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise ValueError if the folder holds anything but an earlier export, since it will be replaced as a whole."""
+    if folder.is_dir():
+        replaceable = (folder / MODEL_FILE).is_file() or not any(folder.iterdir())
+    else:
+        replaceable = not folder.exists()
+    if not replaceable:
+        raise ValueError(f"{folder} is there and holds no CTranslate2 model; give a new name, or remove it yourself.")
+
+
+def check_expressible(config: Seq2SeqTransformerConfig) -> None:
+    """Raise ValueError naming the first option that CTranslate2 has no counterpart for."""
+    key_size, value_size = config.head_sizes
+    refused = {
+        f"generation_order: {config.generation_order}": config.generation_order != "l2r",
+        "talking_heads": config.talking_heads,
+        "encoder_attention: linear": config.encoder_attention == "linear",
+        "a key_size other than d_model / num_heads": key_size * config.num_heads != config.d_model,
+        "a value_size other than key_size": key_size != value_size,
+    }
+    for option, is_used in refused.items():
+        if is_used:
+            raise ValueError(f"CTranslate2 has no counterpart for {option}; this model cannot be exported to it.")
+
+
+# ---- vocabularies ----------------------------------------------------------------------------------------------------
+
+
+def set_vocabularies(spec: Any, config: Seq2SeqTransformerConfig, tokenizer: TextTokenizer) -> None:
+    """Give the tokens of both sides to the description, and the roles of the special ones."""
+    source, target = ctranslate2_vocabularies(tokenizer)
+    spec.register_source_vocabulary(source)
+    spec.register_target_vocabulary(target)
+    # A vocabulary without unknown token gets a token of no role: CTranslate2 would add a row that has no embedding.
+    unknown = tokenizer.source.unk_id
+    spec.config.unk_token = source[tokenizer.source_pad_id if unknown is None else unknown]
+    spec.config.bos_token = target[config.bos_token_id]
+    spec.config.eos_token = target[config.eos_token_id]
+    spec.config.decoder_start_token = target[config.decoder_start_token_id]
+    spec.config.add_source_eos = True
+
+
+def ctranslate2_vocabularies(tokenizer: TextTokenizer) -> tuple[list[str], list[str]]:
+    """Return the source's and the target's tokens by id, all different on each side.
+
+    The source's end of sentence goes by the target's name: CTranslate2 knows one name for both.
+    """
+    target = distinct(tokenizer.target_tokens(range(tokenizer.target_vocab_size)), tokenizer.eos_id)
+    source = tokenizer.source_tokens(range(tokenizer.source_vocab_size))
+    source[tokenizer.source.eos_id] = target[tokenizer.eos_id]
+    return distinct(source, tokenizer.source.eos_id), target
+
+
+def distinct(tokens: Sequence[str | None], eos_id: int) -> list[str]:
+    """Return the tokens with another name, made of the id, for each that is missing or the same as an earlier one.
+
+    Vocabularies of other makers have ids without a token; SentencePiece models may hold a piece `</s>` that is not
+    their end of sentence, which keeps its name, wherever it stands.
+    """
+    owners = {tokens[eos_id]: eos_id}
+    for index, token in enumerate(tokens):
+        owners.setdefault(token, index)
+    names = []
+    for index, token in enumerate(tokens):
+        name = token
+        if name is None or owners[name] != index:
+            name = f"{token or ''}<{index}>"
+            while name in owners:
+                name += "_"
+        names.append(name)
+    return names
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
+    """Return CTranslate2's description of the model, with its weights and `num_positions` rows of sinusoids."""
+    from ctranslate2.specs import common_spec
+    from ctranslate2.specs import transformer_spec as specs
+
+    config = model.config
+    options = {
+        "num_heads": config.num_heads,
+        "pre_norm": config.norm_position == "pre",
+        "activation": common_spec.Activation[ACTIVATIONS[config.activation]],
+        "ffn_glu": config.activation == "swiglu",
+        "rms_norm": config.norm == "rms_norm",
+        "rotary_dim": 0 if config.positions == "rotary" else None,
+        "rotary_interleave": False,
+    }
+    encoder = specs.TransformerEncoderSpec(config.encoder_layers, **options)
+    # The decoder takes "as many key-value heads as heads" only when told so.
+    decoder = specs.TransformerDecoderSpec(config.decoder_layers, num_heads_kv=None, **options)
+    for side, ours in ((encoder, model.encoder), (decoder, model.decoder)):
+        side.scale_embeddings = numpy.dtype("float32").type(ours.embeddings.scale)
+        if config.positions == "sinusoidal":
+            side.position_encodings.encodings = array(sinusoids(num_positions, config.d_model))
+        elif config.positions == "learned":
+            side.position_encodings.encodings = array(ours.embeddings.positions.vectors.weight)  # type: ignore[union-attr,arg-type]
+        if config.norm_position == "pre":
+            set_norm(side.layer_norm, ours.norm)
+    encoder.embeddings[0].weight = array(model.encoder.embeddings.tokens.weight)
+    decoder.embeddings.weight = array(model.decoder.embeddings.tokens.weight)
+    decoder.projection.weight = array(model.lm_head.weight)
+    for layer_spec, encoder_layer in zip(encoder.layer, model.encoder.layers, strict=True):
+        set_encoder_layer(layer_spec, encoder_layer)
+    for layer_spec, decoder_layer in zip(decoder.layer, model.decoder.layers, strict=True):
+        set_decoder_layer(layer_spec, decoder_layer)
+    return specs.TransformerSpec(encoder, decoder)
+
+
+def array(tensor: Tensor) -> numpy.ndarray:
+    """Return a copy as float32; it must be one, since saving may change it in place."""
+    return tensor.detach().float().cpu().numpy().copy()
+
+
+def set_norm(spec: Any, norm: nn.Module) -> None:
+    spec.gamma = array(norm.weight)  # type: ignore[arg-type]
+    if getattr(norm, "bias", None) is not None:
+        spec.beta = array(norm.bias)  # type: ignore[arg-type]
+
+
+def set_linear(spec: Any, linear: nn.Linear, rows: slice = slice(None)) -> None:
+    spec.weight, spec.bias = array(linear.weight[rows]), array(linear.bias[rows])
+
+
+def set_feed_forward(spec: Any, feed_forward: FeedForward, norm: nn.Module) -> None:
+    sizes = feed_forward.expand.sizes
+    set_linear(spec.linear_0, feed_forward.expand, slice(0, sizes[0]))
+    if len(sizes) == 2:
+        set_linear(spec.linear_0_noact, feed_forward.expand, slice(sizes[0], None))
+    set_linear(spec.linear_1, feed_forward.contract)
+    set_norm(spec.layer_norm, norm)
+
+
+def set_encoder_layer(spec: Any, layer: EncoderLayer | DecoderLayer) -> None:
+    set_linear(spec.self_attention.linear[0], layer.self_attention.queries_keys_values)
+    set_linear(spec.self_attention.linear[1], layer.self_attention.output)
+    set_norm(spec.self_attention.layer_norm, layer.self_attention_residual.norm)
+    set_feed_forward(spec.ffn, layer.feed_forward, layer.feed_forward_residual.norm)
+
+
+def set_decoder_layer(spec: Any, layer: DecoderLayer) -> None:
+    set_encoder_layer(spec, layer)
+    set_linear(spec.attention.linear[0], layer.cross_attention.queries)
+    set_linear(spec.attention.linear[1], layer.cross_attention.source_keys_values)
+    set_linear(spec.attention.linear[2], layer.cross_attention.output)
+    set_norm(spec.attention.layer_norm, layer.cross_attention_residual.norm)

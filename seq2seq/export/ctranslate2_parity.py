@@ -1,0 +1,152 @@
+"""Whether a model and its export for CTranslate2 say the same, and how fast either is.
+
+Enter a generator, the exported folder and lines; leaves how many lines get the same tokens, and with which scores. Both
+sides run CTranslate2's beam search with the run's beam width, length penalty and length limit. Options of the run that
+CTranslate2 understands differently are left out.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.config.schema import DecodingConfig
+from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.running.batches import pad_sources
+from seq2seq.decoding.running.corpus import truncate_source
+from seq2seq.export.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabularies, require_ctranslate2
+from seq2seq.models.interface import Seq2Seq
+
+DIFFERENT_OPTIONS = (
+    "length_normalization",  # it has length^p alone
+    "coverage_penalty",  # its coverage is that of one attention head
+    "max_length_ratio",  # its limit is one for all sentences
+    "min_length",  # it shares the probability of what is forbidden among the rest
+    "no_repeat_ngram",  # the same
+)
+"""Search options that CTranslate2 lacks or gives another meaning, unless they have their default."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What a comparison found; `largest_score_difference` is over lines with the same tokens, NaN where none has."""
+
+    num_lines: int
+    num_equal: int
+    largest_score_difference: float
+    seconds: float
+    ctranslate2_seconds: float
+    compute_type: str
+    """What CTranslate2 computes in: a processor may lack the type of the weights."""
+
+
+def different_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a run's search options that CTranslate2 cannot follow."""
+    defaults = asdict(DecodingConfig())
+    different = {name: options[name] for name in DIFFERENT_OPTIONS if options[name] != defaults[name]}
+    return different if options["method"] in ("greedy", "beam") else {"method": options["method"]} | different
+
+
+def comparable_search(options: Mapping[str, Any]) -> BeamSearch:
+    """Return the beam search that both sides can run and that is nearest to a run's options.
+
+    CTranslate2 ends a sentence when `beam_width` hypotheses have finished; but without length penalty when nothing
+    better can come, as we do without early stopping.
+    """
+    return BeamSearch(
+        beam_width=1 if options["method"] == "greedy" else options["beam_width"],
+        length_penalty=options["length_penalty"],
+        max_length=options["max_length"],
+        early_stopping=options["length_penalty"] != 0,
+    )
+
+
+def compare(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Parity:
+    """Decode the lines, but not those without any token, with a model on the CPU and with its export.
+
+    Raises:
+        ValueError: CTranslate2 is missing, or no line has a token.
+    """
+    search, budget = comparable_search(generator.options), generator.options["batch_tokens"]
+    sources = encoded_sources(generator, lines)
+    source_tokens, target_tokens = ctranslate2_vocabularies(generator.tokenizer)
+    inputs = [[source_tokens[index] for index in source[:-1]] for source in sources]
+    translator = open_translator(folder)
+
+    start = time.perf_counter()
+    ours = best_hypotheses(generator.model, sources, search, budget)
+    middle = time.perf_counter()
+    theirs = translate(translator, inputs, search, budget)
+    end = time.perf_counter()
+
+    differences = [
+        abs(hypothesis.normalized_score - score)
+        for hypothesis, (tokens, score) in zip(ours, theirs, strict=True)
+        if [target_tokens[index] for index in hypothesis.tokens] == tokens
+    ]
+    return Parity(
+        num_lines=len(sources),
+        num_equal=len(differences),
+        largest_score_difference=max(differences, default=math.nan),
+        seconds=middle - start,
+        ctranslate2_seconds=end - middle,
+        compute_type=translator.compute_type,
+    )
+
+
+def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list[int]]:
+    """Return the ids of each line that has any before end of sentence, cut where CTranslate2 cuts."""
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    encoded = generator.tokenizer.encode_sources([generator.source_prefix + line for _, line in numbered])
+    sources = [truncate_source(ids, MAX_POSITIONS, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
+    sources = [source for source in sources if len(source) > 1]
+    if not sources:
+        raise ValueError("There is nothing to compare the two models on: no line holds any text.")
+    return sources
+
+
+def best_hypotheses(
+    model: Seq2Seq, sources: Sequence[Sequence[int]], search: BeamSearch, batch_tokens: int
+) -> list[Hypothesis]:
+    """Return each source's best hypothesis, in the order of the sources."""
+    best: dict[int, Hypothesis] = {}
+    lengths = numpy.array([len(source) for source in sources])
+    for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
+        input_ids, attention_mask = pad_sources([sources[i] for i in batch], model.pad_id)
+        found = search.search(model, input_ids, attention_mask)
+        best.update((i, hypotheses[0]) for i, hypotheses in zip(batch, found, strict=True))
+    return [best[i] for i in range(len(sources))]
+
+
+def open_translator(folder: Path) -> Any:
+    """Return CTranslate2's translator on the CPU, with as many threads as torch has."""
+    return require_ctranslate2().Translator(
+        str(folder), device="cpu", compute_type="default", inter_threads=1, intra_threads=torch.get_num_threads()
+    )
+
+
+def translate(
+    translator: Any, inputs: list[list[str]], search: BeamSearch, batch_tokens: int
+) -> list[tuple[list[str], float]]:
+    """Return each input's best tokens, end of sentence included, and their score."""
+    results = translator.translate_batch(
+        inputs,
+        beam_size=search.beam_width,
+        length_penalty=search.length_penalty,
+        max_decoding_length=search.max_length,
+        min_decoding_length=0,  # by default it forbids to end at once
+        max_input_length=0,
+        max_batch_size=max(1, batch_tokens // search.beam_width),
+        batch_type="tokens",
+        return_scores=True,
+        return_end_token=True,  # so that end of sentence counts in the length, as ours does
+    )
+    return [(result.hypotheses[0], result.scores[0]) for result in results]

@@ -1,0 +1,188 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.companion_texts import DIRECTIONS, Texts, check_companions
+from seq2seq.assembly.companions import leaks, training_texts, validation_texts
+from seq2seq.assembly.model import initialize_from
+from seq2seq.assembly.stages import stages
+from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
+from tests.models.tiny import tiny_model
+
+FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2r": "c"}}
+SELF = RunConfig(
+    run_directory="runs/x",
+    model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
+    companions=CompanionsConfig(model="self", first_steps=70),
+    training=TrainingConfig(max_steps=30),
+    decoding=DecodingConfig(beam_width=4),
+)
+
+
+@pytest.mark.parametrize("changed", list(FACTS))
+def test_companions_of_something_else_are_refused(changed: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "train.json"
+    check_companions(manifest, FACTS)
+    manifest.write_text(json.dumps(FACTS))
+    check_companions(manifest, FACTS)
+    with pytest.raises(ValueError, match=f"made with another {changed}; delete that folder"):
+        check_companions(manifest, {**FACTS, changed: "other"})
+
+
+def test_one_configuration_stands_for_two_stages() -> None:
+    first, second = stages(SELF)
+    assert first.run_directory == second.companions.model == second.training.initialize_from == "runs/x/first_stage"
+    assert (first.model.interaction, first.training.max_steps, first.companions.model) == ("none", 70, None)
+    assert (second.model.interaction, second.training.max_steps, second.run_directory) == ("tanh", 30, "runs/x")
+    for stage in (first, second):
+        assert stages(stage) == [stage]
+        check_config(stage)
+
+
+def test_each_fold_has_a_model_that_has_not_seen_it() -> None:
+    configs = stages(replace(SELF, companions=replace(SELF.companions, folds=3)))
+    first, *folds, last = configs
+    assert [(fold.data.num_folds, fold.data.left_out_fold) for fold in folds] == [(3, 0), (3, 1), (3, 2)]
+    assert last.companions.fold_models == tuple(fold.run_directory for fold in folds)
+    assert len({config.run_directory for config in configs}) == 5
+    assert {fold.tokenizer.from_run for fold in folds} == {first.run_directory}
+    for stage in configs:
+        check_config(stage)
+    with pytest.raises(ValueError, match="2 or more"):
+        stages(replace(SELF, companions=replace(SELF.companions, folds=1)))
+
+
+def test_folds_that_begin_with_weights_that_know_their_pairs_are_refused() -> None:
+    companions, training = replace(SELF.companions, folds=2), replace(SELF.training, initialize_from="runs/left")
+    assert [stage.training.initialize_from for stage in stages(replace(SELF, training=training))][0] == "runs/left"
+    with pytest.raises(ValueError, match="runs/left.*know by heart.*fold_models"):
+        stages(replace(SELF, companions=companions, training=training))
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_each_refresh_begins_a_part_of_the_steps(folds: int) -> None:
+    """31 steps in three parts; each starts from the part before, which makes the newest companions."""
+    companions = replace(SELF.companions, refreshes=2, folds=folds)
+    configs = stages(replace(SELF, companions=companions, training=TrainingConfig(max_steps=31)))
+    first, parts = configs[0], configs[1 + folds :]
+    runs = ["runs/x/part_0", "runs/x/part_1", "runs/x"]
+    assert [part.run_directory for part in parts] == runs
+    assert [part.training.max_steps for part in parts] == [10, 10, 11]
+    assert [part.training.initialize_from for part in parts] == [first.run_directory, *runs[:2]]
+    assert [part.companions.refreshed_by for part in parts] == [
+        (),
+        ("runs/x/part_0",),
+        ("runs/x/part_0", "runs/x/part_1"),
+    ]
+    assert {part.companions.model for part in parts} == {first.run_directory}
+    assert {part.companions.folder for part in parts} == {"runs/x/companions"}
+    assert {len(part.companions.fold_models) for part in parts} == {folds}
+    for stage in configs:
+        assert stages(stage) == [stage]
+        check_config(stage)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"refreshes": -1}, "`companions.refreshes` must be 0 or more, and below .* but is -1"),
+        ({"refreshes": 30}, r"below `training.max_steps` \(30\), but is 30"),
+        ({"refreshed_share": 0.0}, "`companions.refreshed_share` must be above 0"),
+        ({"refreshed_share": 1.1}, "at most 1, but is 1.1"),
+    ],
+)
+def test_refreshes_that_cannot_be_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stages(replace(SELF, companions=replace(SELF.companions, **options)))
+
+
+def test_refreshes_without_a_first_stage_are_refused() -> None:
+    config = replace(SELF, companions=CompanionsConfig(model="runs/y", refreshes=1))
+    assert stages(config) == [config]
+    with pytest.raises(ValueError, match="set `companions.model` to `self`"):
+        check_config(config)
+
+
+class Named:
+    """Stands for `CompanionTexts`: a text says which model made it of what; also remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, bool]] = []
+
+    def of(self, name: str, sources: list[str], model: str, *, in_pairs: bool = False) -> Texts:
+        self.asked.append((name, len(sources), in_pairs))
+        return {direction: [f"{model} {direction} {source}" for source in sources] for direction in DIRECTIONS}
+
+
+@pytest.mark.parametrize("fold_models", [(), ("a", "b", "c")])
+def test_a_refresh_replaces_a_share_of_the_companions(fold_models: tuple[str, ...]) -> None:
+    """Of 11 pairs, 4 are a share of 0.4: 3 of the first are left when the third refresh begins anew with them."""
+    sources, named = [f"s{row}" for row in range(11)], Named()
+    config = CompanionsConfig(model="m", fold_models=fold_models, refreshed_share=0.4, refreshed_by=("x", "y", "z"))
+    found, newest = training_texts(named, config, sources, seed=1)  # type: ignore[arg-type]
+    makers = {direction: [text.split()[0] for text in texts] for direction, texts in found.items()}
+    assert makers["l2r"] == makers["r2l"]
+    assert Counter(makers["l2r"]) == {"x": 3, "y": 4, "z": 4}
+    assert [row for row, maker in enumerate(makers["l2r"]) if maker == "z"] == list(newest)
+    for direction, texts in found.items():
+        assert [text.split()[1:] for text in texts] == [[direction, source] for source in sources]
+    assert named.asked[-3:] == [(f"train-refreshed-{refresh}", 4, True) for refresh in range(3)]
+    first = (
+        [("train-0", 4, False), ("train-1", 4, False), ("train-2", 3, False)] if fold_models else [("train", 11, False)]
+    )
+    assert named.asked[:-3] == first
+    assert validation_texts(named, config, ["v"])["r2l"] == ["z r2l v"]  # type: ignore[arg-type]
+    assert named.asked[-1] == ("validation-refreshed-2", 1, True)
+
+
+def test_what_leaks_is_compared_with_the_newest_companions() -> None:
+    """Those of row 2 are the reference, of validation pairs none is: a gap of 100. `identical` counts all rows."""
+    targets, wrong = ["a b c d", "e f g h", "i j k l"], "x x x x"
+    train = {"l2r": [wrong, wrong, targets[2]], "r2l": [targets[0], wrong, targets[2]]}
+    validation = {direction: [wrong] for direction in DIRECTIONS}
+    found = leaks(train, targets, [2], validation, ["m n o p"])
+    assert found["identical"] == pytest.approx(1 / 2)
+    assert found["bleu_gap"] == pytest.approx(100)
+
+
+def test_a_first_stage_needs_steps() -> None:
+    with pytest.raises(ValueError, match="first_steps"):
+        stages(replace(SELF, companions=CompanionsConfig(model="self")))
+
+
+def test_combinations_that_leak_or_waste_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be trained on references alone"):
+        check_config(replace(SELF, companions=CompanionsConfig()))
+    with pytest.raises(ValueError, match="set `model.interaction`"):
+        check_config(replace(SELF, model=ModelConfig(generation_order="bidirectional")))
+    check_config(
+        replace(
+            SELF,
+            companions=CompanionsConfig(),
+            model=ModelConfig(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0),
+        )
+    )
+
+
+def test_a_model_of_one_direction_begins_one_of_both(tmp_path: Path) -> None:
+    one = tiny_model().float()
+    one.save_pretrained(tmp_path)
+    both = tiny_model(generation_order="bidirectional", interaction="gate").float()
+    initialize_from(both, tmp_path)
+    weights = both.state_dict()
+    assert all(torch.equal(weights[name], weight) for name, weight in one.state_dict().items())
+    with torch.no_grad():
+        source, targets = torch.tensor([[5, 6, 2]]), torch.tensor([[1, 7, 8]])
+        assert both.decoder.embeddings.sides.weight.abs().max() == 0
+        torch.testing.assert_close(
+            both(source, decoder_input_ids=targets, sides=torch.ones(1, dtype=torch.long)).logits,
+            one(source, decoder_input_ids=targets).logits,
+        )
+    with pytest.raises(ValueError, match="absent or misshapen"):
+        initialize_from(tiny_model(decoder_layers=3).float(), tmp_path)

@@ -1,0 +1,81 @@
+"""Corpora of a configuration: what is learned, what is validated on, what is left out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seq2seq.apps.command import main
+from seq2seq.assembly.data import open_corpus, open_training, open_validation
+from seq2seq.assembly.stages import stages
+from seq2seq.config.schema import CompanionsConfig, CorpusConfig, DataConfig, ModelConfig, RunConfig
+from seq2seq.data.corpus import Corpus
+from seq2seq.training.tracking import read_log
+from tests.tiny_run import write_copy_task
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, private_cache: Path) -> CorpusConfig:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"s{row}\tt{row}\n" for row in range(11)))
+    return CorpusConfig(path=str(path))
+
+
+def test_a_corpus_that_names_no_data_names_its_options() -> None:
+    with pytest.raises(ValueError, match=r"`data.train` names no data: set `data.train.path`, or `data.train.source`"):
+        open_corpus(CorpusConfig(), "data.train")
+
+
+def test_the_fold_that_is_left_out_is_validated_on(pairs: CorpusConfig) -> None:
+    data = DataConfig(pairs, num_folds=4, left_out_fold=2)
+    train, validation = open_training(data), open_validation(data)
+    assert list(validation["source"]) == ["s2", "s6", "s10"]
+    assert list(train["target"]) == [f"t{row}" for row in (0, 1, 3, 4, 5, 7, 8, 9)]
+
+
+def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusConfig, tmp_path: Path) -> None:
+    (tmp_path / "other.tsv").write_text("a\tb\n")
+    other = CorpusConfig(path=str(tmp_path / "other.tsv"))
+    data = DataConfig(pairs, other, num_folds=4)
+    assert (len(open_training(data)), list(open_validation(data)["source"])) == (8, ["a"])
+    assert len(open_training(DataConfig(pairs, other))) == 11
+
+
+def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusConfig) -> None:
+    with pytest.raises(ValueError, match="`data.validation` names no data: .* or `data.num_folds` to 20"):
+        open_validation(DataConfig(pairs))
+
+
+@pytest.mark.parametrize(
+    ("num_folds", "left_out_fold", "open_part"), [(1, 0, open_training), (12, 11, open_validation)]
+)
+def test_both_parts_need_a_pair(
+    pairs: CorpusConfig, num_folds: int, left_out_fold: int, open_part: Callable[[DataConfig], Corpus]
+) -> None:
+    with pytest.raises(ValueError, match=rf"`data.num_folds` \({num_folds}\) parts .* more pairs than 11"):
+        open_part(DataConfig(pairs, num_folds=num_folds, left_out_fold=left_out_fold))
+
+
+def test_folds_of_companions_are_not_folds_of_folds() -> None:
+    config = RunConfig(
+        run_directory="runs/x",
+        data=DataConfig(num_folds=20),
+        model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
+        companions=CompanionsConfig(model="self", first_steps=7, folds=2),
+    )
+    with pytest.raises(ValueError, match="set `data.num_folds` to 0"):
+        stages(config)
+
+
+def test_one_file_is_enough_to_train_and_diagnose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"training": {"max_steps": 2, "checkpoint_every": 2}, "data": {"num_folds": 7}}
+    config = write_copy_task(tmp_path, **options)
+    without = ["--data.validation.path", "null"]
+    assert main(["train", config, *without]) == 0
+    [validation] = [entry for entry in read_log(tmp_path / "run" / "log.jsonl") if entry["kind"] == "validation"]
+    assert validation["step"] == 2
+    assert main(["prepare", config, *without]) == 0
+    num_pairs = len((tmp_path / "train.tsv").read_text().splitlines())
+    assert f"validation pairs: {-(-num_pairs // 7)}" in capsys.readouterr().out
+    report = ["--output", str(tmp_path / "report"), "--max-rows", "3"]
+    assert main(["diagnose", "--model", str(tmp_path / "run"), "--data", "validation", *report]) == 0

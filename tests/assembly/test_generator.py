@@ -1,0 +1,168 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import seq2seq
+from seq2seq.assembly.generator import TextGenerator, model_folder, pick_device
+from seq2seq.assembly.search import build_search
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling
+from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from tests.tiny_run import distinct_texts
+
+TEXTS = ["jabc", "fgh"]
+
+
+def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1) -> Path:
+    """Save an untrained model with this tokenizer."""
+    torch.manual_seed(seed)
+    config = Seq2SeqTransformerConfig(
+        vocab_size=tokenizer.target_vocab_size,
+        d_model=8,
+        num_heads=2,
+        encoder_layers=1,
+        decoder_layers=1,
+        ffn_size=13,
+        pad_token_id=tokenizer.pad_id,
+        bos_token_id=tokenizer.bos_id,
+        eos_token_id=tokenizer.eos_id,
+        decoder_start_token_id=tokenizer.decoder_start_id,
+    )
+    Seq2SeqTransformer(config).save_pretrained(folder)
+    tokenizer.save(folder)
+    return folder
+
+
+def test_unknown_options_are_refused_with_those_that_exist(copy_task: Path) -> None:
+    with pytest.raises(ValueError, match=r"no decoding option `beam`; there are .*beam_width"):
+        seq2seq.load(copy_task / "run", device="cpu", beam=3)
+    generator = seq2seq.load(copy_task / "run", device="cpu")
+    with pytest.raises(ValueError, match="no decoding option `num_beams`"):
+        generator(TEXTS, num_beams=3)
+    with pytest.raises(ValueError, match=r"`method` must be one of greedy, beam, .*'breadth'"):
+        generator(TEXTS, method="breadth")
+    with pytest.raises(ValueError, match="`beam_width` must be at least `n_best`"):
+        generator("abc", beam_width=2, n_best=3)
+
+
+def test_options_of_a_call_beat_those_of_load_and_those_of_the_run(copy_task: Path) -> None:
+    generator = seq2seq.load(copy_task / "run", device="cpu", n_best=2)
+    assert generator.options["beam_width"] == 3, "the run's own"
+    assert generator.options["max_length"] == 13
+    assert len(generator("abc")) == 2
+    assert len(generator("abc", n_best=1)) == 1
+    assert generator.options["n_best"] == 2, "a call changes nothing for the next"
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("greedy", Greedy), ("beam", BeamSearch), ("sampling", Sampling), ("diverse_beam", DiverseBeamSearch)],
+)
+def test_search_takes_those_options_that_it_has(copy_task: Path, method: str, kind: type) -> None:
+    options = seq2seq.load(copy_task / "run", device="cpu", num_groups=3).options
+    search = build_search(options | {"method": method, "max_length": 7}, "l2r")
+    assert isinstance(search, kind)
+    assert search.max_length == 7  # type: ignore[attr-defined]
+
+
+def test_minimum_bayes_risk_in_python(copy_task: Path) -> None:
+    generator = seq2seq.load(copy_task / "run", device="cpu", num_samples=16, temperature=2.0)
+    ranked = generator("jabc", mbr="chrf", n_best=16)
+    assert len({hypothesis.text for hypothesis in ranked}) == len(ranked) > 1
+    assert ranked[0].text == "jabc"
+    assert 20 < ranked[0].normalized_score < 100
+    assert ranked[0].score == pytest.approx(sum(ranked[0].token_log_probs))
+    [[best], _] = generator(TEXTS, mbr="chrf")
+    assert best.text == "jabc"
+    assert best.normalized_score == ranked[0].normalized_score, "batch-mates change nothing"
+
+
+def test_a_run_and_its_model_folder_are_the_same(copy_task: Path) -> None:
+    run, folder = (seq2seq.load(copy_task / "run" / part, device="cpu") for part in (".", "model"))
+    assert run.fingerprint == folder.fingerprint
+    assert run(TEXTS) == folder(TEXTS)
+
+
+def test_what_is_no_model_is_said(copy_task: Path, tmp_path: Path) -> None:
+    assert model_folder(copy_task / "run") == copy_task / "run" / "model"
+    with pytest.raises(ValueError, match=r"holds no model: give a run directory"):
+        model_folder(tmp_path)
+    with pytest.raises(ValueError, match=r"nowhere holds no model"):
+        seq2seq.load(tmp_path / "nowhere")
+    export = tmp_path / "export"
+    export.mkdir()
+    for name in ("model.bin", "config.json"):
+        (export / name).touch()
+    with pytest.raises(ValueError, match="export for CTranslate2"):
+        model_folder(export)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ValueError, match="without an exported model yet; train it to its end by the same command"):
+        model_folder(tmp_path)
+
+
+def test_a_device_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="`device` 'gpu' cannot be used"):
+        pick_device("gpu")
+    assert pick_device("cpu") == "cpu"
+
+
+def test_an_ensemble_is_the_mean_of_its_members(copy_task: Path, tmp_path: Path) -> None:
+    """Two members' log-probabilities of a text are derived from those of each alone."""
+    other = write_model(tmp_path / "other", TextTokenizer.load(copy_task / "run" / "model"))
+    members = [seq2seq.load(path, device="cpu") for path in (copy_task / "run", other)]
+    both = seq2seq.load([copy_task / "run", other], device="cpu", weights=[3.0, 1.0], beam_width=1)
+    assert isinstance(both.model, Ensemble)
+    assert both.options["max_length"] == 13, "of the first member"
+    [best] = both("jabc")
+    vocabulary = {
+        token: index for index, token in enumerate(both.tokenizer.target_tokens(range(both.model.vocab_size)))
+    }
+    tokens = [vocabulary[token] for token in best.tokens]
+    start = torch.tensor([[both.tokenizer.decoder_start_id, *tokens[:-1]]])
+    source = torch.tensor(both.tokenizer.encode_sources(["jabc"]))
+    probabilities = [
+        member.model.teacher_forced(source, torch.ones_like(source).bool(), start).softmax(-1)[0] for member in members
+    ]
+    mean = (0.75 * probabilities[0] + 0.25 * probabilities[1]).log().detach()
+    expected = [float(mean[position, token]) for position, token in enumerate(tokens)]
+    assert list(best.token_log_probs) == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_ensemble_needs_one_tokenizer(copy_task: Path, tmp_path: Path) -> None:
+    tokenizer = TextTokenizer.train(distinct_texts(), ["abc"], kind="bpe", vocab_size=31)
+    other = write_model(tmp_path / "other", tokenizer)
+    with pytest.raises(ValueError, match=r"run/model, .*other: models that work together must have the same tokenizer"):
+        seq2seq.load([copy_task / "run", other], device="cpu")
+
+
+def test_fingerprints_tell_models_dtypes_and_weights_apart(copy_task: Path, tmp_path: Path) -> None:
+    """A decode that was stopped goes on only where nothing that its output depends on has changed."""
+    shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
+    first = seq2seq.load(tmp_path / "model", device="cpu").fingerprint
+    assert seq2seq.load(copy_task / "run", device="cpu").fingerprint == first
+    assert seq2seq.load(tmp_path / "model", device="cpu", dtype=torch.bfloat16).fingerprint != first
+    pair = [tmp_path / "model"] * 2
+    fingerprints = {seq2seq.load(pair, device="cpu", weights=[1.0, weight]).fingerprint for weight in (1.0, 2.0)}
+    assert len(fingerprints) == 2
+    decoding = json.loads((tmp_path / "model" / "decoding.json").read_text())
+    (tmp_path / "model" / "decoding.json").write_text(json.dumps(decoding | {"source_prefix": "x"}))
+    assert seq2seq.load(tmp_path / "model", device="cpu").fingerprint != first
+
+
+def test_source_prefix_reaches_the_model_but_not_the_result(copy_task: Path) -> None:
+    plain = seq2seq.load(copy_task / "run", device="cpu")
+    prefixed = TextGenerator(plain.model, plain.tokenizer, plain.options, source_prefix="ab")
+    [nbest] = prefixed.stream(["cde"])
+    assert nbest.source == "cde"
+    assert nbest.text == plain("abcde")[0].text
+
+
+def test_long_sources_are_cut_where_asked(copy_task: Path, caplog: pytest.LogCaptureFixture) -> None:
+    generator = seq2seq.load(copy_task / "run", device="cpu")
+    [nbest] = generator.stream(["abcdefg"], max_source_tokens=4)
+    assert nbest.text == generator("abc")[0].text
+    assert "Line 1 has 8 tokens" in caplog.text

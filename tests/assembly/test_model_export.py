@@ -1,0 +1,112 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from seq2seq.assembly.model_export import chosen_checkpoints, export_model
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.training.checkpoint import WEIGHTS, checkpoint_paths, exported_weights
+
+SEARCH = {"method": "beam", "beam_width": 7, "length_penalty": 0.6, "max_length": 11}
+
+
+def exported(copy_task: Path, folder: Path, checkpoints: list[Path]) -> Path:
+    config = Seq2SeqTransformerConfig.from_pretrained(copy_task / "run" / "model")
+    tokenizer = TextTokenizer.load(copy_task / "run" / "tokenizer")
+    export_model(folder, checkpoints, config, tokenizer, SEARCH, source_prefix="copy: ")
+    return folder
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of an exported model under all names, also those that are tied."""
+    return Seq2SeqTransformer.from_pretrained(folder).state_dict()
+
+
+def test_the_average_of_checkpoints_is_their_mean(copy_task: Path, tmp_path: Path) -> None:
+    checkpoints = checkpoint_paths(copy_task / "run" / "checkpoints")
+    assert len(checkpoints) == 3
+    weights = weights_of(exported(copy_task, tmp_path / "model", checkpoints))
+    parts = [exported_weights(checkpoint) for checkpoint in checkpoints]
+    assert weights.keys() == parts[0].keys()
+    for name, tensor in weights.items():
+        mean = sum(part[name].double() for part in parts) / 3
+        torch.testing.assert_close(tensor.double(), mean, rtol=1e-6, atol=1e-7)
+        assert tensor.dtype == torch.float32
+    assert any(not torch.equal(weights[name], parts[2][name]) for name in weights)
+
+
+def test_the_run_exported_its_best_checkpoint(copy_task: Path) -> None:
+    log = [json.loads(line) for line in (copy_task / "run" / "log.jsonl").read_text().splitlines()]
+    scores = {entry["step"]: entry["exact_match"] for entry in log if entry["kind"] == "validation"}
+    best_step = max(scores, key=lambda step: scores[step])
+    best = exported_weights(copy_task / "run" / "checkpoints" / f"step-{best_step:08}")
+    weights = weights_of(copy_task / "run" / "model")
+    assert weights.keys() == best.keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in best.items())
+
+
+def test_what_is_exported_beside_the_weights(copy_task: Path, tmp_path: Path) -> None:
+    folder = exported(copy_task, tmp_path / "model", checkpoint_paths(copy_task / "run" / "checkpoints")[-1:])
+    assert json.loads((folder / "decoding.json").read_text()) == {"search": SEARCH, "source_prefix": "copy: "}
+    generation = GenerationConfig.from_pretrained(folder)
+    assert (generation.num_beams, generation.length_penalty) == (7, 0.6)
+    assert generation.max_length == 12, "transformers counts the start token too"
+    tokenizer = TextTokenizer.load(folder)
+    assert generation.decoder_start_token_id == tokenizer.bos_id
+    assert Seq2SeqTransformer.from_pretrained(folder).config.vocab_size == tokenizer.target_vocab_size
+
+
+def test_the_folder_is_replaced_as_a_whole(copy_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, leftover = tmp_path / "model", tmp_path / "model.tmp"
+    for place in (folder, leftover):
+        place.mkdir()
+        (place / "stale").touch()
+    checkpoints = checkpoint_paths(copy_task / "run" / "checkpoints")[-1:]
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Seq2SeqTransformer, "save_pretrained", full)
+        with pytest.raises(OSError, match="No space left"):
+            exported(copy_task, folder, checkpoints)
+    assert [path.name for path in folder.iterdir()] == ["stale"], "a failure leaves the old model"
+    exported(copy_task, folder, checkpoints)
+    assert (folder / "model.safetensors").is_file()
+    assert not (folder / "stale").exists()
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize(
+    ("average_checkpoints", "best_step", "expected"),
+    [
+        (0, None, [31]),
+        (0, 11, [11]),
+        (0, 7, [31]),
+        (2, 11, [23, 31]),
+        (5, None, [11, 23, 31]),
+    ],
+)
+def test_which_checkpoints_are_exported(
+    tmp_path: Path, average_checkpoints: int, best_step: int | None, expected: list[int]
+) -> None:
+    """Step 7 was the best once, but its checkpoint is gone."""
+    for step in (11, 23, 31):
+        (tmp_path / f"step-{step:08}").mkdir()
+    found = chosen_checkpoints(tmp_path, average_checkpoints, best_step)
+    assert [path.name for path in found] == [f"step-{step:08}" for step in expected]
+
+
+def test_a_damaged_checkpoint_is_not_exported(copy_task: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "step-00000300"
+    shutil.copytree(copy_task / "run" / "checkpoints" / checkpoint.name, checkpoint)
+    damaged = bytearray((checkpoint / WEIGHTS).read_bytes())
+    damaged[-1] ^= 1
+    (checkpoint / WEIGHTS).write_bytes(damaged)
+    with pytest.raises(ValueError, match="is damaged"):
+        exported(copy_task, tmp_path / "model", [checkpoint])
+    assert not (tmp_path / "model").exists()

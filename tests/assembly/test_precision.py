@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from seq2seq.assembly import precision
+from seq2seq.assembly.precision import computes_bf16, with_precision
+from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.config.loading import load_run_config
+from seq2seq.config.schema import RunConfig
+
+
+def configuration(wanted: str, folder: Path = Path("run")) -> RunConfig:
+    return load_run_config(["--run_directory", str(folder), "--training.precision", wanted])
+
+
+@pytest.fixture(params=[True, False])
+def is_fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether this machine passes for one that computes in bf16."""
+    monkeypatch.setattr(precision, "computes_bf16", lambda: request.param)
+    return bool(request.param)
+
+
+def test_auto_is_what_the_machine_computes_in_and_other_names_stay(is_fast: bool) -> None:
+    found = with_precision(configuration("auto"))
+    assert found.training.precision == ("bf16" if is_fast else "fp32")
+    for name in ("fp32", "fp16"):
+        assert with_precision(configuration(name)) == configuration(name)
+
+
+def test_bf16_in_software_is_warned_of_and_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "computes_bf16", lambda: True)
+    assert with_precision(configuration("bf16")) == configuration("bf16")
+    monkeypatch.setattr(precision, "computes_bf16", lambda: False)
+    with pytest.warns(UserWarning, match="computed in software"):
+        assert with_precision(configuration("bf16")) == configuration("bf16")
+
+
+def test_a_run_does_not_change_its_precision_on_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = configuration("auto", tmp_path)
+    monkeypatch.setattr(precision, "computes_bf16", lambda: True)
+    (enter_run_directory(with_precision(auto)) / "checkpoints" / "step-00000007").mkdir(parents=True)
+    monkeypatch.setattr(precision, "computes_bf16", lambda: False)
+    with pytest.raises(ValueError, match="`training.precision` = 'bf16', but now it is 'fp32'"):
+        enter_run_directory(with_precision(auto))
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="asks what the CPU can do")
+@pytest.mark.parametrize(
+    ("abilities", "expected"),
+    [
+        ({"architecture": "x86_64", "avx512_f": True}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, True),
+        ({"architecture": "arm64", "bf16": False, "neon": True}, False),
+        ({"architecture": "arm64", "bf16": True, "neon": True}, True),
+    ],
+)
+def test_which_processors_have_bf16(
+    abilities: dict[str, object], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert computes_bf16() is expected
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not computes_bf16(), "without kernels instructions are of no use"

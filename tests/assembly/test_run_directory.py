@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from seq2seq.assembly.run_directory import changes, enter_run_directory
+from seq2seq.config.loading import load_run_config
+from seq2seq.config.schema import RunConfig
+
+
+def configuration(folder: Path, *options: str) -> RunConfig:
+    arguments = ["--run_directory", str(folder / "run"), "--data.train.path", "train.tsv", "--tokenizer.vocab_size=31"]
+    return load_run_config([*arguments, *options])
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """Return the folder of a run that has a checkpoint."""
+    (enter_run_directory(configuration(tmp_path)) / "checkpoints" / "step-00000007").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("option", "before", "now"),
+    [
+        ("model.d_model", "256", "128"),
+        ("model.key_size", "None", "16"),
+        ("data.batch_tokens", "4096", "2048"),
+        ("data.train.path", "'train.tsv'", "'other.tsv'"),
+        ("tokenizer.kind", "'byte_bpe'", "'words'"),
+        ("optimizer.betas", r"\[0.9, 0.98\]", r"\[0.8, 0.98\]"),
+        ("objective.label_smoothing", "0.1", "0.2"),
+        ("training.precision", "'fp32'", "'bf16'"),
+        ("training.seed", "1", "2"),
+        ("training.gradient_accumulation", "1", "3"),
+    ],
+)
+def test_a_run_that_has_begun_refuses_what_would_make_it_another(
+    begun: Path, option: str, before: str, now: str
+) -> None:
+    changed = configuration(begun, f"--{option}", now.replace("\\", "").strip("'"))
+    kept = (begun / "run" / "config.yaml").read_bytes()
+    with pytest.raises(
+        ValueError, match=rf"holds a run with `{option}` = {before}, but now it is {now}\. Give the new"
+    ):
+        enter_run_directory(changed)
+    assert (begun / "run" / "config.yaml").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("training.max_steps", "23"),
+        ("training.checkpoint_every", "11"),
+        ("validation.metrics", "[chrf]"),
+        ("decoding.beam_width", "7"),
+        ("data.num_workers", "2"),
+    ],
+)
+def test_a_run_that_has_begun_takes_other_options(begun: Path, option: str, value: str) -> None:
+    changed = configuration(begun, f"--{option}", value)
+    assert changed != configuration(begun)
+    folder = enter_run_directory(changed)
+    assert load_run_config([str(folder / "config.yaml")]) == changed
+
+
+def test_a_prepared_tokenizer_is_kept_for_the_same_options_only(tmp_path: Path) -> None:
+    tokenizer = enter_run_directory(configuration(tmp_path)) / "tokenizer"
+    for options, is_kept in (
+        (["--model.d_model", "128"], True),
+        (["--model.d_model", "128", "--tokenizer.lowercase", "true"], False),
+        (["--tokenizer.lowercase", "true"], True),
+        (["--tokenizer.lowercase", "true", "--data.train.header", "true"], False),
+    ):
+        tokenizer.mkdir(exist_ok=True)
+        enter_run_directory(configuration(tmp_path, *options))
+        assert tokenizer.exists() == is_kept, options
+
+
+def test_changes_name_every_option_that_differs(tmp_path: Path) -> None:
+    now = configuration(tmp_path, "--data.train.source_column", "2", "--training.seed", "3")
+    assert changes(configuration(tmp_path), now) == {
+        "data.train.source_column": ("source", "2"),
+        "training.seed": (1, 3),
+    }
+
+
+def test_a_damaged_configuration_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("training: [")
+    with pytest.raises(ValueError, match="parsing"):
+        enter_run_directory(configuration(tmp_path))

@@ -1,0 +1,64 @@
+"""Options that all searches share: every search refuses the same mistakes in the same words."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.decoding import METHODS
+from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
+from seq2seq.decoding.algorithms.joint import JointBeamSearch
+from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+from seq2seq.decoding.parts.options import LENGTH_RATIO_OFFSET, BeamOptions, SearchOptions
+
+SEARCHES: list[type[Any]] = [*METHODS.values(), SynchronousBeamSearch, JointBeamSearch, InterleavedBeamSearch]
+BEAMS = [search for search in SEARCHES if issubclass(search, BeamOptions)]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_length": 0}, "`max_length` must be at least 1, but is 0"),
+        ({"min_length": -1}, "`min_length` must not be negative, but is -1; 0 switches it off"),
+        ({"min_length": 5, "max_length": 5}, r"`min_length` \(5\) must be below `max_length` \(5\)"),
+        ({"max_length_ratio": -0.5}, "`max_length_ratio` must not be negative, but is -0.5"),
+        ({"no_repeat_ngram": -1}, "`no_repeat_ngram` must not be negative, but is -1"),
+        ({"length_normalization": "mean"}, "`length_normalization` must be average or gnmt, but is 'mean'"),
+    ],
+)
+def test_every_search_names_a_bad_option(search: type[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        search(**options)
+
+
+@pytest.mark.parametrize("search", BEAMS)
+def test_every_beam_returns_at_least_one_and_no_more_than_it_has(search: type[Any]) -> None:
+    with pytest.raises(ValueError, match="`n_best` must be at least 1, but is 0"):
+        search(n_best=0)
+    with pytest.raises(ValueError, match=r"`beam_width` must be at least `n_best` \(11\), but is"):
+        search(n_best=11)
+
+
+@pytest.mark.parametrize("search", [SynchronousBeamSearch, JointBeamSearch])
+def test_each_direction_has_half_of_the_beam(search: type[Any]) -> None:
+    with pytest.raises(ValueError, match="half of `beam_width`, but that is 5; use 4 or 6"):
+        search(beam_width=5)
+
+
+def never(step: int, token_ids: torch.Tensor, log_probs: torch.Tensor) -> torch.Tensor:
+    raise AssertionError("a search that cannot show tokens in one order must not ask")
+
+
+@pytest.mark.parametrize("options", [{"no_repeat_ngram": 3}, {"constraints": (never,)}])
+def test_what_needs_tokens_in_one_order_is_refused_from_both_ends_to_the_middle(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` needs the tokens in one order"):
+        InterleavedBeamSearch(**options)
+
+
+def test_limits_follow_the_source_up_to_the_longest() -> None:
+    """Sources of 2, 3 and 7 tokens at a ratio of 1.5: 3, 4 (cut) and 10, and the offset, but at most 17."""
+    mask = torch.arange(7) < torch.tensor([[2], [3], [7]])
+    assert SearchOptions(max_length=17).limits(mask).tolist() == [17] * 3
+    expected = [3 + LENGTH_RATIO_OFFSET, 4 + LENGTH_RATIO_OFFSET, 17]
+    assert SearchOptions(max_length=17, max_length_ratio=1.5).limits(mask).tolist() == expected

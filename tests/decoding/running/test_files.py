@@ -1,0 +1,184 @@
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from seq2seq.decoding import BeamSearch, Greedy, Sampling
+from seq2seq.decoding.running import files
+from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.decoding.running.files import decode_file, read_lines
+from seq2seq.decoding.running.output import read_nbest
+from tests.fakes import CharTokenizer, RandomModel
+
+TOKENIZER = CharTokenizer()
+LINES = ["ab", "", "a cat", "the dog", "  ", "b", "cat", "a\u2028dog", "ab", "dog\x0c", "x"]
+SEARCH = Sampling(max_length=7, n_best=2)
+OPTIONS = {"model_fingerprint": "m", "pool_lines": 3, "output_format": "jsonl"}
+
+
+class Stopped(Exception):
+    pass
+
+
+class FailingModel(RandomModel):
+    """Fails in the middle of a decode."""
+
+    def encode(self, input_ids, attention_mask):
+        if self.num_encoded >= 4:
+            raise Stopped
+        return super().encode(input_ids, attention_mask)
+
+
+def model():
+    return RandomModel(vocab_size=len(TOKENIZER.vocabulary))
+
+
+@pytest.fixture
+def paths(tmp_path):
+    (tmp_path / "input").write_bytes("\n".join([*LINES, ""]).encode())
+    return tmp_path / "input", tmp_path / "output"
+
+
+def expected(search=SEARCH):
+    return list(decode_lines(LINES, InProcess(model(), search), TOKENIZER))
+
+
+def files_in(path):
+    return sorted(file.name for file in path.iterdir())
+
+
+@pytest.mark.parametrize("pool_lines", [1, 3, 11, 100])
+def test_file_equals_lines(paths, pool_lines):
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, "pool_lines": pool_lines})
+    assert list(read_nbest(paths[1])) == expected()
+    assert files_in(paths[1].parent) == ["input", "output"]
+
+
+def test_plain_text_is_the_default(paths):
+    decode_file(*paths, InProcess(model(), Greedy(max_length=7)), TOKENIZER, model_fingerprint="m")
+    assert list(read_lines(paths[1])) == [result.text for result in expected(Greedy(max_length=7))]
+
+
+def test_empty_file(paths):
+    paths[0].write_bytes(b"")
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert paths[1].read_bytes() == b""
+
+
+@pytest.mark.parametrize("num_processes", [2, 3, 7])
+def test_processes_share_the_work(paths, num_processes):
+    barrier = threading.Barrier(num_processes)
+    models = [model() for _ in range(num_processes)]
+
+    def decode(index):
+        decode_file(
+            *paths,
+            InProcess(models[index], SEARCH),
+            TOKENIZER,
+            **OPTIONS,
+            process_index=index,
+            num_processes=num_processes,
+            wait_for_everyone=barrier.wait,
+        )
+        assert paths[1].exists(), "no process returns before the output is there"
+
+    with ThreadPoolExecutor(num_processes) as executor:
+        list(executor.map(decode, range(num_processes)))
+    assert list(read_nbest(paths[1])) == expected()
+    # Pools of 3 lines, of which 2, 2, 3 and 2 are not blank, in turn.
+    assert [m.num_encoded for m in models] == {2: [5, 4], 3: [4, 2, 3], 7: [2, 2, 3, 2, 0, 0, 0]}[num_processes]
+    assert files_in(paths[1].parent) == ["input", "output"]
+
+
+def stop_in_third_pool(paths):
+    with pytest.raises(Stopped):
+        decode_file(*paths, InProcess(FailingModel(vocab_size=len(TOKENIZER.vocabulary)), SEARCH), TOKENIZER, **OPTIONS)
+
+
+def test_a_stopped_decode_goes_on(paths):
+    paths[1].write_text("an older output\n")
+    stop_in_third_pool(paths)
+    folder = paths[1].with_name("output.parts")
+    assert files_in(folder) == ["manifest.json", "part-00000000.jsonl", "part-00000001.jsonl"]
+    assert paths[1].read_text() == "an older output\n"
+    resumed = model()
+    decode_file(*paths, InProcess(resumed, SEARCH), TOKENIZER, **OPTIONS)
+    assert resumed.num_encoded == 5
+    assert list(read_nbest(paths[1])) == expected()
+    assert files_in(paths[1].parent) == ["input", "output"]
+
+
+def test_a_stop_while_joining_loses_nothing(paths, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_nbest", lambda path: itertools.chain(read_nbest(path), stop()))
+        with pytest.raises(Stopped):
+            decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert files_in(paths[1].parent) == ["input", "output.parts"]
+    resumed = model()
+    decode_file(*paths, InProcess(resumed, SEARCH), TOKENIZER, **OPTIONS)
+    assert resumed.num_encoded == 0
+    assert list(read_nbest(paths[1])) == expected()
+
+
+def stop():
+    raise Stopped
+    yield
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"model_fingerprint": "other"}, "model"),
+        ({"pool_lines": 4}, "pool_lines"),
+        ({"max_source_tokens": 5}, "max_source_tokens"),
+        ({"source_prefix": "a "}, "source_prefix"),
+        ({"search": BeamSearch()}, "search"),
+        ({"input": b"other\n"}, "input"),
+        ({"prefixes": b"a\n" * 11}, "prefixes"),
+    ],
+)
+def test_parts_of_another_decode_are_refused(paths, changed, name):
+    stop_in_third_pool(paths)
+    changed = dict(changed)
+    search = changed.pop("search", SEARCH)
+    if "input" in changed:
+        paths[0].write_bytes(changed.pop("input"))
+    if "prefixes" in changed:
+        (paths[0].parent / "prefixes").write_bytes(changed.pop("prefixes"))
+        changed["prefixes_path"] = paths[0].parent / "prefixes"
+    with pytest.raises(ValueError, match=f"output.parts holds parts .* another {name}. .*remove the folder"):
+        decode_file(*paths, InProcess(model(), search), TOKENIZER, **{**OPTIONS, **changed})
+    assert (paths[1].with_name("output.parts") / "part-00000001.jsonl").exists()
+
+
+def test_prefixes_come_from_a_file(paths):
+    prefixes = ["do", "", "", "cat", "", "b", "", "", "", "", "dog"]
+    (paths[0].parent / "prefixes").write_text("\n".join([*prefixes, ""]))
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS, prefixes_path=paths[0].parent / "prefixes")
+    for result, prefix in zip(read_nbest(paths[1]), prefixes, strict=True):
+        assert all(h.text.startswith(prefix) for h in result.hypotheses)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"ab\n\xff\n", {}, "input, line 2: not valid UTF-8"),
+        (b"ab\n", {"output_format": "xml"}, "`output_format` must be one of text, jsonl, moses, but is 'xml'"),
+        (b"ab\nb\n", {"prefixes_path": True}, "input has 2 lines, but .*prefixes has 1"),
+    ],
+)
+def test_bad_input_leaves_nothing(paths, content, options, message):
+    paths[0].write_bytes(content)
+    (paths[0].parent / "prefixes").write_text("a\n")
+    if "prefixes_path" in options:
+        options = {"prefixes_path": paths[0].parent / "prefixes"}
+    with pytest.raises(ValueError, match=message):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, **options})
+    assert files_in(paths[0].parent) == ["input", "prefixes"]
+
+
+def test_lines_split_at_line_feeds_alone(tmp_path):
+    (tmp_path / "lines").write_bytes("a\u2028b\x0c\x85\r\nc\rd\n\nlast".encode())
+    assert list(read_lines(tmp_path / "lines")) == ["a\u2028b\x0c\x85", "c\rd", "", "last"]

@@ -1,0 +1,23 @@
+"""Subjects around models that are written out, over a vocabulary of letters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.diagnosis.subject import Subject
+from tests.fakes import CharTokenizer, PrefixModel
+
+TOKENIZER = CharTokenizer("abcdefg")
+VOCAB_SIZE = len(TOKENIZER.vocabulary)
+END = TOKENIZER.eos_id
+A, B, C, D, E, F, G = range(4, VOCAB_SIZE)
+
+
+def subject_of(model: PrefixModel, sources: Sequence[str], references: Sequence[str], **options: Any) -> Subject:
+    return Subject.create(TextGenerator(model, TOKENIZER, {"max_length": 23} | options), sources, references)
+
+
+def row(**probabilities: float) -> list[float]:
+    """Return a table's row: `row(a=0.5, end=0.5)`."""
+    named = {"<pad>": 0.0} | {("</s>" if name == "end" else name): value for name, value in probabilities.items()}
+    return [named.get(token, 0.0) for token in TOKENIZER.vocabulary]

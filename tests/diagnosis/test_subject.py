@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from tests.diagnosis.subjects import END, VOCAB_SIZE, A, B, C, D, subject_of
+from tests.fakes import PrefixModel, RandomModel
+
+
+class FromTheRight(PrefixModel):
+    """Says `dcba`, and its end, whatever the source."""
+
+    generation_order = "r2l"
+
+    def __init__(self) -> None:
+        row = [D, C, B, A, END]
+        super().__init__(lambda s, p: torch.eye(VOCAB_SIZE)[row[len(p)]] * 9, VOCAB_SIZE, END)
+
+    def from_side(self, side: int) -> "FromTheRight":
+        assert side == 1
+        return self
+
+
+def test_a_model_from_the_right_is_followed_from_the_right() -> None:
+    subject = subject_of(FromTheRight(), ["a", "bb"], ["abcd", "abc"])
+    assert subject.references == [[D, C, B, A, END], [C, B, A, END]]
+    [found, _] = subject.greedy()
+    assert found.tokens == (D, C, B, A, END)
+    assert subject.text(found.tokens) == "abcd"
+    assert subject.forced([0], [subject.references[0]]).is_best.all()
+    # What follows a prefix from the right stands before it in the text.
+    [found] = subject.greedy([1], [[D, C]])
+    assert subject.text(found.tokens[2:]) == "ab"
+
+
+def test_hypotheses_come_in_the_order_of_the_rows() -> None:
+    sources = ["a", "bcd", "cc", "dabb", "fg"]
+    subject = subject_of(RandomModel(VOCAB_SIZE), sources, sources, batch_tokens=7)
+    alone = [subject.greedy([row])[0].tokens for row in range(5)]
+    assert [h.tokens for h in subject.greedy()] == alone
+    assert [h.tokens for h in subject.greedy([3, 1])] == [alone[3], alone[1]]
+    assert len(set(alone)) > 1
+
+
+def test_generation_by_turns_is_refused() -> None:
+    model = RandomModel(VOCAB_SIZE)
+    model.generation_order = "interleaved"
+    with pytest.raises(ValueError, match="no prefix to diagnose"):
+        subject_of(model, ["a"], ["a"])

@@ -1,0 +1,87 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.export import ctranslate2_parity
+from seq2seq.export.ctranslate2_export import export_ctranslate2
+from seq2seq.export.ctranslate2_parity import comparable_search, compare, different_options, encoded_sources
+from tests.export.test_ctranslate2_export import MAX_LENGTH, TEXTS, random_model, tokenizer
+
+pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
+
+__all__ = ["tokenizer"]
+
+
+@pytest.fixture
+def generator(tokenizer: Any) -> TextGenerator:
+    return TextGenerator(random_model(tokenizer), tokenizer, {"max_length": MAX_LENGTH, "beam_width": 3})
+
+
+def exported(generator: TextGenerator, folder: Path, quantization: str = "float32") -> Path:
+    export_ctranslate2(folder, generator.model, generator.tokenizer, generator.options, quantization=quantization)  # type: ignore[arg-type]
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"length_penalty": 0.0}, {"method": "greedy"}, {"beam_width": 7, "length_penalty": 0.6}, {"batch_tokens": 1}],
+    ids=str,
+)
+def test_a_model_and_its_export_say_the_same(options: dict[str, Any], generator: TextGenerator, tmp_path: Path) -> None:
+    generator.options |= options
+    parity = compare(exported(generator, tmp_path / "served"), generator, [*TEXTS, "", " \t"])
+    assert (parity.num_lines, parity.num_equal) == (len(TEXTS), len(TEXTS)), "blank lines do not count"
+    assert parity.largest_score_difference < 2e-5
+    assert parity.compute_type == "float32"
+    assert min(parity.seconds, parity.ctranslate2_seconds) > 0
+
+
+def test_another_models_export_is_noticed(generator: TextGenerator, tmp_path: Path) -> None:
+    folder = exported(generator, tmp_path / "served")
+    with torch.no_grad():
+        generator.model.lm_head.weight.neg_()  # type: ignore[union-attr]
+    parity = compare(folder, generator, TEXTS)
+    assert parity.num_equal == 0
+    assert math.isnan(parity.largest_score_difference)
+
+
+def test_quantised_weights_are_near(generator: TextGenerator, tmp_path: Path) -> None:
+    parity = compare(exported(generator, tmp_path / "served", "int8"), generator, TEXTS)
+    assert parity.compute_type == "int8_float32"
+    assert 0 < parity.num_equal < len(TEXTS)
+    assert 1e-4 < parity.largest_score_difference < 1
+
+
+def test_long_sources_are_cut_where_ctranslate2_cuts_them(
+    generator: TextGenerator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ctranslate2_parity, "MAX_POSITIONS", 4)
+    generator.source_prefix = "a"
+    eos = generator.tokenizer.source.eos_id
+    cut, whole = encoded_sources(generator, ["", "bcdef", "b"])
+    assert [len(cut), cut[-1], len(whole)] == [4, eos, 3]
+    assert "Line 2 has 7 tokens" in caplog.text
+
+
+def test_nothing_to_compare_is_said(generator: TextGenerator) -> None:
+    with pytest.raises(ValueError, match="no line holds any text"):
+        encoded_sources(generator, ["", "  "])
+
+
+def test_the_search_is_one_that_both_have() -> None:
+    options = {"method": "greedy", "beam_width": 5, "length_penalty": 0.6, "max_length": 7, "coverage_penalty": 0.2}
+    assert comparable_search(options) == BeamSearch(1, length_penalty=0.6, max_length=7, early_stopping=True)
+    assert comparable_search(options | {"method": "beam", "length_penalty": 0.0}) == BeamSearch(
+        5, length_penalty=0.0, max_length=7, early_stopping=False
+    )
+
+
+def test_options_that_are_left_out_are_named(generator: TextGenerator) -> None:
+    assert different_options(generator.options) == {}
+    changed = {"method": "diverse_beam", "length_normalization": "gnmt", "coverage_penalty": 0.2, "min_length": 3}
+    assert different_options(generator.options | changed | {"n_best": 2}) == changed
