@@ -1,7 +1,7 @@
 """A loss is a sum and a weight: parts add, and the trainer divides once, by the weight of the whole step."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,3 +54,25 @@ class Objective(Protocol):
     """
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum: ...
+
+
+@dataclass(frozen=True)
+class TargetSide:
+    """What is known of targets once there is a tokenizer and a model."""
+
+    vocab_size: int
+    special_ids: tuple[int, ...]
+    """Padding, start and end of sequences: tokens that are no part of a text."""
+    unknown_id: int | None
+    num_starts: int
+    """Start tokens before a row."""
+    embedding_scale: float
+    """What the model multiplies token vectors by."""
+
+
+@runtime_checkable
+class ForTarget(Protocol):
+    """A component that its options alone do not complete."""
+
+    def for_target(self, target: TargetSide) -> Self:
+        """Return the component with what it needs to know of targets."""

@@ -8,7 +8,7 @@ are in the order that the model generates in; equal candidates of a source are o
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,6 @@ from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.modes import evaluating
 from seq2seq.objectives.randomness import own_seed
-
-SearchKind = Literal["sampling", "beam", "diverse_beam", "greedy"]
 
 
 @dataclass(frozen=True)
@@ -47,35 +45,31 @@ class Candidates:
         return (self.batch.labels != IGNORED_LABEL).sum(1).view(self.counts.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CandidateSearch:
-    """How candidates are found.
+    """How candidates are found: greedily, unless a subclass says otherwise.
 
     No candidate is longer than `max_length_ratio` times its reference, rounded up, or `max_length`. What is longer is
     cut there, and then does not end: so samples and greedy candidates do not depend on the rest of the batch. (A beam
     search goes on up to the longest limit in the batch, so there the rest can decide which hypotheses are in time.)
 
-    `sampling` draws from the distribution tempered by `temperature`, among the `top_k` likeliest tokens (0: all).
-    `diverse_beam` gives each candidate a group of its own (see `decoding.diverse_beam`).
-
     Raises:
         ValueError: an option is out of range.
     """
 
-    num_candidates: int = 8
-    search: SearchKind = "sampling"
-    temperature: float = 1.0
-    top_k: int = 0
-    diversity_penalty: float = 1.0
     max_length_ratio: float = 1.5
+    """Most tokens of a candidate relative to its reference's."""
     max_length: int = 256
+    """Most tokens of a candidate, end of sentence included."""
 
     def __post_init__(self) -> None:
-        if self.num_candidates < 1:
-            raise ValueError(f"`num_candidates` must be at least 1, but is {self.num_candidates}.")
         if self.max_length_ratio <= 0:
             raise ValueError(f"`max_length_ratio` must be above 0, but is {self.max_length_ratio}.")
-        self._search(self.max_length)
+        self.search(self.max_length)
+
+    def search(self, max_length: int) -> Search:
+        """Return the search for candidates of no more than these tokens."""
+        return Greedy(max_length=max_length)
 
     def __call__(self, model: nn.Module, batch: Batch, add_reference: bool = False) -> Candidates:
         """Return the candidates of a batch with one target row each, and the reference among them if wanted.
@@ -90,13 +84,13 @@ class CandidateSearch:
         if isinstance(next(bare.parameters()), DTensor):
             raise ValueError(
                 "Under FSDP no process holds the whole model, so none can generate candidates; use DDP, or "
-                "`objective.kind: cross_entropy`."
+                "`objective: cross_entropy`."
             )
         references = unpadded(batch.labels)
         assert len(references) == len(batch), "sources with several target rows have no candidates"
         limits = [min(math.ceil(len(ids) * self.max_length_ratio), self.max_length) for ids in references]
         with evaluating(bare):
-            found = self._search(max(limits)).search(
+            found = self.search(max(limits)).search(
                 bare, batch.input_ids, batch.attention_mask, rows=batch.rows.tolist()
             )
         candidates = [
@@ -105,18 +99,68 @@ class CandidateSearch:
         ]
         return as_rows(batch, candidates, bare.pad_id, bare.decoder_start_id)
 
-    def _search(self, max_length: int) -> Search:
-        num, longest = self.num_candidates, max_length
-        if self.search == "greedy":
-            return Greedy(max_length=longest)
-        if self.search == "beam":
-            return BeamSearch(beam_width=num, n_best=num, max_length=longest)
-        if self.search == "diverse_beam":
-            return DiverseBeamSearch(
-                num, num_groups=num, diversity_penalty=self.diversity_penalty, n_best=num, max_length=longest
-            )
+    def greedy(self) -> "CandidateSearch":
+        """Return the search for the one greedy candidate, under the same limits."""
+        return CandidateSearch(max_length_ratio=self.max_length_ratio, max_length=self.max_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralCandidates(CandidateSearch):
+    """How several candidates of a source are found."""
+
+    num_candidates: int = 8
+    """Candidates generated for each source."""
+
+    def __post_init__(self) -> None:
+        if self.num_candidates < 1:
+            raise ValueError(f"`num_candidates` must be at least 1, but is {self.num_candidates}.")
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledCandidates(SeveralCandidates):
+    """Samples of the tempered distribution, among the `top_k` likeliest tokens."""
+
+    temperature: float = 1.0
+    """Divides the logits."""
+    top_k: int = 0
+    """Sample among the k likeliest tokens; 0 switches it off."""
+
+    def search(self, max_length: int) -> Search:
         seed = own_seed("candidates")
-        return Sampling(num, temperature=self.temperature, top_k=self.top_k, seed=seed, max_length=longest)
+        return Sampling(
+            self.num_candidates, temperature=self.temperature, top_k=self.top_k, seed=seed, max_length=max_length
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamCandidates(SeveralCandidates):
+    """The hypotheses of a beam search."""
+
+    def search(self, max_length: int) -> Search:
+        return BeamSearch(beam_width=self.num_candidates, n_best=self.num_candidates, max_length=max_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiverseCandidates(SeveralCandidates):
+    """Diverse beam search in which each candidate is a group (see `decoding.algorithms.diverse_beam`)."""
+
+    diversity_penalty: float = 1.0
+    """What a token chosen by another candidate at the same step costs."""
+
+    def search(self, max_length: int) -> Search:
+        num = self.num_candidates
+        return DiverseBeamSearch(
+            num, num_groups=num, diversity_penalty=self.diversity_penalty, n_best=num, max_length=max_length
+        )
+
+
+CANDIDATE_SEARCHES: dict[str, type[SeveralCandidates]] = {
+    "sampling": SampledCandidates,
+    "beam": BeamCandidates,
+    "diverse_beam": DiverseCandidates,
+}
+"""How candidates are found, by name."""
 
 
 def unpadded(labels: Tensor) -> list[tuple[int, ...]]:

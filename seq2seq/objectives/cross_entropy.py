@@ -13,21 +13,28 @@ from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.functional import TokenLoss, label_smoothed_nll
 
 
-@dataclass(frozen=True)
-class CrossEntropy:
-    """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7), in PyTorch's definition.
-
-    Its logs are `nll_sum` (nats, without smoothing) and `correct` (tokens whose label is the likeliest).
+@dataclass(frozen=True, kw_only=True)
+class LabelSmoothing:
+    """What every objective has that scores the reference's tokens, and what validation is measured with.
 
     Raises:
         ValueError: `label_smoothing` is not in [0, 1).
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
+    """Probability mass spread evenly over the whole vocabulary."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"`label_smoothing` must be at least 0 and below 1, but is {self.label_smoothing}.")
+
+
+@dataclass(frozen=True)
+class CrossEntropy(LabelSmoothing):
+    """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7), in PyTorch's definition.
+
+    Its logs are `nll_sum` (nats, without smoothing) and `correct` (tokens whose label is the likeliest).
+    """
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         score = partial(label_smoothed_nll, labels=batch.labels, label_smoothing=self.label_smoothing)

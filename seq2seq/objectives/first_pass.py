@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.functional import ENTRIES_OF_A_BLOCK, rows_of
 from seq2seq.objectives.randomness import forked_randomness
@@ -33,8 +34,10 @@ class Mixing:
     all, with the likeliest token as the id beside them.
 
     Args:
+        mixing: the likeliest token, one drawn from the model, or the expected token vector over the k likeliest tokens
+            or all; the last two need tied target and output embeddings.
         mixing_temperature: divides the logits, but for `argmax`.
-        mixing_top_k: k.
+        mixing_top_k: tokens of `top_k`.
 
     Raises:
         ValueError: an option is out of range.
@@ -49,6 +52,8 @@ class Mixing:
             raise ValueError(f"`mixing` must be one of {', '.join(get_args(MixingKind))}, but is {self.mixing!r}.")
         if self.mixing_temperature <= 0 or self.mixing_top_k < 1:
             raise ValueError("`mixing_temperature` must be above 0 and `mixing_top_k` at least 1.")
+        refuse_unused(self, ("mixing_temperature",), "mixing: sampled, top_k or soft", applies=self.mixing != "argmax")
+        refuse_unused(self, ("mixing_top_k",), "mixing: top_k", applies=self.mixing == "top_k")
 
     @property
     def is_expected(self) -> bool:

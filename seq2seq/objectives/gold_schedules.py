@@ -11,6 +11,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from seq2seq.config.declaring import refuse_unused
+
 Schedule = Literal["constant", "linear", "exponential", "inverse_sigmoid"]
 GoldBy = Literal["step", "position", "step_and_position"]
 
@@ -32,11 +34,15 @@ class GoldSchedule:
     base exp(-1/k) of `exponential` and the k of `inverse_sigmoid`; so their 0.99 ** t has `decay_positions` 99.5.
 
     Args:
-        gold_by: what the probability depends on.
-        step_schedule, decay_steps: f, over steps behind `gold_steps`.
-        position_schedule, decay_positions: g, over positions of the target, 0 being its start.
-        gold_floor: least probability; that of `constant`.
-        gold_steps: steps that see nothing but the reference.
+        gold_by: what the probability depends on: the training step, the position in the target, or both.
+        step_schedule: f, over steps i behind `gold_steps`: `gold_floor` at once, or 1 - i/k, exp(-i/k) or
+            k/(k + exp(i/k)) with k `decay_steps`.
+        decay_steps: scale of `step_schedule`, in steps; `inverse_sigmoid` comes to one half after k ln k, 6900 at
+            k = 1000.
+        position_schedule: g, in the same way over positions of the target, 0 being its start.
+        decay_positions: scale of `position_schedule`, in positions.
+        gold_floor: least probability of the reference's token, and that of `constant`; 1 is teacher forcing.
+        gold_steps: steps at the start that see nothing but the reference.
 
     Raises:
         ValueError: an option is out of range.
@@ -58,6 +64,10 @@ class GoldSchedule:
             raise ValueError("`decay_steps` and `decay_positions` must be above 0.")
         if not 0.0 <= self.gold_floor <= 1.0:
             raise ValueError(f"`gold_floor` must be between 0 and 1, but is {self.gold_floor}.")
+        by_step, by_position = self.gold_by != "position", self.gold_by != "step"
+        refuse_unused(self, ("step_schedule", "decay_steps"), "gold_by: step or step_and_position", applies=by_step)
+        positional = ("position_schedule", "decay_positions")
+        refuse_unused(self, positional, "gold_by: position or step_and_position", applies=by_position)
 
     def __call__(self, step: int, positions: Tensor) -> Tensor:
         """Return the probability at each of these positions, float64 of their shape, on the CPU."""

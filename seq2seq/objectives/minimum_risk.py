@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import choice
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequences import TextCost, added_up, candidate_log_probs, mean_cost
+from seq2seq.objectives.candidates import CANDIDATE_SEARCHES, SeveralCandidates
+from seq2seq.objectives.sequences import CostObjective, added_up, candidate_log_probs, mean_cost
 
 
 def expected_cost(log_probs: Tensor, costs: Tensor, is_real: Tensor, sharpness: float) -> Tensor:
@@ -28,7 +29,7 @@ def expected_cost(log_probs: Tensor, costs: Tensor, is_real: Tensor, sharpness: 
 
 
 @dataclass(frozen=True)
-class MinimumRisk:
+class MinimumRisk(CostObjective):
     """Expected cost over distinct candidates; with `add_reference` the reference is one, as in the authors' toolkit.
 
     `sharpness` is the paper's alpha, and a factor of the gradient: at its 0.005 the risk moves little beside a mixed-in
@@ -38,18 +39,21 @@ class MinimumRisk:
         ValueError: an option is out of range.
     """
 
-    candidates: CandidateSearch
-    cost: TextCost
+    candidates: SeveralCandidates = choice(CANDIDATE_SEARCHES, "sampling")
+    """What the model generates."""
     sharpness: float = 0.005
+    """Exponent alpha of the probabilities that candidates are weighed by."""
     add_reference: bool = False
+    """Whether the reference counts among the candidates."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sharpness <= 0:
             raise ValueError(f"`sharpness` must be above 0, but is {self.sharpness}.")
 
-    def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
+    def sequence_loss(self, model: nn.Module, batch: Batch) -> LossSum:
         found = self.candidates(model, batch, self.add_reference)
-        costs = self.cost(found, batch)
+        costs = self.text_cost(found, batch)
         risks = expected_cost(candidate_log_probs(model, found), costs, found.is_real, self.sharpness)
         return added_up(
             batch,

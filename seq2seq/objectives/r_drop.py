@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.blockwise import blockwise, token_scores
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.functional import real_rows
 
 
 @dataclass(frozen=True)
-class RDrop:
+class RDrop(LabelSmoothing):
     """CE1 + CE2 + alpha * (KL(p1 | p2) + KL(p2 | p1)) / 2 for each target token (Liang et al. 2021, section 2.1).
 
-    Both passes are one forward of the batch beside itself, encoder included, so that their dropout differs. LayerDrop
-    does not, which is drawn once a forward. Both terms are divided by the target tokens of one pass: without dropout
-    the loss is twice the cross-entropy. The README of the authors' code has half of both cross-entropies instead, so
-    that its alpha of 2.5 is ours of 5, with half the loss; its sum of divergences over tokens beside a mean
-    cross-entropy is not followed.
+    Label smoothing is of both cross-entropies; the divergences are of the model's distributions as they are. Both
+    passes are one forward of the batch beside itself, encoder included, so that their dropout differs. Both terms are
+    divided by the target tokens of one pass: without dropout the loss is twice the cross-entropy. The README of the
+    authors' code has half of both cross-entropies instead, so that its alpha of 2.5 is ours of 5, with half the loss;
+    its sum of divergences over tokens beside a mean cross-entropy is not followed.
 
     Its logs are `nll_sum` and `correct`, the means of both passes, and `divergence`, the term after alpha, in nats.
 
@@ -32,19 +32,17 @@ class RDrop:
         ValueError: `consistency_weight` is negative, or `label_smoothing` is not in [0, 1).
     """
 
-    consistency_weight: float
-    """alpha; 0 is plain cross-entropy, in a single pass."""
-    label_smoothing: float = 0.0
-    """Of both cross-entropies; the divergences are of the model's distributions as they are."""
+    consistency_weight: float = 5.0
+    """alpha of the paper, which is twice that of its authors' README; 0 is cross-entropy, in a single pass."""
 
     def __post_init__(self) -> None:
         if self.consistency_weight < 0:
             raise ValueError(f"`consistency_weight` must be 0 or more, but is {self.consistency_weight}.")
-        CrossEntropy(self.label_smoothing)  # which has the same bounds
+        super().__post_init__()
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         if self.consistency_weight == 0:
-            return CrossEntropy(self.label_smoothing)(model, batch, step)
+            return CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         score = partial(
             loss_of_two_passes,
             labels=batch.labels,

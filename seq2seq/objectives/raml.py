@@ -5,18 +5,20 @@ A model and a `Batch` enter; the cross-entropy of sampled targets leaves. Decode
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import Batch
-from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.base import LossSum, TargetSide
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.randomness import own_generator
 
 
 @dataclass(frozen=True)
-class RAML:
+class RAML(LabelSmoothing):
     """Cross-entropy of targets drawn from q(y) ~ exp(-d(y, reference) / tau) (Norouzi et al. 2016).
 
     d is the Hamming distance over the T tokens of a row that are not special: end of sentence stays where it is, and
@@ -33,25 +35,30 @@ class RAML:
             special.
     """
 
-    raml_temperature: float
-    """tau; 0 is plain cross-entropy."""
-    vocab_size: int
+    raml_temperature: float = 0.08
+    """tau; 0 is cross-entropy. A token is replaced with probability (V - 1) / (V - 1 + exp(1 / tau))."""
+    vocab_size: int = part(0)
     """Entries of the target vocabulary."""
-    special_ids: tuple[int, ...]
+    special_ids: tuple[int, ...] = part(())
     """Tokens that are neither edited nor drawn, end of sentence among them."""
-    num_starts: int = 1
+    num_starts: int = part(1)
     """Start tokens before a row: decoder inputs are labels shifted by as many."""
-    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if self.raml_temperature < 0:
             raise ValueError(f"`raml_temperature` must be 0 or more, but is {self.raml_temperature}.")
-        if self.num_plain < 2:
+        if self.vocab_size and self.num_plain < 2:
             raise ValueError(f"RAML needs two tokens to choose from, but {self.num_plain} are not special.")
-        CrossEntropy(self.label_smoothing)  # which has the same bounds
+        super().__post_init__()
+
+    def for_target(self, target: TargetSide) -> Self:
+        """See `base.ForTarget`; unknown tokens are special too."""
+        unknown = () if target.unknown_id is None else (target.unknown_id,)
+        special_ids = tuple(sorted({*target.special_ids, *unknown}))
+        return replace(self, vocab_size=target.vocab_size, special_ids=special_ids, num_starts=target.num_starts)
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
-        return CrossEntropy(self.label_smoothing)(model, self.sample(batch), step)
+        return CrossEntropy(label_smoothing=self.label_smoothing)(model, self.sample(batch), step)
 
     @property
     def num_plain(self) -> int:

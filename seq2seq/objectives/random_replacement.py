@@ -4,12 +4,14 @@ A batch enters and leaves with other `decoder_input_ids`. It costs next to nothi
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import Batch
+from seq2seq.objectives.base import TargetSide
 from seq2seq.objectives.randomness import own_generator
 from seq2seq.objectives.token_pools import drawn_from_rows, drawn_from_vocabulary, is_word, replaceable
 
@@ -35,8 +37,8 @@ class RandomReplacement:
         ValueError: an option is out of range.
     """
 
-    special_ids: tuple[int, ...]
-    vocab_size: int
+    special_ids: tuple[int, ...] = part(())
+    vocab_size: int = part(0)
     example_probability: float = 0.5
     token_probability: float = 0.3
     pool: Pool = "target"
@@ -47,6 +49,10 @@ class RandomReplacement:
                 raise ValueError(f"`{name}` must be between 0 and 1, but is {getattr(self, name)}.")
         if self.pool not in get_args(Pool):
             raise ValueError(f"`pool` must be one of {', '.join(get_args(Pool))}, but is {self.pool!r}.")
+
+    def for_target(self, target: TargetSide) -> Self:
+        """See `base.ForTarget`."""
+        return replace(self, vocab_size=target.vocab_size, special_ids=target.special_ids)
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> Batch:
         if self.example_probability * self.token_probability == 0:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import choice
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequences import TextCost, added_up, candidate_log_probs, mean_cost
+from seq2seq.objectives.candidates import CANDIDATE_SEARCHES, SeveralCandidates
+from seq2seq.objectives.sequences import CostObjective, added_up, candidate_log_probs, mean_cost
 
 
 def ranking_loss(scores: Tensor, costs: Tensor, is_real: Tensor, margin: float) -> Tensor:
@@ -32,7 +33,7 @@ def ranking_loss(scores: Tensor, costs: Tensor, is_real: Tensor, margin: float) 
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(CostObjective):
     """The margin loss on log P(y) / |y|^`length_exponent`.
 
     Its logs are `sampled_cost`, `top_cost` (of the candidate that the model scores highest) and `distinct_candidates`.
@@ -41,21 +42,25 @@ class Ranking:
         ValueError: an option is out of range, or there are too few candidates to rank.
     """
 
-    candidates: CandidateSearch
-    cost: TextCost
+    candidates: SeveralCandidates = choice(CANDIDATE_SEARCHES, "diverse_beam")
+    """What the model generates."""
     margin: float = 0.001
+    """Least difference that is wanted between the scores of candidates of successive ranks."""
     length_exponent: float = 1.0
+    """Exponent of the length that the log-probability of a candidate is divided by."""
     add_reference: bool = False
+    """Whether the reference counts among the candidates."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.margin < 0:
             raise ValueError(f"`margin` must not be negative, but is {self.margin}.")
         if self.candidates.num_candidates + self.add_reference < 2:
             raise ValueError("To be ranked, candidates must be two; raise `num_candidates` or set `add_reference`.")
 
-    def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
+    def sequence_loss(self, model: nn.Module, batch: Batch) -> LossSum:
         found = self.candidates(model, batch, self.add_reference)
-        costs, is_real = self.cost(found, batch), found.is_real
+        costs, is_real = self.text_cost(found, batch), found.is_real
         scores = candidate_log_probs(model, found) / found.lengths.clamp(min=1) ** self.length_exponent
         top = scores.detach().masked_fill(~is_real, -torch.inf).argmax(1, keepdim=True)
         return added_up(

@@ -4,15 +4,15 @@ A model and a batch enter; a surrogate leaves whose gradient is an estimate of t
 value means nothing: watch `sampled_cost`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor, nn
 
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequences import TextCost, added_up, candidate_log_probs, mean_cost
+from seq2seq.objectives.candidates import SampledCandidates
+from seq2seq.objectives.sequences import CostObjective, added_up, candidate_log_probs, mean_cost
 
 
 def leave_one_out(costs: Tensor, counts: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def policy_gradient_loss(log_probs: Tensor, costs: Tensor, counts: Tensor, basel
 
 
 @dataclass(frozen=True)
-class Reinforce:
+class Reinforce(CostObjective):
     """REINFORCE (Williams 1992) with the cost of the other samples as its baseline, or that of the greedy output.
 
     The first, `leave_one_out`, is Kool et al.'s (2019) and the later form of self-critical training; `greedy` is that
@@ -44,25 +44,25 @@ class Reinforce:
     Its logs are `sampled_cost` and `distinct_candidates`, and `greedy_cost` where that is the baseline.
 
     Raises:
-        ValueError: candidates are not samples, or too few for the baseline.
+        ValueError: there are too few samples for the baseline.
     """
 
-    candidates: CandidateSearch
-    cost: TextCost
+    candidates: SampledCandidates = field(default_factory=SampledCandidates)
+    """What the model generates, always samples."""
     baseline: Literal["leave_one_out", "greedy"] = "leave_one_out"
+    """What a sample's cost is compared with: the mean of the source's other samples, or its greedy output."""
 
     def __post_init__(self) -> None:
-        if self.candidates.search != "sampling":
-            raise ValueError(f"`reinforce` is for `search: sampling`, but `search` is {self.candidates.search!r}.")
+        super().__post_init__()
         if self.baseline == "leave_one_out" and self.candidates.num_candidates < 2:
             raise ValueError("The baseline `leave_one_out` needs a `num_candidates` of at least 2; or use `greedy`.")
 
-    def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
+    def sequence_loss(self, model: nn.Module, batch: Batch) -> LossSum:
         found = self.candidates(model, batch)
-        costs = self.cost(found, batch)
+        costs = self.text_cost(found, batch)
         logs = {"sampled_cost": mean_cost(costs, found), "distinct_candidates": found.is_real.sum(1)}
         if self.baseline == "greedy":
-            baseline = self.cost(replace(self.candidates, search="greedy")(model, batch), batch)
+            baseline = self.text_cost(self.candidates.greedy()(model, batch), batch)
             logs["greedy_cost"] = baseline.squeeze(1)
         else:
             baseline = leave_one_out(costs, found.counts)

@@ -7,11 +7,14 @@ from a trained model (`training.initialize_from`) or see the reference alone for
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import Batch
+from seq2seq.objectives.base import TargetSide
 from seq2seq.objectives.first_pass import Mixing, Predictions, first_pass
 from seq2seq.objectives.gold_schedules import GoldSchedule
 from seq2seq.objectives.randomness import own_generator
@@ -33,11 +36,20 @@ class ScheduledSampling:
         mixture: how predictions become inputs; expected vectors need output vectors tied to the target's.
     """
 
-    special_ids: tuple[int, ...]
-    embedding_scale: float
-    num_starts: int = 1
+    special_ids: tuple[int, ...] = part(())
+    embedding_scale: float = part(1.0)
+    num_starts: int = part(1)
     gold: GoldSchedule = field(default_factory=GoldSchedule)
     mixture: Mixing = field(default_factory=Mixing)
+
+    def for_target(self, target: TargetSide) -> Self:
+        """See `base.ForTarget`."""
+        return replace(
+            self,
+            special_ids=target.special_ids,
+            embedding_scale=target.embedding_scale,
+            num_starts=target.num_starts,
+        )
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> Batch:
         if self.gold.is_certain(step):
@@ -62,15 +74,19 @@ class ConfidenceSampling:
 
     Args:
         gold_steps: steps that see nothing but the reference.
-        special_ids, embedding_scale, num_starts, mixture: as for `ScheduledSampling`; the paper mixes `soft`.
+        gold_confidence: probability of the reference's token up to which it is the input; 1 is teacher forcing.
+        random_confidence: probability up to which the prediction is the input; above, it is a random token of the same
+            target.
+        special_ids, embedding_scale, num_starts: as for `ScheduledSampling`.
+        mixture: how predictions become inputs; the paper mixes `soft`.
 
     Raises:
         ValueError: the thresholds are out of order.
     """
 
-    special_ids: tuple[int, ...]
-    embedding_scale: float
-    num_starts: int = 1
+    special_ids: tuple[int, ...] = part(())
+    embedding_scale: float = part(1.0)
+    num_starts: int = part(1)
     gold_confidence: float = 0.9
     random_confidence: float = 0.95
     gold_steps: int = 0
@@ -82,6 +98,15 @@ class ConfidenceSampling:
                 f"`gold_confidence` ({self.gold_confidence}) must be at least 0 and at most `random_confidence` "
                 f"({self.random_confidence})."
             )
+
+    def for_target(self, target: TargetSide) -> Self:
+        """See `base.ForTarget`."""
+        return replace(
+            self,
+            special_ids=target.special_ids,
+            embedding_scale=target.embedding_scale,
+            num_starts=target.num_starts,
+        )
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> Batch:
         if step <= self.gold_steps or self.gold_confidence >= 1:
@@ -96,37 +121,6 @@ class ConfidenceSampling:
         chosen = torch.where(is_predicted, found.ids, torch.where(is_random, random_ids, ids[places]))
         offsets = found.offsets * is_predicted.unsqueeze(1)
         return with_inputs(batch, places, found._replace(ids=chosen, offsets=offsets), self.embedding_scale)
-
-
-@dataclass(frozen=True)
-class WordOracle:
-    """Oracle words: the token with the highest noisy logit, argmax(o + tau * Gumbel noise) (Zhang et al. 2019).
-
-    That is a draw from softmax(o / tau), and is drawn so. The paper divides logits and noise by its temperature alike,
-    argmax((o + noise) / tau), which changes nothing: all its temperatures are tau = 1 here. A smaller tau is closer to
-    plain argmax, a larger one to chance. Its schedule mu / (mu + exp(i / mu)) is `inverse_sigmoid` over mu steps.
-
-    Args:
-        oracle_noise: tau; 0 = argmax.
-        special_ids, num_starts, gold: as for `ScheduledSampling`.
-
-    Raises:
-        ValueError: tau is negative.
-    """
-
-    special_ids: tuple[int, ...]
-    num_starts: int = 1
-    gold: GoldSchedule = field(default_factory=GoldSchedule)
-    oracle_noise: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.oracle_noise < 0:
-            raise ValueError(f"`oracle_noise` must be at least 0, but is {self.oracle_noise}.")
-
-    def __call__(self, model: nn.Module, batch: Batch, step: int) -> Batch:
-        mixture = Mixing("sampled", self.oracle_noise) if self.oracle_noise > 0 else Mixing("argmax")
-        two_passes = ScheduledSampling(self.special_ids, 1.0, self.num_starts, self.gold, mixture)
-        return two_passes(model, batch, step)
 
 
 def with_inputs(batch: Batch, places: Tensor, found: Predictions, embedding_scale: float) -> Batch:

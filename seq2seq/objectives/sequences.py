@@ -12,17 +12,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.metrics.cost import Cost
-from seq2seq.objectives.base import LossSum, Objective
+from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.candidates import Candidates, unpadded
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.log_probs import token_log_probs
 
 
-@dataclass(frozen=True)
-class WithLikelihood:
-    """(1 - m) times an objective plus m times cross-entropy of the batch as it is given, m being `mle_weight`.
+@dataclass(frozen=True, kw_only=True)
+class SequenceObjective(LabelSmoothing):
+    """(1 - m) times an objective on what is generated, plus m times cross-entropy of the batch, m being `mle_weight`.
 
     At m = 1 it is cross-entropy and nothing else; at m = 0 there is no pass for it. Cross-entropy comes first, so its
     dropout is that of a run without the other objective.
@@ -31,24 +32,39 @@ class WithLikelihood:
         ValueError: an option is out of range.
     """
 
-    objective: Objective
     mle_weight: float = 0.1
-    label_smoothing: float = 0.0
+    """Share of cross-entropy of the reference in the loss, 0 to 1; 1 leaves nothing else."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.mle_weight <= 1.0:
             raise ValueError(f"`mle_weight` must be in [0, 1], but is {self.mle_weight}.")
-        CrossEntropy(self.label_smoothing)
+        super().__post_init__()
+
+    def sequence_loss(self, model: nn.Module, batch: Batch) -> LossSum:
+        """Return the loss of what the model generates."""
+        raise AssertionError("each objective says so itself")
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         if self.mle_weight == 0.0:
-            return self.objective(model, batch, step)
-        likelihood = CrossEntropy(self.label_smoothing)(model, batch, step)
+            return self.sequence_loss(model, batch)
+        likelihood = CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         if self.mle_weight == 1.0:
             return likelihood
-        loss = self.objective(model, batch, step)
+        loss = self.sequence_loss(model, batch)
         loss_sum = (1.0 - self.mle_weight) * loss.loss_sum + self.mle_weight * likelihood.loss_sum
         return LossSum(loss_sum, likelihood.weight, likelihood.logs | loss.logs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostObjective(SequenceObjective):
+    """An objective on the cost of what is generated."""
+
+    cost: str = "bleu"
+    """Metric whose cost is minimised: 1 - score / 100, or the error rate / 100; one of those of `validation.metrics`.
+    Sentence BLEU is taken with effective order. Or `word_rotators_distance` or `word_movers_distance` between word
+    vectors, which are the target embeddings of the model that the training starts from (needs the package POT)."""
+    text_cost: "TextCost" = part(None)
+    """What measures it."""
 
 
 @dataclass(frozen=True)

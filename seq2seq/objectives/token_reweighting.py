@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.blockwise import blockwise, token_scores
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.functional import real_rows
 from seq2seq.objectives.log_probs import token_log_probs
 
@@ -39,68 +40,20 @@ class ModelScorer:
 
 
 @dataclass(frozen=True)
-class TokenReweighting:
-    """Cross-entropy of each target token times a weight, where p is the model's own probability of the token.
+class TokenReweighting(LabelSmoothing):
+    """Cross-entropy of each target token times a weight that depends on p, the model's own probability of the token.
 
-    `tailr`: max(p / (gamma + (1 - gamma) * p), m) (TaiLr, Ji et al. 2023). `mixce`: eta + (1 - eta) * p (MixCE, Zhang
-    et al. 2023). `gold`: max(p, u) * Q (GOLD, Pang & He 2021), where Q is the sum of gamma^j * r(t + j) over the token
-    and the next tokens of its row up to a horizon. With p_MLE the `scorer`'s probability, never counted as less than
-    m, r is p_MLE (`sump`, their GOLD-s) or log p_MLE - log m (`logp`, their GOLD-p; the authors' baseline is an option
-    of its own). The authors take p from a copy of the model that is renewed every 3000 updates; here it is the
-    model's own at each update, with its dropout. Perplexity rises under GOLD: select checkpoints by a metric.
-
-    Label smoothing belongs to what is weighted. Its logs are `nll_sum` and `correct`, both unweighted, and
+    Label smoothing belongs to what is weighted. The logs are `nll_sum` and `correct`, both unweighted, and
     `token_weight`.
-
-    Raises:
-        ValueError: an option is out of range, or there is a scorer for another weighting than `gold`.
     """
-
-    weighting: Literal["gold", "tailr", "mixce"]
-    tailr_gamma: float = 0.0
-    """gamma; 0 is cross-entropy, 1 gives weight p."""
-    tailr_min_weight: float = 0.0
-    """m"""
-    mixce_eta: float = 1.0
-    """eta; 1 is cross-entropy."""
-    gold_min_probability: float = 1.0
-    """u; 1 leaves the reward alone as weight."""
-    gold_reward: Literal["sump", "logp"] = "sump"
-    gold_min_reward: float = 0.1
-    """m of the reward, a probability."""
-    gold_horizon: int = 5
-    """Tokens behind this one that its reward looks at."""
-    gold_discount: float = 1.0
-    """gamma of the reward."""
-    scorer: Scorer | None = None
-    """What gives p_MLE; None: all Q are 1."""
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        CrossEntropy(self.label_smoothing)  # which has the same bounds
-        if self.weighting not in ("gold", "tailr", "mixce"):
-            raise ValueError(f"`weighting` must be gold, tailr or mixce, but is {self.weighting!r}.")
-        if self.gold_reward not in ("sump", "logp"):
-            raise ValueError(f"`gold_reward` must be sump or logp, but is {self.gold_reward!r}.")
-        shares = ("tailr_gamma", "tailr_min_weight", "mixce_eta", "gold_min_probability", "gold_min_reward")
-        for name in (*shares, "gold_discount"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"`{name}` must be between 0 and 1, but is {getattr(self, name)}.")
-        if self.gold_reward == "logp" and self.gold_min_reward == 0:
-            raise ValueError("`gold_min_reward` must be above 0 with `gold_reward: logp`, which takes its logarithm.")
-        if self.gold_horizon < 0:
-            raise ValueError(f"`gold_horizon` must be 0 or more, but is {self.gold_horizon}.")
-        if self.scorer is not None and self.weighting != "gold":
-            raise ValueError(f"`scorer` gives the reward of `weighting: gold`; leave it out with {self.weighting}.")
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         if self.is_neutral:
-            return CrossEntropy(self.label_smoothing)(model, batch, step)
-        rewards = None if self.scorer is None else self.rewards(self.scorer(batch), batch.labels)
+            return CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         score = partial(
             reweighted_loss,
             labels=batch.labels,
-            rewards=rewards,
+            rewards=self.rewards(batch),
             token_weights=self.token_weights,
             label_smoothing=self.label_smoothing,
         )
@@ -111,29 +64,127 @@ class TokenReweighting:
     @property
     def is_neutral(self) -> bool:
         """Whether all weights are 1, whatever the model says."""
-        if self.weighting == "tailr":
-            return self.tailr_gamma == 0 or self.tailr_min_weight == 1
-        if self.weighting == "mixce":
-            return self.mixce_eta == 1
-        return self.gold_min_probability == 1 and self.scorer is None
+        raise AssertionError("each way of weighting says so itself")
 
     def token_weights(self, probabilities: Tensor) -> Tensor:
-        """Return the weight of tokens with these probabilities; for `gold`, what the reward is multiplied with."""
-        if self.weighting == "tailr":
-            gamma = self.tailr_gamma
-            return (probabilities / (gamma + (1.0 - gamma) * probabilities)).clamp(min=self.tailr_min_weight)
-        if self.weighting == "mixce":
-            return self.mixce_eta + (1.0 - self.mixce_eta) * probabilities
-        return probabilities.clamp(min=self.gold_min_probability)
+        """Return the weight of tokens with these probabilities."""
+        raise AssertionError("each way of weighting says so itself")
 
-    def rewards(self, log_probs: Tensor, labels: Tensor) -> Tensor:
+    def rewards(self, batch: Batch) -> Tensor | None:
+        """Return further factors of the weights, [B, T]; None = all are 1."""
+        return None
+
+
+@dataclass(frozen=True)
+class TaiLr(TokenReweighting):
+    """Weight max(p / (gamma + (1 - gamma) * p), m) (TaiLr, Ji et al. 2023).
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    gamma: float = 0.1
+    """gamma, 0 to 1; 0 is cross-entropy, 1 gives weight p."""
+    min_weight: float = 0.3
+    """Least weight of a token, m."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shares(self, "gamma", "min_weight")
+
+    @property
+    def is_neutral(self) -> bool:
+        return self.gamma == 0 or self.min_weight == 1
+
+    def token_weights(self, probabilities: Tensor) -> Tensor:
+        return (probabilities / (self.gamma + (1.0 - self.gamma) * probabilities)).clamp(min=self.min_weight)
+
+
+@dataclass(frozen=True)
+class MixCE(TokenReweighting):
+    """Weight eta + (1 - eta) * p (MixCE, Zhang et al. 2023).
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    eta: float = 0.5
+    """Share of cross-entropy, eta; 1 is cross-entropy."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shares(self, "eta")
+
+    @property
+    def is_neutral(self) -> bool:
+        return self.eta == 1
+
+    def token_weights(self, probabilities: Tensor) -> Tensor:
+        return self.eta + (1.0 - self.eta) * probabilities
+
+
+@dataclass(frozen=True)
+class Gold(TokenReweighting):
+    """Weight max(p, u) * Q (GOLD, Pang & He 2021), Q being the sum of gamma^j * r(t + j) over a token and what follows.
+
+    With p_MLE the `scorer`'s probability, never counted as less than m, r is p_MLE (`sump`, their GOLD-s) or
+    log p_MLE - log m (`logp`, their GOLD-p; the authors' baseline is an option of its own). The authors take p from a
+    copy of the model that is renewed every 3000 updates; here it is the model's own at each update, with its dropout.
+    Perplexity rises under GOLD: select checkpoints by a metric.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    min_probability: float = 0.2
+    """Least factor that the model's own probability becomes, u; 1 leaves the reward alone as weight."""
+    reward: Literal["sump", "logp"] = "sump"
+    """Whether a token's reward is the scorer's probabilities or their logarithms, added over what follows."""
+    min_reward: float = 0.1
+    """Least probability that a reward counts, m."""
+    horizon: int = 5
+    """Tokens behind a token that its reward looks at."""
+    discount: float = 1.0
+    """gamma, what the reward of a token loses per position."""
+    scorer: str | None = None
+    """Run or model folder that gives rewards, of the same tokenizer and order; by default all are 1."""
+    score: Scorer | None = part(None)
+    """What gives p_MLE; None: all Q are 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shares(self, "min_probability", "min_reward", "discount")
+        if self.reward not in ("sump", "logp"):
+            raise ValueError(f"`reward` must be sump or logp, but is {self.reward!r}.")
+        if self.reward == "logp" and self.min_reward == 0:
+            raise ValueError("`min_reward` must be above 0 with `reward: logp`, which takes its logarithm.")
+        if self.horizon < 0:
+            raise ValueError(f"`horizon` must be 0 or more, but is {self.horizon}.")
+
+    @property
+    def is_neutral(self) -> bool:
+        return self.min_probability == 1 and self.score is None
+
+    def token_weights(self, probabilities: Tensor) -> Tensor:
+        return probabilities.clamp(min=self.min_probability)
+
+    def rewards(self, batch: Batch) -> Tensor | None:
+        return None if self.score is None else self.discounted(self.score(batch), batch.labels)
+
+    def discounted(self, log_probs: Tensor, labels: Tensor) -> Tensor:
         """Return Q of each token, [B, T], from the scorer's log-probabilities [B, T]."""
-        floor, horizon = self.gold_min_reward, self.gold_horizon
+        floor, horizon = self.min_reward, self.horizon
         values = log_probs.exp().clamp(min=floor)
-        if self.gold_reward == "logp":
+        if self.reward == "logp":
             values = (values / floor).log()
         ahead = functional.pad(values.masked_fill(labels == IGNORED_LABEL, 0.0), (0, horizon))
-        return ahead.unfold(1, horizon + 1, 1) @ self.gold_discount ** torch.arange(horizon + 1.0).to(values)
+        return ahead.unfold(1, horizon + 1, 1) @ self.discount ** torch.arange(horizon + 1.0).to(values)
+
+
+def _check_shares(objective: TokenReweighting, *names: str) -> None:
+    for name in names:
+        if not 0.0 <= getattr(objective, name) <= 1.0:
+            raise ValueError(f"`{name}` must be between 0 and 1, but is {getattr(objective, name)}.")
 
 
 def reweighted_loss(

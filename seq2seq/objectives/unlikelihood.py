@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.blockwise import blockwise, token_scores
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.functional import real_rows
 
 LEAST_COMPLEMENT = 1e-5
@@ -21,7 +21,7 @@ gradient."""
 
 
 @dataclass(frozen=True)
-class Unlikelihood:
+class Unlikelihood(LabelSmoothing):
     """-log p(y_t) - alpha * sum over c in C_t of log(1 - p(c)) (Welleck et al. 2020, the token-level objective).
 
     C_t is the set of the previous target tokens of the same row, without y_t. The authors' code takes its context from
@@ -33,19 +33,17 @@ class Unlikelihood:
         ValueError: `unlikelihood_weight` is negative, or `label_smoothing` is not in [0, 1).
     """
 
-    unlikelihood_weight: float
-    """alpha; 0 is plain cross-entropy."""
-    label_smoothing: float = 0.0
-    """Of the first term."""
+    unlikelihood_weight: float = 1.0
+    """alpha; 0 is cross-entropy."""
 
     def __post_init__(self) -> None:
         if self.unlikelihood_weight < 0:
             raise ValueError(f"`unlikelihood_weight` must be 0 or more, but is {self.unlikelihood_weight}.")
-        CrossEntropy(self.label_smoothing)  # which has the same bounds
+        super().__post_init__()
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         if self.unlikelihood_weight == 0:
-            return CrossEntropy(self.label_smoothing)(model, batch, step)
+            return CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         score = partial(
             unlikelihood_loss,
             labels=batch.labels,

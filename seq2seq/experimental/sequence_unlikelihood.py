@@ -4,7 +4,7 @@ A model and a batch enter; the model's own greedy outputs are looked at, and a p
 No reference and no metric is needed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequences import added_up, row_log_probs
+from seq2seq.objectives.sequences import SequenceObjective, added_up, row_log_probs
 from seq2seq.objectives.unlikelihood import unlikelihood
 
 
@@ -40,7 +40,7 @@ def repeats(tokens: Tensor, is_real: Tensor, order: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SequenceUnlikelihood:
+class SequenceUnlikelihood(SequenceObjective):
     """Mean of -log(1 - p) over a greedy output's tokens, those in repeated n-grams counting.
 
     Where we differ: the paper continues prefixes of the data, here whole targets are generated; and its update is
@@ -50,15 +50,18 @@ class SequenceUnlikelihood:
         ValueError: an option is out of range.
     """
 
-    candidates: CandidateSearch
+    candidates: CandidateSearch = field(default_factory=CandidateSearch)
+    """Limits of what the model generates."""
     repeat_ngram: int = 4
+    """Tokens of the n-grams that are not wanted twice."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.repeat_ngram < 1:
             raise ValueError(f"`repeat_ngram` must be at least 1, but is {self.repeat_ngram}.")
 
-    def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
-        found = replace(self.candidates, search="greedy")(model, batch)
+    def sequence_loss(self, model: nn.Module, batch: Batch) -> LossSum:
+        found = self.candidates(model, batch)
         labels = found.batch.labels
         is_repeated = repeats(labels, labels != IGNORED_LABEL, self.repeat_ngram)
         lengths = found.lengths.squeeze(1)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.functional import TokenLoss, label_smoothed_nll
 
 LEAST_SHARE = 1e-7
@@ -56,7 +56,7 @@ def _log_one_plus_sum(scores: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BagOfWords:
+class BagOfWords(LabelSmoothing):
     """Cross-entropy, plus lambda times `zlpr` of each source's set of target tokens.
 
     The scores of the set are the mean of the encoder's states times the output layer, so nothing is learnt besides the
@@ -68,18 +68,17 @@ class BagOfWords:
         RuntimeError: the model is sharded and has taken its output layer back after the forward.
     """
 
-    bag_of_words_weight: float
-    """lambda; 0 is plain cross-entropy."""
-    label_smoothing: float = 0.0
+    bag_of_words_weight: float = 0.1
+    """lambda, weight of the set's loss, of which there is one per source; 0 is cross-entropy."""
 
     def __post_init__(self) -> None:
         if self.bag_of_words_weight < 0:
             raise ValueError(f"`bag_of_words_weight` must be 0 or more, but is {self.bag_of_words_weight}.")
-        CrossEntropy(self.label_smoothing)  # which has the same bounds
+        super().__post_init__()
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum:
         if self.bag_of_words_weight == 0:
-            return CrossEntropy(self.label_smoothing)(model, batch, step)
+            return CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         nll = partial(label_smoothed_nll, labels=batch.labels, label_smoothing=self.label_smoothing)
         output = model(**batch.model_inputs(), score=lambda hidden, weight: (*nll(hidden, weight), weight))
         (*sums, weight_VD), hidden_BSD = output.loss, output.encoder_last_hidden_state

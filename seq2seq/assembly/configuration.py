@@ -1,0 +1,146 @@
+"""A whole run as one dataclass: its sections are the components' own options, and nothing is defined here twice.
+
+A YAML file with dotted overrides enters (`config` reads it); a `RunConfig` leaves, every part of which has been checked
+by the component that it makes. What belongs together across sections is for `checks`.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seq2seq import files
+from seq2seq.assembly.companion_options import CompanionOptions
+from seq2seq.assembly.data import DataOptions
+from seq2seq.config.command_line import help_text, read_configuration, split_arguments
+from seq2seq.config.declaring import choice
+from seq2seq.config.nodes import read_yaml
+from seq2seq.config.parsing import Parser
+from seq2seq.config.writing import to_yaml
+from seq2seq.data.tokenizer import TokenizerOptions
+from seq2seq.decoding import SEARCHES
+from seq2seq.gradients import GRADIENT_RULES
+from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.objectives import DECODER_INPUTS, OBJECTIVES
+from seq2seq.training.optimizer import OptimizerOptions
+from seq2seq.training.trainer import TrainingOptions
+from seq2seq.training.validation import ValidationOptions
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run."""
+
+    run_directory: str
+    """Where configuration, log, checkpoints and the exported model go."""
+    data: DataOptions = field(default_factory=DataOptions)
+    """Corpora, filters and batches."""
+    tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
+    """How text becomes tokens: trained on the training corpus, or loaded."""
+    model: TransformerOptions = field(default_factory=TransformerOptions)
+    """The Transformer."""
+    companions: CompanionOptions = field(default_factory=CompanionOptions)
+    """What the directions of a model with an `interaction` see of each other in training."""
+    decoder_inputs: Any = choice(DECODER_INPUTS, "teacher_forcing", experimental="DECODER_INPUTS")
+    """What the decoder sees of the reference in training."""
+    objective: Any = choice(OBJECTIVES, "cross_entropy", experimental="OBJECTIVES")
+    """What is scored."""
+    gradient: Any = choice(GRADIENT_RULES, "backprop", experimental="GRADIENT_RULES")
+    """How the gradient of the objective is obtained."""
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    """Optimizer, learning-rate schedule and what is done to gradients and weights."""
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    """The loop."""
+    validation: ValidationOptions = field(default_factory=ValidationOptions)
+    """How a checkpoint is judged."""
+    decoding: Any = choice(SEARCHES, None)
+    """How the exported model searches unless it is told otherwise; by default beam search in the order of the model."""
+
+
+MOVED = {
+    "objective.kind": "name the kind itself, as in `objective: {r_drop: {consistency_weight: 5}}`",
+    "objective.token_reweighting": "write `objective: tailr`, `mixce` or `gold`",
+    "objective.weighting": "write `objective: tailr`, `mixce` or `gold`",
+    "objective.tailr_gamma": "write `objective.tailr.gamma`",
+    "objective.tailr_min_weight": "write `objective.tailr.min_weight`",
+    "objective.mixce_eta": "write `objective.mixce.eta`",
+    **{
+        f"objective.gold_{name}": f"write `objective.gold.{name}`"
+        for name in ("min_probability", "reward", "min_reward", "horizon", "discount")
+    },
+    "objective.bag_of_words": "write `objective: experimental.bag_of_words`",
+    "objective.sequence_unlikelihood": "write `objective: experimental.sequence_unlikelihood`",
+    "candidates": "they belong to the objective, as in `objective: {minimum_risk: {cost: bleu, candidates: {sampling: "
+    "{num_candidates: 8}}}}`",
+    "gradient.kind": "name the kind itself, as in `gradient: {adversarial_training: {perturbation_size: 0.5}}`",
+    "gradient.gradient_penalty": "write `gradient: experimental.gradient_penalty`",
+    "parameter_search": "write `gradient: {parameter_search: {cost: bleu}}`",
+    "decoder_inputs.kind": "name the kind itself, as in `decoder_inputs: {random_replacement: {pool: target}}`",
+    "decoder_inputs.word_oracle": "write `decoder_inputs: experimental.word_oracle`",
+    **{
+        f"decoder_inputs.{name}": f"write `decoder_inputs.scheduled_sampling.gold.{name}`"
+        for name in ("gold_by", "step_schedule", "decay_steps", "position_schedule", "decay_positions", "gold_floor")
+    },
+    **{
+        f"decoder_inputs.{name}": f"write `decoder_inputs.scheduled_sampling.mixture.{name}`"
+        for name in ("mixing", "mixing_temperature", "mixing_top_k")
+    },
+    "decoding.method": "name the search itself, as in `decoding: {beam: {beam_width: 5}}`",
+    **{
+        f"decoding.{name}": "name the search, as in `decoding: {beam: {beam_width: 5, max_length: 256}}`"
+        for name in ("beam_width", "n_best", "length_penalty", "length_normalization", "early_stopping", "min_length",
+                     "max_length", "max_length_ratio", "no_repeat_ngram", "generation_order")
+    },
+    "decoding.pairing": "write `decoding: {synchronous: {pairing: companion}}`, or `decoding: joint`",
+    **{
+        f"decoding.{name}": "write `decoding: {rescored: {rescore: both, weight: 0.5}}`"
+        for name in ("rescore", "rescoring_weight", "rescoring_margin")
+    },
+    **{
+        f"decoding.{name}": "write `decoding: {minimum_bayes_risk: {metric: chrf}}`"
+        for name in ("mbr", "mbr_epsilon", "mbr_candidates", "mbr_pairwise", "num_samples")
+    },
+    "decoding.batch_tokens": "it is an option of `decode`, `--batch-tokens`, and for validation "
+    "`validation.decoding_batch_tokens`",
+    "decoding.coverage_penalty": "it is gone, since no run spoke for it",
+    **{
+        f"model.{name}": "it is gone, since no run spoke for it"
+        for name in ("talking_heads", "encoder_attention", "layer_dropout", "initialization")
+    },
+    "optimizer.name": "it is always AdamW",
+    "optimizer.clipping": "gradients are scaled by min(1, c/|g|), c being `clip_norm`",
+}  # fmt: skip
+"""What to write instead of options that there were, by dotted name."""
+
+PARSER = Parser(RunConfig, MOVED)
+
+
+def load_run_config(arguments: Sequence[str], program: str = "seq2seq train", description: str = "") -> RunConfig:
+    """Return the configuration that a command line describes: a YAML file, and options as `--section.option value`.
+
+    Raises:
+        ValueError, OSError: the file cannot be read, or anything that is said makes no sense.
+        SystemExit: help or the configuration itself was asked for, and printed.
+    """
+    given = split_arguments(arguments)
+    if "help" in given.wishes:
+        print(help_text(program, description, RunConfig))
+        raise SystemExit(0)
+    config: RunConfig = read_configuration(given, PARSER)
+    if "print-config" in given.wishes:
+        sys.stdout.write(to_yaml(config))
+        raise SystemExit(0)
+    return config
+
+
+def read_run_config(path: Path) -> RunConfig:
+    """Return the configuration of a file; raise ValueError if it is none of this version."""
+    config: RunConfig = PARSER.parse(read_yaml(path))
+    return config
+
+
+def save_run_config(config: RunConfig, path: Path) -> None:
+    """Write the resolved configuration, every default included, as YAML that `read_run_config` reads back."""
+    with files.written(path) as file:
+        file.write(to_yaml(config))

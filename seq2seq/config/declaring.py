@@ -1,0 +1,149 @@
+"""How a component says what its options are: the fields of its own frozen dataclass, defined there and nowhere else.
+
+A field is an option unless it is marked as a `part`: something that a program puts in, such as a tokenizer. A field of
+a dataclass type is a section; one made by `choice` holds one of several components, each under its own name. The text
+of an option is the string below its field, or its entry under `Args:` of the class.
+"""
+
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Any
+
+from docstring_parser import parse_from_object
+
+EXPERIMENTAL = "experimental"
+"""The package, and the first part of the names, of what is offered without a result that speaks for it."""
+
+
+def part(default: Any = MISSING, *, default_factory: Any = MISSING) -> Any:
+    """Return a field of a dataclass that is no option: a program fills it in, whatever the configuration says."""
+    return dataclasses.field(default=default, default_factory=default_factory, metadata={"part": True})  # type: ignore[call-overload]
+
+
+def choice(table: Mapping[str, type], default: str | None, experimental: str | None = None) -> Any:
+    """Return a field of a dataclass that holds one of several components.
+
+    Args:
+        table: the components by the names that a configuration gives them.
+        default: the name of the one that stands there if nothing is said; None = none of them.
+        experimental: name of a table in `seq2seq.experimental` whose entries may be chosen as well.
+    """
+    metadata = {"choice": Choice(table, experimental)}
+    if default is None:
+        return dataclasses.field(default=None, metadata=metadata)
+    return dataclasses.field(default_factory=table[default], metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The components that one field can hold."""
+
+    table: Mapping[str, type]
+    experimental: str | None = None
+
+    def kind(self, name: str) -> type | None:
+        """Return the component of this name, if there is one."""
+        if name.startswith(f"{EXPERIMENTAL}."):
+            return self._experiments().get(name)
+        return self.table.get(name)
+
+    def name(self, component: Any) -> str:
+        """Return the name of a component that this field holds."""
+        everything = {**self.table, **(self._experiments() if type(component) not in self.table.values() else {})}
+        return next(name for name, kind in everything.items() if kind is type(component))
+
+    def names(self) -> list[str]:
+        """Return the names of all components, the experimental ones last."""
+        return [*self.table, *self._experiments()]
+
+    def _experiments(self) -> dict[str, type]:
+        if self.experimental is None:
+            return {}
+        table = getattr(importlib.import_module(f"seq2seq.{EXPERIMENTAL}"), self.experimental)
+        return {f"{EXPERIMENTAL}.{name}": kind for name, kind in table.items()}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of a component that a configuration may set."""
+
+    name: str
+    kind: Any
+    """Its type, without `None`."""
+    is_optional: bool
+    """Whether it may be None."""
+    field: dataclasses.Field
+    section: type | None
+    """The dataclass whose options stand below it, if its value is one."""
+    choice: Choice | None
+
+    def default(self) -> Any:
+        """Return the value of a field that nothing is said about; `MISSING` where something must be."""
+        if self.field.default_factory is not MISSING:
+            return self.field.default_factory()
+        return self.field.default
+
+
+@cache
+def options_of(component: type) -> dict[str, Option]:
+    """Return the options of a component by name, in the order of its fields."""
+    hints = typing.get_type_hints(component)
+    options = {}
+    for field in dataclasses.fields(component):
+        if field.metadata.get("part") or not field.init:
+            continue
+        kind, is_optional = _without_none(hints[field.name])
+        chosen = field.metadata.get("choice")
+        section = kind if chosen is None and dataclasses.is_dataclass(kind) else None
+        options[field.name] = Option(field.name, kind, is_optional, field, section, chosen)
+    return options
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        others = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return (others[0] if len(others) == 1 else hint), len(others) < len(typing.get_args(hint))
+    return hint, False
+
+
+@cache
+def texts_of(component: type) -> dict[str, str]:
+    """Return the text of each option of a component, in one line."""
+    texts: dict[str, str] = {}
+    for kind in reversed(component.__mro__):
+        if dataclasses.is_dataclass(kind):
+            for entry in parse_from_object(kind).params:
+                for name in entry.arg_name.split(","):
+                    texts[name.strip()] = " ".join((entry.description or "").split())
+    return texts
+
+
+def all_options(component: type, prefix: str = "") -> Iterator[tuple[str, Option, type]]:
+    """Yield (dotted name, option, the component that has it) of everything that a configuration can say."""
+    for name, option in options_of(component).items():
+        yield prefix + name, option, component
+        if option.section is not None:
+            yield from all_options(option.section, f"{prefix}{name}.")
+        if option.choice is not None:
+            for kind_name in option.choice.names():
+                kind = option.choice.kind(kind_name)
+                assert kind is not None, "a name of a table is the name of a component"
+                yield from all_options(kind, f"{prefix}{name}.{kind_name}.")
+
+
+def refuse_unused(component: Any, names: tuple[str, ...], belong_to: str, *, applies: bool) -> None:
+    """Raise ValueError if options were set that another one makes useless: what is said must count.
+
+    Args:
+        names: options that count only where `applies`.
+        belong_to: the choice that they are for, as it is written.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(component)}
+    for name in names:
+        if not applies and getattr(component, name) != defaults[name]:
+            raise ValueError(f"`{name}` belongs to `{belong_to}` and would do nothing here; leave it out.")

@@ -1,0 +1,285 @@
+"""From what a configuration says to components: every value checked against the option that it is for.
+
+A tree of `nodes` enters, a frozen dataclass leaves, with the dataclasses that it consists of. Whatever is not meant by
+any option is an error of one line, which says where it was written, what it may be, or where it belongs.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field
+from typing import Any, TypeVar
+
+from seq2seq.config.declaring import EXPERIMENTAL, Choice, Option, all_options, options_of
+from seq2seq.config.nodes import Node, parse_yaml
+
+Component = TypeVar("Component")
+LARGEST_INTEGER = 2**63 - 1
+TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Parser:
+    """Reads one kind of configuration.
+
+    Args:
+        component: the dataclass that a whole configuration makes.
+        moved: what to write instead of names that options had, or why there is no such option any more, by dotted name.
+    """
+
+    component: type
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+    def parse(self, tree: Node, overrides: Sequence[tuple[str, str]] = ()) -> Any:
+        """Return the component that a tree describes.
+
+        Args:
+            overrides: dotted names with values, which count more than the tree, the last most.
+
+        Raises:
+            ValueError: anything that is said makes no sense; in one line.
+        """
+        for name, text in overrides:
+            self._place(tree, name, text)
+        return self._section(self.component, tree, "")
+
+    # ---- what a command line adds ------------------------------------------------------------------------------------
+
+    def _place(self, tree: Node, dotted: str, text: str) -> None:
+        """Put the value of an option into the tree."""
+        component, node, path, place = self.component, tree, "", f"`--{dotted}`"
+        words = dotted.split(".")
+        while True:
+            option = options_of(component).get(words[0])
+            if option is None:
+                raise ValueError(self.unknown(component, path, words[0], f"`--{dotted}`", rest=words[1:]))
+            name = words.pop(0)
+            path = f"{path}{name}."
+            entries = _entries_of(node)
+            if not words:
+                entries[name] = _written(option, text, place)
+                return
+            child = entries.setdefault(name, Node(None, place))
+            if option.section is not None:
+                component, node = option.section, child
+                continue
+            if option.choice is None:
+                raise ValueError(f"{place}: `{path[:-1]}` is a single value and has no `{words[0]}`.")
+            kind_name = _kind_name(words)
+            kind = option.choice.kind(kind_name)
+            if kind is None:
+                raise ValueError(self._no_such_kind(option.choice, path[:-1], kind_name, place))
+            if not isinstance(child.value, dict) or set(child.value) != {kind_name}:
+                said = child.value if isinstance(child.value, str) else None
+                child.value = {kind_name: Node(None, place)}
+                if said != kind_name:
+                    child.place = place
+            component, node, path = kind, child.value[kind_name], f"{path}{kind_name}."
+            if not words:
+                node.value = parse_yaml(text, place, has_lines=False).value
+                return
+
+    # ---- components --------------------------------------------------------------------------------------------------
+
+    def _section(self, component: type, node: Node, path: str, base: Any = None) -> Any:
+        """Return a component, with the values of `base` where nothing is said."""
+        if not isinstance(node.value, dict | None):
+            names = ", ".join(options_of(component)) or "no options"
+            raise ValueError(f"{node.place}: `{path[:-1] or 'a configuration'}` is a section ({names}), not a value.")
+        options, values = options_of(component), {}
+        for name, entry in node.entries.items():
+            if name not in options:
+                raise ValueError(self.unknown(component, path, name, entry.place))
+            before = getattr(base, name) if base is not None else None
+            values[name] = self._value(options[name], entry, f"{path}{name}", before)
+        for name, option in options.items():
+            if name not in values and base is None and option.default() is MISSING:
+                raise ValueError(f"{node.place}: `{path}{name}` must be given.")
+        try:
+            return component(**values) if base is None else dataclasses.replace(base, **values)
+        except ValueError as error:
+            raise ValueError(_located(str(error), node, path)) from None
+
+    def _value(self, option: Option, node: Node, path: str, base: Any) -> Any:
+        if option.choice is not None:
+            return self._chosen(option.choice, option, node, path, base)
+        if option.section is not None:
+            return self._section(option.section, node, f"{path}.", base if base is not None else _default(option))
+        if node.value is None:
+            if option.is_optional:
+                return None
+            if option.default() is not MISSING and typing.get_origin(option.kind) is tuple:
+                return ()
+            raise ValueError(f"{node.place}: `{path}` has no value; give {described(option.kind)}, or leave it out.")
+        try:
+            return value_of(option.kind, node)
+        except _Mismatch:
+            wanted = described(option.kind) + (", or null" if option.is_optional else "")
+            raise ValueError(f"{node.place}: `{path}` must be {wanted}, but is {_shown(node)}.") from None
+
+    def _chosen(self, choice: Choice, option: Option, node: Node, path: str, base: Any) -> Any:
+        value = node.value
+        if value is None:
+            if option.is_optional:
+                return None
+            raise ValueError(f"{node.place}: `{path}` has no value; it is one of {', '.join(choice.names())}.")
+        if isinstance(value, str):
+            value = {value: Node(None, node.place)}
+        if not isinstance(value, dict):
+            raise ValueError(
+                f"{node.place}: `{path}` is one of {', '.join(choice.names())}, with its options below it."
+            )
+        for name in value:
+            if choice.kind(name) is None:
+                raise ValueError(self._no_such_kind(choice, path, name, value[name].place, value))
+        if len(value) != 1:
+            raise ValueError(f"{node.place}: `{path}` is one of {', '.join(value) or 'several kinds'}; keep one.")
+        [(name, entry)] = value.items()
+        kind = choice.kind(name)
+        assert kind is not None, "names were looked up above"
+        same = base if type(base) is kind else _default(option)
+        return self._section(kind, entry, f"{path}.{name}.", same if type(same) is kind else None)
+
+    # ---- what is wrong -----------------------------------------------------------------------------------------------
+
+    def unknown(self, component: type, path: str, name: str, place: str, rest: Sequence[str] = ()) -> str:
+        """Return what to say of a name that is no option of a component."""
+        dotted = ".".join([f"{path}{name}", *rest])
+        if instead := self.moved.get(dotted) or self.moved.get(path + name):
+            return f"{place}: there is no option `{dotted}` any more; {instead}."
+        everything = {full: found for full, found, _ in all_options(self.component)}
+        own = [full for full in everything if full.startswith(path) and "." not in full[len(path) :]]
+        elsewhere = [full for full in everything if full.rsplit(".", 1)[-1] == name and full not in own]
+        begin = f"{place}: `{path[:-1]}` has no option `{name}`" if path else f"{place}: there is no option `{dotted}`"
+        if near := difflib.get_close_matches(f"{path}{name}", own, n=1, cutoff=0.75):
+            return f"{begin}. Did you mean `{near[0]}`?"
+        if elsewhere:
+            shown = ", ".join(f"`{full}`" for full in elsewhere[:3])
+            return f"{begin}; it belongs to {shown}."
+        near = difflib.get_close_matches(dotted, everything, n=1, cutoff=0.5)
+        near = near or [full for full in everything if difflib.get_close_matches(name, [full.rsplit(".", 1)[-1]])][:1]
+        suggestion = f" Did you mean `{near[0]}`?" if near else ""
+        return f"{begin}.{suggestion} `--help` lists every option."
+
+    def _no_such_kind(
+        self, choice: Choice, path: str, name: str, place: str, given: Mapping[str, Node] | None = None
+    ) -> str:
+        names = choice.names()
+        if instead := self.moved.get(f"{path}.{name}"):
+            return f"{place}: there is no option `{path}.{name}` any more; {instead}."
+        for kind_name in names:
+            kind = choice.kind(kind_name)
+            if kind is not None and name in options_of(kind):
+                return (
+                    f"{place}: `{name}` belongs to a kind of `{path}`: write `{path}: {{{kind_name}: {{{name}: …}}}}`."
+                )
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        suggestion = f" Did you mean `{near[0]}`?" if near else ""
+        return f"{place}: `{path}` is one of {', '.join(names)}, but not {name!r}.{suggestion}"
+
+
+def _kind_name(words: list[str]) -> str:
+    """Take the name of a kind from the front of dotted words."""
+    first = words.pop(0)
+    return f"{first}.{words.pop(0)}" if first == EXPERIMENTAL and words else first
+
+
+def _entries_of(node: Node) -> dict[str, Node]:
+    if not isinstance(node.value, dict):
+        node.value = {}
+    return node.value
+
+
+def _written(option: Option, text: str, place: str) -> Node:
+    """Return the node of a value that was given on the command line."""
+    if option.choice is None and option.section is None and typing.get_origin(option.kind) is not tuple:
+        is_null = option.is_optional and text in ("null", "~")
+        return Node(None if is_null else text, place)
+    return Node(parse_yaml(text, place, has_lines=False).value, place)
+
+
+def _default(option: Option) -> Any:
+    default = option.default()
+    return None if default is MISSING else default
+
+
+def _located(message: str, node: Node, path: str) -> str:
+    """Return the message of a component that refuses its options, with the place of the first that it names."""
+    names = re.findall(r"`([\w.]+)`", message)
+    given = [node.entries[name.rsplit(".", 1)[-1]] for name in names if name.rsplit(".", 1)[-1] in node.entries]
+    section = f" `{path[:-1]}`:" if path and not any(name.startswith(path) for name in names) else ""
+    return f"{given[0].place if given else node.place}:{section} {message}"
+
+
+# ---- values ----------------------------------------------------------------------------------------------------------
+
+
+class _Mismatch(Exception):
+    """A text is no value of a type."""
+
+
+def value_of(kind: Any, node: Node) -> Any:
+    """Return the value of a type that a node says; raise `_Mismatch` if it is none."""
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        return _tuple_of(kind, node)
+    if not isinstance(node.value, str):
+        raise _Mismatch
+    text = node.value
+    if origin is typing.Literal:
+        if text not in typing.get_args(kind):
+            raise _Mismatch
+        return text
+    if kind is bool:
+        if text.lower() not in TRUTHS:
+            raise _Mismatch
+        return TRUTHS[text.lower()]
+    if kind in (int, float):
+        return _number(kind, text)
+    assert kind is str, f"there is no option of the type {kind}"
+    return text
+
+
+def _number(kind: type, text: str) -> Any:
+    try:
+        number = kind(text)
+    except ValueError:
+        raise _Mismatch from None
+    if not (math.isfinite(number) and abs(number) <= (LARGEST_INTEGER if kind is int else math.inf)):
+        raise _Mismatch
+    return number
+
+
+def _tuple_of(kind: Any, node: Node) -> tuple:
+    if not isinstance(node.value, list):
+        raise _Mismatch
+    kinds: Iterator[Any] | Sequence[Any] = typing.get_args(kind)
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        kinds = [kinds[0]] * len(node.value)
+    if len(kinds) != len(node.value):
+        raise _Mismatch
+    return tuple(value_of(item_kind, item) for item_kind, item in zip(kinds, node.value, strict=True))
+
+
+def described(kind: Any) -> str:
+    """Return what a value of a type is, in words."""
+    origin = typing.get_origin(kind)
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    if origin is tuple:
+        kinds = typing.get_args(kind)
+        items = "texts" if kinds[0] is str else "numbers"
+        return f"a list of {items}, such as [a, b]" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} {items}"
+    if isinstance(kind, types.UnionType):
+        return " or ".join(described(one) for one in typing.get_args(kind))
+    return {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}[kind]
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node.value, str):
+        return repr(node.value) if len(node.value) <= 60 else repr(node.value[:60] + "…")
+    return "a list" if isinstance(node.value, list) else "a section"
