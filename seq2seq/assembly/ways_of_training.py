@@ -89,9 +89,7 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
     return WithDecoderInputs(objective, build_decoder_inputs(config, tokenizer))
 
 
-def build_scorer(
-    config: RunConfig, scorer: str, tokenizer: TextTokenizer, device: torch.device | str
-) -> ModelScorer:
+def build_scorer(config: RunConfig, scorer: str, tokenizer: TextTokenizer, device: torch.device | str) -> ModelScorer:
     """Return the fixed model that `objective.gold.scorer` names.
 
     Raises:

@@ -68,7 +68,9 @@ def split_arguments(arguments: Sequence[str]) -> Given:
 
 def _only(before: Path | None, file: str) -> Path:
     if before is not None:
-        raise ValueError(f"Two configuration files are named, {before} and {file}; options are `--section.option VALUE`.")
+        raise ValueError(
+            f"Two configuration files are named, {before} and {file}; options are `--section.option VALUE`."
+        )
     return Path(file)
 
 

@@ -100,6 +100,7 @@ def options_of(component: type) -> dict[str, Option]:
         kind, is_optional = _without_none(hints[field.name])
         chosen = field.metadata.get("choice")
         section = kind if chosen is None and dataclasses.is_dataclass(kind) else None
+        is_optional = is_optional or (chosen is not None and field.default is None)
         options[field.name] = Option(field.name, kind, is_optional, field, section, chosen)
     return options
 

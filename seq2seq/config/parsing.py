@@ -152,11 +152,10 @@ class Parser:
         if instead := self.moved.get(dotted) or self.moved.get(path + name):
             return f"{place}: there is no option `{dotted}` any more; {instead}."
         everything = {full: found for full, found, _ in all_options(self.component)}
-        own = [full for full in everything if full.startswith(path) and "." not in full[len(path) :]]
-        elsewhere = [full for full in everything if full.rsplit(".", 1)[-1] == name and full not in own]
+        elsewhere = [full for full in everything if full.rsplit(".", 1)[-1] == name]
         begin = f"{place}: `{path[:-1]}` has no option `{name}`" if path else f"{place}: there is no option `{dotted}`"
-        if near := difflib.get_close_matches(f"{path}{name}", own, n=1, cutoff=0.75):
-            return f"{begin}. Did you mean `{near[0]}`?"
+        if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
+            return f"{begin}. Did you mean `{path}{near[0]}`?"
         if elsewhere:
             shown = ", ".join(f"`{full}`" for full in elsewhere[:3])
             return f"{begin}; it belongs to {shown}."

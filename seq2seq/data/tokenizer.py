@@ -9,15 +9,76 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
+from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
 from seq2seq.data.tokenizer_training import train_tokenizer
 
 SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
+
+TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """How text becomes tokens: by a tokenizer that is trained, one of somebody else (`path`), or a run's (`from_run`).
+
+    Raises:
+        ValueError: options that do not go together, or are out of range.
+    """
+
+    kind: TokenizerKind = "byte_bpe"
+    """Tokenizer to train. `words` splits at white space, for text that is segmented already."""
+    target_kind: TokenizerKind | None = None
+    """Kind for the target side when it differs from the source side; needs `shared: false`."""
+    vocab_size: int = 8000
+    """Vocabulary entries to train, special tokens included (an upper limit for `characters` and `words`)."""
+    target_vocab_size: int | None = None
+    """Vocabulary entries of the target side when not shared; by default the same as `vocab_size`."""
+    shared: bool = True
+    """One vocabulary for both sides, trained on both."""
+    min_frequency: int = 1
+    """Least number of times that a merge, character or word must occur to enter the vocabulary."""
+    normalization: Literal["none", "nfc", "nfkc"] = "none"
+    """Unicode normalisation before tokenising."""
+    lowercase: bool = False
+    """Lower-case before tokenising."""
+    special_tokens: tuple[str, ...] = ()
+    """Further tokens that are never split, such as language tags `<de>`."""
+    path: str | None = None
+    """Load instead of train: a folder or Hub name for `AutoTokenizer`, a tokenizer.json, or a SentencePiece .model."""
+    target_path: str | None = None
+    """The target side's tokenizer, when it is another one than `path`."""
+    from_run: str | None = None
+    """Run or model folder whose tokenizer is taken as it is."""
+    sampling: float = 0.0
+    """Subword regularisation in training: BPE-dropout probability, or alpha of Unigram sampling; 0 switches it off."""
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "target_vocab_size", "min_frequency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {value}.")
+        if not 0.0 <= self.sampling < 1.0:
+            raise ValueError(f"`sampling` must be at least 0 and below 1, but is {self.sampling}.")
+        if self.shared and (self.target_kind or self.kind) != self.kind:
+            raise ValueError("`target_kind` needs `shared: false`: one vocabulary cannot be of two kinds.")
+        if self.shared and (self.target_vocab_size or self.vocab_size) != self.vocab_size:
+            raise ValueError("`target_vocab_size` needs `shared: false`: there is one vocabulary.")
+        if self.path is not None and self.from_run is not None:
+            raise ValueError("`path` and `from_run` each name a tokenizer; leave one of them out.")
+        if self.target_path is not None and self.path is None:
+            raise ValueError("`target_path` is the target side's beside `path`, which is missing; give both.")
+        is_trained = self.path is None and self.from_run is None
+        trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
+        spelling = ("normalization", "lowercase")
+        refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)
+        refuse_unused(self, ("special_tokens",), "a tokenizer of its own", applies=self.from_run is None)
 
 
 class SideTokenizer(Protocol):
@@ -68,46 +129,37 @@ class TextTokenizer:
         cls,
         source_texts: Iterable[str],
         target_texts: Iterable[str],
-        *,
-        kind: str,
-        target_kind: str | None = None,
-        vocab_size: int,
-        target_vocab_size: int | None = None,
-        shared: bool = True,
-        min_frequency: int = 1,
-        normalization: str = "none",
-        lowercase: bool = False,
-        special_tokens: Sequence[str] = (),
-        sampling: float = 0.0,
+        **options: Any,
     ) -> Self:
-        """Return a tokenizer trained on these texts; the options are those of `TokenizerConfig`.
+        """Return a tokenizer trained on these texts.
+
+        Args:
+            options: those of `TokenizerOptions`.
 
         Raises:
             ValueError: options that do not fit together, no text, or too small a vocabulary.
         """
-        if shared and (target_kind or kind) != kind:
-            raise ValueError("`target_kind` needs `shared: false`: one vocabulary cannot be of two kinds.")
-        if shared and (target_vocab_size or vocab_size) != vocab_size:
-            raise ValueError("`target_vocab_size` needs `shared: false`: there is one vocabulary.")
+        chosen = TokenizerOptions(**options)
 
         def trained(texts: Iterable[str], kind: str, vocab_size: int) -> JsonTokenizer:
             tokenizer = train_tokenizer(
                 texts,
                 kind=kind,
                 vocab_size=vocab_size,
-                min_frequency=min_frequency,
-                normalization=normalization,
-                lowercase=lowercase,
-                special_tokens=tuple(special_tokens),
+                min_frequency=chosen.min_frequency,
+                normalization=chosen.normalization,
+                lowercase=chosen.lowercase,
+                special_tokens=chosen.special_tokens,
             )
             return JsonTokenizer(tokenizer)
 
-        if shared:
-            side = trained(chain(source_texts, target_texts), kind, vocab_size)
-            return cls(side, side.target_side(), shared=True, sampling=sampling)
-        source = trained(source_texts, kind, vocab_size)
-        target = trained(target_texts, target_kind or kind, target_vocab_size or vocab_size)
-        return cls(source, target, shared=False, sampling=sampling)
+        if chosen.shared:
+            side = trained(chain(source_texts, target_texts), chosen.kind, chosen.vocab_size)
+            return cls(side, side.target_side(), shared=True, sampling=chosen.sampling)
+        source = trained(source_texts, chosen.kind, chosen.vocab_size)
+        target_vocab_size = chosen.target_vocab_size or chosen.vocab_size
+        target = trained(target_texts, chosen.target_kind or chosen.kind, target_vocab_size)
+        return cls(source, target, shared=False, sampling=chosen.sampling)
 
     @classmethod
     def from_pretrained(

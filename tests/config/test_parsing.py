@@ -1,0 +1,97 @@
+from typing import Any
+
+import pytest
+
+from seq2seq.config.nodes import parse_yaml
+from seq2seq.config.parsing import Parser
+from tests.config.zoo import Box, Cat, Fish, Zoo
+
+PARSER = Parser(Zoo, {"animal.kind": "name the animal itself", "cage": "write `box`"})
+
+
+def read(text: str, *overrides: tuple[str, str]) -> Any:
+    return PARSER.parse(parse_yaml(text, "x.yaml"), overrides)
+
+
+def test_defaults_then_the_file_then_the_command_line() -> None:
+    assert read("name: a") == Zoo("a")
+    assert read("name: a\nbox: {size: [1, 2e-1], lid: true}").box == Box((1.0, 0.2), lid=True)
+    assert read("name: a\nbox: {lid: true}", ("box.lid", "false"), ("name", "b")) == Zoo("b")
+
+
+def test_sections_keep_the_defaults_of_their_place() -> None:
+    assert read("name: a\nspare: {label: x}").spare == Box(lid=True, label="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        ("name: a\nanimal: fish", [], Fish()),
+        ("name: a\nanimal: {fish: {water: salt, depth: 7}}", [], Fish("salt", 7.0)),
+        ("name: a\nanimal: {fish: }", [], Fish()),
+        ("name: a", [("animal", "fish")], Fish()),
+        ("name: a", [("animal.fish.water", "salt")], Fish("salt")),
+        ("name: a\nanimal: {fish: {water: salt}}", [("animal.fish.age", "5")], Fish("salt", age=5)),
+        ("name: a\nanimal: fish", [("animal.fish.age", "5")], Fish(age=5)),
+        ("name: a\nanimal: {fish: {water: salt}}", [("animal.cat.lives", "2")], Cat(2)),
+        ("name: a\nanimal: {fish: {age: 4}}", [("animal", "{cat: {lives: 3}}")], Cat(3)),
+    ],
+)
+def test_a_choice_is_one_component(text: str, overrides: list[tuple[str, str]], expected: Any) -> None:
+    assert read(text, *overrides).animal == expected
+
+
+def test_an_optional_choice_may_be_none() -> None:
+    assert read("name: a\nguest: cat").guest == Cat()
+    assert read("name: a\nguest: cat", ("guest", "null")).guest is None
+
+
+def test_texts_stay_texts_and_null_is_none() -> None:
+    zoo = read("name: 007\nbox: {names: [yes, '1'], label: null}", ("box.label", "true"))
+    assert (zoo.name, zoo.box.names, zoo.box.label) == ("007", ("yes", "1"), "true")
+    assert read("name: a\nbox: {label: x}", ("box.label", "null")).box.label is None
+    assert read("name: a", ("name", "")).name == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("name: a\nbx: {lid: true}", [], r"x\.yaml, line 2: there is no option `bx`\. Did you mean `box`\?"),
+        ("name: a\nbox:\n  lidd: true", [], r"line 3: `box` has no option `lidd`\. Did you mean `box\.lid`\?"),
+        ("name: a\nbox: {lives: 2}", [], r"`box` has no option `lives`; it belongs to `animal\.cat\.lives`"),
+        ("name: a\nanimal: {fish: {lives: 2}}", [], r"`animal\.fish` has no option `lives`; it belongs to"),
+        ("name: a\nanimal: {lives: 2}", [], r"`lives` belongs to a kind of `animal`: write `animal: \{cat: \{lives"),
+        ("name: a\nanimal: {kind: fish}", [], r"`animal\.kind` any more; name the animal itself"),
+        ("name: a\ncage: {lid: true}", [], r"line 2: there is no option `cage` any more; write `box`"),
+        ("name: a\nanimal: fisch", [], r"one of cat, fish, but not 'fisch'\. Did you mean `fish`\?"),
+        ("name: a\nanimal: {cat: {}, fish: {}}", [], "`animal` is one of cat, fish; keep one"),
+        ("name: a\nanimal: [cat]", [], "one of cat, fish, with its options below it"),
+        ("name: a\nanimal:", [], "`animal` has no value"),
+        ("name: a\nanimal: {cat: {lives: 0}}", [], r"line 2: `animal\.cat`: `lives` must be at least 1, but is 0"),
+        ("name: a\nanimal: {fish: {depth: 3}}", [], r"`depth` belongs to `water: salt` and would do nothing here"),
+        ("name: a\nanimal: {cat: {owner: x}}", [], "`animal.cat` has no option `owner`"),
+        ("name: a\nbox: 3", [], r"`box` is a section \(size, names, lid, label\), not a value"),
+        ("name: a\nbox: [lid]", [], "`box` is a section"),
+        ("name: [a]", [], "`name` must be a text, but is a list"),
+        ("name: {a: b}", [], "`name` must be a text, but is a section"),
+        ("name: a\nbox: {lid: 3}", [], "`box.lid` must be true or false, but is '3'"),
+        ("name: a\nbox: {size: [1]}", [], "`box.size` must be a list of 2 numbers, but is a list"),
+        ("name: a\nbox: {size: 1}", [], "`box.size` must be a list of 2 numbers, but is '1'"),
+        ("name: a\nbox: {lid:}", [], "`box.lid` has no value"),
+        ("name: a\nanimal: {fish: {water: warm}}", [], "must be one of salt, fresh, but is 'warm'"),
+        ("name: a\nanimal: {fish: {depth: .nan}}", [], "must be a finite number, but is '.nan'"),
+        ("name: a", [("animal.fish.depth", "nan")], "`--animal.fish.depth`: .*must be a finite number, but is 'nan'"),
+        ("name: a", [("animal.fish.depth", "inf")], "finite number"),
+        ("name: a", [("animal.cat.lives", "1e3")], "must be a whole number, but is '1e3'"),
+        ("name: a", [("animal.cat.lives", str(2**63))], "whole number"),
+        ("name: a", [("animal.cat.lifes", "3")], "Did you mean `animal.cat.lives`"),
+        ("name: a", [("lives", "3")], "it belongs to `animal.cat.lives`"),
+        ("name: a", [("animal.dog.lives", "3")], "one of cat, fish, but not 'dog'"),
+        ("name: a", [("name.first", "3")], "`name` is a single value and has no `first`"),
+        ("box: {lid: true}", [], "`name` must be given"),
+    ],
+)
+def test_what_is_not_meant_is_one_line(text: str, overrides: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        read(text, *overrides)
+    assert "\n" not in str(error.value)

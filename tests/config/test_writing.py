@@ -1,0 +1,39 @@
+import pytest
+
+from seq2seq.config.declaring import all_options, options_of, texts_of
+from seq2seq.config.nodes import parse_yaml
+from seq2seq.config.parsing import Parser
+from seq2seq.config.writing import dotted, plain, reference, to_yaml
+from tests.config.zoo import Box, Cat, Fish, Zoo
+
+ZOOS = [
+    Zoo("a"),
+    Zoo("null", Box((1e-7, 2.0), ("x: y", "é", "1"), lid=True, label="true"), Fish("salt", 7.25, age=5), Cat(1)),
+]
+
+
+@pytest.mark.parametrize("zoo", ZOOS)
+def test_what_is_written_reads_back_equal(zoo: Zoo) -> None:
+    assert Parser(Zoo).parse(parse_yaml(to_yaml(zoo), "x")) == zoo
+
+
+def test_every_option_is_written_and_no_part() -> None:
+    assert plain(Zoo("a"))["animal"] == {"cat": {"age": 3, "lives": 9}}
+    assert dotted(plain(Zoo("a")))["box.label"] is None
+    assert dotted({"a": {"b": {}}, "c": 1}) == {"a.b": {}, "c": 1}
+
+
+def test_texts_come_from_strings_below_fields_and_from_arguments_also_inherited() -> None:
+    assert texts_of(Cat) == {"age": "Years.", "lives": "how many are left."}
+    assert list(options_of(Cat)) == ["age", "lives"]
+
+
+def test_the_reference_names_every_option_with_its_default() -> None:
+    text = reference(Zoo)
+    for name, _, _ in all_options(Zoo):
+        section, _, own = name.rpartition(".")
+        assert f"| `{own}` |" in text
+        assert not section or f"## `{section}`" in text
+    assert "| `water` | fresh | Where it swims. |" in text
+    assert "| `name` | must be given |" in text
+    assert "| `guest` | none |" in text
