@@ -17,7 +17,6 @@ EXPRESSIBLE = {
     "source_vocab_size": None,
     "key_size": None,
     "value_size": None,
-    "talking_heads": False,
     "encoder_attention": "softmax",
     "generation_order": "l2r",
 }

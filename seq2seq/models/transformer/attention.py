@@ -164,39 +164,6 @@ def linear_attention(
     return output.to(values.dtype), weights
 
 
-class TalkingHeads(nn.Module):
-    """Softmax attention whose logits and weights are mixed across heads (Shazeer et al. 2020, section 3).
-
-    It starts as ordinary attention: both mixing matrices, [H, H] from heads (rows) to heads (columns), are the
-    identity. The weights returned are the softmax's, which are distributions; the mixed ones need not be.
-    """
-
-    def __init__(self, num_heads: int) -> None:
-        super().__init__()
-        self.logits_mixing = nn.Parameter(torch.eye(num_heads))
-        self.weights_mixing = nn.Parameter(torch.eye(num_heads))
-
-    def forward(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        bias: Tensor | None,
-        dropout_probability: float = 0.0,
-        training: bool = False,
-        need_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        logits = _mix(_logits(queries, keys), self.logits_mixing)
-        weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
-        mixed = dropout(_mix(weights, self.weights_mixing), dropout_probability, training)
-        return mixed @ values, weights if need_weights else None
-
-
-def _mix(per_head: Tensor, mixing: Tensor) -> Tensor:
-    """Return the [B, H, T, S] tensor with heads mixed, as one product over all positions."""
-    return (mixing.T @ per_head.flatten(2)).view(per_head.shape)
-
-
 class Attended(NamedTuple):
     """What attention returns: output [B, T, D], weights or None, and the queries, from which weights can be had."""
 

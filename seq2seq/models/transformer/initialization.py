@@ -75,7 +75,6 @@ def _initial_value(module: nn.Module, name: str, parameter: Tensor, kind: str) -
         return torch.zeros_like(parameter)
     if isinstance(module, nn.Embedding):
         return embedding_normal_(torch.empty_like(parameter))
-    if isinstance(module, nn.Linear | nn.LayerNorm | nn.RMSNorm):
-        return torch.full_like(parameter, float(name == "weight"))
-    assert name.endswith("_mixing"), f"{name} of {type(module).__name__} has no rule of initialisation"
-    return torch.eye(len(parameter), dtype=parameter.dtype, device=parameter.device)
+    known = isinstance(module, nn.Linear | nn.LayerNorm | nn.RMSNorm)
+    assert known, f"{name} of {type(module).__name__} has no rule of initialisation"
+    return torch.full_like(parameter, float(name == "weight"))

@@ -19,7 +19,6 @@ from seq2seq.models.transformer.attention import (
     Partner,
     Remember,
     SelfAttention,
-    TalkingHeads,
     causal_bias,
     linear_attention,
     softmax_attention,
@@ -291,12 +290,8 @@ class Decoder(nn.Module):
 # ---- from options to parts ----
 
 
-def _softmax_attention(options: TransformerOptions) -> AttentionFunction:
-    return TalkingHeads(options.num_heads) if options.talking_heads else softmax_attention
-
-
 def _encoder_attention(options: TransformerOptions) -> AttentionFunction:
-    return linear_attention if options.encoder_attention == "linear" else _softmax_attention(options)
+    return linear_attention if options.encoder_attention == "linear" else softmax_attention
 
 
 def _self_attention(
@@ -313,12 +308,12 @@ def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAtte
         size = options.num_heads * options.head_sizes[1]
         kind, weight = options.interaction, options.interaction_weight
         interaction = make_interaction(kind, weight, options.interaction_dropout, size)
-    return _self_attention(options, _softmax_attention(options), interaction)
+    return _self_attention(options, softmax_attention, interaction)
 
 
 def _cross_attention(options: TransformerOptions) -> CrossAttention:
-    attend = _softmax_attention(options)
-    return CrossAttention(options.d_model, options.num_heads, *options.head_sizes, options.attention_dropout, attend)
+    sizes = (options.d_model, options.num_heads, *options.head_sizes)
+    return CrossAttention(*sizes, options.attention_dropout, softmax_attention)
 
 
 def _feed_forward(options: TransformerOptions) -> FeedForward:

@@ -10,7 +10,6 @@ from seq2seq.models.transformer.attention import (
     MASKED,
     AttentionFunction,
     SelfAttention,
-    TalkingHeads,
     attention_bias,
     causal_bias,
     explicit_attention,
@@ -116,30 +115,12 @@ def test_linear_attention_equals_its_quadratic_form(heads: tuple[Tensor, Tensor,
     torch.testing.assert_close(linear_attention(*heads, None)[0], linear_loop(*heads, mask | True)[0])
 
 
-def test_talking_heads_equal_the_einsum_of_the_paper(heads: tuple[Tensor, Tensor, Tensor], mask: Tensor) -> None:
-    talking = TalkingHeads(H).double()
-    torch.nn.init.normal_(talking.logits_mixing)
-    torch.nn.init.normal_(talking.weights_mixing)
-    queries, keys, values = heads
-    logits = torch.einsum("bhtk,bhsk,hg->bgts", queries, keys, talking.logits_mixing) / math.sqrt(K)
-    weights = logits.masked_fill(~mask[:, None], -math.inf).softmax(dim=-1)
-    expected = torch.einsum("bgts,gh,bhsv->bhtv", weights, talking.weights_mixing, values)
-    output, returned = talking(*heads, attention_bias(mask[:, None], torch.float64), need_weights=True)
-    torch.testing.assert_close(output, expected, rtol=0, atol=1e-12)
-    torch.testing.assert_close(returned, weights, rtol=0, atol=1e-12)
-
-
-def test_talking_heads_start_as_ordinary_attention(heads: tuple[Tensor, Tensor, Tensor]) -> None:
-    torch.testing.assert_close(TalkingHeads(H).double()(*heads, None)[0], explicit_attention(*heads, None)[0])
-
-
-ALL_FORMS = [explicit_attention, sdpa_attention, linear_attention, TalkingHeads(H)]
+ALL_FORMS = [explicit_attention, sdpa_attention, linear_attention]
 
 
 @pytest.mark.parametrize("attend", ALL_FORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_row_without_keys_stays_finite(attend: Callable[..., tuple[Tensor, Tensor]], dtype: torch.dtype) -> None:
-    attend = attend.to(dtype) if isinstance(attend, TalkingHeads) else attend
     heads = [(5 * torch.randn(B, H, S, K)).to(dtype).requires_grad_() for _ in range(3)]
     mask = torch.tensor([[False] * S, [True] * 3 + [False] * 4])
     output, _ = attend(*heads, source_bias(mask, dtype))
@@ -161,7 +142,7 @@ def test_causal_bias_by_hand() -> None:
 
 
 def test_dropout_of_weights_only_in_training(heads: tuple[Tensor, Tensor, Tensor]) -> None:
-    for attend in (explicit_attention, sdpa_attention, TalkingHeads(H).double()):
+    for attend in (explicit_attention, sdpa_attention):
         assert torch.equal(attend(*heads, None, 0.5, False)[0], attend(*heads, None, 0.0, True)[0])
         assert not torch.allclose(attend(*heads, None, 0.5, True)[0], attend(*heads, None, 0.0, True)[0])
 

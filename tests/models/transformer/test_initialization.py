@@ -71,12 +71,10 @@ def test_embeddings_enter_and_logits_leave_with_unit_variance(tie_embeddings: st
     assert transformer(ids, None, ids).logits.std().item() == pytest.approx(1, rel=0.2)
 
 
-def test_biases_norms_and_mixing() -> None:
-    transformer = model(talking_heads=True, norm="rms_norm")
+def test_biases_and_norms() -> None:
+    transformer = model(norm="rms_norm")
     for name, parameter in transformer.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all(), name
         elif "norm" in name:
             assert (parameter == 1).all(), name
-        elif name.endswith("mixing"):
-            assert torch.equal(parameter, torch.eye(H)), name

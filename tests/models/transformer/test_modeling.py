@@ -14,19 +14,18 @@ from tests.models.tiny import SIZES, Pairs, random_pairs, tiny_model
 
 HEAD_SIZES: dict[str, Any] = {"d_model": 24, "key_size": None, "value_size": None}
 COMBINATIONS = [
-    dict(zip(("norm_position", "norm", "positions", "activation", "talking_heads", "d_model"), values, strict=True))
+    dict(zip(("norm_position", "norm", "positions", "activation", "d_model"), values, strict=True))
     for values in itertools.product(
         ("pre", "post"),
         ("layer_norm", "rms_norm"),
         ("sinusoidal", "learned", "rotary"),
         ("relu", "gelu", "gelu_tanh", "swiglu"),
-        (False, True),
         (23, 24),
     )
 ]
 FAMILIES: list[dict[str, Any]] = [
     {},
-    {"norm_position": "post", "positions": "learned", "talking_heads": True},
+    {"norm_position": "post", "positions": "learned"},
     {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu"},
     {"encoder_attention": "linear", "encoder_layers": 2},
 ]
@@ -264,7 +263,7 @@ def test_parameters_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
-@pytest.mark.parametrize("options", [{}, {"positions": "learned", "talking_heads": True, "norm": "rms_norm"}])
+@pytest.mark.parametrize("options", [{}, {"positions": "learned", "norm": "rms_norm"}])
 def test_saved_models_come_back_bit_equal(options: dict[str, Any], tie_embeddings: str, tmp_path: Path) -> None:
     model, pairs = tiny_model(**options, tie_embeddings=tie_embeddings), random_pairs()
     model.save_pretrained(tmp_path)
