@@ -149,8 +149,6 @@ class ModelConfig:
     """Share source, target and output embeddings; or only target and output; or nothing."""
     initialization: Literal["xavier", "orthogonal", "truncated_normal"] = "xavier"
     """Initialisation of weight matrices; `orthogonal` is per head for the attention projections."""
-    encoder_attention: Literal["softmax", "linear"] = "softmax"
-    """Self-attention of the encoder; `linear` is linear in the source length (Katharopoulos et al. 2020)."""
     generation_order: Literal["l2r", "r2l", "bidirectional", "interleaved"] = "l2r"
     """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
     to the middle, two tokens a step. Data are always written from left to right."""

@@ -86,7 +86,6 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
     key_size, value_size = config.head_sizes
     refused = {
         f"generation_order: {config.generation_order}": config.generation_order != "l2r",
-        "encoder_attention: linear": config.encoder_attention == "linear",
         "a key_size other than d_model / num_heads": key_size * config.num_heads != config.d_model,
         "a value_size other than key_size": key_size != value_size,
     }

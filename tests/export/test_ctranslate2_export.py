@@ -215,7 +215,6 @@ def test_positions_reach_as_far_as_the_length_limit(tokenizer: TextTokenizer) ->
     ("options", "message"),
     [
         ({"generation_order": "bidirectional"}, "generation_order: bidirectional"),
-        ({"encoder_attention": "linear"}, "encoder_attention: linear"),
         ({"key_size": 7, "value_size": 7}, "a key_size other than d_model / num_heads"),
         ({"value_size": 7}, "a value_size other than key_size"),
     ],

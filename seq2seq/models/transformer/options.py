@@ -18,7 +18,6 @@ Positions = Literal["sinusoidal", "learned", "rotary"]
 Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
 TieEmbeddings = Literal["all", "target", "none"]
 Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
-EncoderAttention = Literal["softmax", "linear"]
 Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
 InteractionLayers = Literal["all", "last"]
 
@@ -29,7 +28,6 @@ CHOICES: dict[str, Any] = {
     "activation": Activation,
     "tie_embeddings": TieEmbeddings,
     "initialization": Initialization,
-    "encoder_attention": EncoderAttention,
     "generation_order": GenerationOrder,
     "interaction": Interaction,
     "interaction_layers": InteractionLayers,
@@ -43,7 +41,7 @@ PROBABILITIES = (
     "layer_dropout",
     "interaction_dropout",
 )
-REMOVED: dict[str, Any] = {"talking_heads": False}
+REMOVED: dict[str, Any] = {"talking_heads": False, "encoder_attention": "softmax"}
 """Options that models once had, and the value that makes the models of today."""
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
@@ -89,7 +87,6 @@ class TransformerOptions:
     layer_dropout: float = 0.0
     tie_embeddings: TieEmbeddings = "all"
     initialization: Initialization = "xavier"
-    encoder_attention: EncoderAttention = "softmax"
     generation_order: GenerationOrder = "l2r"
     interaction: Interaction = "none"
     interaction_weight: float = 0.1
@@ -181,5 +178,3 @@ class TransformerOptions:
                 "`generation_order` 'interleaved' counts positions from both ends, which 'learned' `positions` do not "
                 "have; use 'sinusoidal' or 'rotary'"
             )
-        if self.encoder_attention == "linear" and self.positions == "rotary":
-            raise ValueError("rotary `positions` cannot be combined with linear `encoder_attention`; use 'softmax'")

@@ -29,7 +29,6 @@ def test_options_and_defaults_are_those_of_the_schema() -> None:
         ({"d_model": 23, "num_heads": 3}, "`num_heads` .3. does not divide `d_model` .23."),
         ({"d_model": 23, "num_heads": 3, "key_size": 5}, "give both `key_size` and `value_size`"),
         ({"positions": "rotary", "key_size": 5}, "need an even `key_size`, but it is 5"),
-        ({"positions": "rotary", "encoder_attention": "linear"}, "rotary `positions` cannot be combined"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -37,7 +36,13 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         Seq2SeqTransformerConfig(**options)
 
 
-@pytest.mark.parametrize(("name", "kept", "other"), [("talking_heads", False, True)])
+@pytest.mark.parametrize(
+    ("name", "kept", "other"),
+    [
+        ("talking_heads", False, True),
+        ("encoder_attention", "softmax", "linear"),
+    ],
+)
 def test_removed_options_are_taken_where_they_change_nothing(name: str, kept: Any, other: Any) -> None:
     assert TransformerOptions.of_values({"d_model": 32, name: kept}) == TransformerOptions(d_model=32)
     assert not hasattr(Seq2SeqTransformerConfig(d_model=32, **{name: kept}), name)

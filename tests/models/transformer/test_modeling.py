@@ -27,7 +27,7 @@ FAMILIES: list[dict[str, Any]] = [
     {},
     {"norm_position": "post", "positions": "learned"},
     {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu"},
-    {"encoder_attention": "linear", "encoder_layers": 2},
+    {"norm_position": "post", "encoder_layers": 2},
 ]
 
 

@@ -17,7 +17,7 @@ OPTIONS: list[dict[str, Any]] = [
     {},
     {"positions": "rotary", "tie_embeddings": "target", "source_vocab_size": 41, "norm": "rms_norm"},
     {"tie_embeddings": "none", "norm_position": "post", "activation": "swiglu"},
-    {"encoder_attention": "linear", "activation": "gelu"},
+    {"activation": "gelu"},
 ]
 
 
