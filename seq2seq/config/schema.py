@@ -143,8 +143,6 @@ class ModelConfig:
     """Dropout inside the feed-forward layers."""
     token_dropout: float = 0.0
     """Probability of zeroing a whole token embedding of the source or decoder input."""
-    layer_dropout: float = 0.0
-    """Probability of skipping a sub-layer in training (LayerDrop)."""
     tie_embeddings: Literal["all", "target", "none"] = "all"
     """Share source, target and output embeddings; or only target and output; or nothing."""
     initialization: Literal["xavier", "orthogonal", "truncated_normal"] = "xavier"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -54,26 +53,20 @@ class FeedForward(nn.Module):
 class Residual(nn.Module):
     """What surrounds a sub-layer: `hidden = leave(hidden, sublayer(enter(hidden)))`.
 
-    Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017). `layer_dropout`
-    is the probability that training skips the branch (LayerDrop, Fan et al. 2020; there whole layers, without
-    rescaling, as here). A skipped branch is computed and multiplied by 0: no parameter ever lacks a gradient, which
-    distributed training relies on.
+    Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017).
     """
 
-    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float, layer_dropout: float) -> None:
+    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float) -> None:
         super().__init__()
         self.norm = make_norm(norm, d_model)
         self.norm_first = norm_position == "pre"
         self.dropout = Dropout(dropout)
-        self.layer_dropout = layer_dropout
 
     def enter(self, hidden: Tensor) -> Tensor:
         return self.norm(hidden) if self.norm_first else hidden
 
     def leave(self, hidden: Tensor, branch: Tensor) -> Tensor:
         branch = self.dropout(branch)
-        if self.training and self.layer_dropout > 0:
-            branch = branch * (torch.rand((), device=branch.device) >= self.layer_dropout)
         return hidden + branch if self.norm_first else self.norm(hidden + branch)
 
 

@@ -38,10 +38,9 @@ PROBABILITIES = (
     "attention_dropout",
     "activation_dropout",
     "token_dropout",
-    "layer_dropout",
     "interaction_dropout",
 )
-REMOVED: dict[str, Any] = {"talking_heads": False, "encoder_attention": "softmax"}
+REMOVED: dict[str, Any] = {"talking_heads": False, "encoder_attention": "softmax", "layer_dropout": 0.0}
 """Options that models once had, and the value that makes the models of today."""
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
@@ -84,7 +83,6 @@ class TransformerOptions:
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
     token_dropout: float = 0.0
-    layer_dropout: float = 0.0
     tie_embeddings: TieEmbeddings = "all"
     initialization: Initialization = "xavier"
     generation_order: GenerationOrder = "l2r"

@@ -310,6 +310,4 @@ def _feed_forward(options: TransformerOptions) -> FeedForward:
 
 
 def _residuals(options: TransformerOptions) -> partial[Residual]:
-    return partial(
-        Residual, options.d_model, options.norm, options.norm_position, options.dropout, options.layer_dropout
-    )
+    return partial(Residual, options.d_model, options.norm, options.norm_position, options.dropout)

@@ -23,7 +23,7 @@ def test_options_and_defaults_are_those_of_the_schema() -> None:
         ({"key_size": 0}, "`key_size` must be at least 1"),
         ({"source_vocab_size": -1}, "`source_vocab_size` must be at least 1"),
         ({"dropout": 1.0}, "`dropout` is a probability"),
-        ({"layer_dropout": -0.1}, "`layer_dropout` is a probability"),
+        ({"token_dropout": -0.1}, "`token_dropout` is a probability"),
         ({"vocab_size": 11, "eos_token_id": 11}, "`eos_token_id` .11. lies outside the target vocabulary of 11"),
         ({"vocab_size": 31, "source_vocab_size": 29}, "the source has 29 tokens and the target 31"),
         ({"d_model": 23, "num_heads": 3}, "`num_heads` .3. does not divide `d_model` .23."),
@@ -41,6 +41,7 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
     [
         ("talking_heads", False, True),
         ("encoder_attention", "softmax", "linear"),
+        ("layer_dropout", 0.0, 0.1),
     ],
 )
 def test_removed_options_are_taken_where_they_change_nothing(name: str, kept: Any, other: Any) -> None:

@@ -195,9 +195,7 @@ def test_every_parameter_has_a_gradient(options: dict[str, Any], tie_embeddings:
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize(
-    "kind", ["dropout", "attention_dropout", "activation_dropout", "token_dropout", "layer_dropout"]
-)
+@pytest.mark.parametrize("kind", ["dropout", "attention_dropout", "activation_dropout", "token_dropout"])
 def test_each_dropout_acts_in_training_only(kind: str) -> None:
     options = {"dropout": 0.0, **{kind: 0.5}}
     model, pairs = tiny_model(**options), random_pairs()
