@@ -145,8 +145,6 @@ class ModelConfig:
     """Probability of zeroing a whole token embedding of the source or decoder input."""
     tie_embeddings: Literal["all", "target", "none"] = "all"
     """Share source, target and output embeddings; or only target and output; or nothing."""
-    initialization: Literal["xavier", "orthogonal", "truncated_normal"] = "xavier"
-    """Initialisation of weight matrices; `orthogonal` is per head for the attention projections."""
     generation_order: Literal["l2r", "r2l", "bidirectional", "interleaved"] = "l2r"
     """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
     to the middle, two tokens a step. Data are always written from left to right."""

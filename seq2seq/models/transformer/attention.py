@@ -167,7 +167,7 @@ class SelfAttention(nn.Module):
         self.num_heads = num_heads
         self.interaction = interaction
         sizes = (num_heads * key_size, num_heads * key_size, num_heads * value_size)
-        self.queries_keys_values = FusedLinear(d_model, sizes, num_heads)
+        self.queries_keys_values = FusedLinear(d_model, sizes)
         self.output = nn.Linear(num_heads * value_size, d_model)
         self.attention_dropout = attention_dropout
         self.attend = softmax_attention
@@ -219,8 +219,8 @@ class CrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.queries = FusedLinear(d_model, (num_heads * key_size,), num_heads)
-        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size), num_heads)
+        self.queries = FusedLinear(d_model, (num_heads * key_size,))
+        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size))
         self.output = nn.Linear(num_heads * value_size, d_model)
         self.attention_dropout = attention_dropout
         self.attend = softmax_attention

@@ -17,7 +17,6 @@ Norm = Literal["layer_norm", "rms_norm"]
 Positions = Literal["sinusoidal", "learned", "rotary"]
 Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
 TieEmbeddings = Literal["all", "target", "none"]
-Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
 Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
 InteractionLayers = Literal["all", "last"]
 
@@ -27,7 +26,6 @@ CHOICES: dict[str, Any] = {
     "positions": Positions,
     "activation": Activation,
     "tie_embeddings": TieEmbeddings,
-    "initialization": Initialization,
     "generation_order": GenerationOrder,
     "interaction": Interaction,
     "interaction_layers": InteractionLayers,
@@ -40,7 +38,12 @@ PROBABILITIES = (
     "token_dropout",
     "interaction_dropout",
 )
-REMOVED: dict[str, Any] = {"talking_heads": False, "encoder_attention": "softmax", "layer_dropout": 0.0}
+REMOVED: dict[str, Any] = {
+    "talking_heads": False,
+    "encoder_attention": "softmax",
+    "layer_dropout": 0.0,
+    "initialization": "xavier",
+}
 """Options that models once had, and the value that makes the models of today."""
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
@@ -84,7 +87,6 @@ class TransformerOptions:
     activation_dropout: float = 0.0
     token_dropout: float = 0.0
     tie_embeddings: TieEmbeddings = "all"
-    initialization: Initialization = "xavier"
     generation_order: GenerationOrder = "l2r"
     interaction: Interaction = "none"
     interaction_weight: float = 0.1

@@ -42,6 +42,7 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         ("talking_heads", False, True),
         ("encoder_attention", "softmax", "linear"),
         ("layer_dropout", 0.0, 0.1),
+        ("initialization", "xavier", "orthogonal"),
     ],
 )
 def test_removed_options_are_taken_where_they_change_nothing(name: str, kept: Any, other: Any) -> None:
