@@ -133,7 +133,7 @@ class ModelConfig:
     """Kind of position information."""
     max_positions: int = 1024
     """Longest sequence that `learned` positions can represent, in tokens."""
-    activation: Literal["relu", "gelu", "gelu_tanh", "swiglu"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "relu"
     """Non-linearity of the feed-forward layers."""
     dropout: float = 0.1
     """Dropout after each sub-layer and after the embeddings."""

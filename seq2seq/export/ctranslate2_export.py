@@ -20,7 +20,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerCon
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
 from seq2seq.models.transformer.positions import sinusoids
 
-ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swiglu": "SWISH"}
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
 MAX_POSITIONS = 1024
 """Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
@@ -155,7 +155,7 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
         "num_heads": config.num_heads,
         "pre_norm": config.norm_position == "pre",
         "activation": common_spec.Activation[ACTIVATIONS[config.activation]],
-        "ffn_glu": config.activation == "swiglu",
+        "ffn_glu": False,
         "rms_norm": config.norm == "rms_norm",
         "rotary_dim": 0 if config.positions == "rotary" else None,
         "rotary_interleave": False,

@@ -20,11 +20,10 @@ from seq2seq.objectives.functional import real_rows
 class RDrop:
     """CE1 + CE2 + alpha * (KL(p1 | p2) + KL(p2 | p1)) / 2 for each target token (Liang et al. 2021, section 2.1).
 
-    Both passes are one forward of the batch beside itself, encoder included, so that their dropout differs. LayerDrop
-    does not, which is drawn once a forward. Both terms are divided by the target tokens of one pass: without dropout
-    the loss is twice the cross-entropy. The README of the authors' code has half of both cross-entropies instead, so
-    that its alpha of 2.5 is ours of 5, with half the loss; its sum of divergences over tokens beside a mean
-    cross-entropy is not followed.
+    Both passes are one forward of the batch beside itself, encoder included, so that their dropout differs. Both terms
+    are divided by the target tokens of one pass: without dropout the loss is twice the cross-entropy. The README of the
+    authors' code has half of both cross-entropies instead, so that its alpha of 2.5 is ours of 5, with half the loss;
+    its sum of divergences over tokens beside a mean cross-entropy is not followed.
 
     Its logs are `nll_sum` and `correct`, the means of both passes, and `divergence`, the term after alpha, in nats.
 

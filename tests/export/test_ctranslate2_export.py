@@ -42,7 +42,7 @@ SIZES: dict[str, Any] = {
 VARIANTS: list[dict[str, Any]] = [
     {"positions": "sinusoidal"},
     {"positions": "rotary"},
-    {"positions": "learned", "norm": "rms_norm", "activation": "swiglu"},
+    {"positions": "learned", "norm": "rms_norm"},
     {"norm_position": "post", "activation": "gelu"},
     {"activation": "gelu_tanh", "tie_embeddings": "target"},
 ]

@@ -14,19 +14,11 @@ from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Par
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 
-
-def swiglu(hidden: Tensor) -> Tensor:
-    """Return silu(first half) times second half, [..., 2F] -> [..., F] (Shazeer 2020, equation 6)."""
-    gate, value = hidden.chunk(2, dim=-1)
-    return functional.silu(gate) * value
-
-
 NORMS: dict[str, Callable[..., nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
-    "swiglu": swiglu,
 }
 NORM_EPSILON = 1e-5
 
@@ -37,11 +29,11 @@ def make_norm(norm: str, d_model: int) -> nn.Module:
 
 
 class FeedForward(nn.Module):
-    """Two matrices with a non-linearity between them; `swiglu` needs a third one, of the first one's size."""
+    """Two matrices with a non-linearity between them."""
 
     def __init__(self, d_model: int, ffn_size: int, activation: str, activation_dropout: float) -> None:
         super().__init__()
-        self.expand = FusedLinear(d_model, (ffn_size, ffn_size) if activation == "swiglu" else (ffn_size,))
+        self.expand = FusedLinear(d_model, (ffn_size,))
         self.contract = nn.Linear(ffn_size, d_model)
         self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(activation_dropout)

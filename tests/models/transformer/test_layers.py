@@ -5,14 +5,6 @@ from torch.nn import functional
 from seq2seq.models.transformer.layers import FeedForward, Residual
 
 
-def test_swiglu_by_hand() -> None:
-    feed_forward = FeedForward(3, 5, "swiglu", 0.0).double()
-    hidden = torch.randn(2, 7, 3, dtype=torch.float64)
-    gate, value = feed_forward.expand(hidden)[..., :5], feed_forward.expand(hidden)[..., 5:]
-    expected = feed_forward.contract(gate * torch.sigmoid(gate) * value)
-    torch.testing.assert_close(feed_forward(hidden), expected)
-
-
 @pytest.mark.parametrize(("activation", "approximate"), [("gelu", "none"), ("gelu_tanh", "tanh")])
 def test_gelu_is_exact_unless_asked(activation: str, approximate: str) -> None:
     feed_forward = FeedForward(3, 5, activation, 0.0).double()

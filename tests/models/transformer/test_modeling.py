@@ -19,14 +19,14 @@ COMBINATIONS = [
         ("pre", "post"),
         ("layer_norm", "rms_norm"),
         ("sinusoidal", "learned", "rotary"),
-        ("relu", "gelu", "gelu_tanh", "swiglu"),
+        ("relu", "gelu", "gelu_tanh"),
         (23, 24),
     )
 ]
 FAMILIES: list[dict[str, Any]] = [
     {},
     {"norm_position": "post", "positions": "learned"},
-    {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu"},
+    {"positions": "rotary", "norm": "rms_norm", "activation": "gelu"},
     {"norm_position": "post", "encoder_layers": 2},
 ]
 

@@ -16,7 +16,7 @@ NUM_MODELS = 3
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"positions": "rotary", "tie_embeddings": "target", "source_vocab_size": 41, "norm": "rms_norm"},
-    {"tie_embeddings": "none", "norm_position": "post", "activation": "swiglu"},
+    {"tie_embeddings": "none", "norm_position": "post", "activation": "gelu_tanh"},
     {"activation": "gelu"},
 ]
 
