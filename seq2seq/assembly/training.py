@@ -149,7 +149,6 @@ def build_trainer(
         initialize_from(bare_model, model_folder(training.initialize_from))
     bare_optimizer = build_optimizer(
         bare_model,
-        name=optimization.name,
         learning_rate=optimization.learning_rate,
         betas=optimization.betas,
         epsilon=optimization.epsilon,

@@ -195,10 +195,8 @@ class CompanionsConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimizer, learning-rate schedule and what is done to gradients and weights."""
+    """AdamW, its learning-rate schedule and what is done to gradients and weights."""
 
-    name: Literal["adamw", "adafactor"] = "adamw"
-    """Algorithm that applies the gradients."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.98)

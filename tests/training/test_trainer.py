@@ -185,7 +185,7 @@ def test_a_gradient_that_is_not_finite_is_caught_too(tmp_path: Path) -> None:
     "options",
     [
         {"ema_decay": 0.9},
-        {"optimizer_name": "adafactor", "gradient_accumulation": 2, "log_every": 3},
+        {"gradient_accumulation": 2, "log_every": 3},
         {"precision": "bf16", "clipping": "soft", "flooding": 3.0},
     ],
 )
