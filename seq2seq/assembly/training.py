@@ -201,7 +201,6 @@ def build_trainer(
         max_minutes=training.max_minutes,
         gradient_accumulation=training.gradient_accumulation,
         clip_norm=optimization.clip_norm,
-        clipping=optimization.clipping,
         flooding=optimization.flooding,
         log_every=training.log_every,
         checkpoint_every=training.checkpoint_every,

@@ -212,9 +212,7 @@ class OptimizerConfig:
     final_learning_rate: float = 0.0
     """Where `cosine` and `linear` end at `training.max_steps`."""
     clip_norm: float = 1.0
-    """Gradient norm c for clipping; 0 switches it off."""
-    clipping: Literal["hard", "soft"] = "hard"
-    """`hard` scales gradients by min(1, c/|g|), `soft` by c/(|g|+c)."""
+    """Gradient norm c that longer gradients are scaled to; 0 switches clipping off."""
     flooding: float = 0.0
     """Flood level b in nats per token: the loss becomes |L-b|+b (Ishida et al. 2020); 0 switches it off."""
     ema_decay: float = 0.0
