@@ -17,8 +17,6 @@ EXPRESSIBLE = {
     "source_vocab_size": None,
     "key_size": None,
     "value_size": None,
-    "talking_heads": False,
-    "encoder_attention": "softmax",
     "generation_order": "l2r",
 }
 """Options of our model with the only value that is mapped, which is also what an option that is not given has."""

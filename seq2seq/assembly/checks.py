@@ -102,7 +102,7 @@ def check_parameter_search(config: RunConfig) -> None:
     check_cost(config.parameter_search.cost, config)
     made(ParameterSearch, asdict(config.parameter_search) | {"cost": None})
     if config.parameter_search.candidates_at_once > 1:
-        check_stackable(config.model.positions, config.model.talking_heads, config.model.generation_order)
+        check_stackable(config.model.positions, config.model.generation_order)
     if training.initialize_from is None:
         warnings.warn(
             "A parameter search starts from random weights, where all candidates cost the same. Give a trained run as "

@@ -149,7 +149,6 @@ def build_trainer(
         initialize_from(bare_model, model_folder(training.initialize_from))
     bare_optimizer = build_optimizer(
         bare_model,
-        name=optimization.name,
         learning_rate=optimization.learning_rate,
         betas=optimization.betas,
         epsilon=optimization.epsilon,
@@ -202,7 +201,6 @@ def build_trainer(
         max_minutes=training.max_minutes,
         gradient_accumulation=training.gradient_accumulation,
         clip_norm=optimization.clip_norm,
-        clipping=optimization.clipping,
         flooding=optimization.flooding,
         log_every=training.log_every,
         checkpoint_every=training.checkpoint_every,

@@ -133,7 +133,7 @@ class ModelConfig:
     """Kind of position information."""
     max_positions: int = 1024
     """Longest sequence that `learned` positions can represent, in tokens."""
-    activation: Literal["relu", "gelu", "gelu_tanh", "swiglu"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "relu"
     """Non-linearity of the feed-forward layers."""
     dropout: float = 0.1
     """Dropout after each sub-layer and after the embeddings."""
@@ -143,16 +143,8 @@ class ModelConfig:
     """Dropout inside the feed-forward layers."""
     token_dropout: float = 0.0
     """Probability of zeroing a whole token embedding of the source or decoder input."""
-    layer_dropout: float = 0.0
-    """Probability of skipping a sub-layer in training (LayerDrop)."""
     tie_embeddings: Literal["all", "target", "none"] = "all"
     """Share source, target and output embeddings; or only target and output; or nothing."""
-    initialization: Literal["xavier", "orthogonal", "truncated_normal"] = "xavier"
-    """Initialisation of weight matrices; `orthogonal` is per head for the attention projections."""
-    talking_heads: bool = False
-    """Mix attention logits and weights across heads (Shazeer et al. 2020)."""
-    encoder_attention: Literal["softmax", "linear"] = "softmax"
-    """Self-attention of the encoder; `linear` is linear in the source length (Katharopoulos et al. 2020)."""
     generation_order: Literal["l2r", "r2l", "bidirectional", "interleaved"] = "l2r"
     """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
     to the middle, two tokens a step. Data are always written from left to right."""
@@ -203,10 +195,8 @@ class CompanionsConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimizer, learning-rate schedule and what is done to gradients and weights."""
+    """AdamW, its learning-rate schedule and what is done to gradients and weights."""
 
-    name: Literal["adamw", "adafactor"] = "adamw"
-    """Algorithm that applies the gradients."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.98)
@@ -222,9 +212,7 @@ class OptimizerConfig:
     final_learning_rate: float = 0.0
     """Where `cosine` and `linear` end at `training.max_steps`."""
     clip_norm: float = 1.0
-    """Gradient norm c for clipping; 0 switches it off."""
-    clipping: Literal["hard", "soft"] = "hard"
-    """`hard` scales gradients by min(1, c/|g|), `soft` by c/(|g|+c)."""
+    """Gradient norm c that longer gradients are scaled to; 0 switches clipping off."""
     flooding: float = 0.0
     """Flood level b in nats per token: the loss becomes |L-b|+b (Ishida et al. 2020); 0 switches it off."""
     ema_decay: float = 0.0

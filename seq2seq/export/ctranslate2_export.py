@@ -20,7 +20,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerCon
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
 from seq2seq.models.transformer.positions import sinusoids
 
-ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swiglu": "SWISH"}
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
 MAX_POSITIONS = 1024
 """Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
@@ -86,8 +86,6 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
     key_size, value_size = config.head_sizes
     refused = {
         f"generation_order: {config.generation_order}": config.generation_order != "l2r",
-        "talking_heads": config.talking_heads,
-        "encoder_attention: linear": config.encoder_attention == "linear",
         "a key_size other than d_model / num_heads": key_size * config.num_heads != config.d_model,
         "a value_size other than key_size": key_size != value_size,
     }
@@ -157,7 +155,7 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
         "num_heads": config.num_heads,
         "pre_norm": config.norm_position == "pre",
         "activation": common_spec.Activation[ACTIVATIONS[config.activation]],
-        "ffn_glu": config.activation == "swiglu",
+        "ffn_glu": False,
         "rms_norm": config.norm == "rms_norm",
         "rotary_dim": 0 if config.positions == "rotary" else None,
         "rotary_interleave": False,

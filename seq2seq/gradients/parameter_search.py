@@ -117,7 +117,7 @@ class ParameterSearch:
         parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
         total = self._total(loss.detach())
         scale_gradients(parameters, self.grid.num_processes / total.weight)  # of which DDP has made a mean
-        norm = clip(parameters, self.clip_norm, "hard")
+        norm = clip(parameters, self.clip_norm)
         logs = {name: value / total.weight for name, value in total.logs.items()}
         if bool(norm.isfinite()):  # otherwise the trainer says what is wrong
             logs |= self._search(parameters, model, batch, step)

@@ -7,7 +7,6 @@ here waits for an accelerator except `require_finite`.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,18 +34,15 @@ def flood(parameters: Iterable[Parameter], mean_loss: Tensor, level: float) -> N
     scale_gradients(parameters, torch.sign(mean_loss - level))
 
 
-def clip(parameters: Sequence[Parameter], clip_norm: float, clipping: Literal["hard", "soft"]) -> Tensor:
-    """Scale the gradients by min(1, c / |g|) (`hard`) or c / (|g| + c) (`soft`); return |g| from before, a scalar.
-
-    Hard clipping is that of Pascanu et al. 2013 without an epsilon, soft clipping keeps the norm below c smoothly.
+def clip(parameters: Sequence[Parameter], clip_norm: float) -> Tensor:
+    """Scale the gradients by min(1, c / |g|) (Pascanu et al. 2013, without an epsilon); return |g| from before.
 
     Args:
         clip_norm: c; 0 changes nothing.
     """
     norm = total_norm(parameters)
     if clip_norm > 0:
-        factor = (clip_norm / norm).clamp(max=1.0) if clipping == "hard" else clip_norm / (norm + clip_norm)
-        scale_gradients(parameters, factor)
+        scale_gradients(parameters, (clip_norm / norm).clamp(max=1.0))
     return norm
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -71,7 +71,7 @@ class Trainer:
         max_minutes: time spent in steps, over all parts of a resumed run; validation and the writing of checkpoints
             do not count. 0 sets no limit.
         gradient_accumulation: micro-batches per process and step.
-        clip_norm, clipping, flooding: see `gradients.transforms`; 0 switches clipping or flooding off.
+        clip_norm, flooding: see `gradients.transforms`; 0 switches clipping or flooding off.
         log_every, checkpoint_every, validate_every: steps; 0 leaves only the one at the end.
 
     Raises:
@@ -97,7 +97,6 @@ class Trainer:
         max_minutes: float = 0.0,
         gradient_accumulation: int = 1,
         clip_norm: float = 0.0,
-        clipping: Literal["hard", "soft"] = "hard",
         flooding: float = 0.0,
         log_every: int = 50,
         checkpoint_every: int = 1000,
@@ -105,8 +104,6 @@ class Trainer:
     ) -> None:
         if min(max_steps, gradient_accumulation) < 1:
             raise ValueError(f"`max_steps` ({max_steps}) and `gradient_accumulation` must be at least 1.")
-        if clipping not in ("hard", "soft"):
-            raise ValueError(f"`clipping` must be hard or soft, but is {clipping!r}.")
         self.accelerator = accelerator
         self.model = model
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -125,7 +122,6 @@ class Trainer:
         self.max_minutes = max_minutes
         self.gradient_accumulation = gradient_accumulation
         self.clip_norm = clip_norm
-        self.clipping: Literal["hard", "soft"] = clipping
         self.flooding = flooding
         self.log_every = log_every
         self.checkpoint_every = checkpoint_every
@@ -215,7 +211,7 @@ class Trainer:
         scale_gradients(self.parameters, num_processes / total.weight)
         if self.flooding > 0:
             flood(self.parameters, total.loss_sum / total.weight, self.flooding)
-        norm = clip(self.parameters, self.clip_norm, self.clipping)
+        norm = clip(self.parameters, self.clip_norm)
 
         total, (gradient_norm, *flags) = _on_cpu(total, norm, stops)  # the one point where a step waits for its device
         skipped = self._check_finite(total, gradient_norm, step, parts)

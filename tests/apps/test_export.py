@@ -176,12 +176,12 @@ def test_a_failure_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
 
 
-def test_linear_attention_is_refused(
+def test_what_the_runtime_lacks_is_refused(
     copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = Seq2SeqTransformer.from_pretrained(copy_task / "run" / "model")
-    model.config.encoder_attention = "linear"
+    model.config.generation_order = "r2l"
     model.save_pretrained(tmp_path / "model")
     TextTokenizer.load(copy_task / "run" / "model").save(tmp_path / "model")
     command[1] = str(tmp_path / "model")
-    assert "CTranslate2 has no counterpart for encoder_attention: linear" in error_of(command, capsys)
+    assert "CTranslate2 has no counterpart for generation_order: r2l" in error_of(command, capsys)

@@ -33,7 +33,7 @@ raise SystemExit(main(sys.argv[3:]))
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "tokenizer": {"kind": "bpe", "vocab_size": 31, "sampling": 0.2},
-    "model": {"dropout": 0.1, "layer_dropout": 0.1},
+    "model": {"dropout": 0.1, "token_dropout": 0.1},
     "optimizer": {"ema_decay": 0.9},
     "training": {"max_steps": 31, "checkpoint_every": 10, "log_every": 4, "gradient_accumulation": 2},
     "validation": {"every": 11, "metrics": [], "select_by": "loss"},

@@ -42,7 +42,7 @@ SIZES: dict[str, Any] = {
 VARIANTS: list[dict[str, Any]] = [
     {"positions": "sinusoidal"},
     {"positions": "rotary"},
-    {"positions": "learned", "norm": "rms_norm", "activation": "swiglu"},
+    {"positions": "learned", "norm": "rms_norm"},
     {"norm_position": "post", "activation": "gelu"},
     {"activation": "gelu_tanh", "tie_embeddings": "target"},
 ]
@@ -214,9 +214,7 @@ def test_positions_reach_as_far_as_the_length_limit(tokenizer: TextTokenizer) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"talking_heads": True}, "talking_heads"),
         ({"generation_order": "bidirectional"}, "generation_order: bidirectional"),
-        ({"encoder_attention": "linear"}, "encoder_attention: linear"),
         ({"key_size": 7, "value_size": 7}, "a key_size other than d_model / num_heads"),
         ({"value_size": 7}, "a value_size other than key_size"),
     ],

@@ -27,7 +27,7 @@ def clipped_gradient(model: nn.Module, clip_norm: float, label_smoothing: float 
     model.zero_grad()
     loss = CrossEntropy(label_smoothing)(model, BATCH, 1)
     (loss.loss_sum / loss.weight).backward()
-    clip(list(model.parameters()), clip_norm, "hard")
+    clip(list(model.parameters()), clip_norm)
     found = gradients(model)
     model.zero_grad()
     return found

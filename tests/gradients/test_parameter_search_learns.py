@@ -58,7 +58,7 @@ def train(model: nn.Module, rule: GradientRule, num_steps: int, learning_rate: f
         optimizer.zero_grad()
         loss = rule(CrossEntropy(), model.train(), drawn(generator), step, lambda scalar: scalar.backward())
         scale_gradients(parameters, 1 / loss.weight)
-        clip(parameters, 1.0, "hard")
+        clip(parameters, 1.0)
         optimizer.step()
 
 

@@ -29,11 +29,11 @@ class Pairs(NamedTuple):
 
 
 def tiny_model(**options: Any) -> Seq2SeqTransformer:
-    """Return a float64 model in evaluation mode; talking heads do not start at the identity, norms not at 1."""
+    """Return a float64 model in evaluation mode, whose norms and biases are not those of the start."""
     model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**{**SIZES, **options})).double().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "mixing" in name or "norm" in name or name.endswith("bias"):
+            if "norm" in name or name.endswith("bias"):
                 parameter.add_(0.3 * torch.randn_like(parameter))
     return model
 

@@ -93,7 +93,6 @@ def make_trainer(
     *,
     dropout: float = 0.3,
     ema_decay: float = 0.0,
-    optimizer_name: Any = "adamw",
     loader: Any = None,
     keep_checkpoints: int = 3,
     label_smoothing: float = 0.1,
@@ -110,7 +109,6 @@ def make_trainer(
     model: nn.Module = TinyModel(dropout)
     optimizer = build_optimizer(
         model,
-        name=optimizer_name,
         learning_rate=learning_rate,
         weight_decay=0.01,
     )

@@ -30,27 +30,13 @@ def test_adamw_step_by_hand() -> None:
     model = nn.Linear(1, 1)
     nn.init.constant_(model.weight, 2.0)
     nn.init.constant_(model.bias, 2.0)
-    optimizer = build_optimizer(model, name="adamw", learning_rate=0.5, weight_decay=0.1, epsilon=1e-12)
+    optimizer = build_optimizer(model, learning_rate=0.5, weight_decay=0.1, epsilon=1e-12)
     model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([-3.0])
     optimizer.step()
     assert model.weight.item() == pytest.approx(2.0 * (1 - 0.05) - 0.5)
     assert model.bias.item() == pytest.approx(2.5)
 
 
-def test_adafactor_step_by_hand() -> None:
-    """The first step is min(lr, 1 / sqrt(1)) * RMS(weight) against the sign of a gradient of rank one."""
-    model = nn.Linear(2, 2, bias=False)
-    nn.init.constant_(model.weight, 2.0)
-    optimizer = build_optimizer(model, name="adafactor", learning_rate=0.25)
-    model.weight.grad = torch.tensor([[3.0, -3.0], [-3.0, 3.0]])
-    optimizer.step()
-    assert model.weight.flatten().tolist() == pytest.approx([1.5, 2.5, 2.5, 1.5], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("options", "option"),
-    [({"name": "sgd", "learning_rate": 1.0}, "name"), ({"name": "adamw", "learning_rate": 0.0}, "learning_rate")],
-)
-def test_bad_options_are_named(options: dict, option: str) -> None:
-    with pytest.raises(ValueError, match=option):
-        build_optimizer(nn.Linear(1, 1), **options)
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="learning_rate"):
+        build_optimizer(nn.Linear(1, 1), learning_rate=0.0)

@@ -24,7 +24,6 @@ that its weight is exactly 0 beside any real key (exp(-104) is already 0 in floa
 FEW_QUERIES = 32
 """Hypotheses of a sentence up to which a decoding step's attention is explicit on CPUs."""
 
-AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None, float, bool, bool], tuple[Tensor, Tensor | None]]
 KeysValues = tuple[Tensor, Tensor]
 Remember = Callable[[Tensor, Tensor], KeysValues]
 """Takes the keys and values of new positions and returns those of all positions so far."""
@@ -134,69 +133,6 @@ def softmax_attention(
     return attend(queries, keys, values, bias, dropout_probability, training, need_weights)
 
 
-def linear_attention(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    bias: Tensor | None,
-    dropout_probability: float = 0.0,
-    training: bool = False,
-    need_weights: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Return attention in time linear in S, without masks between positions (Katharopoulos et al. 2020, section 3.2).
-
-    The softmax's exponential is replaced by f(q)·f(k) with f = elu + 1, so keys and values can be summed first. There
-    are no weights to drop: `dropout_probability` has no effect. Asking for weights costs the quadratic product.
-
-    Args:
-        bias: None or [B, 1, 1, S].
-    """
-    with torch.autocast(queries.device.type, enabled=False):
-        # In half precision, sums over a long source would overflow and divisions by small ones lose their gradient.
-        wide = [part.float() if part.element_size() < 4 else part for part in (queries, keys, values)]
-        queries_f, keys_f = functional.elu(wide[0]) + 1, functional.elu(wide[1]) + 1
-        if bias is not None:
-            keys_f = keys_f * (bias == 0).transpose(-2, -1)
-        # A source of nothing but padding divides 0 by this instead of by 0.
-        normalizer = (queries_f @ keys_f.sum(dim=-2).unsqueeze(-1)).clamp_min(1e-6)
-        output = queries_f @ (keys_f.transpose(-2, -1) @ wide[2]) / normalizer
-        weights = queries_f @ keys_f.transpose(-2, -1) / normalizer if need_weights else None
-    return output.to(values.dtype), weights
-
-
-class TalkingHeads(nn.Module):
-    """Softmax attention whose logits and weights are mixed across heads (Shazeer et al. 2020, section 3).
-
-    It starts as ordinary attention: both mixing matrices, [H, H] from heads (rows) to heads (columns), are the
-    identity. The weights returned are the softmax's, which are distributions; the mixed ones need not be.
-    """
-
-    def __init__(self, num_heads: int) -> None:
-        super().__init__()
-        self.logits_mixing = nn.Parameter(torch.eye(num_heads))
-        self.weights_mixing = nn.Parameter(torch.eye(num_heads))
-
-    def forward(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        bias: Tensor | None,
-        dropout_probability: float = 0.0,
-        training: bool = False,
-        need_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        logits = _mix(_logits(queries, keys), self.logits_mixing)
-        weights = torch.softmax(logits if bias is None else logits + bias, dim=-1)
-        mixed = dropout(_mix(weights, self.weights_mixing), dropout_probability, training)
-        return mixed @ values, weights if need_weights else None
-
-
-def _mix(per_head: Tensor, mixing: Tensor) -> Tensor:
-    """Return the [B, H, T, S] tensor with heads mixed, as one product over all positions."""
-    return (mixing.T @ per_head.flatten(2)).view(per_head.shape)
-
-
 class Attended(NamedTuple):
     """What attention returns: output [B, T, D], weights or None, and the queries, from which weights can be had."""
 
@@ -225,17 +161,16 @@ class SelfAttention(nn.Module):
         key_size: int,
         value_size: int,
         attention_dropout: float,
-        attend: AttentionFunction,
         interaction: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.interaction = interaction
         sizes = (num_heads * key_size, num_heads * key_size, num_heads * value_size)
-        self.queries_keys_values = FusedLinear(d_model, sizes, num_heads)
+        self.queries_keys_values = FusedLinear(d_model, sizes)
         self.output = nn.Linear(num_heads * value_size, d_model)
         self.attention_dropout = attention_dropout
-        self.attend = attend
+        self.attend = softmax_attention
 
     def forward(
         self,
@@ -266,7 +201,7 @@ class SelfAttention(nn.Module):
         hidden = _merge_heads(heads).to(dtype)
         if partner is not None and self.interaction is not None:
             keys, values = partner.exchange((keys, values))
-            heads, _ = self.attend(queries, keys, values, partner.bias, self.attention_dropout, self.training, False)
+            heads, _ = self.attend(queries, keys, values, partner.bias, self.attention_dropout, self.training)
             hidden = self.interaction(hidden, _merge_heads(heads).to(dtype), partner.is_visible)
         return Attended(self.output(hidden), weights, queries)
 
@@ -281,15 +216,14 @@ class CrossAttention(nn.Module):
         key_size: int,
         value_size: int,
         attention_dropout: float,
-        attend: AttentionFunction,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.queries = FusedLinear(d_model, (num_heads * key_size,), num_heads)
-        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size), num_heads)
+        self.queries = FusedLinear(d_model, (num_heads * key_size,))
+        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size))
         self.output = nn.Linear(num_heads * value_size, d_model)
         self.attention_dropout = attention_dropout
-        self.attend = attend
+        self.attend = softmax_attention
 
     def keys_values(self, source_hidden: Tensor) -> KeysValues:
         """Return keys [B, H, S, K] and values [B, H, S, V] of the encoder's output [B, S, D]."""

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
+from seq2seq.models.transformer.options import MODEL_TYPE, REMOVED, TransformerOptions, refuse_removed
 
 
 class Seq2SeqTransformerConfig(TransformerOptions, PreTrainedConfig):
@@ -22,5 +22,6 @@ class Seq2SeqTransformerConfig(TransformerOptions, PreTrainedConfig):
     use_cache: bool = True
 
     def __post_init__(self, **kwargs: Any) -> None:
-        PreTrainedConfig.__post_init__(self, **kwargs)
+        refuse_removed(kwargs)
+        PreTrainedConfig.__post_init__(self, **{name: value for name, value in kwargs.items() if name not in REMOVED})
         self.check()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,19 +14,11 @@ from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Par
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 
-
-def swiglu(hidden: Tensor) -> Tensor:
-    """Return silu(first half) times second half, [..., 2F] -> [..., F] (Shazeer 2020, equation 6)."""
-    gate, value = hidden.chunk(2, dim=-1)
-    return functional.silu(gate) * value
-
-
 NORMS: dict[str, Callable[..., nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
-    "swiglu": swiglu,
 }
 NORM_EPSILON = 1e-5
 
@@ -38,11 +29,11 @@ def make_norm(norm: str, d_model: int) -> nn.Module:
 
 
 class FeedForward(nn.Module):
-    """Two matrices with a non-linearity between them; `swiglu` needs a third one, of the first one's size."""
+    """Two matrices with a non-linearity between them."""
 
     def __init__(self, d_model: int, ffn_size: int, activation: str, activation_dropout: float) -> None:
         super().__init__()
-        self.expand = FusedLinear(d_model, (ffn_size, ffn_size) if activation == "swiglu" else (ffn_size,))
+        self.expand = FusedLinear(d_model, (ffn_size,))
         self.contract = nn.Linear(ffn_size, d_model)
         self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(activation_dropout)
@@ -54,26 +45,20 @@ class FeedForward(nn.Module):
 class Residual(nn.Module):
     """What surrounds a sub-layer: `hidden = leave(hidden, sublayer(enter(hidden)))`.
 
-    Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017). `layer_dropout`
-    is the probability that training skips the branch (LayerDrop, Fan et al. 2020; there whole layers, without
-    rescaling, as here). A skipped branch is computed and multiplied by 0: no parameter ever lacks a gradient, which
-    distributed training relies on.
+    Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017).
     """
 
-    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float, layer_dropout: float) -> None:
+    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float) -> None:
         super().__init__()
         self.norm = make_norm(norm, d_model)
         self.norm_first = norm_position == "pre"
         self.dropout = Dropout(dropout)
-        self.layer_dropout = layer_dropout
 
     def enter(self, hidden: Tensor) -> Tensor:
         return self.norm(hidden) if self.norm_first else hidden
 
     def leave(self, hidden: Tensor, branch: Tensor) -> Tensor:
         branch = self.dropout(branch)
-        if self.training and self.layer_dropout > 0:
-            branch = branch * (torch.rand((), device=branch.device) >= self.layer_dropout)
         return hidden + branch if self.norm_first else self.norm(hidden + branch)
 
 

@@ -72,7 +72,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        initialize_module(module, "embedding" if module is self.lm_head else self.config.initialization)
+        initialize_module(module, is_output=module is self.lm_head)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.embeddings.tokens

@@ -3,6 +3,7 @@
 Every option is checked on construction, so that a wrong combination is refused before any weight exists.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -14,10 +15,8 @@ MODEL_TYPE = "seq2seq_transformer"
 NormPosition = Literal["pre", "post"]
 Norm = Literal["layer_norm", "rms_norm"]
 Positions = Literal["sinusoidal", "learned", "rotary"]
-Activation = Literal["relu", "gelu", "gelu_tanh", "swiglu"]
+Activation = Literal["relu", "gelu", "gelu_tanh"]
 TieEmbeddings = Literal["all", "target", "none"]
-Initialization = Literal["xavier", "orthogonal", "truncated_normal"]
-EncoderAttention = Literal["softmax", "linear"]
 Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
 InteractionLayers = Literal["all", "last"]
 
@@ -27,8 +26,6 @@ CHOICES: dict[str, Any] = {
     "positions": Positions,
     "activation": Activation,
     "tie_embeddings": TieEmbeddings,
-    "initialization": Initialization,
-    "encoder_attention": EncoderAttention,
     "generation_order": GenerationOrder,
     "interaction": Interaction,
     "interaction_layers": InteractionLayers,
@@ -39,10 +36,23 @@ PROBABILITIES = (
     "attention_dropout",
     "activation_dropout",
     "token_dropout",
-    "layer_dropout",
     "interaction_dropout",
 )
+REMOVED: dict[str, Any] = {
+    "talking_heads": False,
+    "encoder_attention": "softmax",
+    "layer_dropout": 0.0,
+    "initialization": "xavier",
+}
+"""Options that models once had, and the value that makes the models of today."""
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+def refuse_removed(values: Mapping[str, Any]) -> None:
+    """Raise ValueError if the values of a `config.json` are of a model that there no longer is."""
+    for name, kept in REMOVED.items():
+        if (value := values.get(name, kept)) != kept:
+            raise ValueError(f"`{name}` is {value!r}, but the option was removed; only models of {kept!r} can be used")
 
 
 @dataclass(kw_only=True)
@@ -76,11 +86,7 @@ class TransformerOptions:
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
     token_dropout: float = 0.0
-    layer_dropout: float = 0.0
     tie_embeddings: TieEmbeddings = "all"
-    initialization: Initialization = "xavier"
-    talking_heads: bool = False
-    encoder_attention: EncoderAttention = "softmax"
     generation_order: GenerationOrder = "l2r"
     interaction: Interaction = "none"
     interaction_weight: float = 0.1
@@ -95,8 +101,9 @@ class TransformerOptions:
         self.check()
 
     @classmethod
-    def of_values(cls, values: dict[str, Any]) -> Self:
-        """Return the options among the values of a `config.json`."""
+    def of_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options among the values of a `config.json`; see also `refuse_removed`."""
+        refuse_removed(values)
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
     @property
@@ -171,6 +178,3 @@ class TransformerOptions:
                 "`generation_order` 'interleaved' counts positions from both ends, which 'learned' `positions` do not "
                 "have; use 'sinusoidal' or 'rotary'"
             )
-        if self.encoder_attention == "linear" and (self.positions == "rotary" or self.talking_heads):
-            option = "`talking_heads`" if self.talking_heads else "rotary `positions`"
-            raise ValueError(f"{option} cannot be combined with linear `encoder_attention`; use 'softmax'")

@@ -119,7 +119,7 @@ def quantize(model: Model) -> Model:
 
     A search then keeps keys and values in bfloat16 where there are kernels for it: half as many bytes to read.
     """
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported() and not model.options.talking_heads:
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         model.cache_dtype = torch.bfloat16
     return _replace_linears(model, QuantizedLinear)
 

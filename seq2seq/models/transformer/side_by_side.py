@@ -72,12 +72,11 @@ STACKED = {
 }
 
 
-def check_stackable(positions: str, talking_heads: bool, generation_order: str) -> None:
+def check_stackable(positions: str, generation_order: str) -> None:
     """Raise ValueError if a model of these options has parts with weights that are not stacked here."""
-    if positions == "learned" or talking_heads or generation_order != "l2r":
+    if positions == "learned" or generation_order != "l2r":
         raise ValueError(
-            "Only a model from the left, without learned `positions` and `talking_heads`, can stand side by side with "
-            "others in one batch."
+            "Only a model from the left, without learned `positions`, can stand side by side with others in one batch."
         )
 
 
@@ -116,7 +115,7 @@ class SideBySide:
 
     def __init__(self, model: SearchableTransformer, num_models: int) -> None:
         options = model.options
-        check_stackable(options.positions, options.talking_heads, options.generation_order)
+        check_stackable(options.positions, options.generation_order)
         self.num_models = num_models
         self.weights = {
             id(parameter): parameter.new_empty(num_models, *parameter.shape) for parameter in model.parameters()

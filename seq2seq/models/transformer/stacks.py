@@ -13,16 +13,12 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from seq2seq.models.transformer.attention import (
-    AttentionFunction,
     CrossAttention,
     KeysValues,
     Partner,
     Remember,
     SelfAttention,
-    TalkingHeads,
     causal_bias,
-    linear_attention,
-    softmax_attention,
     source_bias,
 )
 from seq2seq.models.transformer.dropout import Dropout, dropout
@@ -117,9 +113,7 @@ class Encoder(nn.Module):
         self.embeddings = Embeddings(options, options.source_vocab_size or options.vocab_size)
         self.rotary = rotary_positions(options.positions, options.head_sizes[0])
         self.layers = nn.ModuleList(  # type: ignore[assignment]
-            EncoderLayer(
-                _self_attention(options, _encoder_attention(options)), _feed_forward(options), _residuals(options)
-            )
+            EncoderLayer(_self_attention(options), _feed_forward(options), _residuals(options))
             for _ in range(options.encoder_layers)
         )
         self.norm = final_norm(options)
@@ -291,19 +285,9 @@ class Decoder(nn.Module):
 # ---- from options to parts ----
 
 
-def _softmax_attention(options: TransformerOptions) -> AttentionFunction:
-    return TalkingHeads(options.num_heads) if options.talking_heads else softmax_attention
-
-
-def _encoder_attention(options: TransformerOptions) -> AttentionFunction:
-    return linear_attention if options.encoder_attention == "linear" else _softmax_attention(options)
-
-
-def _self_attention(
-    options: TransformerOptions, attend: AttentionFunction, interaction: nn.Module | None = None
-) -> SelfAttention:
+def _self_attention(options: TransformerOptions, interaction: nn.Module | None = None) -> SelfAttention:
     sizes = (options.d_model, options.num_heads, *options.head_sizes)
-    return SelfAttention(*sizes, options.attention_dropout, attend, interaction)
+    return SelfAttention(*sizes, options.attention_dropout, interaction)
 
 
 def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAttention:
@@ -313,12 +297,12 @@ def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAtte
         size = options.num_heads * options.head_sizes[1]
         kind, weight = options.interaction, options.interaction_weight
         interaction = make_interaction(kind, weight, options.interaction_dropout, size)
-    return _self_attention(options, _softmax_attention(options), interaction)
+    return _self_attention(options, interaction)
 
 
 def _cross_attention(options: TransformerOptions) -> CrossAttention:
-    attend = _softmax_attention(options)
-    return CrossAttention(options.d_model, options.num_heads, *options.head_sizes, options.attention_dropout, attend)
+    sizes = (options.d_model, options.num_heads, *options.head_sizes)
+    return CrossAttention(*sizes, options.attention_dropout)
 
 
 def _feed_forward(options: TransformerOptions) -> FeedForward:
@@ -326,6 +310,4 @@ def _feed_forward(options: TransformerOptions) -> FeedForward:
 
 
 def _residuals(options: TransformerOptions) -> partial[Residual]:
-    return partial(
-        Residual, options.d_model, options.norm, options.norm_position, options.dropout, options.layer_dropout
-    )
+    return partial(Residual, options.d_model, options.norm, options.norm_position, options.dropout)

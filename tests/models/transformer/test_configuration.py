@@ -5,6 +5,7 @@ import pytest
 
 from seq2seq.config.schema import ModelConfig
 from seq2seq.models.transformer import Seq2SeqTransformerConfig
+from seq2seq.models.transformer.options import TransformerOptions
 
 
 def test_options_and_defaults_are_those_of_the_schema() -> None:
@@ -22,19 +23,34 @@ def test_options_and_defaults_are_those_of_the_schema() -> None:
         ({"key_size": 0}, "`key_size` must be at least 1"),
         ({"source_vocab_size": -1}, "`source_vocab_size` must be at least 1"),
         ({"dropout": 1.0}, "`dropout` is a probability"),
-        ({"layer_dropout": -0.1}, "`layer_dropout` is a probability"),
+        ({"token_dropout": -0.1}, "`token_dropout` is a probability"),
         ({"vocab_size": 11, "eos_token_id": 11}, "`eos_token_id` .11. lies outside the target vocabulary of 11"),
         ({"vocab_size": 31, "source_vocab_size": 29}, "the source has 29 tokens and the target 31"),
         ({"d_model": 23, "num_heads": 3}, "`num_heads` .3. does not divide `d_model` .23."),
         ({"d_model": 23, "num_heads": 3, "key_size": 5}, "give both `key_size` and `value_size`"),
         ({"positions": "rotary", "key_size": 5}, "need an even `key_size`, but it is 5"),
-        ({"positions": "rotary", "encoder_attention": "linear"}, "rotary `positions` cannot be combined"),
-        ({"talking_heads": True, "encoder_attention": "linear"}, "`talking_heads` cannot be combined"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Seq2SeqTransformerConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "other"),
+    [
+        ("talking_heads", False, True),
+        ("encoder_attention", "softmax", "linear"),
+        ("layer_dropout", 0.0, 0.1),
+        ("initialization", "xavier", "orthogonal"),
+    ],
+)
+def test_removed_options_are_taken_where_they_change_nothing(name: str, kept: Any, other: Any) -> None:
+    assert TransformerOptions.of_values({"d_model": 32, name: kept}) == TransformerOptions(d_model=32)
+    assert not hasattr(Seq2SeqTransformerConfig(d_model=32, **{name: kept}), name)
+    for make in (TransformerOptions.of_values, Seq2SeqTransformerConfig.from_dict):
+        with pytest.raises(ValueError, match=f"`{name}` is {other!r}, but the option was removed"):
+            make({"d_model": 32, name: other})
 
 
 @pytest.mark.parametrize("tie_embeddings", ["target", "none"])

@@ -21,40 +21,16 @@ def self_attention_parts(transformer: Any) -> list[Tensor]:
     return list(projection.weight.split(projection.sizes))
 
 
-def test_orthogonal_heads() -> None:
-    transformer = model(initialization="orthogonal")
-    cross = transformer.decoder.layers[0].cross_attention
-    for part in [*self_attention_parts(transformer), cross.queries.weight, *cross.source_keys_values.weight.split(D)]:
-        for head in part.split(D // H):
-            torch.testing.assert_close(head @ head.T, torch.eye(D // H), rtol=0, atol=1e-5)
-    output = cross.output.weight
-    torch.testing.assert_close(output @ output.T, torch.eye(D), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("initialization", ["xavier", "orthogonal", "truncated_normal"])
-def test_projections_keep_the_variance_of_separate_matrices(initialization: str) -> None:
-    for part in self_attention_parts(model(initialization=initialization)):
+def test_projections_keep_the_variance_of_separate_matrices() -> None:
+    for part in self_attention_parts(model()):
         assert part.std().item() == pytest.approx(D**-0.5, rel=0.02)
         assert abs(part.mean().item()) < 5 * D**-0.5 / D
 
 
-def test_xavier_bounds_are_those_of_one_projection() -> None:
+def test_bounds_are_those_of_one_projection() -> None:
     bound = math.sqrt(6 / (D + D))
-    for part in self_attention_parts(model(initialization="xavier")):
+    for part in self_attention_parts(model()):
         assert 0.99 * bound < part.abs().max().item() <= bound
-
-
-def test_truncated_normal_is_cut_off() -> None:
-    weight = model(initialization="truncated_normal").encoder.layers[0].feed_forward.contract.weight
-    scale = 512**-0.5
-    assert weight.std().item() == pytest.approx(scale, rel=0.01)
-    assert weight.abs().max().item() <= 2 * scale / 0.8796256
-
-
-def test_swiglu_halves_are_initialised_apart() -> None:
-    weight = model(activation="swiglu").encoder.layers[0].feed_forward.expand.weight
-    assert weight.shape == (1024, D)
-    assert weight.abs().max().item() == pytest.approx(math.sqrt(6 / (D + 512)), rel=0.01)
 
 
 @pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
@@ -71,12 +47,10 @@ def test_embeddings_enter_and_logits_leave_with_unit_variance(tie_embeddings: st
     assert transformer(ids, None, ids).logits.std().item() == pytest.approx(1, rel=0.2)
 
 
-def test_biases_norms_and_mixing() -> None:
-    transformer = model(talking_heads=True, norm="rms_norm")
+def test_biases_and_norms() -> None:
+    transformer = model(norm="rms_norm")
     for name, parameter in transformer.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all(), name
         elif "norm" in name:
             assert (parameter == 1).all(), name
-        elif name.endswith("mixing"):
-            assert torch.equal(parameter, torch.eye(H)), name

@@ -5,14 +5,6 @@ from torch.nn import functional
 from seq2seq.models.transformer.layers import FeedForward, Residual
 
 
-def test_swiglu_by_hand() -> None:
-    feed_forward = FeedForward(3, 5, "swiglu", 0.0).double()
-    hidden = torch.randn(2, 7, 3, dtype=torch.float64)
-    gate, value = feed_forward.expand(hidden)[..., :5], feed_forward.expand(hidden)[..., 5:]
-    expected = feed_forward.contract(gate * torch.sigmoid(gate) * value)
-    torch.testing.assert_close(feed_forward(hidden), expected)
-
-
 @pytest.mark.parametrize(("activation", "approximate"), [("gelu", "none"), ("gelu_tanh", "tanh")])
 def test_gelu_is_exact_unless_asked(activation: str, approximate: str) -> None:
     feed_forward = FeedForward(3, 5, activation, 0.0).double()
@@ -24,26 +16,8 @@ def test_gelu_is_exact_unless_asked(activation: str, approximate: str) -> None:
 
 def test_residual_order() -> None:
     hidden, branch = torch.randn(2, 3, 5, 7)
-    before, after = (Residual(7, "layer_norm", position, 0.0, 0.0) for position in ("pre", "post"))
+    before, after = (Residual(7, "layer_norm", position, 0.0) for position in ("pre", "post"))
     assert torch.equal(before.enter(hidden), functional.layer_norm(hidden, (7,)))
     assert torch.equal(before.leave(hidden, branch), hidden + branch)
     assert after.enter(hidden) is hidden
     assert torch.equal(after.leave(hidden, branch), functional.layer_norm(hidden + branch, (7,)))
-
-
-def test_layer_dropout_skips_whole_branches_in_training_only() -> None:
-    residual = Residual(7, "rms_norm", "pre", 0.0, layer_dropout=0.25)
-    hidden, branch = torch.zeros(3, 5, 7), torch.ones(3, 5, 7, requires_grad=True)
-    means = torch.stack([residual.leave(hidden, branch).mean() for _ in range(2000)])
-    assert set(means.tolist()) == {0.0, 1.0}
-    assert means.mean().item() == pytest.approx(0.75, abs=0.05)
-    residual.eval()
-    assert all(residual.leave(hidden, branch).mean() == 1 for _ in range(20))
-
-
-def test_a_skipped_branch_still_has_a_gradient() -> None:
-    residual = Residual(7, "rms_norm", "pre", 0.0, layer_dropout=0.999999)
-    branch = torch.ones(3, 5, 7, requires_grad=True)
-    residual.leave(torch.zeros(3, 5, 7), branch).sum().backward()
-    assert branch.grad is not None
-    assert (branch.grad == 0).all()

@@ -14,21 +14,20 @@ from tests.models.tiny import SIZES, Pairs, random_pairs, tiny_model
 
 HEAD_SIZES: dict[str, Any] = {"d_model": 24, "key_size": None, "value_size": None}
 COMBINATIONS = [
-    dict(zip(("norm_position", "norm", "positions", "activation", "talking_heads", "d_model"), values, strict=True))
+    dict(zip(("norm_position", "norm", "positions", "activation", "d_model"), values, strict=True))
     for values in itertools.product(
         ("pre", "post"),
         ("layer_norm", "rms_norm"),
         ("sinusoidal", "learned", "rotary"),
-        ("relu", "gelu", "gelu_tanh", "swiglu"),
-        (False, True),
+        ("relu", "gelu", "gelu_tanh"),
         (23, 24),
     )
 ]
 FAMILIES: list[dict[str, Any]] = [
     {},
-    {"norm_position": "post", "positions": "learned", "talking_heads": True},
-    {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu"},
-    {"encoder_attention": "linear", "encoder_layers": 2},
+    {"norm_position": "post", "positions": "learned"},
+    {"positions": "rotary", "norm": "rms_norm", "activation": "gelu"},
+    {"norm_position": "post", "encoder_layers": 2},
 ]
 
 
@@ -196,9 +195,7 @@ def test_every_parameter_has_a_gradient(options: dict[str, Any], tie_embeddings:
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize(
-    "kind", ["dropout", "attention_dropout", "activation_dropout", "token_dropout", "layer_dropout"]
-)
+@pytest.mark.parametrize("kind", ["dropout", "attention_dropout", "activation_dropout", "token_dropout"])
 def test_each_dropout_acts_in_training_only(kind: str) -> None:
     options = {"dropout": 0.0, **{kind: 0.5}}
     model, pairs = tiny_model(**options), random_pairs()
@@ -264,7 +261,7 @@ def test_parameters_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
-@pytest.mark.parametrize("options", [{}, {"positions": "learned", "talking_heads": True, "norm": "rms_norm"}])
+@pytest.mark.parametrize("options", [{}, {"positions": "learned", "norm": "rms_norm"}])
 def test_saved_models_come_back_bit_equal(options: dict[str, Any], tie_embeddings: str, tmp_path: Path) -> None:
     model, pairs = tiny_model(**options, tie_embeddings=tie_embeddings), random_pairs()
     model.save_pretrained(tmp_path)

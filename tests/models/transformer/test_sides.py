@@ -16,7 +16,7 @@ PAIRS: list[dict[str, Any]] = [
     {"generation_order": "bidirectional"},
     *({"generation_order": "bidirectional", "interaction": fusion, "interaction_weight": 0.7} for fusion in FUSIONS),
     {"generation_order": "bidirectional", "interaction": "tanh", "interaction_layers": "last", "norm_position": "post"},
-    {"generation_order": "bidirectional", "interaction": "relu", "talking_heads": True},
+    {"generation_order": "bidirectional", "interaction": "relu", "num_heads": 1},
     {"generation_order": "interleaved"},
 ]
 ORDERS = [{**order, **positions} for order in PAIRS for positions in POSITIONS]
@@ -50,7 +50,7 @@ def two_rows(length: int = 6) -> dict[str, Tensor]:
 # ---- rows of one source ----
 
 
-@pytest.mark.parametrize("options", [{}, {"norm_position": "post", "talking_heads": True}, {"positions": "rotary"}])
+@pytest.mark.parametrize("options", [{}, {"norm_position": "post"}, {"positions": "rotary"}])
 def test_many_rows_a_source_are_as_many_pairs(options: dict[str, Any]) -> None:
     model, pairs = model_of(**options), random_pairs()
     rows = torch.randint(3, 37, (15, 6))
