@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from seq2seq.config.declaring import part
 from seq2seq.data.generation_order import GenerationOrder
 
 MODEL_TYPE = "seq2seq_transformer"
@@ -57,45 +58,65 @@ def refuse_removed(values: Mapping[str, Any]) -> None:
 
 @dataclass(kw_only=True)
 class TransformerOptions:
-    """Options of the Transformer.
+    """Options of the Transformer, and behind them what its tokenizer decides.
 
-    `vocab_size` is that of the target; `source_vocab_size` None means the same. `key_size` and `value_size` None mean
-    `d_model / num_heads`. `max_positions` limits learned positions only. `generation_order` is what the model is
-    trained to generate in: a `bidirectional` one knows both directions, and with an `interaction` lets them attend to
-    each other.
+    `vocab_size` is that of the target; `source_vocab_size` None means the same.
 
     Raises:
         ValueError: an option, or a combination of options, makes no model.
     """
 
-    vocab_size: int = 8000
-    source_vocab_size: int | None = None
     d_model: int = 256
+    """Width of the residual stream."""
     encoder_layers: int = 4
+    """Layers of the encoder."""
     decoder_layers: int = 4
+    """Layers of the decoder."""
     num_heads: int = 4
+    """Attention heads."""
     ffn_size: int = 1024
+    """Width of the feed-forward layers."""
     key_size: int | None = None
+    """Size of one head's queries and keys; by default `d_model / num_heads`."""
     value_size: int | None = None
+    """Size of one head's values; by default `d_model / num_heads`."""
     norm_position: NormPosition = "pre"
+    """Normalise before each sub-layer, or after its residual sum."""
     norm: Norm = "layer_norm"
+    """Kind of normalisation."""
     positions: Positions = "sinusoidal"
+    """Kind of position information."""
     max_positions: int = 1024
+    """Longest sequence that `learned` positions can represent, in tokens."""
     activation: Activation = "relu"
+    """Non-linearity of the feed-forward layers."""
     dropout: float = 0.1
+    """Dropout after each sub-layer and after the embeddings."""
     attention_dropout: float = 0.0
+    """Dropout of attention weights."""
     activation_dropout: float = 0.0
+    """Dropout inside the feed-forward layers."""
     token_dropout: float = 0.0
+    """Probability of zeroing a whole token embedding of the source or decoder input."""
     tie_embeddings: TieEmbeddings = "all"
+    """Share source, target and output embeddings; or only target and output; or nothing."""
     generation_order: GenerationOrder = "l2r"
+    """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
+    to the middle, two tokens a step. Data are always written from left to right."""
     interaction: Interaction = "none"
+    """How a `bidirectional` model's two directions attend to each other (Zhou et al. 2019); needs `companions`."""
     interaction_weight: float = 0.1
+    """Weight of what comes from the other direction, for all kinds but `gate`; 0 switches the interaction off."""
     interaction_layers: InteractionLayers = "all"
+    """Decoder layers that interact."""
     interaction_dropout: float = 0.0
-    pad_token_id: int = 0
-    bos_token_id: int = 1
-    eos_token_id: int = 2
-    decoder_start_token_id: int = 1
+    """Dropout of what comes from the other direction (the authors' code has 0.3)."""
+    vocab_size: int = part(8000)
+    source_vocab_size: int | None = part(None)
+    pad_token_id: int = part(0)
+    bos_token_id: int = part(1)
+    eos_token_id: int = part(2)
+    decoder_start_token_id: int = part(1)
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.check()

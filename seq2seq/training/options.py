@@ -1,0 +1,139 @@
+"""The options of a training: what is done to gradients and weights, the loop, and how a checkpoint is judged."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seq2seq.config.declaring import refuse_unused
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """AdamW, its learning-rate schedule, and what is done to gradients and weights.
+
+    Raises:
+        ValueError: an option is out of range, or would do nothing.
+    """
+
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of AdamW's moment estimates."""
+    epsilon: float = 1e-8
+    """AdamW's epsilon."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay; not applied to biases, normalisation weights and embeddings."""
+    schedule: Literal["inverse_square_root", "cosine", "linear", "constant"] = "inverse_square_root"
+    """Shape of the learning rate after warm-up."""
+    warmup_steps: int = 1000
+    """Steps over which the learning rate rises linearly to its peak."""
+    final_learning_rate: float = 0.0
+    """Where `cosine` and `linear` end at `training.max_steps`."""
+    clip_norm: float = 1.0
+    """Gradient norm c for clipping: gradients are scaled by min(1, c/|g|); 0 switches it off."""
+    flooding: float = 0.0
+    """Flood level b in nats per token: the loss becomes |L-b|+b (Ishida et al. 2020); 0 switches it off."""
+    ema_decay: float = 0.0
+    """Decay of the exponential moving average of the weights, which is then validated and exported; 0 = no average."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"`learning_rate` must be positive, but is {self.learning_rate}.")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"`betas` must be at least 0 and below 1, but are {list(self.betas)}.")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"`ema_decay` must be at least 0 and below 1, but is {self.ema_decay}.")
+        _not_negative(self, "epsilon", "weight_decay", "warmup_steps", "final_learning_rate", "clip_norm", "flooding")
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"`final_learning_rate` ({self.final_learning_rate}) must be at most `learning_rate` "
+                f"({self.learning_rate})."
+            )
+        ends = self.schedule in ("cosine", "linear")
+        refuse_unused(self, ("final_learning_rate",), "schedule: cosine or linear", applies=ends)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The loop.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    max_steps: int = 10000
+    """Optimizer steps."""
+    initialize_from: str | None = None
+    """Run or model folder whose weights and tokenizer this run starts with."""
+    max_minutes: float = 0.0
+    """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit."""
+    gradient_accumulation: int = 1
+    """Micro-batches per process in one optimizer step."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Compute type; weights and optimizer stay in fp32. `auto` is bf16 on machines that have instructions for it, and
+    fp32 on others."""
+    seed: int = 1
+    """Seed of initialisation, batch order, dropout and subword sampling."""
+    log_every: int = 50
+    """Steps between lines of log.jsonl; 0 leaves only the one at the end."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; 0 leaves only the one at the end."""
+    keep_checkpoints: int = 3
+    """Newest checkpoints kept; the best one is kept besides."""
+    average_checkpoints: int = 0
+    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    tensorboard: bool = True
+    """Write TensorBoard files where the package is installed."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "gradient_accumulation", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        _not_negative(self, "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads")
+        steps = self.average_checkpoints * self.checkpoint_every
+        if self.average_checkpoints and not 0 < steps <= self.max_steps:
+            raise ValueError(
+                f"`average_checkpoints` is {self.average_checkpoints}, but {self.max_steps} steps with a checkpoint "
+                f"every {self.checkpoint_every or self.max_steps} leave fewer; lower it or `checkpoint_every`."
+            )
+
+
+@dataclass(frozen=True)
+class ValidationOptions:
+    """How a checkpoint is judged.
+
+    Raises:
+        ValueError: an option is out of range, or the checkpoint would be chosen by what is not measured.
+    """
+
+    every: int = 1000
+    """Steps between validations; 0 validates only at the end."""
+    metrics: tuple[str, ...] = ()
+    """Metrics of decoded validation text: bleu, chrf, chrf++, ter, rouge1, rouge2, rougeL, rougeLsum, exact_match,
+    sequence_error_rate, word_error_rate, phone_error_rate, character_error_rate."""
+    select_by: str = "loss"
+    """What chooses the best checkpoint: `loss`, or one of `metrics`."""
+    patience: int = 0
+    """Validations without a new best before training stops; 0 never stops early."""
+    max_rows: int = 0
+    """Most validation pairs that are decoded; 0 decodes all."""
+    beam_width: int = 1
+    """Beam width of decoding in validation; 1 is greedy."""
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "every", "patience", "max_rows")
+        if self.beam_width < 1:
+            raise ValueError(f"`beam_width` must be at least 1, but is {self.beam_width}.")
+        if self.select_by != "loss" and self.select_by not in self.metrics:
+            raise ValueError(
+                f"`select_by` is {self.select_by!r}, which is neither `loss` nor one of `metrics` "
+                f"({', '.join(self.metrics) or 'none'})."
+            )
+
+
+def _not_negative(options: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(options, name) < math.inf:
+            raise ValueError(f"`{name}` must be 0 or more, but is {getattr(options, name)}.")
