@@ -16,7 +16,8 @@ from seq2seq.objectives.decoder_inputs import TeacherForcing
 from seq2seq.objectives.first_pass import Mixing
 from seq2seq.objectives.gold_schedules import GoldSchedule
 from seq2seq.objectives.random_replacement import RandomReplacement
-from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling, WordOracle
+from seq2seq.experimental.word_oracle import WordOracle
+from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
 from tests.models.tiny import tiny_model
 from tests.tiny_run import write_copy_task
 

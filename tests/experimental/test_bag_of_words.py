@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.experimental.bag_of_words import BagOfWords, bags_of_words, sparse_zlpr, zlpr
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.objectives.cross_entropy import CrossEntropy
-from seq2seq.objectives.multi_label import BagOfWords, bags_of_words, sparse_zlpr, zlpr
 from tests.objectives.neutrality import assert_is_cross_entropy
 from tests.training.fakes import VOCAB_SIZE, make_batch
 
@@ -63,7 +63,10 @@ def test_as_an_objective_it_adds_a_term_for_each_source_and_reaches_the_encoder_
     options = {"d_model": 8, "num_heads": 2, "ffn_size": 16, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0}
     model = Seq2SeqTransformer(Seq2SeqTransformerConfig(vocab_size=VOCAB_SIZE, **options))
     batch = make_batch([0, 1, 2])
-    loss, plain = (objective(model, batch, 1) for objective in (BagOfWords(0.7, 0.1), CrossEntropy(0.1)))
+    loss, plain = (
+        objective(model, batch, 1)
+        for objective in (BagOfWords(0.7, label_smoothing=0.1), CrossEntropy(label_smoothing=0.1))
+    )
     output = model(**batch.model_inputs())
     expected = torch.zeros(())
     for b, states in enumerate(output.encoder_last_hidden_state):
@@ -80,10 +83,10 @@ def test_as_an_objective_it_adds_a_term_for_each_source_and_reaches_the_encoder_
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_a_weight_of_zero_is_cross_entropy_to_the_last_bit(label_smoothing: float) -> None:
-    assert_is_cross_entropy(BagOfWords(0.0, label_smoothing), label_smoothing)
+    assert_is_cross_entropy(BagOfWords(0.0, label_smoothing=label_smoothing), label_smoothing)
 
 
-@pytest.mark.parametrize(("options", "name"), [((-1.0,), "bag_of_words_weight"), ((1.0, 1.0), "label_smoothing")])
+@pytest.mark.parametrize(("options", "name"), [((-1.0, 0.0), "bag_of_words_weight"), ((1.0, 1.0), "label_smoothing")])
 def test_options_out_of_range_are_refused(options: tuple[float, ...], name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        BagOfWords(*options)
+        BagOfWords(options[0], label_smoothing=options[1])

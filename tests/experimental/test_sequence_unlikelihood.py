@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.experimental.sequence_unlikelihood import SequenceUnlikelihood, repeats
 from seq2seq.objectives.candidates import CandidateSearch
-from seq2seq.objectives.sequence_unlikelihood import SequenceUnlikelihood, repeats
 from seq2seq.objectives.sequences import row_log_probs
 from seq2seq.objectives.unlikelihood import unlikelihood
 from tests.objectives.generated import pairs, searched_model
@@ -75,7 +75,7 @@ def test_certainty_is_finite() -> None:
 
 
 def expected_loss(model: torch.nn.Module, rows: list[int], order: int) -> tuple[Tensor, int]:
-    found = CandidateSearch(search="greedy", max_length_ratio=4.0)(model, pairs(rows))
+    found = CandidateSearch(max_length_ratio=4.0)(model, pairs(rows))
     total, num_repeated = torch.zeros((), dtype=torch.float64), 0
     log_probs = row_log_probs(model, found.batch)
     weights = (pairs(rows).labels != IGNORED_LABEL).sum(1)
@@ -92,11 +92,11 @@ def test_the_loss_is_that_of_the_repeated_tokens_of_greedy_outputs() -> None:
     model, rows = searched_model(), [0, 1, 2, 3, 4]
     expected, num_repeated = expected_loss(model, rows, order=2)
     assert num_repeated > 0
-    loss = SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), repeat_ngram=2)(model, pairs(rows), step=1)
+    loss = SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), 2, mle_weight=0.0)(model, pairs(rows), step=1)
     assert loss.loss_sum.item() == pytest.approx(expected.item())
     assert loss.weight.item() == 21
     parts = [
-        SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), 2)(model, pairs(part), 1)
+        SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), 2, mle_weight=0.0)(model, pairs(part), 1)
         for part in ([3, 0], [1, 2, 4])
     ]
     assert (parts[0] + parts[1]).loss_sum.item() == pytest.approx(loss.loss_sum.item())
@@ -105,7 +105,7 @@ def test_the_loss_is_that_of_the_repeated_tokens_of_greedy_outputs() -> None:
 
 def test_steps_end_repetition() -> None:
     model, batch = searched_model(), pairs([0, 1, 2, 3, 4])
-    objective = SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), repeat_ngram=2)
+    objective = SequenceUnlikelihood(CandidateSearch(max_length_ratio=4.0), 2, mle_weight=0.0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     shares = []
     for step in range(20):

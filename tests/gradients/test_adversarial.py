@@ -135,7 +135,7 @@ def test_penalty_of_the_real_loss_at_its_own_step() -> None:
     batch = random_batch()
     _, plain = run(Backprop(), full_loss, model, batch)
     _, expected = exact_penalty(model, batch, "both", 0.7)
-    _, found = run(GradientPenalty("both", 0.7), CrossEntropy(), model, batch)
+    _, found = run(GradientPenalty("both", 0.7), CrossEntropy(label_smoothing=0.0), model, batch)
     of_penalty = flat(expected) - flat(plain)
     error = flat(found) - flat(expected)
     assert float(error.norm() / of_penalty.norm()) < 2e-3
@@ -147,8 +147,10 @@ def test_penalty_in_half_precision_points_the_same_way() -> None:
 
     def of_penalty(precision: Any, rule: type[Any] = GradientPenalty) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            with_penalty = flat(run(GradientPenalty("both", 3.0, precision), CrossEntropy(), model, batch)[1])
-            return with_penalty - flat(run(Backprop(), CrossEntropy(), model, batch)[1])
+            with_penalty = flat(
+                run(GradientPenalty("both", 3.0, precision), CrossEntropy(label_smoothing=0.0), model, batch)[1]
+            )
+            return with_penalty - flat(run(Backprop(), CrossEntropy(label_smoothing=0.0), model, batch)[1])
 
     assert float(torch.cosine_similarity(of_penalty("fp32"), of_penalty("bf16"), dim=0)) > 0.9
 
@@ -161,7 +163,7 @@ def test_neutral_settings_are_backprop_bit_for_bit(rule: GradientRule) -> None:
     model, batch, results = tiny_model(dropout=0.3).train(), random_batch(), []
     for one in (Backprop(), rule):
         torch.manual_seed(3)
-        loss, gradients = run(one, CrossEntropy(0.1), model, batch)
+        loss, gradients = run(one, CrossEntropy(label_smoothing=0.1), model, batch)
         results.append([loss.loss_sum, loss.weight, *loss.logs.values(), *gradients, torch.get_rng_state()])
     for first, second in zip(*results, strict=True):
         assert torch.equal(first, second)
@@ -173,7 +175,7 @@ def test_all_passes_have_the_dropout_of_plain_training(rule: GradientRule) -> No
     model, batch, results = tiny_model(activation="gelu", dropout=0.3, token_dropout=0.1).train(), random_batch(), []
     for one in (Backprop(), rule):
         torch.manual_seed(3)
-        gradients = flat(run(one, CrossEntropy(0.1), model, batch)[1])
+        gradients = flat(run(one, CrossEntropy(label_smoothing=0.1), model, batch)[1])
         results.append((gradients, torch.get_rng_state()))
     (expected, state), (found, other_state) = results
     assert float((found - expected).norm() / expected.norm()) < 1e-3
@@ -246,7 +248,7 @@ def test_padding_is_not_moved(rule: GradientRule) -> None:
 def test_decoder_inputs_are_decided_once(rule: GradientRule) -> None:
     """Every pass sees the same corrupted targets, also where a moved model would predict something else."""
     model, batch = tiny_model(dropout=0.1).train(), random_batch()
-    objective = Noting(CrossEntropy())
+    objective = Noting(CrossEntropy(label_smoothing=0.0))
     inputs = ScheduledSampling(
         SPECIAL_IDS, 23**0.5, gold=GoldSchedule(step_schedule="constant", gold_floor=0.5), mixture=Mixing("soft")
     )
@@ -281,9 +283,9 @@ class Wrapper(nn.Module):
 @each_rule
 def test_a_data_parallel_model_shares_gradients_once(rule: GradientRule) -> None:
     bare, batch = tiny_model(), random_batch()
-    _, expected = run(rule, CrossEntropy(), copy.deepcopy(bare), batch)
+    _, expected = run(rule, CrossEntropy(label_smoothing=0.0), copy.deepcopy(bare), batch)
     wrapped = Wrapper(bare)
-    _, found = run(rule, CrossEntropy(), wrapped, batch)
+    _, found = run(rule, CrossEntropy(label_smoothing=0.0), wrapped, batch)
     assert wrapped.calls == ([True] if isinstance(rule, AdversarialTraining) else [False, True])
     assert torch.equal(flat(found), flat(expected))
 
@@ -292,13 +294,13 @@ def test_a_data_parallel_model_shares_gradients_once(rule: GradientRule) -> None
 def test_gradients_come_through_backward_alone_and_are_added(rule: GradientRule) -> None:
     model, batch = tiny_model(), random_batch()
     scalars: list[Tensor] = []
-    loss = rule(CrossEntropy(), model, batch, 1, scalars.append)
+    loss = rule(CrossEntropy(label_smoothing=0.0), model, batch, 1, scalars.append)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(scalar.requires_grad for scalar in scalars)
     assert not loss.loss_sum.requires_grad
     assert not any(value.requires_grad for value in loss.logs.values())
-    _, once = run(rule, CrossEntropy(), model, batch)
-    rule(CrossEntropy(), model, batch, 1, lambda scalar: scalar.backward())
+    _, once = run(rule, CrossEntropy(label_smoothing=0.0), model, batch)
+    rule(CrossEntropy(label_smoothing=0.0), model, batch, 1, lambda scalar: scalar.backward())
     twice = [p.grad for p in model.parameters() if p.grad is not None]
     torch.testing.assert_close(flat(twice), 2 * flat(once), rtol=1e-4, atol=1e-5)
 

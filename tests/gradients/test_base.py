@@ -6,7 +6,7 @@ from tests.training.fakes import TinyModel, make_batch
 
 
 def test_backprop_adds_the_gradient_of_the_sum_and_returns_no_graph() -> None:
-    model, objective = TinyModel(), CrossEntropy(0.1)
+    model, objective = TinyModel(), CrossEntropy(label_smoothing=0.1)
     first, second = make_batch([0, 1]), make_batch([2])
     for batch in (first, second):
         loss = Backprop()(objective, model, batch, 1, lambda scalar: scalar.backward())
@@ -20,5 +20,5 @@ def test_backprop_adds_the_gradient_of_the_sum_and_returns_no_graph() -> None:
 
 def test_backward_is_the_one_given() -> None:
     scalars: list[torch.Tensor] = []
-    loss = Backprop()(CrossEntropy(), TinyModel(), make_batch([0]), 1, scalars.append)
+    loss = Backprop()(CrossEntropy(label_smoothing=0.0), TinyModel(), make_batch([0]), 1, scalars.append)
     assert [scalar.item() for scalar in scalars] == [loss.loss_sum.item()]

@@ -25,7 +25,7 @@ CURVATURE, BEST = numpy.array([[3.0, 0.7], [0.7, 1.5]]), numpy.array([0.1, 0.2])
 def clipped_gradient(model: nn.Module, clip_norm: float, label_smoothing: float = 0.1) -> list[torch.Tensor]:
     """Return the ordinary gradient of the mean loss, clipped; `model` keeps none."""
     model.zero_grad()
-    loss = CrossEntropy(label_smoothing)(model, BATCH, 1)
+    loss = CrossEntropy(label_smoothing=label_smoothing)(model, BATCH, 1)
     (loss.loss_sum / loss.weight).backward()
     clip(list(model.parameters()), clip_norm)
     found = gradients(model)
@@ -76,7 +76,7 @@ def test_without_alpha_the_update_is_the_mean_of_the_candidates() -> None:
     model = TinyModel().double()
     expected = clipped_gradient(model, 1.0)
     rule = ParameterSearch(TeacherForcedCost(), alpha=0.0, noise=1.3, seed=5)
-    loss = searched(rule, CrossEntropy(0.1), model, BATCH, step=11)
+    loss = searched(rule, CrossEntropy(label_smoothing=0.1), model, BATCH, step=11)
     for place, (found, gradient) in enumerate(zip(gradients(model), expected, strict=True)):
         drawn = torch.stack([noise(5, 11, k, place, gradient) for k in range(4)]).mean(0)
         torch.testing.assert_close(found, gradient / 2 - 1.3 * gradient.abs().mean() * drawn, rtol=1e-6, atol=1e-7)
@@ -88,7 +88,7 @@ def test_without_noise_the_update_is_a_share_of_the_clipped_gradient(components:
     model = TinyModel().double()
     expected = clipped_gradient(model, 0.3)
     rule = ParameterSearch(TeacherForcedCost(), noise=0.0, alpha=0.0, components=components, clip_norm=0.3)
-    searched(rule, CrossEntropy(0.1), model, BATCH)
+    searched(rule, CrossEntropy(label_smoothing=0.1), model, BATCH)
     for found, gradient in zip(gradients(model), expected, strict=True):
         torch.testing.assert_close(found, share * gradient)
 
@@ -139,7 +139,7 @@ def test_unit_density_is_the_released_algorithm(alpha: float) -> None:
     expected = released_step(model, 0.7, 1.3, alpha, seed=5, step=2)
     torch.manual_seed(3)
     rule = ParameterSearch(TeacherForcedCost(), alpha=alpha, noise=1.3, density="unit", clip_norm=0.7, seed=5)
-    loss = searched(rule, CrossEntropy(0.1), model, BATCH, step=2)
+    loss = searched(rule, CrossEntropy(label_smoothing=0.1), model, BATCH, step=2)
     for found, gradient in zip(gradients(model), expected, strict=True):
         torch.testing.assert_close(found, gradient, rtol=1e-5, atol=1e-6)
     assert float(loss.logs["effective_sample_size"]) < 3.999, "the costs do differ"
@@ -151,7 +151,7 @@ def test_weights_and_everything_random_are_as_without_a_search() -> None:
     states = {}
     for name, rule in (("search", ParameterSearch(cost, num_candidates=6)), ("backprop", Backprop())):
         torch.manual_seed(7)
-        found = searched(rule, CrossEntropy(0.1), model, BATCH)  # type: ignore[arg-type]
+        found = searched(rule, CrossEntropy(label_smoothing=0.1), model, BATCH)  # type: ignore[arg-type]
         states[name] = (torch.get_rng_state(), found.loss_sum / found.weight)
     assert torch.equal(states["search"][0], states["backprop"][0])
     assert states["search"][1] == states["backprop"][1], "the dropout of plain likelihood"
@@ -170,7 +170,7 @@ def test_weights_come_back_when_a_candidate_fails() -> None:
     model = TinyModel(dropout=0.3)
     before = [p.detach().clone() for p in model.parameters()]
     with pytest.raises(ValueError, match="no hypothesis"):
-        searched(ParameterSearch(Failing()), CrossEntropy(0.1), model, BATCH)
+        searched(ParameterSearch(Failing()), CrossEntropy(label_smoothing=0.1), model, BATCH)
     assert model.training
     assert all(torch.equal(parameter, value) for parameter, value in zip(model.parameters(), before, strict=True))
 
@@ -183,14 +183,14 @@ def test_candidates_are_measured_without_dropout_in_full_precision() -> None:
         assert bare_model is wrapped.module
         cost.statistics(bare_model, BATCH, 0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        searched(ParameterSearch(cost), CrossEntropy(0.1), TinyModel(dropout=0.3), BATCH)
+        searched(ParameterSearch(cost), CrossEntropy(label_smoothing=0.1), TinyModel(dropout=0.3), BATCH)
     assert [(seen["training"], seen["autocast"]) for seen in cost.seen] == [(False, False)] * 5
     assert cost.seen[-1]["length"] == int(1.3 * BATCH.labels.shape[1])
 
 
 def test_measured_costs_are_those_of_the_moved_weights_and_logged() -> None:
     model, cost = TinyModel().double(), TeacherForcedCost()
-    loss = searched(ParameterSearch(cost, measure_current=True), CrossEntropy(0.1), model, BATCH)
+    loss = searched(ParameterSearch(cost, measure_current=True), CrossEntropy(label_smoothing=0.1), model, BATCH)
     current = torch.cat([p.detach().flatten() for p in model.parameters()])
     assert torch.equal(cost.seen[-1]["weights"], current)
     assert float(loss.weight) == 1.0
@@ -208,7 +208,7 @@ def test_a_gradient_that_is_no_number_is_left_to_the_trainer() -> None:
     model, cost = TinyModel(), TeacherForcedCost()
 
     def poisoned(model: Any, batch: Any, step: int) -> Any:
-        loss = CrossEntropy()(model, batch, step)
+        loss = CrossEntropy(label_smoothing=0.0)(model, batch, step)
         return type(loss)(loss.loss_sum * torch.nan, loss.weight)
 
     loss = searched(ParameterSearch(cost), poisoned, model, BATCH)
@@ -232,7 +232,7 @@ def test_greedy_costs_are_those_of_a_model_with_the_moved_weights() -> None:
             return found
 
     rule = ParameterSearch(Noted(cost, tokenizer), noise=20.0)
-    searched(rule, CrossEntropy(), model, BATCH)
+    searched(rule, CrossEntropy(label_smoothing=0.0), model, BATCH)
     assert len({found[1] for _, found in seen}) > 1, "candidates differ in what they cost"
     other = tiny_model(vocab_size=13, tie_embeddings="all", eos_token_id=2).float()
     references = [tokenizer.decode(row[row != IGNORED_LABEL].tolist()) for row in BATCH.labels]
@@ -255,7 +255,7 @@ def test_candidates_decoded_at_once_cost_what_they_cost_one_by_one(at_once: int)
     rules = [ParameterSearch(cost, noise=20.0, measure_current=True, candidates_at_once=n) for n in (1, at_once)]
     losses, updates = [], []
     for rule in rules:
-        losses.append(searched(rule, CrossEntropy(), model, BATCH))
+        losses.append(searched(rule, CrossEntropy(label_smoothing=0.0), model, BATCH))
         updates.append(gradients(model))
     assert losses[0].logs == losses[1].logs
     assert losses[0].logs["cost_min"] < losses[0].logs["cost_max"]
@@ -304,7 +304,7 @@ def test_exact_density_refuses_many_parameters() -> None:
     model.register_parameter("large", model.large)
 
     def objective(model: Any, batch: Any, step: int) -> Any:
-        loss = CrossEntropy()(model, batch, step)
+        loss = CrossEntropy(label_smoothing=0.0)(model, batch, step)
         return type(loss)(loss.loss_sum + model.large.sum(), loss.weight)
 
     rule = ParameterSearch(TeacherForcedCost(), density="exact")
@@ -314,11 +314,16 @@ def test_exact_density_refuses_many_parameters() -> None:
 
 def test_weights_in_bfloat16_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Parameter search moves weights by less than torch.bfloat16 can hold"):
-        searched(ParameterSearch(TeacherForcedCost()), CrossEntropy(), TinyModel().to(torch.bfloat16), BATCH)
+        searched(
+            ParameterSearch(TeacherForcedCost()),
+            CrossEntropy(label_smoothing=0.0),
+            TinyModel().to(torch.bfloat16),
+            BATCH,
+        )
 
 
 def test_nothing_can_be_accumulated() -> None:
     model, rule = TinyModel(), ParameterSearch(TeacherForcedCost())
-    searched(rule, CrossEntropy(), model, BATCH)
+    searched(rule, CrossEntropy(label_smoothing=0.0), model, BATCH)
     with pytest.raises(AssertionError, match="nothing can be accumulated"):
-        rule(CrossEntropy(), model, BATCH, 2, lambda scalar: scalar.backward())
+        rule(CrossEntropy(label_smoothing=0.0), model, BATCH, 2, lambda scalar: scalar.backward())

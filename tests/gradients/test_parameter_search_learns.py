@@ -56,7 +56,9 @@ def train(model: nn.Module, rule: GradientRule, num_steps: int, learning_rate: f
     optimizer = torch.optim.AdamW(parameters, learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     for step in range(1, num_steps + 1):
         optimizer.zero_grad()
-        loss = rule(CrossEntropy(), model.train(), drawn(generator), step, lambda scalar: scalar.backward())
+        loss = rule(
+            CrossEntropy(label_smoothing=0.0), model.train(), drawn(generator), step, lambda scalar: scalar.backward()
+        )
         scale_gradients(parameters, 1 / loss.weight)
         clip(parameters, 1.0)
         optimizer.step()

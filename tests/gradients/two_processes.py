@@ -83,7 +83,7 @@ def decoded(path: Path, grid: CandidateGrid) -> dict[str, float]:
     cost = GreedyCost(make_cost("character_error_rate", pooled=True), CharTokenizer("abcdefghi"))
     rule = ParameterSearch(cost, grid, noise=20.0, num_candidates=6)
     _, batch = next(Shards(grid).micro_batches(None))
-    loss = rule(CrossEntropy(0.1), model, batch, 1, lambda scalar: scalar.backward())
+    loss = rule(CrossEntropy(label_smoothing=0.1), model, batch, 1, lambda scalar: scalar.backward())
     save_file({name: p.grad for name, p in bare_model.named_parameters() if p.grad is not None}, path)
     return {name: float(value) for name, value in loss.logs.items()}
 

@@ -8,6 +8,7 @@ import torch
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.metrics.cost import make_cost
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.objectives.candidates import CANDIDATE_SEARCHES, CandidateSearch
 from seq2seq.objectives.sequences import TextCost
 from tests.models.tiny import tiny_model
 
@@ -42,3 +43,10 @@ def read(rows: Sequence[Sequence[int]]) -> list[str]:
 
 def text_cost(name: str = "word_error_rate") -> TextCost:
     return TextCost(make_cost(name), read)
+
+
+def candidate_search(num_candidates: int = 8, search: str = "sampling", **options: Any) -> Any:
+    """Return a search for candidates, also the greedy one."""
+    if search == "greedy":
+        return CandidateSearch(**options)
+    return CANDIDATE_SEARCHES[search](num_candidates=num_candidates, **options)

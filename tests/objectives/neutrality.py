@@ -21,7 +21,7 @@ def effects(objective: Objective, seed: int = 5) -> dict[str, Tensor]:
 
 def assert_is_cross_entropy(objective: Objective, label_smoothing: float) -> None:
     """Compare all effects with those of plain cross-entropy, bit by bit."""
-    found, expected = effects(objective), effects(CrossEntropy(label_smoothing))
+    found, expected = effects(objective), effects(CrossEntropy(label_smoothing=label_smoothing))
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name

@@ -9,9 +9,9 @@ import torch
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.models.transformer.dropout import Dropout
-from seq2seq.objectives.candidates import Candidates, CandidateSearch, as_rows, unpadded
+from seq2seq.objectives.candidates import Candidates, as_rows, unpadded
 from seq2seq.objectives.sequences import candidate_log_probs
-from tests.objectives.generated import EOS, PAD, START, TARGET_LENGTHS, pairs, searched_model
+from tests.objectives.generated import EOS, PAD, START, TARGET_LENGTHS, candidate_search, pairs, searched_model
 
 ROWS = [0, 1, 2, 3, 4]
 
@@ -27,7 +27,7 @@ def per_source(found: Candidates) -> list[dict[tuple[int, ...], float]]:
 
 @pytest.mark.parametrize("search", ["sampling", "greedy"])
 def test_batch_mates_and_padding_never_change_a_candidate(search: Any) -> None:
-    model, find = searched_model(), CandidateSearch(5, search)
+    model, find = searched_model(), candidate_search(5, search)
     torch.manual_seed(7)
     together = per_source(find(model, pairs(ROWS)))
     torch.manual_seed(7)
@@ -36,7 +36,7 @@ def test_batch_mates_and_padding_never_change_a_candidate(search: Any) -> None:
 
 
 def test_draws_depend_on_what_torch_was_seeded_with_and_on_nothing_it_drew() -> None:
-    model, find = searched_model(), CandidateSearch(7)
+    model, find = searched_model(), candidate_search(7)
     torch.manual_seed(7)
     first = per_source(find(model, pairs(ROWS)))
     torch.rand(3)
@@ -51,23 +51,23 @@ def test_search_leaves_random_state_mode_and_weights(search: Any) -> None:
     model, plain = searched_model(dropout=0.5), searched_model()
     plain.load_state_dict(model.state_dict())
     before = torch.get_rng_state()
-    found = CandidateSearch(3, search)(model, pairs(ROWS))
+    found = candidate_search(3, search)(model, pairs(ROWS))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(module.training for module in model.modules() if isinstance(module, Dropout))
-    assert per_source(found) == per_source(CandidateSearch(3, search)(plain, pairs(ROWS)))
+    assert per_source(found) == per_source(candidate_search(3, search)(plain, pairs(ROWS)))
     candidate_log_probs(model, found).sum().backward()  # nothing here was made for inference alone
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
 def test_a_model_can_be_trained_after_it_was_searched(positions: str) -> None:
     model = searched_model(positions=positions, d_model=24 if positions == "rotary" else 23)
-    found = CandidateSearch(3, "beam")(model, pairs(ROWS))
+    found = candidate_search(3, "beam")(model, pairs(ROWS))
     candidate_log_probs(model, found).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 def test_candidates_are_distinct_counted_and_within_their_own_limit() -> None:
-    found = CandidateSearch(11, temperature=0.5, max_length_ratio=1.4)(searched_model(), pairs(ROWS))
+    found = candidate_search(11, temperature=0.5, max_length_ratio=1.4)(searched_model(), pairs(ROWS))
     sources = per_source(found)
     assert found.counts.sum(1).tolist() == [11.0] * 5
     assert found.counts.shape[1] == max(map(len, sources)) <= 11
@@ -83,7 +83,7 @@ def test_candidates_are_distinct_counted_and_within_their_own_limit() -> None:
 
 def test_greedy_candidates_are_those_of_greedy_search() -> None:
     model, batch = searched_model(), pairs(ROWS)
-    found = CandidateSearch(search="greedy", max_length_ratio=9.0, max_length=13)(model, batch)
+    found = candidate_search(search="greedy", max_length_ratio=9.0, max_length=13)(model, batch)
     model.eval()
     expected = Greedy(max_length=13).search(model, batch.input_ids, batch.attention_mask)
     assert [list(source) for source in per_source(found)] == [[hypotheses[0].tokens] for hypotheses in expected]
@@ -91,7 +91,7 @@ def test_greedy_candidates_are_those_of_greedy_search() -> None:
 
 def test_log_probs_of_candidates_are_the_scores_of_the_search() -> None:
     model, batch = searched_model(), pairs(ROWS)
-    found = CandidateSearch(3, "beam", max_length_ratio=9.0, max_length=13)(model, batch)
+    found = candidate_search(3, "beam", max_length_ratio=9.0, max_length=13)(model, batch)
     model.eval()
     scores = candidate_log_probs(model, found)
     rows = [row for row, ids in enumerate(unpadded(found.batch.labels)) if ids]
@@ -107,7 +107,7 @@ def test_log_probs_of_candidates_are_the_scores_of_the_search() -> None:
 def test_an_added_reference_is_one_row_whether_it_was_found_or_not() -> None:
     model, batch = searched_model(), pairs(ROWS)
     references = unpadded(batch.labels)
-    for source, reference in zip(per_source(CandidateSearch(5)(model, batch, True)), references, strict=True):
+    for source, reference in zip(per_source(candidate_search(5)(model, batch, True)), references, strict=True):
         assert source[reference] == 0
     found = {references[1]: 3, (4, EOS): 1}
     rows = as_rows(pairs([1]), [found], PAD, START)
@@ -140,4 +140,4 @@ def test_rows_without_a_candidate_have_no_labels() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        CandidateSearch(**options)
+        candidate_search(**options)

@@ -10,7 +10,7 @@ from tests.training.fakes import TinyModel, make_batch
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_is_torch_cross_entropy_with_its_weight_and_logs(label_smoothing: float) -> None:
     model, batch = TinyModel(), make_batch([0, 1, 2, 3, 4])
-    loss = CrossEntropy(label_smoothing)(model, batch, step=1)
+    loss = CrossEntropy(label_smoothing=label_smoothing)(model, batch, step=1)
     logits = model(**batch.model_inputs()).logits.flatten(0, 1)
     labels = batch.labels.flatten()
     expected = cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
@@ -22,7 +22,7 @@ def test_is_torch_cross_entropy_with_its_weight_and_logs(label_smoothing: float)
 
 
 def test_parts_add_up_to_the_whole() -> None:
-    model, objective = TinyModel(), CrossEntropy(0.1)
+    model, objective = TinyModel(), CrossEntropy(label_smoothing=0.1)
     whole = objective(model, make_batch([0, 1, 2, 3]), step=1)
     parts = sum((objective(model, make_batch([row]), step=1) for row in range(4)), LossSum.zero())
     assert parts.weight.item() == whole.weight.item()
@@ -33,4 +33,4 @@ def test_parts_add_up_to_the_whole() -> None:
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0])
 def test_label_smoothing_out_of_range_is_refused(label_smoothing: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
-        CrossEntropy(label_smoothing)
+        CrossEntropy(label_smoothing=label_smoothing)

@@ -6,10 +6,9 @@ from torch import Tensor
 
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import CandidateSearch
 from seq2seq.objectives.log_probs import token_log_probs
 from seq2seq.objectives.minimum_risk import MinimumRisk, expected_cost
-from tests.objectives.generated import pairs, searched_model, text_cost
+from tests.objectives.generated import candidate_search, pairs, searched_model, text_cost
 
 LOG_PROBS = torch.tensor([[-3.0, -5.0, -4.0, 0.0], [-2.0, -9.0, 0.0, 0.0]], dtype=torch.float64)
 COSTS = torch.tensor([[0.3, 0.1, 0.9, 0.0], [0.5, 0.2, 0.0, 0.0]], dtype=torch.float64)
@@ -73,7 +72,12 @@ def test_states_behind_the_end_of_a_candidate_have_no_effect() -> None:
 
 
 def test_micro_batches_add_up_to_the_whole() -> None:
-    model, objective = searched_model(), MinimumRisk(CandidateSearch(5), text_cost(), 0.5, add_reference=True)
+    model, objective = (
+        searched_model(),
+        MinimumRisk(
+            mle_weight=0.0, candidates=candidate_search(5), text_cost=text_cost(), sharpness=0.5, add_reference=True
+        ),
+    )
     whole = objective(model, pairs([0, 1, 2, 3, 4]), step=1)
     parts = sum((objective(model, pairs(rows), step=1) for rows in ([3, 1], [0], [2, 4])), LossSum.zero())
     assert whole.weight.item() == parts.weight.item() == 21
@@ -86,8 +90,8 @@ def test_micro_batches_add_up_to_the_whole() -> None:
 def test_the_loss_is_the_expected_cost_of_enumerated_candidates() -> None:
     """One source: the log-probabilities of its candidates are had one by one, from an ordinary forward."""
     model, batch, cost = searched_model(), pairs([3]), text_cost()
-    search = CandidateSearch(7)
-    loss = MinimumRisk(search, cost, sharpness=0.8)(model, batch, step=1)
+    search = candidate_search(7)
+    loss = MinimumRisk(mle_weight=0.0, candidates=search, text_cost=cost, sharpness=0.8)(model, batch, step=1)
     found = search(model, batch)
     risks, powers = [], []
     for labels, row_cost in zip(found.batch.labels, cost(found, batch)[0], strict=True):
@@ -103,4 +107,4 @@ def test_the_loss_is_the_expected_cost_of_enumerated_candidates() -> None:
 
 def test_sharpness_must_be_positive() -> None:
     with pytest.raises(ValueError, match="`sharpness` must be above 0"):
-        MinimumRisk(CandidateSearch(2), text_cost(), sharpness=0.0)
+        MinimumRisk(mle_weight=0.0, candidates=candidate_search(2), text_cost=text_cost(), sharpness=0.0)

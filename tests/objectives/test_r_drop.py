@@ -80,7 +80,7 @@ def test_alpha_of_the_readme_is_half_of_the_papers_with_half_the_loss() -> None:
 
 def test_without_dropout_it_is_twice_cross_entropy() -> None:
     model, batch = TinyModel(dropout=0.0), make_batch([0, 1, 2, 3, 4])
-    loss, single = RDrop(5.0, 0.1)(model, batch, 1), CrossEntropy(0.1)(model, batch, 1)
+    loss, single = RDrop(5.0, label_smoothing=0.1)(model, batch, 1), CrossEntropy(label_smoothing=0.1)(model, batch, 1)
     assert loss.logs["divergence"].item() == pytest.approx(0.0, abs=1e-6)
     assert loss.loss_sum.item() == pytest.approx(2 * single.loss_sum.item(), rel=1e-6)
     assert loss.weight.item() == single.weight.item() == batch.num_target_tokens
@@ -104,7 +104,7 @@ def test_the_passes_differ_in_dropout_and_are_one_forward() -> None:
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_alpha_of_zero_is_cross_entropy_to_the_last_bit(label_smoothing: float) -> None:
-    assert_is_cross_entropy(RDrop(0.0, label_smoothing), label_smoothing)
+    assert_is_cross_entropy(RDrop(0.0, label_smoothing=label_smoothing), label_smoothing)
 
 
 def test_it_lowers_the_divergence() -> None:
@@ -123,7 +123,7 @@ def test_it_lowers_the_divergence() -> None:
     assert ends[1] < 0.8 * ends[0]
 
 
-@pytest.mark.parametrize(("options", "name"), [((-1.0,), "consistency_weight"), ((1.0, 1.0), "label_smoothing")])
+@pytest.mark.parametrize(("options", "name"), [((-1.0, 0.0), "consistency_weight"), ((1.0, 1.0), "label_smoothing")])
 def test_options_out_of_range_are_refused(options: tuple[float, ...], name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        RDrop(*options)
+        RDrop(options[0], label_smoothing=options[1])

@@ -28,7 +28,7 @@ def disjoint(batch: Batch) -> Batch:
 
 @pytest.mark.parametrize("option", ["example_probability", "token_probability"])
 def test_probability_0_is_teacher_forcing_bit_for_bit(option: str) -> None:
-    objective, batch = CrossEntropy(0.1), make_batch([0, 1, 2])
+    objective, batch = CrossEntropy(label_smoothing=0.1), make_batch([0, 1, 2])
     results = []
     for scored in (objective, WithDecoderInputs(objective, replacement(**{option: 0.0}))):
         model = TinyModel(dropout=0.3)

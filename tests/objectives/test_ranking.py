@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from seq2seq.objectives.candidates import CandidateSearch
 from seq2seq.objectives.ranking import Ranking, ranking_loss
 from seq2seq.objectives.sequences import candidate_log_probs
-from tests.objectives.generated import pairs, searched_model, text_cost
+from tests.objectives.generated import candidate_search, pairs, searched_model, text_cost
 
 COSTS = torch.tensor([[0.5, 0.1, 0.9]])
 """Ranks 1, 0 and 2."""
@@ -60,8 +59,15 @@ def test_the_order_of_candidates_and_rows_that_are_none_do_not_matter() -> None:
 @pytest.mark.parametrize("length_exponent", [0.0, 0.6])
 def test_scores_are_log_probs_by_a_power_of_the_length(length_exponent: float) -> None:
     model, batch, cost = searched_model(), pairs([0, 2, 3]), text_cost()
-    search = CandidateSearch(4, "diverse_beam")
-    loss = Ranking(search, cost, margin=0.3, length_exponent=length_exponent, add_reference=True)(model, batch, 1)
+    search = candidate_search(4, "diverse_beam")
+    loss = Ranking(
+        mle_weight=0.0,
+        candidates=search,
+        text_cost=cost,
+        margin=0.3,
+        length_exponent=length_exponent,
+        add_reference=True,
+    )(model, batch, 1)
     found = search(model, batch, add_reference=True)
     scores = candidate_log_probs(model, found) / found.lengths.clamp(min=1) ** length_exponent
     per_source = ranking_loss(scores, cost(found, batch), found.is_real, 0.3)
@@ -76,7 +82,7 @@ def test_scores_are_log_probs_by_a_power_of_the_length(length_exponent: float) -
 
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="`margin` must not be negative"):
-        Ranking(CandidateSearch(2), text_cost(), margin=-0.1)
+        Ranking(mle_weight=0.0, candidates=candidate_search(2), text_cost=text_cost(), margin=-0.1)
     with pytest.raises(ValueError, match="candidates must be two"):
-        Ranking(CandidateSearch(1), text_cost())
-    Ranking(CandidateSearch(1), text_cost(), add_reference=True)
+        Ranking(mle_weight=0.0, candidates=candidate_search(1), text_cost=text_cost())
+    Ranking(mle_weight=0.0, candidates=candidate_search(1), text_cost=text_cost(), add_reference=True)

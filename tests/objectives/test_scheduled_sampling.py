@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from seq2seq.data.batch import Batch
+from seq2seq.experimental.word_oracle import WordOracle
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.decoder_inputs import DecoderInputs, WithDecoderInputs
 from seq2seq.objectives.first_pass import Mixing
 from seq2seq.objectives.gold_schedules import GoldSchedule
-from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling, WordOracle
+from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
 from seq2seq.objectives.token_pools import replaceable
 from tests.models.tiny import tiny_model
 from tests.objectives.batches import SPECIAL_IDS, VOCAB_SIZE, SayingModel, random_batch, saying
@@ -33,7 +34,7 @@ def trained_by(decoder_inputs: DecoderInputs | None, batch: Batch) -> list[Tenso
     """Return loss, gradients and random state of a step in training mode, dropout included."""
     torch.manual_seed(5)
     model = tiny_model(dropout=0.3, attention_dropout=0.1).train()
-    objective = CrossEntropy(0.1)
+    objective = CrossEntropy(label_smoothing=0.1)
     torch.manual_seed(7)
     loss = (WithDecoderInputs(objective, decoder_inputs) if decoder_inputs else objective)(model, batch, 1)
     loss.loss_sum.backward()
@@ -114,7 +115,7 @@ def test_expected_vectors_reach_the_decoder(mixing: Any, tie_embeddings: str) ->
     """Token vectors and perturbation together are the expected vector, scaled as the model scales."""
     model, batch = tiny_model(tie_embeddings=tie_embeddings), random_batch()
     earlier = torch.randn(*batch.labels.shape, 23).double()
-    inputs = ScheduledSampling(SPECIAL_IDS, SCALE, gold=NO_GOLD, mixture=Mixing(mixing, 0.7, 3))
+    inputs = ScheduledSampling(SPECIAL_IDS, SCALE, gold=NO_GOLD, mixture=Mixing(mixing, 0.7, 3 if mixing == "top_k" else 5))
     found = inputs(model, replace(batch, target_perturbation=earlier), 1)
     assert found.target_perturbation is not None
     vectors = model.decoder.embeddings.tokens.weight

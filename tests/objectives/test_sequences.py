@@ -1,21 +1,26 @@
 """The mix with likelihood, and the cost of candidates as text."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import CandidateSearch, as_rows
+from seq2seq.objectives.candidates import as_rows
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.minimum_risk import MinimumRisk
-from seq2seq.objectives.sequences import TextCost, WithLikelihood
-from tests.objectives.generated import EOS, PAD, START, pairs, read, searched_model, text_cost
+from seq2seq.objectives.sequences import SequenceObjective, TextCost
+from tests.objectives.generated import EOS, PAD, START, candidate_search, pairs, read, searched_model, text_cost
 
 ROWS = [0, 1, 2, 3, 4]
 
 
-def refuse(model: torch.nn.Module, batch: Batch, step: int) -> LossSum:
-    raise AssertionError("it was not to be called")
+class Refusing(SequenceObjective):
+    """An objective that is not to be asked."""
+
+    def sequence_loss(self, model: torch.nn.Module, batch: Batch) -> LossSum:
+        raise AssertionError("it was not to be called")
 
 
 def gradients(loss: LossSum, model: torch.nn.Module) -> list[torch.Tensor]:
@@ -25,10 +30,10 @@ def gradients(loss: LossSum, model: torch.nn.Module) -> list[torch.Tensor]:
 def test_with_all_weight_it_is_cross_entropy_bit_for_bit() -> None:
     model, batch = searched_model(dropout=0.3), pairs(ROWS)
     torch.manual_seed(5)
-    plain = CrossEntropy(0.1)(model, batch, step=1)
+    plain = CrossEntropy(label_smoothing=0.1)(model, batch, step=1)
     state = torch.get_rng_state()
     torch.manual_seed(5)
-    mixed = WithLikelihood(refuse, mle_weight=1.0, label_smoothing=0.1)(model, batch, step=1)
+    mixed = Refusing(mle_weight=1.0, label_smoothing=0.1)(model, batch, step=1)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(mixed.loss_sum, plain.loss_sum)
     assert mixed.logs.keys() == plain.logs.keys()
@@ -38,12 +43,12 @@ def test_with_all_weight_it_is_cross_entropy_bit_for_bit() -> None:
 
 def test_a_mix_is_the_weighted_sum_and_keeps_the_dropout_of_likelihood() -> None:
     model, batch = searched_model(dropout=0.3), pairs(ROWS)
-    risk = MinimumRisk(CandidateSearch(3), text_cost(), sharpness=0.5)
+    risk = MinimumRisk(mle_weight=0.0, candidates=candidate_search(3), text_cost=text_cost(), sharpness=0.5)
     torch.manual_seed(5)
-    likelihood = CrossEntropy(0.1)(model, batch, step=1)
+    likelihood = CrossEntropy(label_smoothing=0.1)(model, batch, step=1)
     alone = risk(model, batch, step=1)
     torch.manual_seed(5)
-    mixed = WithLikelihood(risk, mle_weight=0.25, label_smoothing=0.1)(model, batch, step=1)
+    mixed = replace(risk, mle_weight=0.25)(model, batch, step=1)
     assert mixed.loss_sum.item() == pytest.approx((0.75 * alone.loss_sum + 0.25 * likelihood.loss_sum).item())
     assert mixed.weight.item() == likelihood.weight.item() == alone.weight.item()
     assert mixed.logs == likelihood.logs | alone.logs
@@ -51,8 +56,8 @@ def test_a_mix_is_the_weighted_sum_and_keeps_the_dropout_of_likelihood() -> None
 
 def test_without_weight_there_is_no_likelihood() -> None:
     model, batch = searched_model(), pairs(ROWS)
-    risk = MinimumRisk(CandidateSearch(3), text_cost(), sharpness=0.5)
-    assert "nll_sum" not in WithLikelihood(risk, mle_weight=0.0)(model, batch, step=1).logs
+    risk = MinimumRisk(mle_weight=0.0, candidates=candidate_search(3), text_cost=text_cost(), sharpness=0.5)
+    assert "nll_sum" not in risk(model, batch, step=1).logs
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_without_weight_there_is_no_likelihood() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        WithLikelihood(refuse, **options)
+        Refusing(**options)
 
 
 @pytest.mark.parametrize("from_right", [False, True])

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.objectives.token_reweighting import ModelScorer, TokenReweighting, reweighted_loss
+from seq2seq.objectives.token_reweighting import Gold, MixCE, ModelScorer, TaiLr, TokenReweighting, reweighted_loss
 from tests.objectives.neutrality import assert_is_cross_entropy, effects
 from tests.training.fakes import VOCAB_SIZE, TinyModel, make_batch
 
@@ -22,19 +22,21 @@ def uniform(batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("options", "probability", "weight"),
+    ("kind", "options", "probability", "weight"),
     [
-        ({"weighting": "tailr", "tailr_gamma": 0.5, "tailr_min_weight": 0.1}, 0.25, 0.4),  # 1/4 / (1/2 + 1/2 * 1/4)
-        ({"weighting": "tailr", "tailr_gamma": 1.0, "tailr_min_weight": 0.1}, 0.25, 0.25),
-        ({"weighting": "tailr", "tailr_gamma": 0.5, "tailr_min_weight": 0.6}, 0.25, 0.6),
-        ({"weighting": "tailr", "tailr_gamma": 0.5}, 0.0, 0.0),
-        ({"weighting": "mixce", "mixce_eta": 0.2}, 0.25, 0.4),  # 1/5 + 4/5 * 1/4
-        ({"weighting": "gold", "gold_min_probability": 0.2}, 0.25, 0.25),
-        ({"weighting": "gold", "gold_min_probability": 0.3}, 0.25, 0.3),
+        (TaiLr, {"gamma": 0.5, "min_weight": 0.1}, 0.25, 0.4),  # 1/4 / (1/2 + 1/2 * 1/4)
+        (TaiLr, {"gamma": 1.0, "min_weight": 0.1}, 0.25, 0.25),
+        (TaiLr, {"gamma": 0.5, "min_weight": 0.6}, 0.25, 0.6),
+        (TaiLr, {"gamma": 0.5, "min_weight": 0.0}, 0.0, 0.0),
+        (MixCE, {"eta": 0.2}, 0.25, 0.4),  # 1/5 + 4/5 * 1/4
+        (Gold, {"min_probability": 0.2}, 0.25, 0.25),
+        (Gold, {"min_probability": 0.3}, 0.25, 0.3),
     ],
 )
-def test_weights_by_hand(options: dict[str, Any], probability: float, weight: float) -> None:
-    found = TokenReweighting(**options).token_weights(torch.tensor(probability, dtype=torch.float64))
+def test_weights_by_hand(
+    kind: type[TokenReweighting], options: dict[str, Any], probability: float, weight: float
+) -> None:
+    found = kind(**options).token_weights(torch.tensor(probability, dtype=torch.float64))
     assert found.item() == pytest.approx(weight)
 
 
@@ -42,12 +44,12 @@ def test_rewards_by_hand() -> None:
     """Probabilities 0.5, 0.05, 0.8 and padding: 0.05 counts as 0.1; two tokens ahead, each worth half of the last."""
     log_probs = torch.tensor([[0.5, 0.05, 0.8, 1.0]], dtype=torch.float64).log()
     labels = torch.tensor([[5, 6, 2, IGNORED_LABEL]])
-    options: dict[str, Any] = {"gold_min_reward": 0.1, "gold_horizon": 2, "gold_discount": 0.5, "scorer": uniform}
-    sums = TokenReweighting("gold", gold_reward="sump", **options).rewards(log_probs, labels)
+    options: dict[str, Any] = {"min_reward": 0.1, "horizon": 2, "discount": 0.5}
+    sums = Gold(reward="sump", **options).discounted(log_probs, labels)
     assert sums[0].tolist() == pytest.approx([0.5 + 0.05 + 0.2, 0.1 + 0.4, 0.8, 0.0])
-    logs = TokenReweighting("gold", gold_reward="logp", **options).rewards(log_probs, labels)
+    logs = Gold(reward="logp", **options).discounted(log_probs, labels)
     assert logs[0].tolist() == pytest.approx([math.log(5) + math.log(8) / 4, math.log(8) / 2, math.log(8), 0.0])
-    nearby = TokenReweighting("gold", **(options | {"gold_horizon": 0})).rewards(log_probs, labels)
+    nearby = Gold(**(options | {"horizon": 0})).discounted(log_probs, labels)
     assert nearby[0].tolist() == pytest.approx([0.5, 0.1, 0.8, 0.0])
 
 
@@ -64,14 +66,16 @@ def test_value_and_gradient_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("kind", "options"),
     [
-        {"weighting": "tailr", "tailr_gamma": 0.3, "tailr_min_weight": 0.05},
-        {"weighting": "mixce", "mixce_eta": 0.2},
-        {"weighting": "gold", "gold_min_probability": 0.05},
+        (TaiLr, {"gamma": 0.3, "min_weight": 0.05}),
+        (MixCE, {"eta": 0.2}),
+        (Gold, {"min_probability": 0.05}),
     ],
 )
-def test_weights_depend_on_the_model_and_carry_no_gradient(options: dict[str, Any]) -> None:
+def test_weights_depend_on_the_model_and_carry_no_gradient(
+    kind: type[TokenReweighting], options: dict[str, Any]
+) -> None:
     """Compared with plain code under constant weights; with live ones the gradient would be another."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(B, T, D, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -79,7 +83,7 @@ def test_weights_depend_on_the_model_and_carry_no_gradient(options: dict[str, An
     labels = torch.randint(V, (B, T), generator=generator)
     labels[0, 2:] = IGNORED_LABEL
     rewards = torch.rand(B, T, generator=generator, dtype=torch.float64)
-    weighting = TokenReweighting(**options)
+    weighting = kind(**options)
 
     def plain(*, live: bool) -> Tensor:
         log_probs = (hidden @ weight.T).log_softmax(-1)
@@ -100,21 +104,23 @@ def test_weights_depend_on_the_model_and_carry_no_gradient(options: dict[str, An
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(
-    "options",
+    ("kind", "options"),
     [
-        {"weighting": "tailr", "tailr_gamma": 0.0, "tailr_min_weight": 0.3},
-        {"weighting": "mixce", "mixce_eta": 1.0},
-        {"weighting": "gold", "gold_min_probability": 1.0},
+        (TaiLr, {"gamma": 0.0, "min_weight": 0.3}),
+        (MixCE, {"eta": 1.0}),
+        (Gold, {"min_probability": 1.0}),
     ],
 )
-def test_weights_of_one_are_cross_entropy_to_the_last_bit(options: dict[str, Any], label_smoothing: float) -> None:
-    assert_is_cross_entropy(TokenReweighting(**options, label_smoothing=label_smoothing), label_smoothing)
+def test_weights_of_one_are_cross_entropy_to_the_last_bit(
+    kind: type[TokenReweighting], options: dict[str, Any], label_smoothing: float
+) -> None:
+    assert_is_cross_entropy(kind(**options, label_smoothing=label_smoothing), label_smoothing)
 
 
 def test_equal_rewards_scale_the_loss() -> None:
     """Rewards of 1/2 a token, no look ahead: half of cross-entropy, by the path that is not short."""
-    halved = effects(TokenReweighting("gold", gold_horizon=0, scorer=uniform))
-    whole = effects(TokenReweighting("gold"))
+    halved = effects(Gold(min_probability=1.0, horizon=0, score=uniform, label_smoothing=0.0))
+    whole = effects(Gold(min_probability=1.0, label_smoothing=0.0))
     assert halved["token_weight"].item() == pytest.approx(halved["weight"].item() / 2)
     torch.testing.assert_close(halved["loss_sum"], whole["loss_sum"] / 2)
     torch.testing.assert_close(halved["embedding.weight"], whole["embedding.weight"] / 2, rtol=1e-4, atol=1e-6)
@@ -138,8 +144,8 @@ def test_a_models_scores_leave_dropout_gradients_and_perturbations_alone() -> No
 
 def test_as_an_objective() -> None:
     model, batch = TinyModel(), make_batch([0, 1, 2, 3, 4])
-    loss = TokenReweighting("mixce", mixce_eta=0.3)(model, batch, 1)
-    neutral = TokenReweighting("mixce")(model, batch, 1)
+    loss = MixCE(eta=0.3, label_smoothing=0.0)(model, batch, 1)
+    neutral = MixCE(eta=1.0, label_smoothing=0.0)(model, batch, 1)
     assert loss.weight.item() == neutral.weight.item() == batch.num_target_tokens
     torch.testing.assert_close(loss.logs["nll_sum"], neutral.logs["nll_sum"], rtol=1e-6, atol=0)
     assert 0.3 * loss.weight < loss.logs["token_weight"] < loss.weight
@@ -147,22 +153,20 @@ def test_as_an_objective() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("kind", "options", "message"),
     [
-        ({"weighting": "silver"}, "`weighting` must be gold, tailr or mixce"),
-        ({"weighting": "tailr", "tailr_gamma": 1.1}, "`tailr_gamma` must be between 0 and 1"),
-        ({"weighting": "tailr", "tailr_min_weight": -0.1}, "`tailr_min_weight`"),
-        ({"weighting": "mixce", "mixce_eta": -1.0}, "`mixce_eta`"),
-        ({"weighting": "gold", "gold_min_probability": 2.0}, "`gold_min_probability`"),
-        ({"weighting": "gold", "gold_min_reward": 2.0}, "`gold_min_reward`"),
-        ({"weighting": "gold", "gold_discount": 2.0}, "`gold_discount`"),
-        ({"weighting": "gold", "gold_horizon": -1}, "`gold_horizon`"),
-        ({"weighting": "gold", "gold_reward": "p"}, "`gold_reward` must be sump or logp"),
-        ({"weighting": "gold", "gold_reward": "logp", "gold_min_reward": 0.0}, "takes its logarithm"),
-        ({"weighting": "tailr", "scorer": uniform}, "`scorer` gives the reward of `weighting: gold`"),
-        ({"weighting": "tailr", "label_smoothing": 1.0}, "`label_smoothing`"),
+        (TaiLr, {"gamma": 1.1}, "`gamma` must be between 0 and 1"),
+        (TaiLr, {"min_weight": -0.1}, "`min_weight`"),
+        (MixCE, {"eta": -1.0}, "`eta`"),
+        (Gold, {"min_probability": 2.0}, "`min_probability`"),
+        (Gold, {"min_reward": 2.0}, "`min_reward`"),
+        (Gold, {"discount": 2.0}, "`discount`"),
+        (Gold, {"horizon": -1}, "`horizon`"),
+        (Gold, {"reward": "p"}, "`reward` must be sump or logp"),
+        (Gold, {"reward": "logp", "min_reward": 0.0}, "takes its logarithm"),
+        (TaiLr, {"label_smoothing": 1.0}, "`label_smoothing`"),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+def test_options_out_of_range_are_refused(kind: type[TokenReweighting], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TokenReweighting(**options)
+        kind(**options)

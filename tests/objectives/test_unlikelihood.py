@@ -111,8 +111,8 @@ def test_an_all_but_certain_candidate_costs_a_bounded_penalty() -> None:
 
 def test_as_an_objective() -> None:
     model, batch = TinyModel(), make_batch([0, 1, 2, 3, 4])
-    loss = Unlikelihood(0.5, 0.1)(model, batch, 1)
-    neutral = Unlikelihood(0.0, 0.1)(model, batch, 1)
+    loss = Unlikelihood(0.5, label_smoothing=0.1)(model, batch, 1)
+    neutral = Unlikelihood(0.0, label_smoothing=0.1)(model, batch, 1)
     assert loss.weight.item() == batch.num_target_tokens
     expected = neutral.loss_sum + 0.5 * loss.logs["unlikelihood"]
     torch.testing.assert_close(loss.loss_sum, expected, rtol=1e-5, atol=0)
@@ -121,10 +121,10 @@ def test_as_an_objective() -> None:
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_alpha_of_zero_is_cross_entropy_to_the_last_bit(label_smoothing: float) -> None:
-    assert_is_cross_entropy(Unlikelihood(0.0, label_smoothing), label_smoothing)
+    assert_is_cross_entropy(Unlikelihood(0.0, label_smoothing=label_smoothing), label_smoothing)
 
 
-@pytest.mark.parametrize(("options", "name"), [((-1.0,), "unlikelihood_weight"), ((1.0, -0.1), "label_smoothing")])
+@pytest.mark.parametrize(("options", "name"), [((-1.0, 0.0), "unlikelihood_weight"), ((1.0, -0.1), "label_smoothing")])
 def test_options_out_of_range_are_refused(options: tuple[float, ...], name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        Unlikelihood(*options)
+        Unlikelihood(options[0], label_smoothing=options[1])

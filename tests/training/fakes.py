@@ -113,7 +113,7 @@ def make_trainer(
         weight_decay=0.01,
     )
     model, optimizer = accelerator.prepare(model, optimizer)
-    objective = CrossEntropy(label_smoothing)
+    objective = CrossEntropy(label_smoothing=label_smoothing)
     ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None
     validation = None
     if validation_rows is not None:

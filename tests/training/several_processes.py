@@ -85,7 +85,7 @@ def one_is_not_finite(folder: Path) -> dict[str, Any]:
     trainer = make_trainer(folder, loader=loader(), max_steps=9)
 
     def poisoned(model: Any, batch: Batch, step: int) -> LossSum:
-        loss = CrossEntropy()(model, batch, step)
+        loss = CrossEntropy(label_smoothing=0.0)(model, batch, step)
         factor = math.nan if step == 2 and trainer.accelerator.is_last_process else 1.0
         return LossSum(loss.loss_sum * factor, loss.weight, loss.logs)
 

@@ -16,7 +16,7 @@ def make_validation(model: TinyModel | None = None, **options: Any) -> Validatio
     return Validation(
         accelerator=Accelerator(cpu=True),
         model=model or TinyModel(dropout=0.5),
-        objective=CrossEntropy(0.1),
+        objective=CrossEntropy(label_smoothing=0.1),
         **(defaults | options),
     )
 
