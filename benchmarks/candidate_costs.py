@@ -61,7 +61,7 @@ def main() -> None:
         trainer, _ = build_parts([options.config, "--run_directory", folder, *rest])
     search = trainer.gradient_rule
     if not isinstance(search, ParameterSearch):
-        parser.error("the configuration has no `gradient.kind: parameter_search`.")
+        parser.error("the configuration has no `gradient: parameter_search`.")
     micro_batches = trainer.loader.micro_batches(trainer.state.position)
     _, batch = next(micro_batches)
     for step in range(1, options.steps + 1):

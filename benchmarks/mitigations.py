@@ -7,25 +7,33 @@ BASELINE = "continued"
 """Cross-entropy, for as long as the others."""
 
 
-def _options(**values: object) -> list[str]:
-    """Return options of `train.py`; the two parts of a name are joined by two underscores."""
-    return [part for name, value in values.items() for part in (f"--{name.replace('__', '.')}", str(value))]
+def _way(axis: str, kind: str, **values: object) -> list[str]:
+    """Return options of `train.py` that choose a way of an axis; `gold__x` is the option `gold.x` of it."""
+    chosen = [f"--{axis}", kind]
+    for name, value in values.items():
+        chosen += [f"--{axis}.{kind}.{name.replace('__', '.')}", str(value)]
+    return chosen
 
 
 def _objective(kind: str, **values: object) -> list[str]:
-    return _options(objective__kind=kind, **{f"objective__{name}": value for name, value in values.items()})
+    return _way("objective", kind, **values)
 
 
 def _inputs(kind: str, **values: object) -> list[str]:
-    return _options(decoder_inputs__kind=kind, **{f"decoder_inputs__{name}": value for name, value in values.items()})
+    return _way("decoder_inputs", kind, **values)
 
 
+def _on_candidates(kind: str, learning_rate: float = 1e-4) -> list[str]:
+    """Return an objective over what is generated, with the smaller step that they take."""
+    return [*_objective(kind, mle_weight=0.3), "--optimizer.learning_rate", str(learning_rate)]
+
+
+ORACLE_WORDS, BAG_OF_WORDS = "experimental.word_oracle", "experimental.bag_of_words"
+GRADIENT_PENALTY, REPEATS = "experimental.gradient_penalty", "experimental.sequence_unlikelihood"
 R_DROP = _objective("r_drop", consistency_weight=5)
 REPLACEMENT = _inputs("random_replacement")
-BY_POSITION = _inputs("scheduled_sampling", gold_by="position", position_schedule="exponential", decay_positions=100)
-ADVERSARIAL = _options(gradient__kind="adversarial_training", gradient__norm_over="row", gradient__perturbation_size=1)
-CANDIDATES = _options(optimizer__learning_rate=1e-4, candidates__num_candidates=8, candidates__mle_weight=0.3)
-"""Objectives over what is generated take a smaller step."""
+BY_POSITION = _inputs("scheduled_sampling", gold__gold_by="position", gold__decay_positions=100)
+ADVERSARIAL = _way("gradient", "adversarial_training", norm_over="row", perturbation_size=1)
 
 VARIANTS: dict[str, list[str]] = {
     BASELINE: [],
@@ -33,20 +41,20 @@ VARIANTS: dict[str, list[str]] = {
     "random replacement": REPLACEMENT,
     "sampling by position": BY_POSITION,
     "sampling by confidence": _inputs("confidence_sampling"),
-    "oracle words": _inputs("word_oracle", gold_steps=200),
+    "oracle words": _inputs(ORACLE_WORDS, gold__gold_steps=200),
     "adversarial": ADVERSARIAL,
-    "gradient penalty": _options(gradient__kind="gradient_penalty", gradient__penalty_weight=1),
+    "gradient penalty": _way("gradient", GRADIENT_PENALTY, penalty_weight=1),
     "unlikelihood": _objective("unlikelihood"),
-    "TaiLr": _objective("token_reweighting", weighting="tailr"),
-    "MixCE": _objective("token_reweighting", weighting="mixce"),
-    "GOLD": _objective("token_reweighting", weighting="gold"),
+    "TaiLr": _objective("tailr"),
+    "MixCE": _objective("mixce"),
+    "GOLD": _objective("gold"),
     "RAML": _objective("raml"),
-    "bag of words": _objective("bag_of_words"),
-    "minimum risk": _objective("minimum_risk") + CANDIDATES,
-    "reinforce": _objective("reinforce") + CANDIDATES,
-    "ranking": _objective("ranking") + CANDIDATES,
-    "sequence unlikelihood": _objective("sequence_unlikelihood") + CANDIDATES,
-    "parameter search": _options(gradient__kind="parameter_search", optimizer__learning_rate=6.25e-5),
+    "bag of words": _objective(BAG_OF_WORDS),
+    "minimum risk": _on_candidates("minimum_risk"),
+    "reinforce": _on_candidates("reinforce"),
+    "ranking": _on_candidates("ranking"),
+    "sequence unlikelihood": _on_candidates(REPEATS),
+    "parameter search": [*_way("gradient", "parameter_search"), "--optimizer.learning_rate", "6.25e-5"],
     "R-Drop, random replacement": R_DROP + REPLACEMENT,
     "R-Drop, sampling by position": R_DROP + BY_POSITION,
     "R-Drop, random replacement, adversarial": R_DROP + REPLACEMENT + ADVERSARIAL,
@@ -80,14 +88,12 @@ SETTINGS: dict[str, dict[str, list[str]]] = {
         "all examples, tokens 0.15": _inputs("random_replacement", example_probability=1, token_probability=0.15),
     },
     "sampling by position": {
-        f"decay {value}": _inputs(
-            "scheduled_sampling", gold_by="position", position_schedule="exponential", decay_positions=value
-        )
+        f"decay {value}": _inputs("scheduled_sampling", gold__gold_by="position", gold__decay_positions=value)
         for value in (30, 300)
     },
     "sampling by step": {
         f"linear to {floor}": _inputs(
-            "scheduled_sampling", gold_by="step", step_schedule="linear", decay_steps=800, gold_floor=floor
+            "scheduled_sampling", gold__step_schedule="linear", gold__decay_steps=800, gold__gold_floor=floor
         )
         for floor in (0.5, 0.8)
     },
@@ -96,45 +102,34 @@ SETTINGS: dict[str, dict[str, list[str]]] = {
         "0.7, 0.95": _inputs("confidence_sampling", gold_confidence=0.7, random_confidence=0.95),
     },
     "oracle words": {
-        "noise 0.5": _inputs("word_oracle", gold_steps=200, oracle_noise=0.5),
-        "floor 0.8": _inputs("word_oracle", gold_steps=200, gold_floor=0.8),
+        "noise 0.5": _inputs(ORACLE_WORDS, gold__gold_steps=200, oracle_noise=0.5),
+        "floor 0.8": _inputs(ORACLE_WORDS, gold__gold_steps=200, gold__gold_floor=0.8),
     },
     "adversarial": {
-        f"size {value}": _options(
-            gradient__kind="adversarial_training", gradient__norm_over="row", gradient__perturbation_size=value
-        )
+        f"size {value}": _way("gradient", "adversarial_training", norm_over="row", perturbation_size=value)
         for value in (0.3, 3)
     },
     "gradient penalty": {
-        f"weight {value}": _options(gradient__kind="gradient_penalty", gradient__penalty_weight=value)
-        for value in (0.1, 10)
+        f"weight {value}": _way("gradient", GRADIENT_PENALTY, penalty_weight=value) for value in (0.1, 10)
     },
     "unlikelihood": {f"weight {value}": _objective("unlikelihood", unlikelihood_weight=value) for value in (0.2, 0.5)},
-    "TaiLr": {
-        f"gamma {value}": _objective("token_reweighting", weighting="tailr", tailr_gamma=value)
-        for value in (0.01, 0.03, 0.3)
-    },
-    "MixCE": {
-        f"eta {value}": _objective("token_reweighting", weighting="mixce", mixce_eta=value) for value in (0.2, 0.8)
-    },
-    "GOLD": {
-        f"at least {value}": _objective("token_reweighting", weighting="gold", gold_min_probability=value)
-        for value in (0.5, 0.8)
-    },
+    "TaiLr": {f"gamma {value}": _objective("tailr", gamma=value) for value in (0.01, 0.03, 0.3)},
+    "MixCE": {f"eta {value}": _objective("mixce", eta=value) for value in (0.2, 0.8)},
+    "GOLD": {f"at least {value}": _objective("gold", min_probability=value) for value in (0.5, 0.8)},
     "RAML": {f"tau {value}": _objective("raml", raml_temperature=value) for value in (0.12, 0.15)},
-    "bag of words": {f"weight {value}": _objective("bag_of_words", bag_of_words_weight=value) for value in (0.1, 0.3)},
+    "bag of words": {f"weight {value}": _objective(BAG_OF_WORDS, bag_of_words_weight=value) for value in (0.1, 0.3)},
     "minimum risk": {
-        "learning rate 3e-4": [*_objective("minimum_risk"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+        "learning rate 3e-4": _on_candidates("minimum_risk", 3e-4),
     },
     "reinforce": {
-        "learning rate 3e-4": [*_objective("reinforce"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+        "learning rate 3e-4": _on_candidates("reinforce", 3e-4),
     },
-    "ranking": {"learning rate 3e-4": [*_objective("ranking"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"]},
+    "ranking": {"learning rate 3e-4": _on_candidates("ranking", 3e-4)},
     "sequence unlikelihood": {
-        "learning rate 3e-4": [*_objective("sequence_unlikelihood"), *CANDIDATES, "--optimizer.learning_rate", "3e-4"],
+        "learning rate 3e-4": _on_candidates(REPEATS, 3e-4),
     },
     "parameter search": {
-        "guided by R-Drop": [*_options(gradient__kind="parameter_search", optimizer__learning_rate=5e-4), *R_DROP],
+        "guided by R-Drop": [*_way("gradient", "parameter_search"), "--optimizer.learning_rate", "5e-4", *R_DROP],
     },
 }
 """Other settings of each way, to be chosen among on development text."""

@@ -1,115 +1,293 @@
-"""From search options and the order that a model was trained in to the search that they describe."""
+"""Searches for a model: the default one, one that flat options change, and what a search needs besides its options.
 
-from collections.abc import Callable, Sequence
+A configuration and a model folder hold a search as a component. `decode` and `load` take flat options beside it, such
+as `beam_width` and `rescore`; here they become the component that they describe. One that the described search does not
+have is an error which says where it belongs.
+"""
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from seq2seq.assembly.choices import made
+from seq2seq.config.declaring import Option, options_of, texts_of
 from seq2seq.data.generation_order import LEFT, RIGHT
-from seq2seq.decoding import METHODS, Search
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import ONE_SIDED, SEARCHES
+from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
+from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+from seq2seq.decoding.parts.options import BeamOptions, OneSided, SearchOptions
+from seq2seq.decoding.parts.search import Search
 from seq2seq.models.orders import wrong_order
 
-PAIRINGS: dict[str, type[SynchronousBeamSearch] | type[JointBeamSearch]] = {
-    "rank": SynchronousBeamSearch,
-    "companion": SynchronousBeamSearch,
-    "joint": JointBeamSearch,
+SELECTORS: dict[str, tuple[Any, str]] = {
+    "method": (tuple(ONE_SIDED), "search algorithm; a beam of width 1 is greedy"),
+    "generation_order": (
+        ("auto", "l2r", "r2l", "bidirectional", "interleaved"),
+        "order of generation, which the model must have been trained for; `auto` takes that one. A `bidirectional` "
+        "model also knows `l2r` and `r2l`",
+    ),
+    "pairing": (
+        ("rank", "joint", "companion"),
+        "what the directions of a `bidirectional` search see of each other: the hypothesis of the same rank in the "
+        "other half of the beam (Zhou et al. 2019); a fixed partner, both being one hypothesis; or a greedy companion "
+        "of each hypothesis's own, at two rows a hypothesis",
+    ),
+    "rescore": (("none", "l2r", "r2l", "both"), texts_of(Rescored)["rescore"]),
+    "rescoring_weight": (float, texts_of(Rescored)["weight"]),
+    "rescoring_margin": (float, texts_of(Rescored)["margin"]),
+    "mbr": (str, texts_of(MinimumBayesRisk)["metric"]),
+    "num_samples": (int, "samples per sentence that `mbr` draws"),
+    "mbr_epsilon": (float, "what `epsilon` is for the samples of `mbr` unless that is given"),
+    "mbr_candidates": (("samples", "search"), texts_of(MinimumBayesRisk)["candidates"]),
+    "mbr_pairwise": (bool, texts_of(MinimumBayesRisk)["pairwise"]),
 }
+"""Flat options that choose a search, or belong to one that is put around another: values, and the text."""
 
 
-def build_search(
-    options: dict[str, Any], trained_order: str, detokenize: Callable[[Sequence[int]], str] | None = None
-) -> Search:
-    """Return the search that `options`, named as in `DecodingConfig`, describe; options it does not have are unused.
+def flat_options() -> Iterator[tuple[str, Any, str]]:
+    """Yield name, type or allowed values, and text of every flat option: `SELECTORS`, and the fields of searches."""
+    yield from ((name, kind, text) for name, (kind, text) in SELECTORS.items())
+    seen = {*SELECTORS}
+    for kind in SEARCHES.values():
+        for name, option in options_of(kind).items():
+            if name not in seen and _is_flat(kind, option):
+                seen.add(name)
+                values = typing.get_args(option.kind) if typing.get_origin(option.kind) is typing.Literal else option.kind
+                yield name, values, texts_of(kind).get(name, "")
+
+
+def _is_flat(kind: type, option: Option) -> bool:
+    return issubclass(kind, SearchOptions) and option.choice is None and option.section is None
+
+
+# ---- the search of a model -------------------------------------------------------------------------------------------
+
+
+def default_search(trained_order: str) -> Search:
+    """Return the search of a model about which nothing is said: beam search in the order that it was trained for."""
+    if trained_order == "bidirectional":
+        return SynchronousBeamSearch()
+    return InterleavedBeamSearch() if trained_order == "interleaved" else BeamSearch()
+
+
+def search_of_width(trained_order: str, beam_width: int, like: Search | None = None) -> Search:
+    """Return beam search in a model's order, with the limits of another search; the least there is for a width of 1.
+
+    From both ends that is one hypothesis each.
+    """
+    narrow: dict[str, Any] = {"method": "greedy"} if beam_width == 1 else {"method": "beam", "beam_width": beam_width}
+    plain = _inner(like) if like is not None else None
+    is_usable = plain is not None and _knows(trained_order, plain)
+    return changed_search(plain if is_usable else None, narrow | {"n_best": 1}, trained_order)
+
+
+def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer | None) -> Search:
+    """Return a search that can run: with the end that it begins at, and the texts that it compares.
 
     Args:
-        detokenize: from target token ids to text, which minimum Bayes risk decoding compares.
+        tokenizer: None only checks.
 
     Raises:
-        ValueError: the order is not one that the model was trained for, or there is no such search in it.
+        ValueError: the model was not trained for such a search.
     """
-    if options["mbr"] != "none":
-        assert detokenize is not None, "minimum Bayes risk decoding compares texts"
-        return _minimum_bayes_risk(options, trained_order, detokenize)
-    if options["rescore"] != "none":
-        return _rescored(options, trained_order)
-    order = trained_order if options["generation_order"] == "auto" else options["generation_order"]
-    if order != trained_order and (trained_order, order) not in (("bidirectional", "l2r"), ("bidirectional", "r2l")):
-        raise wrong_order(trained_order, order)
-    if order in ("l2r", "r2l"):
-        search = made(METHODS[options["method"]], options)
-        if order == "r2l":
-            return FromSide(search, RIGHT)
-        return search if trained_order == "l2r" else FromSide(search, LEFT)
-    if options["method"] not in ("beam", "greedy"):
-        raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
-    kind: type[Any] = InterleavedBeamSearch if order == "interleaved" else PAIRINGS[options["pairing"]]
-    is_greedy = options["method"] == "greedy" or options["beam_width"] == 1
-    # The least that can generate from both ends is one hypothesis each.
-    return made(kind, options | {"beam_width": 1 if order == "interleaved" else 2} if is_greedy else options)
+    if isinstance(search, Rescored):
+        search.plan(trained_order)  # which refuses orders that it cannot rank in
+        return search
+    if isinstance(search, MinimumBayesRisk):
+        from seq2seq.metrics.utility import make_utility  # here, because it loads sacreBLEU, which no other needs
 
-
-def _rescored(options: dict[str, Any], trained_order: str) -> Rescored:
-    """Return the search whose hypotheses are ranked anew by two generation orders."""
-    searched, scored = _rescoring_orders(options["rescore"], trained_order)
-    inner = options | {"rescore": "none", "n_best": options["beam_width"]}
-    searches = tuple(build_search(inner | {"generation_order": order}, trained_order) for order in searched)
-    names = ("n_best", "length_penalty", "length_normalization")
-    weight, margin = options["rescoring_weight"], options["rescoring_margin"]
-    return Rescored(searches, weight, margin, orders=scored, **{name: options[name] for name in names})
-
-
-def _rescoring_orders(rescore: str, trained_order: str) -> tuple[tuple[str, ...], tuple[str, str]]:
-    """Return the orders that are searched in, and the two whose scores are mixed."""
-    if trained_order == "interleaved":
-        if rescore != "l2r":
-            raise ValueError(
-                "What an interleaved model generates can be ranked from the left alone: `rescore` must be `l2r`, but "
-                f"is `{rescore}`."
-            )
-        return ("interleaved",), ("interleaved", "l2r")
-    if trained_order != "bidirectional":
-        raise ValueError(
-            f"`rescore` needs both directions, but this model knows `{trained_order}` alone; give a second one that "
-            "generates from the right as `--right-model` (`right_model` of `load`), as configs/multi30k_en_de_r2l.yaml "
-            "trains it, or use a model of `--model.generation_order bidirectional`."
+        candidates = search.candidates
+        return replace(
+            search,
+            samples=complete_search(search.samples, trained_order, tokenizer),
+            candidates=None if candidates is None else complete_search(candidates, trained_order, tokenizer),
+            utility=make_utility(search.metric, pairwise=search.pairwise),
+            detokenize=None if tokenizer is None else tokenizer.decode,
         )
-    return {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[rescore], ("l2r", "r2l")
+    if not _knows(trained_order, search):
+        raise wrong_order(trained_order, _order_of(search))
+    if not isinstance(search, OneSided) or trained_order == "l2r":
+        return search
+    is_right = search.generation_order == "r2l" or trained_order == "r2l"
+    return FromSide(search, RIGHT if is_right else LEFT)
 
 
-def _minimum_bayes_risk(
-    options: dict[str, Any], trained_order: str, detokenize: Callable[[Sequence[int]], str]
-) -> MinimumBayesRisk:
-    """Return the search whose samples, or another search's hypotheses, are ranked by their expected utility."""
-    from seq2seq.metrics.utility import make_utility  # here, because it loads sacreBLEU, which no other search needs
+def _order_of(search: Search) -> str:
+    """Return the order that a search needs; `auto` where any end will do."""
+    if isinstance(search, SynchronousBeamSearch | JointBeamSearch):
+        return "bidirectional"
+    if isinstance(search, InterleavedBeamSearch):
+        return "interleaved"
+    order = getattr(search, "generation_order", "auto")
+    return "l2r" if order == "auto" else str(order)
 
-    order = trained_order if options["generation_order"] == "auto" else options["generation_order"]
+
+def _knows(trained_order: str, search: Search) -> bool:
+    """Return whether a model of this order can run a search of one model."""
+    if isinstance(search, OneSided):
+        is_any = search.generation_order == "auto" and trained_order in ("l2r", "r2l", "bidirectional")
+        return is_any or search.generation_order == trained_order or trained_order == "bidirectional"
+    return _order_of(search) == trained_order
+
+
+# ---- flat options ----------------------------------------------------------------------------------------------------
+
+
+def changed_search(base: Search | None, changes: Mapping[str, Any], trained_order: str) -> Search:
+    """Return the search that flat options make of another.
+
+    Where they choose another algorithm, what the two have in common is kept.
+
+    Args:
+        base: None = the default of a model of this order.
+
+    Raises:
+        ValueError: there is no such option, or the search that they describe does not have it.
+    """
+    given = dict(changes)
+    known = {name for name, _, _ in flat_options()}
+    if unknown := sorted(given.keys() - known):
+        raise ValueError(f"There is no search option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
+    base = default_search(trained_order) if base is None else base
+    around = {name: given.pop(name) for name in (*_RESCORING, *_BAYES) if name in given}
+    has_bayes = around.get("mbr", "none" if not isinstance(base, MinimumBayesRisk) else base.metric) != "none"
+    has_rescoring = around.get("rescore", "none" if not isinstance(base, Rescored) else base.rescore) != "none"
+    if has_bayes and has_rescoring:
+        raise ValueError("`mbr` and `rescore` each rank the hypotheses in their own way; leave one of them out.")
+    for names, is_there, selector in ((_RESCORING, has_rescoring, "rescore"), (_BAYES, has_bayes, "mbr")):
+        for name in names:
+            if name in around and name != selector and not is_there:
+                raise ValueError(f"`{name}` belongs to `{selector}`, which is not asked for; add it, or leave this out.")
+    if has_rescoring:
+        return _rescored(base, given, around, trained_order)
+    if has_bayes:
+        return _bayes(base, given, around, trained_order)
+    return _plain(_inner(base), given, trained_order)
+
+
+_RESCORING = ("rescore", "rescoring_weight", "rescoring_margin")
+_BAYES = ("mbr", "num_samples", "mbr_epsilon", "mbr_candidates", "mbr_pairwise")
+_SAMPLED = ("temperature", "top_k", "top_p", "min_p", "epsilon", "seed")
+
+
+def _inner(search: Search) -> Search:
+    """Return the search within one that ranks anew what others find."""
+    if isinstance(search, Rescored):
+        return search.candidates
+    if isinstance(search, MinimumBayesRisk):
+        return search.candidates if search.candidates is not None else BeamSearch(**_in_common(search.samples, BeamSearch))
+    return search
+
+
+def _plain(base: Search, given: dict[str, Any], trained_order: str) -> Search:
+    kind, chosen = _kind(base, given, trained_order)
+    values = {**(_values(base, kind) if type(base) is kind else _in_common(base, kind)), **chosen}
+    for name, value in given.items():
+        if name not in options_of(kind):
+            raise ValueError(_belongs_elsewhere(name, kind))
+        values[name] = value
+    return kind(**values)  # type: ignore[no-any-return]
+
+
+def _kind(base: Search, given: dict[str, Any], trained_order: str) -> tuple[type, dict[str, Any]]:
+    """Take what chooses an algorithm out of the options; return it, with the options that follow from the choice."""
+    order, method = given.pop("generation_order", "auto"), given.pop("method", None)
+    pairing = given.pop("pairing", None)
+    if order == "auto":
+        is_both = not isinstance(base, OneSided) or (method is not None and trained_order not in ("l2r", "r2l"))
+        order = trained_order if is_both and trained_order in ("bidirectional", "interleaved") else "auto"
+    if order not in ("auto", trained_order) and trained_order != "bidirectional":
+        raise wrong_order(trained_order, order)
     if order in ("bidirectional", "interleaved"):
+        if method not in (None, "beam", "greedy"):
+            raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
+        least = {"beam_width": 2 if order == "bidirectional" else 1}  # one hypothesis from each end
+        narrow = least if method == "greedy" or given.get("beam_width") == 1 else {}
+        if narrow:
+            given.pop("beam_width", None)
+        if order == "interleaved":
+            if pairing is not None:
+                raise ValueError("`pairing` belongs to the order `bidirectional`; leave it out.")
+            return InterleavedBeamSearch, narrow
+        if pairing == "joint" or (pairing is None and isinstance(base, JointBeamSearch)):
+            return JointBeamSearch, narrow
+        return SynchronousBeamSearch, narrow | ({} if pairing is None else {"pairing": pairing})
+    if pairing is not None:
+        raise ValueError("`pairing` belongs to the order `bidirectional`; add `generation_order` bidirectional.")
+    kind = ONE_SIDED[method] if method else (type(base) if isinstance(base, OneSided) else BeamSearch)
+    return kind, ({} if order == "auto" else {"generation_order": order})
+
+
+def _values(search: Search, kind: type) -> dict[str, Any]:
+    return {name: getattr(search, name) for name in options_of(kind)}
+
+
+def _in_common(search: Search, kind: type) -> dict[str, Any]:
+    """Return the options that two kinds of search have from the same class; how wide a beam is, is each one's own."""
+    shared = next(c for c in (OneSided, BeamOptions, SearchOptions, object) if isinstance(search, c) and issubclass(kind, c))
+    common = [c for c in (SearchOptions, OneSided) if isinstance(search, c) and issubclass(kind, c)]
+    del shared
+    return {name: value for c in common for name, value in _values(search, c).items()}
+
+
+def _belongs_elsewhere(name: str, kind: type) -> str:
+    here = next(own for own, other in SEARCHES.items() if other is kind)
+    owners = [own for own, other in SEARCHES.items() if name in options_of(other)]
+    return f"`{name}` belongs to {' and '.join(owners)}, but the search is {here}; leave it out, or choose another search."
+
+
+def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> Rescored:
+    before = base if isinstance(base, Rescored) else Rescored()
+    n_best = given.pop("n_best", before.n_best if isinstance(base, Rescored) else getattr(base, "n_best", 1))
+    inner = _inner(base)
+    if trained_order == "bidirectional" and not isinstance(inner, OneSided):
+        given.setdefault("generation_order", "l2r")
+    strings = _plain(inner, given, trained_order)
+    if isinstance(strings, OneSided):
+        strings = replace(strings, generation_order="auto")  # `rescore` says which ends are searched from
+    return Rescored(
+        rescore=around.get("rescore", before.rescore),
+        candidates=replace(strings, n_best=1),  # type: ignore[type-var]
+        weight=around.get("rescoring_weight", before.weight),
+        margin=around.get("rescoring_margin", before.margin),
+        n_best=n_best,
+    )
+
+
+def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> MinimumBayesRisk:
+    before = base if isinstance(base, MinimumBayesRisk) else MinimumBayesRisk()
+    n_best = given.pop("n_best", before.n_best)
+    if (order := given.get("generation_order", "auto")) in ("bidirectional", "interleaved"):
         instead = "set `generation_order` to l2r or r2l" if trained_order == "bidirectional" else "leave out `mbr`"
         raise ValueError(f"`mbr` needs samples, which cannot be drawn in the order `{order}`; {instead}.")
-    if options["rescore"] != "none":
-        raise ValueError("`mbr` and `rescore` each rank the hypotheses in their own way; leave one of them out.")
-    searched, n_best = options["mbr_candidates"] == "search", options["n_best"]
-    limit = "beam_width" if searched else "num_samples"
-    for name, value in (("n_best", n_best), ("num_samples", options["num_samples"])):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
-    if n_best > options[limit]:
-        raise ValueError(f"`{limit}` must be at least `n_best` ({n_best}), but is {options[limit]}.")
-    inner = options | {"mbr": "none", "n_best": options["beam_width"]}
-    drawn = {
-        "method": "sampling",
-        "n_best": options["num_samples"],
-        "epsilon": options["epsilon"] or options["mbr_epsilon"],
-    }
+    if trained_order == "interleaved":
+        raise ValueError("`mbr` needs samples, which cannot be drawn in the order `interleaved`; leave out `mbr`.")
+    sampled = {name: given.pop(name) for name in _SAMPLED if name in given}
+    inner = _inner(base)
+    one_sided = inner if isinstance(inner, OneSided) else BeamSearch(**_in_common(inner, BeamSearch))
+    searches = around.get("mbr_candidates", "samples" if before.candidates is None else "search") == "search"
+    limits = {name: given[name] for name in given if name in options_of(OneSided) or name in options_of(SearchOptions)}
+    samples = replace(
+        before.samples,
+        **(_in_common(one_sided, Sampling) | limits | sampled),
+        n_best=around.get("num_samples", before.samples.n_best),
+    )
+    if "epsilon" not in sampled and "mbr_epsilon" in around:
+        samples = replace(samples, epsilon=around["mbr_epsilon"])
+    if not searches:
+        for name in given.keys() - limits.keys() - {"method"}:
+            raise ValueError(f"`{name}` belongs to `mbr_candidates` search; leave it out, or choose among a search's.")
     return MinimumBayesRisk(
-        samples=build_search(inner | drawn, trained_order),
-        utility=make_utility(options["mbr"], pairwise=options["mbr_pairwise"]),
-        detokenize=detokenize,
-        candidates=build_search(inner, trained_order) if searched else None,
+        metric=around.get("mbr", before.metric),
+        samples=samples,
+        candidates=_plain(one_sided, given, trained_order) if searches else None,
+        pairwise=around.get("mbr_pairwise", before.pairwise),
         n_best=n_best,
     )
