@@ -16,6 +16,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import ONE_SIDED, SEARCHES
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
@@ -77,19 +78,14 @@ def default_search(trained_order: str) -> Search:
     return InterleavedBeamSearch() if trained_order == "interleaved" else BeamSearch()
 
 
-def search_of_width(trained_order: str, beam_width: int, like: Search | None = None) -> Search:
-    """Return beam search in a model's order, with the limits of another search; the least there is for a width of 1.
-
-    From both ends that is one hypothesis each.
-    """
-    narrow: dict[str, Any] = {"method": "greedy"} if beam_width == 1 else {"method": "beam", "beam_width": beam_width}
-    plain = _inner(like) if like is not None else None
-    is_usable = plain is not None and _knows(trained_order, plain)
-    return changed_search(plain if is_usable else None, narrow | {"n_best": 1}, trained_order)
+def search_of_width(beam_width: int, like: Search | None = None) -> Search:
+    """Return beam search with the limits of another search, or greedy search for a width of 1."""
+    limits = {} if like is None else _limits(_inner(like))
+    return Greedy(**limits) if beam_width == 1 else BeamSearch(**limits, beam_width=beam_width)
 
 
 def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer | None) -> Search:
-    """Return a search that can run: with the end that it begins at, and the texts that it compares.
+    """Return a search that can run: in the model's order, from the end that it begins at, with the texts it compares.
 
     Args:
         tokenizer: None only checks.
@@ -103,6 +99,8 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
     if isinstance(search, MinimumBayesRisk):
         from seq2seq.metrics.utility import make_utility  # here, because it loads sacreBLEU, which no other needs
 
+        if trained_order == "interleaved":
+            raise ValueError("`mbr` needs samples, which cannot be drawn in the order `interleaved`; leave out `mbr`.")
         candidates = search.candidates
         return replace(
             search,
@@ -111,30 +109,41 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
             utility=make_utility(search.metric, pairwise=search.pairwise),
             detokenize=None if tokenizer is None else tokenizer.decode,
         )
-    if not _knows(trained_order, search):
-        raise wrong_order(trained_order, _order_of(search))
-    if not isinstance(search, OneSided) or trained_order == "l2r":
+    if not isinstance(search, OneSided):
+        order = "interleaved" if isinstance(search, InterleavedBeamSearch) else "bidirectional"
+        if order != trained_order:
+            raise wrong_order(trained_order, order)
+        return search
+    if search.generation_order == "auto" and trained_order in ("bidirectional", "interleaved"):
+        return _in_pairs(search, trained_order)
+    if search.generation_order not in ("auto", trained_order) and trained_order != "bidirectional":
+        raise wrong_order(trained_order, search.generation_order)
+    if trained_order == "l2r":
         return search
     is_right = search.generation_order == "r2l" or trained_order == "r2l"
     return FromSide(search, RIGHT if is_right else LEFT)
 
 
-def _order_of(search: Search) -> str:
-    """Return the order that a search needs; `auto` where any end will do."""
-    if isinstance(search, SynchronousBeamSearch | JointBeamSearch):
-        return "bidirectional"
-    if isinstance(search, InterleavedBeamSearch):
-        return "interleaved"
-    order = getattr(search, "generation_order", "auto")
-    return "l2r" if order == "auto" else str(order)
+def _in_pairs(search: OneSided, trained_order: str) -> Search:
+    """Return a search of one hypothesis's tokens as one that generates from both ends, in a model's order.
 
-
-def _knows(trained_order: str, search: Search) -> bool:
-    """Return whether a model of this order can run a search of one model."""
-    if isinstance(search, OneSided):
-        is_any = search.generation_order == "auto" and trained_order in ("l2r", "r2l", "bidirectional")
-        return is_any or search.generation_order == trained_order or trained_order == "bidirectional"
-    return _order_of(search) == trained_order
+    Raises:
+        ValueError: there is no such search in that order.
+    """
+    if isinstance(search, Sampling) and trained_order == "bidirectional":
+        return FromSide(search, LEFT)
+    if not isinstance(search, BeamSearch | Greedy):
+        raise ValueError(
+            f"Generation in the order `{trained_order}` has beam search alone; leave out `method`"
+            + (", or set `generation_order` to l2r or r2l." if trained_order == "bidirectional" else ".")
+        )
+    limits, is_narrow = _limits(search), isinstance(search, Greedy) or search.beam_width == 1
+    if isinstance(search, BeamSearch):
+        limits |= {"n_best": search.n_best, "early_stopping": search.early_stopping}
+    if trained_order == "interleaved":
+        return InterleavedBeamSearch(**limits, beam_width=1 if is_narrow else search.beam_width)  # type: ignore[union-attr]
+    # The least that can generate from both ends is one hypothesis each.
+    return SynchronousBeamSearch(**limits, beam_width=2 if is_narrow else search.beam_width)  # type: ignore[union-attr]
 
 
 # ---- flat options ----------------------------------------------------------------------------------------------------
@@ -187,8 +196,9 @@ def _inner(search: Search) -> Search:
 
 
 def _plain(base: Search, given: dict[str, Any], trained_order: str) -> Search:
+    """Return the search, of one model and not ranked anew, that flat options make of another."""
     kind, chosen = _kind(base, given, trained_order)
-    values = {**(_values(base, kind) if type(base) is kind else _in_common(base, kind)), **chosen}
+    values = (_values(base, kind) if type(base) is kind else _in_common(base, kind)) | chosen
     for name, value in given.items():
         if name not in options_of(kind):
             raise ValueError(_belongs_elsewhere(name, kind))
@@ -200,27 +210,26 @@ def _kind(base: Search, given: dict[str, Any], trained_order: str) -> tuple[type
     """Take what chooses an algorithm out of the options; return it, with the options that follow from the choice."""
     order, method = given.pop("generation_order", "auto"), given.pop("method", None)
     pairing = given.pop("pairing", None)
-    if order == "auto":
-        is_both = not isinstance(base, OneSided) or (method is not None and trained_order not in ("l2r", "r2l"))
-        order = trained_order if is_both and trained_order in ("bidirectional", "interleaved") else "auto"
-    if order not in ("auto", trained_order) and trained_order != "bidirectional":
-        raise wrong_order(trained_order, order)
+    if order == "auto" and pairing is not None:
+        order = "bidirectional"
     if order in ("bidirectional", "interleaved"):
+        if order != trained_order:
+            raise wrong_order(trained_order, order)
         if method not in (None, "beam", "greedy"):
             raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
-        least = {"beam_width": 2 if order == "bidirectional" else 1}  # one hypothesis from each end
-        narrow = least if method == "greedy" or given.get("beam_width") == 1 else {}
-        if narrow:
+        if pairing is not None and order == "interleaved":
+            raise ValueError("`pairing` belongs to the order `bidirectional`; leave it out.")
+        is_narrow = method == "greedy" or given.get("beam_width") == 1
+        narrow = {"beam_width": 2 if order == "bidirectional" else 1} if is_narrow else {}
+        if is_narrow:
             given.pop("beam_width", None)
         if order == "interleaved":
-            if pairing is not None:
-                raise ValueError("`pairing` belongs to the order `bidirectional`; leave it out.")
             return InterleavedBeamSearch, narrow
         if pairing == "joint" or (pairing is None and isinstance(base, JointBeamSearch)):
             return JointBeamSearch, narrow
         return SynchronousBeamSearch, narrow | ({} if pairing is None else {"pairing": pairing})
-    if pairing is not None:
-        raise ValueError("`pairing` belongs to the order `bidirectional`; add `generation_order` bidirectional.")
+    if order == "auto" and method is None:
+        return type(base), {}
     kind = ONE_SIDED[method] if method else (type(base) if isinstance(base, OneSided) else BeamSearch)
     return kind, ({} if order == "auto" else {"generation_order": order})
 
@@ -229,12 +238,15 @@ def _values(search: Search, kind: type) -> dict[str, Any]:
     return {name: getattr(search, name) for name in options_of(kind)}
 
 
+def _limits(search: Search) -> dict[str, Any]:
+    """Return what all searches of one model have in common: lengths and what no hypothesis may say."""
+    return _values(search, SearchOptions) if isinstance(search, SearchOptions) else {}
+
+
 def _in_common(search: Search, kind: type) -> dict[str, Any]:
-    """Return the options that two kinds of search have from the same class; how wide a beam is, is each one's own."""
-    shared = next(c for c in (OneSided, BeamOptions, SearchOptions, object) if isinstance(search, c) and issubclass(kind, c))
-    common = [c for c in (SearchOptions, OneSided) if isinstance(search, c) and issubclass(kind, c)]
-    del shared
-    return {name: value for c in common for name, value in _values(search, c).items()}
+    """Return the options that a search shares with another kind, as both have them from the same class."""
+    shared = [c for c in (SearchOptions, BeamOptions, OneSided) if isinstance(search, c) and issubclass(kind, c)]
+    return {name: value for c in shared for name, value in _values(search, c).items()}
 
 
 def _belongs_elsewhere(name: str, kind: type) -> str:
@@ -247,8 +259,8 @@ def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], train
     before = base if isinstance(base, Rescored) else Rescored()
     n_best = given.pop("n_best", before.n_best if isinstance(base, Rescored) else getattr(base, "n_best", 1))
     inner = _inner(base)
-    if trained_order == "bidirectional" and not isinstance(inner, OneSided):
-        given.setdefault("generation_order", "l2r")
+    if trained_order != "interleaved" and not isinstance(inner, OneSided):
+        inner = BeamSearch(**_in_common(inner, BeamSearch))
     strings = _plain(inner, given, trained_order)
     if isinstance(strings, OneSided):
         strings = replace(strings, generation_order="auto")  # `rescore` says which ends are searched from
@@ -267,8 +279,6 @@ def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_
     if (order := given.get("generation_order", "auto")) in ("bidirectional", "interleaved"):
         instead = "set `generation_order` to l2r or r2l" if trained_order == "bidirectional" else "leave out `mbr`"
         raise ValueError(f"`mbr` needs samples, which cannot be drawn in the order `{order}`; {instead}.")
-    if trained_order == "interleaved":
-        raise ValueError("`mbr` needs samples, which cannot be drawn in the order `interleaved`; leave out `mbr`.")
     sampled = {name: given.pop(name) for name in _SAMPLED if name in given}
     inner = _inner(base)
     one_sided = inner if isinstance(inner, OneSided) else BeamSearch(**_in_common(inner, BeamSearch))
