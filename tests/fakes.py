@@ -21,7 +21,6 @@ Prefix = tuple[int, ...]
 class PrefixState:
     sources: list[Prefix]
     """B sources, without padding"""
-    source_length: int
     prefixes: list[list[Prefix]]
     """[B][W], without the start token"""
     started: bool = False
@@ -38,19 +37,17 @@ class PrefixModel(FromTheLeft):
         logits: Callable[[Prefix, Prefix], Tensor],
         vocab_size: int,
         eos_id: int,
-        attention: Callable[[Prefix, Prefix], Tensor] | None = None,
     ) -> None:
         self.logits = logits
         self.vocab_size = vocab_size
         self.eos_id = eos_id
-        self.attention = attention
         self.num_encoded = 0
         self.num_rows_stepped = 0
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> PrefixState:
         sources = [tuple(ids[mask].tolist()) for ids, mask in zip(input_ids, attention_mask, strict=True)]
         self.num_encoded += len(sources)
-        return PrefixState(sources, input_ids.shape[1], [[()] for _ in sources])
+        return PrefixState(sources, [[()] for _ in sources])
 
     def step(self, state: PrefixState, token_ids: Tensor) -> tuple[Tensor, PrefixState]:
         assert token_ids.shape == (len(state.sources), len(state.prefixes[0])), "one token per hypothesis"
@@ -63,25 +60,16 @@ class PrefixModel(FromTheLeft):
             assert bool((token_ids == self.decoder_start_id).all()), "the first token is the start token"
         rows = zip(state.sources, prefixes, strict=True)
         logits = torch.stack([torch.stack([self.logits(s, p) for p in ps]) for s, ps in rows])
-        return logits, PrefixState(state.sources, state.source_length, prefixes, started=True)
+        return logits, PrefixState(state.sources, prefixes, started=True)
 
     def reorder(self, state: PrefixState, beams: Tensor | None = None, sentences: Tensor | None = None) -> PrefixState:
         kept = list(range(len(state.sources))) if sentences is None else sentences.tolist()
-        assert kept == sorted(set(kept)), "sentences ascend"
+        assert kept == sorted(kept), "sentences ascend"
         if beams is None:
             prefixes = [state.prefixes[b] for b in kept]
         else:
             prefixes = [[state.prefixes[b][w] for w in ws] for b, ws in zip(kept, beams.tolist(), strict=True)]
-        return PrefixState([state.sources[b] for b in kept], state.source_length, prefixes, state.started)
-
-    def cross_attention(self, state: PrefixState) -> Tensor:
-        if self.attention is None:
-            raise ValueError("this model does not keep its attention")
-        attention = torch.zeros(len(state.sources), len(state.prefixes[0]), state.source_length)
-        for b, source in enumerate(state.sources):
-            for w, prefix in enumerate(state.prefixes[b]):
-                attention[b, w, : len(source)] = self.attention(source, prefix)
-        return attention
+        return PrefixState([state.sources[b] for b in kept], prefixes, state.started)
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         state = self.encode(input_ids, attention_mask)
@@ -96,19 +84,13 @@ class PrefixModel(FromTheLeft):
 class TableModel(PrefixModel):
     """Probabilities by prefix; `tables` maps a source's first token to its table. Prefixes not in it end at once."""
 
-    def __init__(
-        self,
-        tables: Mapping[int, Mapping[Prefix, Sequence[float]]],
-        eos_id: int,
-        attention: Mapping[Prefix, Sequence[float]] | None = None,
-    ) -> None:
+    def __init__(self, tables: Mapping[int, Mapping[Prefix, Sequence[float]]], eos_id: int) -> None:
         self.vocab_size = len(next(iter(tables.values()))[()])
         end = [float(token == eos_id) for token in range(self.vocab_size)]
         super().__init__(
             lambda source, prefix: torch.tensor(tables[source[0]].get(prefix, end)).log(),
             vocab_size=self.vocab_size,
             eos_id=eos_id,
-            attention=None if attention is None else lambda source, prefix: torch.tensor(attention[prefix]),
         )
 
 
@@ -116,7 +98,7 @@ class RandomModel(PrefixModel):
     """Normally distributed logits from a hash of (seed, source, prefix); larger scale, surer model."""
 
     def __init__(self, vocab_size: int, seed: int = 1, scale: float = 2.0, eos_id: int = 2) -> None:
-        super().__init__(self._random_logits, vocab_size, eos_id, self._random_attention)
+        super().__init__(self._random_logits, vocab_size, eos_id)
         self.seed = seed
         self.scale = scale
 
@@ -126,9 +108,6 @@ class RandomModel(PrefixModel):
 
     def _random_logits(self, source: Prefix, prefix: Prefix) -> Tensor:
         return self.scale * self._normal(self.vocab_size, "logits", source, prefix)
-
-    def _random_attention(self, source: Prefix, prefix: Prefix) -> Tensor:
-        return self._normal(len(source), "attention", source, prefix).softmax(0)
 
 
 class CharTokenizer:

@@ -25,9 +25,11 @@ from seq2seq.decoding.running.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
-from seq2seq.models.two_models import BothDirections, InterleavedAndLeft
+from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
 DECODING_FILE = "decoding.json"
+REMOVED_OPTIONS = {"coverage_penalty": 0.0}
+"""Search options of former versions, and the value by which each did nothing."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 """Compute types by the names that options give them; int8 is for decoding on CPUs alone."""
 
@@ -250,9 +252,19 @@ def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
 
 
 def read_decoding(folder: Path) -> dict[str, Any]:
-    """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file."""
+    """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file.
+
+    Raises:
+        ValueError: it has an option of former versions, and the model is not searched as without it.
+    """
     path = folder / DECODING_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"search": {}, "source_prefix": ""}
+    if not path.is_file():
+        return {"search": {}, "source_prefix": ""}
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    for name, nothing in REMOVED_OPTIONS.items():
+        if saved["search"].pop(name, nothing) != nothing:
+            raise ValueError(f"{path}: there is no `{name}` any more; delete it there to search without it.")
+    return saved
 
 
 def fingerprint(folders: Sequence[Path]) -> str:

@@ -317,8 +317,6 @@ class DecodingConfig:
     early_stopping: bool = False
     """Whether beam search ends a sentence as soon as `beam_width` hypotheses have finished; otherwise it goes
     on while a running one may become better."""
-    coverage_penalty: float = 0.0
-    """Weight of GNMT's coverage penalty; 0 switches it off."""
     min_length: int = 0
     """Least number of tokens before end of sentence."""
     max_length: int = 256

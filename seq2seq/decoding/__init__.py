@@ -9,8 +9,7 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.sampling import Sampling
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search
 
 METHODS: dict[str, type[Greedy] | type[BeamSearch] | type[Sampling] | type[DiverseBeamSearch]] = {
     "greedy": Greedy,

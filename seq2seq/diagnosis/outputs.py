@@ -13,7 +13,7 @@ import numpy
 
 from seq2seq.assembly.choices import made
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.diagnosis.subject import Subject
 from seq2seq.metrics import Metric, sentence_scores
 from seq2seq.metrics.repetition import adjacent_repeats, repeated_ngrams

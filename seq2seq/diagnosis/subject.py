@@ -15,8 +15,7 @@ from seq2seq.assembly.generator import TextGenerator
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.greedy import Greedy
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.decoding.running.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.models.interface import Seq2Seq
@@ -105,5 +104,5 @@ class Subject:
         hypotheses: dict[int, Hypothesis] = {}
         searched = InProcess(self.model, search, self.device).search_batches(batches)
         for batch, lists in zip(plan, searched, strict=True):
-            hypotheses |= {int(i): nbest[0] for i, nbest in zip(batch, lists, strict=True)}
+            hypotheses |= {int(i): nbest[0] for i, nbest in zip(batch, found_or_error(lists), strict=True)}
         return [hypotheses[i] for i in range(len(rows))]

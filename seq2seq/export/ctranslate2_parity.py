@@ -19,7 +19,7 @@ from seq2seq.assembly.generator import TextGenerator
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis, found_or_error
 from seq2seq.decoding.running.batches import pad_sources
 from seq2seq.decoding.running.corpus import truncate_source
 from seq2seq.export.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabularies, require_ctranslate2
@@ -27,7 +27,6 @@ from seq2seq.models.interface import Seq2Seq
 
 DIFFERENT_OPTIONS = (
     "length_normalization",  # it has length^p alone
-    "coverage_penalty",  # its coverage is that of one attention head
     "max_length_ratio",  # its limit is one for all sentences
     "min_length",  # it shares the probability of what is forbidden among the rest
     "no_repeat_ngram",  # the same
@@ -121,7 +120,7 @@ def best_hypotheses(
     lengths = numpy.array([len(source) for source in sources])
     for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
         input_ids, attention_mask = pad_sources([sources[i] for i in batch], model.pad_id)
-        found = search.search(model, input_ids, attention_mask)
+        found = found_or_error(search.search(model, input_ids, attention_mask))
         best.update((i, hypotheses[0]) for i, hypotheses in zip(batch, found, strict=True))
     return [best[i] for i in range(len(sources))]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.parts.search import found_or_error
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.side_by_side import SideBySide
 
@@ -63,7 +64,7 @@ class GreedyCost:
     def _by_pair(self, model: Seq2Seq, batch: Batch, max_length: int, num_models: int) -> numpy.ndarray:
         """Return the statistics of every pair, float64 [num_models * B, S]; the model is given the batch so often."""
         sources, mask = (tensor.repeat(num_models, 1) for tensor in (batch.input_ids, batch.attention_mask))
-        found = Greedy(max_length=max_length).search(model, sources, mask)
+        found = found_or_error(Greedy(max_length=max_length).search(model, sources, mask))
         hypotheses = [self.tokenizer.decode(list(best.tokens)) for best, *_ in found]
         labels = [[i for i in row if i != IGNORED_LABEL] for row in batch.labels.tolist()]
         references = [self.tokenizer.decode(ids) for ids in labels]

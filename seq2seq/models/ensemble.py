@@ -73,15 +73,6 @@ class Ensemble:
         """Return every model's state reordered alike."""
         return [model.reorder(part, beams, sentences) for model, part in zip(self.models, state, strict=True)]
 
-    def cross_attention(self, state: State) -> Tensor:
-        """Return the weighted mean of the models' attention, [B, W, S].
-
-        Raises:
-            ValueError: one of the models keeps none.
-        """
-        parts = zip(self.models, state, self.weights, strict=True)
-        return torch.stack([weight * model.cross_attention(part) for model, part, weight in parts]).sum(dim=0)
-
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         """Return the log of the mean probabilities, [B * G, T, V]."""
         return self._mixture(

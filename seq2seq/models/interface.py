@@ -77,14 +77,8 @@ class Seq2Seq(Protocol):
 
         Args:
             beams: int64 [B', W'], indices into W; None keeps each sentence's hypotheses as they are.
-            sentences: int64 [B'], indices into B, ascending; None keeps all sentences.
-        """
-
-    def cross_attention(self, state: State) -> Tensor:
-        """Return the latest step's attention over the source, [B, W, S], mean over heads, of the last layer.
-
-        Raises:
-            ValueError: this model does not keep it.
+            sentences: int64 [B'], indices into B, ascending; one that stands several times is copied, and None keeps
+                all sentences.
         """
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:

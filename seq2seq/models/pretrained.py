@@ -87,12 +87,6 @@ class PretrainedSeq2Seq(FromTheLeft):
         cache = EncoderDecoderCache(_select(state.cache.self_attention_cache, rows), cross_cache)
         return PretrainedState(hidden, mask, cache, beams.shape[1])
 
-    def cross_attention(self, state: PretrainedState) -> Tensor:
-        raise ValueError(
-            f"{type(self.model).__name__} does not keep its attention over the source; search without a coverage "
-            "penalty, or use a model of this toolkit"
-        )
-
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         rows = len(decoder_input_ids) // len(input_ids)
         source_hidden = self._source_hidden(input_ids, attention_mask).repeat_interleave(rows, dim=0)

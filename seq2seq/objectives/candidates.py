@@ -20,7 +20,7 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.sampling import Sampling
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Search, found_or_error
 from seq2seq.models.modes import evaluating
 from seq2seq.objectives.randomness import own_seed
 
@@ -78,7 +78,7 @@ class CandidateSearch:
             model: a `Seq2SeqTransformer` that generates from one end, possibly wrapped (DDP).
 
         Raises:
-            ValueError: the model is sharded (FSDP), so that no process can search it.
+            ValueError: the model is sharded (FSDP), so that no process can search it; or its logits are not finite.
         """
         bare: Any = getattr(model, "module", model)
         if isinstance(next(bare.parameters()), DTensor):
@@ -90,9 +90,8 @@ class CandidateSearch:
         assert len(references) == len(batch), "sources with several target rows have no candidates"
         limits = [min(math.ceil(len(ids) * self.max_length_ratio), self.max_length) for ids in references]
         with evaluating(bare):
-            found = self.search(max(limits)).search(
-                bare, batch.input_ids, batch.attention_mask, rows=batch.rows.tolist()
-            )
+            search = self.search(max(limits))
+            found = found_or_error(search.search(bare, batch.input_ids, batch.attention_mask, rows=batch.rows.tolist()))
         candidates = [
             _count([h.tokens[:limit] for h in hypotheses], reference if add_reference else None)
             for hypotheses, limit, reference in zip(found, limits, references, strict=True)

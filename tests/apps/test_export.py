@@ -98,12 +98,12 @@ def test_options_that_ctranslate2_cannot_follow_are_said(
 ) -> None:
     shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
     decoding = json.loads((tmp_path / "model" / "decoding.json").read_text())
-    decoding["search"] |= {"coverage_penalty": 0.2, "length_normalization": "gnmt"}
+    decoding["search"] |= {"max_length_ratio": 1.5, "length_normalization": "gnmt"}
     (tmp_path / "model" / "decoding.json").write_text(json.dumps(decoding))
     command[1] = str(tmp_path / "model")
     assert main(["export", *command, "--check", str(copy_task / "test.txt")]) == 0
     captured = capsys.readouterr()
-    assert "cannot follow the run's `length_normalization: gnmt`, `coverage_penalty: 0.2`" in captured.err
+    assert "cannot follow the run's `length_normalization: gnmt`, `max_length_ratio: 1.5`" in captured.err
     assert "53 (100.0%)" in captured.out
 
 

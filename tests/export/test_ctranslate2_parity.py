@@ -74,7 +74,7 @@ def test_nothing_to_compare_is_said(generator: TextGenerator) -> None:
 
 
 def test_the_search_is_one_that_both_have() -> None:
-    options = {"method": "greedy", "beam_width": 5, "length_penalty": 0.6, "max_length": 7, "coverage_penalty": 0.2}
+    options = {"method": "greedy", "beam_width": 5, "length_penalty": 0.6, "max_length": 7, "min_length": 3}
     assert comparable_search(options) == BeamSearch(1, length_penalty=0.6, max_length=7, early_stopping=True)
     assert comparable_search(options | {"method": "beam", "length_penalty": 0.0}) == BeamSearch(
         5, length_penalty=0.0, max_length=7, early_stopping=False
@@ -83,5 +83,5 @@ def test_the_search_is_one_that_both_have() -> None:
 
 def test_options_that_are_left_out_are_named(generator: TextGenerator) -> None:
     assert different_options(generator.options) == {}
-    changed = {"method": "diverse_beam", "length_normalization": "gnmt", "coverage_penalty": 0.2, "min_length": 3}
+    changed = {"method": "diverse_beam", "length_normalization": "gnmt", "max_length_ratio": 1.5, "min_length": 3}
     assert different_options(generator.options | changed | {"n_best": 2}) == changed

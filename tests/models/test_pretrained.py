@@ -88,9 +88,6 @@ def test_token_ids_come_from_the_configuration(make: Any, start: int) -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    model = PretrainedSeq2Seq(marian())
-    with pytest.raises(ValueError, match="MarianMTModel does not keep its attention"):
-        model.cross_attention(model.encode(*random_pairs()[:2]))
     with pytest.raises(ValueError, match="GPT2LMHeadModel is no encoder-decoder"):
         PretrainedSeq2Seq(GPT2LMHeadModel(GPT2Config(vocab_size=37, n_embd=8, n_layer=1, n_head=2)))
     incomplete = marian()

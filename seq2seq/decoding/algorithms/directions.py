@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from seq2seq.data.generation_order import LEFT, RIGHT
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.models.interface import Seq2Seq
 
 

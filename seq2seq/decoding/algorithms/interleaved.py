@@ -6,26 +6,36 @@ probabilities of all targets sum to 1. Lengths count tokens of the target, not s
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from seq2seq.decoding.algorithms.directions import refuse_prefixes
+from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import log_probs_in_place
-from seq2seq.decoding.parts.hypothesis import Hypothesis
 from seq2seq.decoding.parts.options import BeamOptions
-from seq2seq.decoding.parts.pairs import FinishedPair, finished_pairs, top_pairs
-from seq2seq.decoding.parts.scoring import length_divisor
-from seq2seq.decoding.parts.search import finite_or_error
-from seq2seq.decoding.parts.state import BeamState, enough_done, select
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.decoding.parts.pairs import FinishedPair, RankPairs, finished_pairs, top_pairs
+from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.decoding.parts.state import BeamState, OfSentences, Specials
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
-class InterleavedBeamSearch(BeamOptions):
+class InterleavedState(OfSentences):
+    """Beams of pairs of halves, and what all steps share."""
+
+    beams: BeamState
+    ranks: RankPairs
+
+    @property
+    def done(self) -> Tensor:
+        return self.beams.done
+
+
+@dataclass(frozen=True)
+class InterleavedBeamSearch(BeamOptions, Algorithm[InterleavedState]):
     """Search in an interleaved model; a target may have one token more than an odd `max_length`."""
 
     early_stopping: bool = False
@@ -36,55 +46,37 @@ class InterleavedBeamSearch(BeamOptions):
             if getattr(self, name):
                 raise ValueError(f"`{name}` needs the tokens in one order; leave it out with `interleaved`.")
 
-    @torch.inference_mode()
-    def search(
-        self,
-        model: Seq2Seq,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        rows: Sequence[int] | None = None,
-    ) -> list[list[Hypothesis]]:
-        """Return each sentence's `n_best` hypotheses, best first, in the order of reading; see `search.Search`.
-
-        Raises:
-            ValueError: the model was not trained in this order.
-        """
+    def stepped(self, model: Seq2Seq) -> PairedSeq2Seq:
         if model.generation_order != "interleaved":
             raise wrong_order(model.generation_order, "interleaved")
-        refuse_prefixes(prefixes, "interleaved")
-        both = model.in_pairs()
-        limits = (self.limits(attention_mask) + 1) // 2
-        state = BeamState.start(limits, self.beam_width, in_pairs=True)
-        model_state = both.encode(input_ids, attention_mask)
-        last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)
-        results: list[list[Hypothesis]] = [[] for _ in input_ids]
-        while True:
-            logits, model_state = both.step(model_state, last)
-            log_probs = self._allowed(log_probs_in_place(logits), state.length, both.eos_id)
-            candidates = top_pairs(log_probs, state.scores, 2 * self.beam_width, both.eos_id)
-            is_end = candidates.token_ids == both.eos_id
-            # A step that the left half ends in adds one token, any other two.
-            divisors = torch.tensor([self._divisor(2 * state.length + n) for n in (1, 2)], device=is_end.device)
-            normalized = candidates.scores / torch.where(is_end[:, 0], divisors[0], divisors[1])
-            longest = self._divisor(2 * state.length + 2)
-            state, parents = state.choose(
-                candidates, is_end.any(1), normalized, longest, early_stopping=self.early_stopping
-            )
+        return model.in_pairs()
 
-            sentences = None
-            if enough_done(state.done):
-                for position, pairs in finished_pairs(state, state.done.nonzero().squeeze(1)):
-                    results[position] = [joined(pair, both.eos_id) for pair in pairs[: self.n_best]]
-                sentences = (~state.done).nonzero().squeeze(1)
-                if len(sentences) == 0:
-                    return finite_or_error(results)
-                state, parents = select(state, sentences), parents[sentences]
-            model_state = both.reorder(model_state, parents.unsqueeze(1).expand(-1, 2, -1), sentences)
-            last = state.tokens[..., -1].clamp(min=0)
+    def start(self, model: PairedSeq2Seq, sources: Sources) -> Start[InterleavedState]:
+        refuse_prefixes(sources.prefixes, "interleaved")
+        limits, device = (self.limits(sources.attention_mask) + 1) // 2, sources.input_ids.device
+        constraints = self.started_constraints(model, None, device)
+        beams = BeamState.start(limits, self.beam_width, constraints, Specials.of(model), in_pairs=True)
+        ranks = RankPairs.create(2 * self.beam_width, model.vocab_size, device, model.eos_id)
+        return Start(InterleavedState(beams, ranks))
 
-    def _divisor(self, length: int) -> float:
-        return length_divisor(length, self.length_penalty, self.length_normalization)
+    def feed(self, state: InterleavedState) -> tuple[Tensor, ...]:
+        return (state.beams.last_tokens().clamp(min=0),)
+
+    def advance(self, logits: Tensor, state: InterleavedState) -> tuple[InterleavedState, Tensor]:
+        beams, eos_id = state.beams, state.beams.specials.eos_id
+        log_probs = self._allowed(log_probs_in_place(logits), beams.length, eos_id)
+        candidates = top_pairs(log_probs, beams.scores, state.ranks)
+        is_end = candidates.token_ids == eos_id
+        # A step that the left half ends in adds one token, any other two.
+        one, two = (self.divisor(2 * beams.length + n) for n in (1, 2))
+        normalized = candidates.scores / torch.where(is_end[:, 0], one, two)
+        beams, parents = beams.choose(candidates, is_end.any(1), normalized, two, early_stopping=self.early_stopping)
+        return replace(state, beams=beams), parents.unsqueeze(1).expand(-1, 2, -1)
+
+    def results(self, state: InterleavedState, sentences: Tensor) -> list[list[Hypothesis]]:
+        """See `Algorithm.results`; in the order of reading."""
+        eos_id = state.beams.specials.eos_id
+        return [[joined(pair, eos_id) for pair in pairs] for pairs in finished_pairs(state.beams, sentences)]
 
     def _allowed(self, log_probs: Tensor, step: int, eos_id: int) -> Tensor:
         """Return the log-probabilities, changed in place, without an end that comes too early."""

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy
 from torch import Tensor
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search, first_failure
 from seq2seq.models.interface import Seq2Seq
 
 Utility = Callable[[Sequence[str], numpy.ndarray], numpy.ndarray]
@@ -51,11 +50,17 @@ class MinimumBayesRisk:
         prefixes: Sequence[Sequence[int]] | None = None,
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
-        """Return each sentence's `n_best` hypotheses, no two of the same text, best first; see `search.Search`."""
+        """Return each sentence's `n_best` hypotheses, no two of the same text, best first; see `search.Search`.
+
+        A sentence that drawing or searching fails for is a failure.
+        """
         sentences = (model, input_ids, attention_mask, prefixes, rows)
         samples = self.samples.search(*sentences)
         candidates = samples if self.candidates is None else self.candidates.search(*sentences)
-        return [self._ranked(*found)[: self.n_best] for found in zip(candidates, samples, strict=True)]
+        return [
+            first_failure(found) or self._ranked(*found)[: self.n_best]
+            for found in zip(candidates, samples, strict=True)
+        ]
 
     def _ranked(self, candidates: Sequence[Hypothesis], samples: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Return one hypothesis per candidate text; between equal utilities and texts the model decides."""

@@ -15,9 +15,8 @@ from torch import Tensor
 from seq2seq.data.collate import pad_right
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.synchronous import best_of
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.scoring import LengthNormalization, length_divisor
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.options import LengthNormalization, length_divisor
+from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
 from seq2seq.models.interface import Seq2Seq
 
 LOGITS_AT_A_TIME = 2**24
@@ -79,7 +78,11 @@ class Rescored:
             ValueError: the model does not know both orders.
         """
         found = self.pooled(model, input_ids, attention_mask, prefixes, rows)
-        contested = [place for place, hypotheses in enumerate(found) if len(hypotheses) > 1 or not self.margin]
+        contested = [
+            place
+            for place, hypotheses in enumerate(found)
+            if not has_failed(hypotheses) and (len(hypotheses) > 1 or not self.margin)
+        ]
         if contested:
             pooled = [found[place] for place in contested]
             scores = self.scores(model, input_ids[contested], attention_mask[contested], pooled)
@@ -98,9 +101,12 @@ class Rescored:
         return scores
 
     def pooled(self, model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, *rest: Any) -> list[list[Hypothesis]]:
-        """Return what the searches find for each sentence, each string once; arguments as for `search`."""
+        """Return what the searches find for each sentence, each string once; arguments as for `search`.
+
+        A sentence that one of them fails for is a failure.
+        """
         lists = [search.search(model, input_ids, attention_mask, *rest) for search in self.searches]
-        return [best_of(*map(self.within_margin, found)) for found in zip(*lists, strict=True)]
+        return [first_failure(found) or best_of(*map(self.within_margin, found)) for found in zip(*lists, strict=True)]
 
     def within_margin(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Return those hypotheses of one search, best first, that are within the margin of the best."""
@@ -110,7 +116,7 @@ class Rescored:
     def ranked(self, pooled: Sequence[Sequence[Hypothesis]], scores: Tensor) -> list[list[Hypothesis]]:
         """Return each sentence's hypotheses, best first, by scores [B, N] before their length penalty."""
         return [
-            sorted(map(self._rescored, hypotheses, row), key=lambda h: -h.normalized_score)
+            checked(sorted(map(self._rescored, hypotheses, row), key=lambda h: -h.normalized_score))
             for hypotheses, row in zip(pooled, scores.tolist(), strict=True)
         ]
 
@@ -143,12 +149,18 @@ class BestByWeight:
         rows: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """Return a hypothesis for each weight; see `Rescored.search`."""
-        pooled = self.rescored.pooled(model, input_ids, attention_mask, prefixes, rows)
-        first, second = (
-            log_probs_in(order, model, input_ids, attention_mask, pooled) for order in self.rescored.orders
-        )
+        found = self.rescored.pooled(model, input_ids, attention_mask, prefixes, rows)
+        places = [place for place, hypotheses in enumerate(found) if not has_failed(hypotheses)]
+        results = [hypotheses * len(self.weights) for hypotheses in found]
+        if not places:
+            return results
+        pooled = [found[place] for place in places]
+        sources = (input_ids[places], attention_mask[places])
+        first, second = (log_probs_in(order, model, *sources, pooled) for order in self.rescored.orders)
         by_weight = [self.rescored.ranked(pooled, (1 - w) * first + w * second) for w in self.weights]
-        return [[hypotheses[0] for hypotheses in found] for found in zip(*by_weight, strict=True)]
+        for place, lists in zip(places, zip(*by_weight, strict=True), strict=True):
+            results[place] = [hypotheses[0] for hypotheses in lists]
+        return results
 
 
 def log_probs_in(

@@ -17,19 +17,38 @@ import torch
 from torch import Tensor
 
 from seq2seq.decoding.algorithms.directions import read_from_right, refuse_prefixes
+from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
-from seq2seq.decoding.parts.hypothesis import Hypothesis
 from seq2seq.decoding.parts.options import BeamOptions, check_halves
 from seq2seq.decoding.parts.private_companions import PrivateCompanions
-from seq2seq.decoding.parts.scoring import can_improve, length_divisor
-from seq2seq.decoding.parts.search import finite_or_error
-from seq2seq.decoding.parts.state import BeamState, enough_done, select, top_candidates
+from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.decoding.parts.state import BeamState, Specials, can_improve, top_candidates
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order
 
 
 @dataclass(frozen=True)
-class SynchronousBeamSearch(BeamOptions):
+class HalvesState:
+    """Both halves of the beams of B sentences."""
+
+    beams: BeamState
+    """Of 2 B sentences: 2i and 2i + 1 are the two directions of sentence i."""
+
+    @property
+    def done(self) -> Tensor:
+        return self.beams.done[::2]
+
+    def select(self, sentences: Tensor) -> "HalvesState":
+        return HalvesState(self.beams.select(rows_of(sentences)))
+
+
+def rows_of(sentences: Tensor) -> Tensor:
+    """Return where the two directions of some sentences are, int64 [2 B']."""
+    return (2 * sentences.unsqueeze(1) + torch.arange(2, device=sentences.device)).flatten()
+
+
+@dataclass(frozen=True)
+class SynchronousBeamSearch(BeamOptions, Algorithm[HalvesState]):
     """Search from both ends of a bidirectional model; `beam_width` counts the hypotheses of both directions.
 
     With `pairing` `companion` each hypothesis attends to a greedy companion of its own instead, so that its score
@@ -48,72 +67,46 @@ class SynchronousBeamSearch(BeamOptions):
     def width(self) -> int:
         return self.beam_width if self.pairing == "rank" else 2 * self.beam_width
 
-    @torch.inference_mode()
-    def search(
-        self,
-        model: Seq2Seq,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        rows: Sequence[int] | None = None,
-    ) -> list[list[Hypothesis]]:
-        """Return each sentence's `n_best` hypotheses, best first, in the order of reading; see `search.Search`.
-
-        Raises:
-            ValueError: the model was not trained in both directions.
-        """
+    def stepped(self, model: Seq2Seq) -> PairedSeq2Seq:
         if model.generation_order != "bidirectional":
             raise wrong_order(model.generation_order, "bidirectional")
-        refuse_prefixes(prefixes, "bidirectional")
-        half = self.beam_width // 2
-        both: PairedSeq2Seq = model.in_pairs()
-        if self.pairing == "companion":
-            both = PrivateCompanions(both)
-        constraints = self.started_constraints(model, None, input_ids.device)
-        limits = self.limits(attention_mask).repeat_interleave(2)
-        # Rows 2i and 2i + 1 of this state are the two directions of sentence i.
-        state = BeamState.start(limits, self.beam_width)
-        model_state = both.encode(input_ids, attention_mask)
-        last = torch.full((len(input_ids), 2, 1), both.decoder_start_id, device=input_ids.device)
-        results: list[list[Hypothesis]] = [[] for _ in input_ids]
-        while True:
-            logits, model_state = both.step(model_state, last)
-            log_probs = next_log_probs(logits.flatten(0, 1), state.tokens, constraints)
-            candidates = top_candidates(log_probs, state.scores, 2 * half)
-            divisor = length_divisor(state.length + 1, self.length_penalty, self.length_normalization)
-            was_done = state.done
-            state, parents = state.advance(candidates, both.eos_id, divisor, 0.0, beam_width=half)
-            state = replace(state, done=was_done | self._done(state, divisor))
+        both = model.in_pairs()
+        return PrivateCompanions(both) if self.pairing == "companion" else both
 
-            done, sentences = state.done[::2], None
-            if enough_done(done):
-                for position, hypotheses in self._results(state, done, both.eos_id):
-                    results[position] = hypotheses[: self.n_best]
-                sentences = (~done).nonzero().squeeze(1)
-                if len(sentences) == 0:
-                    return finite_or_error(results)
-                parents = parents.unflatten(0, (-1, 2))[sentences].flatten(0, 1)
-                state = select(state, (2 * sentences.unsqueeze(1) + torch.arange(2, device=done.device)).flatten())
-            model_state = both.reorder(model_state, parents.unflatten(0, (-1, 2)), sentences)
-            last = state.tokens[..., -1].unflatten(0, (-1, 2))
+    def start(self, model: PairedSeq2Seq, sources: Sources) -> Start[HalvesState]:
+        refuse_prefixes(sources.prefixes, "bidirectional")
+        constraints = self.started_constraints(model, None, sources.input_ids.device)
+        limits = self.limits(sources.attention_mask).repeat_interleave(2)
+        return Start(HalvesState(BeamState.start(limits, self.beam_width, constraints, Specials.of(model))))
 
-    def _done(self, state: BeamState, divisor: float) -> Tensor:
+    def feed(self, state: HalvesState) -> tuple[Tensor, ...]:
+        return (state.beams.last_tokens().unflatten(0, (-1, 2)),)
+
+    def advance(self, logits: Tensor, state: HalvesState) -> tuple[HalvesState, Tensor]:
+        beams, half = state.beams, self.beam_width // 2
+        log_probs = next_log_probs(logits.flatten(0, 1), beams)
+        candidates = top_candidates(log_probs, beams.scores, 2 * half)
+        divisor = self.divisor(beams.length + 1)
+        advanced, parents = beams.advance(candidates, divisor, beam_width=half)
+        done = beams.done | self._done(advanced, divisor)
+        return HalvesState(replace(advanced, done=done)), parents.unflatten(0, (-1, 2))
+
+    def _done(self, beams: BeamState, divisor: float) -> Tensor:
         """Return whether a sentence's search is over, the same for both directions, bool [2 B]."""
-        pool = state.finished_scores.unflatten(0, (-1, 2)).flatten(1)
+        pool = beams.finished_scores.unflatten(0, (-1, 2)).flatten(1)
         worst = pool.topk(self.beam_width, dim=1).values[:, -1]
-        best_running = state.scores.amax(1).unflatten(0, (-1, 2)).amax(1)
+        best_running = beams.scores.amax(1).unflatten(0, (-1, 2)).amax(1)
         runs_on = worst == -torch.inf if self.early_stopping else can_improve(best_running, worst, divisor)
-        at_limit = (state.limits == state.length)[::2]
+        at_limit = (beams.limits == beams.length)[::2]
         return (at_limit | ~runs_on).repeat_interleave(2)
 
-    def _results(self, state: BeamState, done: Tensor, eos_id: int) -> list[tuple[int, list[Hypothesis]]]:
-        """Return (position in the batch, hypotheses of both directions, best first) of the sentences that are done."""
-        rows = state.done.nonzero().squeeze(1)
-        found = state.hypotheses(rows, eos_id)
-        results = []
-        for (row, from_left), (_, from_right) in zip(found[::2], found[1::2], strict=True):
-            results.append((row // 2, best_of(from_left, [read_from_right(h) for h in from_right])))
-        return results
+    def results(self, state: HalvesState, sentences: Tensor) -> list[list[Hypothesis]]:
+        """See `Algorithm.results`; in the order of reading."""
+        found = state.beams.hypotheses(rows_of(sentences))
+        return [
+            best_of(from_left, [read_from_right(h) for h in from_right])
+            for from_left, from_right in zip(found[::2], found[1::2], strict=True)
+        ]
 
 
 def best_of(*lists: Sequence[Hypothesis]) -> list[Hypothesis]:

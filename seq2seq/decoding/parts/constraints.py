@@ -8,12 +8,12 @@ gives them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor
@@ -84,7 +84,7 @@ class Constraints:
     @classmethod
     def create(
         cls,
-        model: Seq2Seq,
+        model: Seq2Seq | PairedSeq2Seq,
         min_length: int,
         no_repeat_ngram: int,
         others: tuple[Constraint, ...],
@@ -139,13 +139,27 @@ def log_probs_in_place(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1, dtype=torch.float32)
 
 
-def next_log_probs(logits: Tensor, token_ids: Tensor, constraints: Constraints) -> Tensor:
+class Constrained(Protocol):
+    """Hypotheses that constraints can look at."""
+
+    @property
+    def constraints(self) -> Constraints: ...
+
+    @property
+    def length(self) -> int:
+        """Steps so far."""
+
+    def known_tokens(self) -> Tensor:
+        """Return the tokens so far, int64 [B, W, t], padding behind the end of a hypothesis."""
+
+
+def next_log_probs(logits: Tensor, state: Constrained) -> Tensor:
     """Return the next token's log-probabilities, float32 [B, W, V], with -inf where the constraints forbid it.
 
     Args:
         logits: [B, W, V]; in float32 they are overwritten.
-        token_ids: int64 [B, W, t], the tokens so far.
     """
     log_probs = log_probs_in_place(logits)
-    step = token_ids.shape[-1]
-    return constraints(step, token_ids, log_probs) if constraints.active(step) else log_probs
+    if not state.constraints.active(state.length):
+        return log_probs
+    return state.constraints(state.length, state.known_tokens(), log_probs)

@@ -2,16 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from seq2seq.decoding.parts.constraints import Constraint, Constraints
-from seq2seq.decoding.parts.scoring import LengthNormalization
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
+
+LengthNormalization = Literal["average", "gnmt"]
 
 LENGTH_RATIO_OFFSET = 10
 """What `max_length_ratio` allows besides, so that short sources are not cut short."""
+
+
+def length_divisor(length: int, length_penalty: float, normalization: LengthNormalization = "average") -> float:
+    """Return what a sum of log-probabilities is divided by.
+
+    `average` is length^p. `gnmt` is ((5 + length) / 6)^p (Wu et al. 2016, equation 14), which is 1 at length 1 and
+    grows more slowly. Either is 1 for p = 0.
+
+    Args:
+        length: generated tokens: end of sentence is one, the decoder's start token is not, a forced prefix is.
+    """
+    if normalization == "gnmt":
+        return float(((5 + length) / 6) ** length_penalty)
+    return float(length**length_penalty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +35,9 @@ class SearchOptions:
     """Options of every search.
 
     Args:
-        length_penalty, length_normalization: what scores are divided by, see `scoring.length_divisor`.
-        min_length, max_length: least and most tokens of a hypothesis, end of sentence included.
+        length_penalty, length_normalization: what scores are divided by, see `length_divisor`.
+        min_length: least tokens of a hypothesis before end of sentence.
+        max_length: most tokens of a hypothesis, end of sentence included.
         max_length_ratio: most tokens of a hypothesis for each of the source; 0 switches it off.
         no_repeat_ngram: size of the n-grams that no hypothesis may have twice; 0 switches it off.
         constraints: further ones, see `constraints.Constraint`.
@@ -51,6 +68,10 @@ class SearchOptions:
         if self.length_normalization not in ("average", "gnmt"):
             raise ValueError(f"`length_normalization` must be average or gnmt, but is {self.length_normalization!r}.")
 
+    def divisor(self, length: int) -> float:
+        """Return what the score of a hypothesis of so many tokens is divided by."""
+        return length_divisor(length, self.length_penalty, self.length_normalization)
+
     def limits(self, attention_mask: Tensor) -> Tensor:
         """Return the most tokens that each sentence may have, end of sentence included, int64 [B].
 
@@ -64,7 +85,7 @@ class SearchOptions:
         return torch.minimum(limits, by_ratio)
 
     def started_constraints(
-        self, model: Seq2Seq, prefixes: Sequence[Sequence[int]] | None, device: torch.device
+        self, model: Seq2Seq | PairedSeq2Seq, prefixes: Sequence[Sequence[int]] | None, device: torch.device
     ) -> Constraints:
         """Return what the hypotheses of a batch may not say; see `constraints.Constraints.create`."""
         return Constraints.create(model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, device)
@@ -92,12 +113,6 @@ class BeamOptions(SearchOptions):
     @property
     def width(self) -> int:
         return self.beam_width
-
-
-def check_coverage_penalty(coverage_penalty: float) -> None:
-    """Raise ValueError for a penalty that would reward what has not been attended to."""
-    if coverage_penalty < 0:
-        raise ValueError(f"`coverage_penalty` must not be negative, but is {coverage_penalty}.")
 
 
 def check_halves(beam_width: int) -> None:

@@ -4,6 +4,7 @@ Both tokens of a pair are chosen in one step from separate distributions, so a p
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,33 +14,59 @@ from seq2seq.decoding.parts.largest import largest
 from seq2seq.decoding.parts.state import EMPTY, BeamState, Candidates
 
 
-def top_pairs(log_probs: Tensor, scores: Tensor, num_candidates: int, eos_id: int | None = None) -> Candidates:
+@dataclass(frozen=True)
+class RankPairs:
+    """Which continuations of a pair may be among its K best, by the ranks of their tokens.
+
+    The continuation by the a-th best left and the c-th best right token is beaten by a * c - 1 others, so only those
+    with a * c <= K are looked at. Made once a search, where the search runs.
+    """
+
+    num_candidates: int
+    """K"""
+    count: int
+    """Tokens of either row that are ranked."""
+    left: Tensor
+    """int64 [R], ranks counted from 0"""
+    right: Tensor
+    """int64 [R]"""
+    eos_id: int | None
+    """That of a left row that ends both, so that there is no right token; None = rows end on their own."""
+    end: Tensor
+    """int64 [1, 2, 1, 1], the tokens of a pair that its left row ends"""
+
+    @classmethod
+    def create(
+        cls, num_candidates: int, vocab_size: int, device: torch.device, eos_id: int | None = None
+    ) -> "RankPairs":
+        """Return the ranks to look at."""
+        count = min(num_candidates, vocab_size)
+        ranks = [(a, c) for a in range(count) for c in range(min(count, num_candidates // (a + 1)))]
+        left, right = torch.tensor(ranks, device=device).unbind(1)
+        end = torch.tensor([EMPTY if eos_id is None else eos_id, EMPTY], device=device)[None, :, None, None]
+        return cls(num_candidates, count, left, right, eos_id, end)
+
+
+def top_pairs(log_probs: Tensor, scores: Tensor, ranks: RankPairs) -> Candidates:
     """Return the K best continuations of pairs among all W * V * V of each sentence.
 
     Their `token_ids` and `log_probs` are [B, 2, K], a token of either row, `EMPTY` for one that has ended.
 
-    Of one pair, the continuation by the a-th best left and the c-th best right token is beaten by a * c - 1 others, so
-    only those with a * c <= K are looked at.
-
     Args:
-        log_probs: [B, 2, W, V], of the next tokens; it is changed in place where `eos_id` is given.
+        log_probs: [B, 2, W, V], of the next tokens; it is changed in place where a left row ends both.
         scores: [B, W].
-        eos_id: that of a left row that ends both, so that there is no right token; None = rows end on their own.
     """
-    (width, vocab_size), device = log_probs.shape[2:], log_probs.device
-    count = min(num_candidates, vocab_size)
-    first, second = _staircase(num_candidates, count)
+    num_candidates, eos_id = ranks.num_candidates, ranks.eos_id
     alone = log_probs[:, 0, :, eos_id].clone() if eos_id is not None else None
     if eos_id is not None:
         log_probs[:, 0, :, eos_id] = -torch.inf
-    best, token_ids = largest(log_probs, count)
-    left, right = best[:, 0, :, first], best[:, 1, :, second]
-    tokens = torch.stack([token_ids[:, 0, :, first], token_ids[:, 1, :, second]], dim=1)
-    if alone is not None and eos_id is not None:
+    best, token_ids = largest(log_probs, ranks.count)
+    left, right = best[:, 0, :, ranks.left], best[:, 1, :, ranks.right]
+    tokens = torch.stack([token_ids[:, 0, :, ranks.left], token_ids[:, 1, :, ranks.right]], dim=1)
+    if alone is not None:
         left = torch.cat([left, alone.unsqueeze(-1)], dim=-1)
         right = torch.nn.functional.pad(right, (0, 1))
-        ends = torch.tensor([eos_id, EMPTY], device=device)[None, :, None, None].expand(len(tokens), -1, width, 1)
-        tokens = torch.cat([tokens, ends], dim=-1)
+        tokens = torch.cat([tokens, ranks.end.expand(len(tokens), -1, tokens.shape[2], 1)], dim=-1)
     sums = (scores.unsqueeze(-1) + left + right).flatten(1)
     found, chosen = sums.topk(min(num_candidates, sums.shape[1]), dim=1)
     chosen_pairs = chosen.unsqueeze(1).expand(-1, 2, -1)
@@ -53,12 +80,6 @@ def top_pairs(log_probs: Tensor, scores: Tensor, num_candidates: int, eos_id: in
         pad(picked, (0, missing), value=-torch.inf),
         pad(found, (0, missing), value=-torch.inf),
     )
-
-
-def _staircase(num_candidates: int, count: int) -> tuple[list[int], list[int]]:
-    """Return all ranks (a, c) below `count`, counted from 0, with (a + 1) * (c + 1) <= `num_candidates`."""
-    pairs = [(a, c) for a in range(count) for c in range(min(count, num_candidates // (a + 1)))]
-    return [a for a, _ in pairs], [c for _, c in pairs]
 
 
 Row = tuple[list[int], list[float]]
@@ -78,15 +99,14 @@ def _row(tokens: list[int], log_probs: list[float]) -> Row:
     return tokens[:length], log_probs[:length]
 
 
-def finished_pairs(state: BeamState, sentences: Tensor) -> list[tuple[int, list[FinishedPair]]]:
-    """Return (position, finished pairs, best first) of some sentences, given by their indices, int64 [B']."""
-    columns = (state.positions, state.finished_tokens, state.finished_log_probs, state.finished_scores)
-    results = []
-    for position, tokens, log_probs, scores in zip(*(c[sentences].tolist() for c in columns), strict=True):
-        pairs = [
+def finished_pairs(state: BeamState, sentences: Tensor) -> list[list[FinishedPair]]:
+    """Return the finished pairs, best first, of some sentences, given by their indices, int64 [B']."""
+    columns = (state.finished_tokens, state.finished_log_probs, state.finished_scores)
+    return [
+        [
             FinishedPair(_row(tokens[0][i], log_probs[0][i]), _row(tokens[1][i], log_probs[1][i]), scores[i])
             for i in range(len(scores))
-            if scores[i] > -math.inf
+            if scores[i] != -math.inf
         ]
-        results.append((position, pairs))
-    return results
+        for tokens, log_probs, scores in zip(*(c[sentences].tolist() for c in columns), strict=True)
+    ]

@@ -23,6 +23,15 @@ class CompanionState:
     is_open: Tensor
     """bool [B, 2, W], whether it has not ended"""
 
+    def in_pairs(self, token_ids: Tensor) -> Tensor:
+        """Return what the inner model is fed, int64 [B, 2, 2 W], when the hypotheses are fed these, int64 [B, 2, W]."""
+        return _in_pairs(token_ids, self.next_tokens)
+
+    def pairs(self, beams: Tensor) -> Tensor:
+        """Return the pairs, int64 [B, 2, 2 W'], of the hypotheses, int64 [B, 2, W']."""
+        width = self.next_tokens.shape[2]
+        return torch.cat([beams[:, 0], beams[:, 1] + width], dim=1).unsqueeze(1).expand(-1, 2, -1)
+
 
 class PrivateCompanions:
     """Implements `PairedSeq2Seq` over another; rows of hypotheses never end here, those of companions do."""
@@ -44,7 +53,7 @@ class PrivateCompanions:
     ) -> tuple[Tensor, CompanionState]:
         """See `PairedSeq2Seq.step`; logits are those of the hypotheses."""
         assert is_open is None, "hypotheses with companions of their own are taken out of the search when they end"
-        tokens = _in_pairs(token_ids, state.next_tokens)
+        tokens = state.in_pairs(token_ids)
         are_open = _in_pairs(torch.ones_like(state.is_open), state.is_open)
         logits, inner = self.model.step(state.inner, tokens, are_open)
         width = token_ids.shape[2]
@@ -62,9 +71,7 @@ class PrivateCompanions:
             next_tokens, is_open = next_tokens[sentences], is_open[sentences]
         pairs = None
         if beams is not None:
-            width = next_tokens.shape[2]
-            next_tokens, is_open = next_tokens.gather(2, beams), is_open.gather(2, beams)
-            pairs = torch.cat([beams[:, 0], beams[:, 1] + width], dim=1).unsqueeze(1).expand(-1, 2, -1)
+            next_tokens, is_open, pairs = next_tokens.gather(2, beams), is_open.gather(2, beams), state.pairs(beams)
         return CompanionState(self.model.reorder(state.inner, pairs, sentences), next_tokens, is_open)
 
 

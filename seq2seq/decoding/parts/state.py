@@ -2,38 +2,72 @@
 
 `BeamState` is for searches whose hypotheses compete: every step it takes ranked `Candidates`, moves the finished ones
 to a pool and says which hypothesis each surviving one continues. `PathState` is for those that grow on their own.
-Both are replaced, never changed in place, keep no Python per sentence, and let finished sentences leave the batch.
+Both are replaced, never changed in place, keep no Python per sentence, and can be had of some sentences alone.
+
+A number that is none (NaN) ends its sentence, and stays among its hypotheses to tell: the driver makes it a failure.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.constraints import Constraints
 from seq2seq.decoding.parts.largest import largest_sums
-from seq2seq.decoding.parts.scoring import LengthNormalization, can_improve, coverage_penalty, length_divisor
+from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 
 EMPTY = -1
 """Stands behind the last token of a hypothesis that is shorter than its tensor."""
 
-LEAVING_SHARE = 8
-"""Finished sentences leave once they are one in this many: dropping them copies the model's state of all others."""
 
-AnyState = TypeVar("AnyState", bound=Any)
+class OfSentences:
+    """A dataclass of tensors whose first dimension is the sentence, of others like it, and of what sentences share."""
+
+    def select(self, sentences: Tensor) -> Self:
+        """Return the state of some sentences, given by their indices, int64 [B']."""
+        state: Any = self
+        parts = {field.name: _of_sentences(getattr(state, field.name), sentences) for field in fields(state)}
+        return replace(state, **parts)
 
 
-def select(state: AnyState, sentences: Tensor) -> AnyState:
-    """Return the state of some sentences, given by their indices, int64 [B']."""
-    chosen = {f.name: getattr(state, f.name) for f in fields(state)}
-    return replace(state, **{name: value[sentences] for name, value in chosen.items() if value is not None})
+def _of_sentences(part: Any, sentences: Tensor) -> Any:
+    if isinstance(part, Tensor):
+        return part[sentences]
+    if isinstance(part, OfSentences | Constraints):
+        return part.select(sentences)
+    return tuple(_of_sentences(one, sentences) for one in part) if isinstance(part, tuple) else part
 
 
-def enough_done(done: Tensor) -> bool:
-    """Return whether so many sentences are done, bool [B], that they should leave. Waits for the device."""
-    return int(done.sum()) * LEAVING_SHARE >= len(done)
+@dataclass(frozen=True)
+class Specials:
+    """The tokens of a model that are no words."""
+
+    pad_id: int
+    eos_id: int
+    start_id: int
+
+    @classmethod
+    def of(cls, model: Seq2Seq | PairedSeq2Seq) -> "Specials":
+        return cls(model.pad_id, model.eos_id, model.decoder_start_id)
+
+
+def can_improve(best_running_score: Tensor, worst_finished_score: Tensor, divisor: float) -> Tensor:
+    """Return whether a sentence's search may still find something better, bool [B].
+
+    The best running hypothesis is judged as if it ended at its present length without any further cost. For p <= 0
+    no search that goes on can do better, so stopping loses nothing; for p > 0 a longer hypothesis might, and this is
+    the usual heuristic (`early_stopping=False` of Hugging Face's `generate`).
+
+    Args:
+        best_running_score: [B], sum of log-probabilities, -inf where nothing runs.
+        worst_finished_score: [B], normalised, -inf while fewer hypotheses have finished than are kept.
+        divisor: `options.length_divisor` of the present length.
+    """
+    return best_running_score / divisor > worst_finished_score
 
 
 def read_hypothesis(tokens: list[int], log_probs: list[float], normalized_score: float, eos_id: int) -> Hypothesis:
@@ -91,7 +125,7 @@ def _pad_candidates(candidates: Candidates, num_missing: int) -> Candidates:
 
 
 @dataclass(frozen=True)
-class BeamState:
+class BeamState(OfSentences):
     """Competing hypotheses after t steps: those that run and, per sentence, the W best that have finished.
 
     Where a hypothesis is a pair of rows (see `pairs`), tokens and their log-probabilities are [B, 2, W, t].
@@ -103,8 +137,6 @@ class BeamState:
     """float32 [B, W, t], of the tokens"""
     scores: Tensor
     """float32 [B, W], sums of log_probs, -inf where no hypothesis is left"""
-    coverage: Tensor | None
-    """float32 [B, W, S], attention received so far; None without a coverage penalty"""
     finished_tokens: Tensor
     """int64 [B, W, t], `EMPTY` behind the last token"""
     finished_log_probs: Tensor
@@ -115,18 +147,17 @@ class BeamState:
     """bool [B], nothing better can be found"""
     limits: Tensor
     """int64 [B], most tokens of a hypothesis"""
-    positions: Tensor
-    """int64 [B], the sentence's place in the batch that search was given"""
+    constraints: Constraints
+    specials: Specials
 
     @classmethod
     def start(
-        cls, limits: Tensor, beam_width: int, coverage: Tensor | None = None, *, in_pairs: bool = False
+        cls, limits: Tensor, beam_width: int, constraints: Constraints, specials: Specials, *, in_pairs: bool = False
     ) -> "BeamState":
         """Return the state before the first step.
 
         Args:
             limits: most steps of each sentence, int64 [B].
-            coverage: `start_coverage`, for a coverage penalty.
         """
         num_sentences, device = len(limits), limits.device
         rows = (num_sentences, 2) if in_pairs else (num_sentences,)
@@ -134,13 +165,13 @@ class BeamState:
             tokens=torch.zeros(*rows, 1, 0, dtype=torch.long, device=device),
             log_probs=torch.zeros(*rows, 1, 0, device=device),
             scores=torch.zeros(num_sentences, 1, device=device),
-            coverage=coverage,
             finished_tokens=torch.zeros(*rows, beam_width, 0, dtype=torch.long, device=device),
             finished_log_probs=torch.zeros(*rows, beam_width, 0, device=device),
             finished_scores=torch.full((num_sentences, beam_width), -torch.inf, device=device),
             done=torch.zeros(num_sentences, dtype=torch.bool, device=device),
             limits=limits,
-            positions=torch.arange(num_sentences, device=device),
+            constraints=constraints,
+            specials=specials,
         )
 
     @property
@@ -151,20 +182,18 @@ class BeamState:
     def length(self) -> int:
         return self.tokens.shape[-1]
 
-    def cover(self, attention: Tensor) -> "BeamState":
-        """Return the state with one step's attention over the source, [B, W, S], added to the coverage."""
-        assert self.coverage is not None, "coverage is kept only for its penalty"
-        return replace(self, coverage=self.coverage + attention)
+    def known_tokens(self) -> Tensor:
+        """Return the tokens, int64 [B, W, t]; a hypothesis that runs has no empty places."""
+        return self.tokens
+
+    def last_tokens(self) -> Tensor:
+        """Return what the model is fed next, int64 [B, W]."""
+        if self.length == 0:
+            return self.tokens.new_full(self.tokens.shape[:-1], self.specials.start_id)
+        return self.tokens[..., -1]
 
     def advance(
-        self,
-        candidates: Candidates,
-        eos_id: int,
-        divisor: float,
-        coverage_weight: float,
-        *,
-        early_stopping: bool = False,
-        beam_width: int | None = None,
+        self, candidates: Candidates, divisor: float, *, early_stopping: bool = False, beam_width: int | None = None
     ) -> tuple["BeamState", Tensor]:
         """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
 
@@ -174,10 +203,7 @@ class BeamState:
             early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
             beam_width: how many run on, by default as many as the pool holds.
         """
-        normalized = candidates.scores / divisor
-        if self.coverage is not None:
-            normalized = normalized + coverage_penalty(_gather(self.coverage, candidates.beams), coverage_weight)
-        ends = candidates.token_ids == eos_id
+        ends, normalized = candidates.token_ids == self.specials.eos_id, candidates.scores / divisor
         return self.choose(candidates, ends, normalized, divisor, early_stopping=early_stopping, beam_width=beam_width)
 
     def choose(
@@ -202,54 +228,51 @@ class BeamState:
         tokens = _continue(self.tokens, parents, candidates.token_ids)
         log_probs = _continue(self.log_probs, parents, candidates.log_probs)
         at_limit = self.limits == self.length + 1
+        ends = ends | normalized.isnan()
         finishes = (ends | at_limit.unsqueeze(1)) & ~self.done.unsqueeze(1)
-        finished = self._pool(tokens, log_probs, normalized.masked_fill(~finishes, -torch.inf), width)
+        pooled = torch.where(finishes, normalized, -torch.inf)
+        finished_tokens, finished_log_probs, finished_scores = self._pool(tokens, log_probs, pooled, width)
 
         # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.
         survivors = ends.byte().argsort(dim=1, stable=True)[:, :width]
         scores = candidates.scores.masked_fill(ends, -torch.inf).gather(1, survivors)
-        worst = finished["finished_scores"][:, -1]
+        worst = finished_scores[:, -1]
         runs_on = worst == -torch.inf if early_stopping else can_improve(scores.amax(1), worst, divisor)
-        continued = parents.gather(1, survivors)
         state = replace(
             self,
             tokens=_gather(tokens, survivors),
             log_probs=_gather(log_probs, survivors),
             scores=scores,
-            coverage=None if self.coverage is None else _gather(self.coverage, continued),
             done=self.done | at_limit | ~runs_on,
-            **finished,
+            finished_tokens=finished_tokens,
+            finished_log_probs=finished_log_probs,
+            finished_scores=finished_scores,
         )
-        return state, continued
+        return state, parents.gather(1, survivors)
 
-    def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor, width: int) -> dict[str, Tensor]:
+    def _pool(self, tokens: Tensor, log_probs: Tensor, normalized: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the best of the finished hypotheses and the first W candidates (later ones may not finish)."""
         pad = torch.nn.functional.pad
         all_tokens = torch.cat([pad(self.finished_tokens, (0, 1), value=EMPTY), tokens[..., :width, :]], dim=-2)
         all_log_probs = torch.cat([pad(self.finished_log_probs, (0, 1)), log_probs[..., :width, :]], dim=-2)
         scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(self.beam_width)
-        return {
-            "finished_tokens": _gather(all_tokens, order),
-            "finished_log_probs": _gather(all_log_probs, order),
-            "finished_scores": scores,
-        }
+        return _gather(all_tokens, order), _gather(all_log_probs, order), scores
 
-    def hypotheses(self, sentences: Tensor, eos_id: int) -> list[tuple[int, list[Hypothesis]]]:
-        """Return (position, finished hypotheses, best first) of some sentences, given by their indices, int64 [B']."""
-        columns = (self.positions, self.finished_tokens, self.finished_log_probs, self.finished_scores)
-        results = []
-        for position, tokens, log_probs, scores in zip(*(c[sentences].tolist() for c in columns), strict=True):
-            found = [
-                read_hypothesis(t, p, s, eos_id)
+    def hypotheses(self, sentences: Tensor) -> list[list[Hypothesis]]:
+        """Return the finished hypotheses, best first, of some sentences, given by their indices, int64 [B']."""
+        columns = (self.finished_tokens, self.finished_log_probs, self.finished_scores)
+        return [
+            [
+                read_hypothesis(t, p, s, self.specials.eos_id)
                 for t, p, s in zip(tokens, log_probs, scores, strict=True)
-                if s > -math.inf
+                if s != -math.inf
             ]
-            results.append((position, found))
-        return results
+            for tokens, log_probs, scores in zip(*(c[sentences].tolist() for c in columns), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
-class PathState:
+class PathState(OfSentences):
     """Hypotheses that grow on their own, after t steps."""
 
     tokens: Tensor
@@ -260,18 +283,20 @@ class PathState:
     """bool [B, N]"""
     limits: Tensor
     """int64 [B], most tokens of a hypothesis"""
-    positions: Tensor
-    """int64 [B], the sentence's place in the batch that search was given"""
+    constraints: Constraints
+    specials: Specials
 
     @classmethod
-    def start(cls, limits: Tensor, num_paths: int) -> "PathState":
+    def start(cls, limits: Tensor, num_paths: int, constraints: Constraints, specials: Specials) -> "PathState":
+        """Return the state before the first step."""
         num_sentences, device = len(limits), limits.device
         return cls(
             tokens=torch.zeros(num_sentences, num_paths, 0, dtype=torch.long, device=device),
             log_probs=torch.zeros(num_sentences, num_paths, 0, device=device),
             ended=torch.zeros(num_sentences, num_paths, dtype=torch.bool, device=device),
             limits=limits,
-            positions=torch.arange(num_sentences, device=device),
+            constraints=constraints,
+            specials=specials,
         )
 
     @property
@@ -279,7 +304,11 @@ class PathState:
         """bool [B], all hypotheses have ended"""
         return self.ended.all(1)
 
-    def append(self, token_ids: Tensor, log_probs: Tensor, eos_id: int) -> "PathState":
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[-1]
+
+    def append(self, token_ids: Tensor, log_probs: Tensor) -> "PathState":
         """Return the state one token later; `token_ids` and `log_probs`, [B, N], do not count where it has ended."""
         added = token_ids.masked_fill(self.ended, EMPTY).unsqueeze(-1)
         tokens = torch.cat([self.tokens, added], dim=-1)
@@ -288,30 +317,34 @@ class PathState:
             self,
             tokens=tokens,
             log_probs=torch.cat([self.log_probs, log_probs.unsqueeze(-1)], dim=-1),
-            ended=self.ended | (token_ids == eos_id) | at_limit,
+            ended=self.ended | (token_ids == self.specials.eos_id) | at_limit | log_probs.isnan(),
         )
 
-    def known_tokens(self, pad_id: int) -> Tensor:
-        """Return the tokens, int64 [B, N, t], with `pad_id` in empty places."""
-        return self.tokens.masked_fill(self.tokens == EMPTY, pad_id)
+    def known_tokens(self) -> Tensor:
+        """Return the tokens, int64 [B, N, t], with padding in empty places."""
+        return self.tokens.masked_fill(self.tokens == EMPTY, self.specials.pad_id)
 
-    def last_tokens(self, pad_id: int) -> Tensor:
+    def last_tokens(self) -> Tensor:
         """Return what the model is fed next, int64 [B, N]."""
-        return self.tokens[..., -1].masked_fill(self.ended, pad_id)
+        if self.length == 0:
+            return self.tokens.new_full(self.tokens.shape[:-1], self.specials.start_id)
+        return self.tokens[..., -1].masked_fill(self.ended, self.specials.pad_id)
 
-    def hypotheses(
-        self, sentences: Tensor, eos_id: int, length_penalty: float, normalization: LengthNormalization
-    ) -> list[tuple[int, list[Hypothesis]]]:
-        """Return (position, hypotheses, best first) of some sentences, given by their indices, int64 [B']."""
-        columns = (self.positions, self.tokens, self.log_probs)
+    def hypotheses(self, sentences: Tensor, divisor: Callable[[int], float]) -> list[list[Hypothesis]]:
+        """Return the hypotheses, best first, of some sentences, given by their indices, int64 [B'].
+
+        Those that had ended before the first step are left out.
+
+        Args:
+            divisor: what the score of a hypothesis of so many tokens is divided by.
+        """
         results = []
-        for position, tokens, log_probs in zip(*(c[sentences].tolist() for c in columns), strict=True):
-            found = [read_hypothesis(t, p, math.nan, eos_id) for t, p in zip(tokens, log_probs, strict=True)]
-            scored = [
-                replace(h, normalized_score=h.score / length_divisor(len(h.tokens), length_penalty, normalization))
-                for h in found
+        for tokens, log_probs in zip(self.tokens[sentences].tolist(), self.log_probs[sentences].tolist(), strict=True):
+            found = [
+                read_hypothesis(t, p, math.nan, self.specials.eos_id) for t, p in zip(tokens, log_probs, strict=True)
             ]
-            results.append((position, sorted(scored, key=lambda h: -h.normalized_score)))
+            scored = [replace(h, normalized_score=h.score / divisor(len(h.tokens))) for h in found if h.tokens]
+            results.append(sorted(scored, key=lambda h: -h.normalized_score))
         return results
 
 

@@ -12,8 +12,7 @@ from typing import Protocol
 
 import torch
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.models.interface import Seq2Seq
 
 

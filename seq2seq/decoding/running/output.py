@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis
 
 
 class TargetTokenizer(Protocol):

@@ -1,22 +1,25 @@
 """How a search from both ends went: its hypotheses at each step, and what either direction attended to in the other.
 
-The search runs as it always does, over a model that writes down what it is fed.
+The search runs as it always does, with an observer that writes down what the model is fed.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2seq.data.generation_order import from_right
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
-from seq2seq.models.interface import PairedSeq2Seq, State
+from seq2seq.decoding.algorithms.driver import Algorithm, Sources, running
+from seq2seq.decoding.parts.private_companions import CompanionState
+from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
+from seq2seq.models.interface import State
 
 Row = tuple[int, ...]
+
+ONE_END = "A trace shows a search from both ends; leave out `--generation-order` and `--rescore`."
 
 
 @dataclass(frozen=True)
@@ -32,56 +35,31 @@ class Trace:
     last one that interacts, mean over heads), rows and columns in the order of generation; None without interaction."""
 
 
-@dataclass
-class _State:
-    inner: State
-    rows: list[list[Row]]
-    started: bool = False
-
-
-@dataclass
 class _Recorder:
-    """Implements `PairedSeq2Seq` over another, for one sentence."""
+    """Implements `Observer`: writes down the rows of one sentence, companions included."""
 
-    model: PairedSeq2Seq
-    steps: list[list[list[Row]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.steps: list[list[list[Row]]] = []
+        self.rows: list[list[Row]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> _State:
-        return _State(self.model.encode(input_ids, attention_mask), [[()], [()]])
-
-    def step(self, state: _State, token_ids: Tensor, is_open: Tensor | None = None) -> tuple[Tensor, _State]:
-        logits, inner = self.model.step(state.inner, token_ids, is_open)
-        rows = state.rows
-        if state.started:
-            rows = [
+    def fed(self, token_ids: Tensor, model_state: State) -> None:
+        if token_ids.dim() < 3:
+            raise ValueError(ONE_END)
+        if isinstance(model_state, CompanionState):
+            token_ids = model_state.in_pairs(token_ids)
+        if self.steps:
+            self.rows = [
                 [(*row, token) for row, token in zip(*side, strict=True)]
-                for side in zip(rows, token_ids[0].tolist(), strict=True)
+                for side in zip(self.rows, token_ids[0].tolist(), strict=True)
             ]
-        self.steps.append(rows)
-        return logits, _State(inner, rows, started=True)
+        else:  # what is fed first belongs to no hypothesis
+            self.rows = [[()] * token_ids.shape[2]] * 2
+        self.steps.append(self.rows)
 
-    def reorder(self, state: _State, beams: Tensor | None = None, sentences: Tensor | None = None) -> _State:
-        rows = state.rows
-        if beams is not None:
-            rows = [[side[i] for i in chosen] for side, chosen in zip(rows, beams[0].tolist(), strict=True)]
-        return _State(self.model.reorder(state.inner, beams, sentences), rows, state.started)
-
-
-class _Recorded:
-    """A model whose pairs are recorded."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.recorder = _Recorder(model.in_pairs())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def in_pairs(self) -> _Recorder:
-        return self.recorder
+    def chosen(self, parents: Tensor, model_state: State) -> None:
+        if isinstance(model_state, CompanionState):
+            parents = model_state.pairs(parents)
+        self.rows = [[side[i] for i in chosen] for side, chosen in zip(self.rows, parents[0].tolist(), strict=True)]
 
 
 @torch.inference_mode()
@@ -89,15 +67,16 @@ def trace(model: Any, search: Search, source: list[int]) -> Trace:
     """Return how a search from both ends went for one source.
 
     Raises:
-        ValueError: the model does not generate from both ends.
+        ValueError: the search does not generate from both ends, or it failed.
     """
-    recorded = _Recorded(model)
+    if not isinstance(search, Algorithm):
+        raise ValueError(ONE_END)
+    recorder = _Recorder()
     input_ids = torch.tensor([source])
     mask = torch.ones_like(input_ids, dtype=torch.bool)
-    [found] = search.search(recorded, input_ids, mask)
-    if not recorded.recorder.steps:
-        raise ValueError("A trace shows a search from both ends; leave out `--generation-order` and `--rescore`.")
-    return Trace(recorded.recorder.steps, found, _partner_attention(model, input_ids, mask, found))
+    results = [hypotheses for _, hypotheses in running(search, model, Sources(input_ids, mask), recorder)]
+    [found] = found_or_error(results)
+    return Trace(recorder.steps, found, _partner_attention(model, input_ids, mask, found))
 
 
 def _partner_attention(model: Any, input_ids: Tensor, mask: Tensor, found: list[Hypothesis]) -> Tensor | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.running.output import write_lines
 from seq2seq.decoding.running.trace import Row, Trace
 

@@ -14,8 +14,7 @@ from typing import Self
 
 import torch
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
-from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.models.interface import Seq2Seq
 

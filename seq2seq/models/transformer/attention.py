@@ -134,11 +134,10 @@ def softmax_attention(
 
 
 class Attended(NamedTuple):
-    """What attention returns: output [B, T, D], weights or None, and the queries, from which weights can be had."""
+    """What attention returns: output [B, T, D], and weights or None."""
 
     output: Tensor
     weights: Tensor | None
-    queries: Tensor
 
 
 def _split_heads(projected: Tensor, num_heads: int) -> Tensor:
@@ -203,7 +202,7 @@ class SelfAttention(nn.Module):
             keys, values = partner.exchange((keys, values))
             heads, _ = self.attend(queries, keys, values, partner.bias, self.attention_dropout, self.training)
             hidden = self.interaction(hidden, _merge_heads(heads).to(dtype), partner.is_visible)
-        return Attended(self.output(hidden), weights, queries)
+        return Attended(self.output(hidden), weights)
 
 
 class CrossAttention(nn.Module):
@@ -231,7 +230,7 @@ class CrossAttention(nn.Module):
         return _split_heads(keys, self.num_heads), _split_heads(values, self.num_heads)
 
     def forward(self, hidden: Tensor, source: KeysValues, bias: Tensor | None, need_weights: bool = False) -> Attended:
-        """Return what each position attends to, [B * G, T, D]; weights are [B, H, G * T, S], queries [B, H, G * T, K].
+        """Return what each position attends to, [B * G, T, D]; weights are [B, H, G * T, S].
 
         Args:
             hidden: [B * G, T, D], G successive rows for each sentence, whose keys and values so exist once.
@@ -244,4 +243,4 @@ class CrossAttention(nn.Module):
         dtype, queries = queries.dtype, queries.to(keys.dtype)
         heads, weights = self.attend(queries, keys, values, bias, self.attention_dropout, self.training, need_weights)
         output = self.output(_merge_heads(heads).to(dtype))
-        return Attended(output.view(hidden.shape), weights, queries)
+        return Attended(output.view(hidden.shape), weights)

@@ -67,6 +67,8 @@ class KeyValueBuffer:
     def of_sentences(self, sentences: Tensor) -> "KeyValueBuffer":
         """Return a copy that holds the given sentences, int64 [B']; `self` stays as it is."""
         copy = KeyValueBuffer(self.dtype)
+        if self.num_slots == 0:
+            return copy
         copy._keys, copy._values = self._keys.index_select(0, sentences), self._values.index_select(0, sentences)
         copy.num_slots = self.num_slots
         return copy
@@ -116,8 +118,6 @@ class DecodingState:
     """Tokens fed so far."""
     side: int = 0
     """The end of the target that all hypotheses began at: 0 left, 1 right."""
-    cross_queries: Tensor | None = None
-    """[B, H, W, K]: the last layer's queries of the latest step, from which its attention can be had on demand."""
 
     @property
     def num_sentences(self) -> int:
@@ -172,17 +172,14 @@ class DecodingState:
             source_bias=chosen(self.source_bias),
             buffers=[buffer.of_sentences(sentences) for buffer in self.buffers],
             ancestry=chosen(self.ancestry),
-            cross_queries=chosen(self.cross_queries),
         )
 
     def _of_beams(self, beams: Tensor) -> "DecodingState":
         """Hypotheses change their ancestors; what is cached stays where it is."""
-        ancestry, queries = self.ancestry, self.cross_queries
+        ancestry = self.ancestry
         if ancestry is not None:
             ancestry = ancestry.gather(1, beams[:, :, None].expand(-1, -1, ancestry.shape[2]))
-        if queries is not None:
-            queries = queries.gather(2, beams[:, None, :, None].expand(-1, queries.shape[1], -1, queries.shape[3]))
-        return replace(self, width=beams.shape[1], ancestry=ancestry, cross_queries=queries)
+        return replace(self, width=beams.shape[1], ancestry=ancestry)
 
     def _cleared(self) -> "DecodingState":
         """Return the state without slots from which no hypothesis descends, if they are half or more of all."""

@@ -87,12 +87,11 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayerOutput(NamedTuple):
-    """Hidden [B, T, D], weights where needed, and the queries of cross-attention [B, H, T, K]."""
+    """Hidden [B, T, D], and weights where needed."""
 
     hidden: Tensor
     self_weights: Tensor | None
     cross_weights: Tensor | None
-    cross_queries: Tensor
 
 
 class DecoderLayer(nn.Module):
@@ -133,4 +132,4 @@ class DecoderLayer(nn.Module):
         hidden = self.cross_attention_residual.leave(hidden, cross.output)
         branch = self.feed_forward(self.feed_forward_residual.enter(hidden))
         hidden = self.feed_forward_residual.leave(hidden, branch)
-        return DecoderLayerOutput(hidden, attended.weights, cross.weights, cross.queries)
+        return DecoderLayerOutput(hidden, attended.weights, cross.weights)

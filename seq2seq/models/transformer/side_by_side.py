@@ -169,9 +169,6 @@ class SideBySide:
         chosen[new_places] = places
         return Rows(self.network.reorder(state.inner, sentences=chosen), new_places)
 
-    def cross_attention(self, state: Rows) -> Tensor:
-        return self.network.cross_attention(state.inner)[state.places]
-
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         return self.network.teacher_forced(input_ids, attention_mask, decoder_input_ids)
 

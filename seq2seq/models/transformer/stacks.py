@@ -153,8 +153,6 @@ class DecoderOutput(NamedTuple):
     hidden_states: list[Tensor]
     self_weights: list[Tensor]
     cross_weights: list[Tensor]
-    cross_queries: Tensor
-    """The last layer's queries, [B, H, T, K]."""
 
 
 class Decoder(nn.Module):
@@ -279,7 +277,7 @@ class Decoder(nn.Module):
             self_weights.append(output.self_weights)
             cross_weights.append(output.cross_weights)
         hidden = self.norm(hidden)
-        return DecoderOutput(hidden, [*states[:-1], hidden], self_weights, cross_weights, output.cross_queries)
+        return DecoderOutput(hidden, [*states[:-1], hidden], self_weights, cross_weights)
 
 
 # ---- from options to parts ----

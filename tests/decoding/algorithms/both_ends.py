@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.algorithms.joint import JointBeamSearch, JointState
+from seq2seq.decoding.parts.pairs import FinishedPair
+from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.models.tiny import tiny_model
 
@@ -47,6 +49,21 @@ def only_content(step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
     """A constraint: neither padding nor the start token."""
     log_probs[..., [PAD, START]] = -torch.inf
     return log_probs
+
+
+class AllPairs(JointBeamSearch):
+    """The pairs themselves."""
+
+    def results(self, state: JointState, sentences: Tensor) -> Any:
+        return self.pairs(state, sentences)
+
+
+def search_pairs(
+    search: JointBeamSearch, model: Seq2SeqTransformer, input_ids: Tensor, mask: Tensor
+) -> list[list[FinishedPair]]:
+    """Return each sentence's pairs, best first."""
+    found: Any = AllPairs(**(vars(search) | {"n_best": search.beam_width})).search(model, input_ids, mask)
+    return found
 
 
 def assert_same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> None:

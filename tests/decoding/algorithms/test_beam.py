@@ -5,7 +5,7 @@ import torch
 
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding import METHODS, BeamSearch, Greedy
-from seq2seq.decoding.parts.scoring import length_divisor
+from seq2seq.decoding.parts.options import length_divisor
 from tests.fakes import RandomModel, TableModel
 from tests.oracles import exhaustive_search, token_log_probs
 
@@ -77,21 +77,6 @@ def test_length_limit_finishes_what_runs():
     assert not found.finished
 
 
-def test_coverage_penalty_by_hand():
-    # Two source tokens. After `A` the second has received 0.9 in all and the first 1.1; after `B` it is 0.1 and 1.9.
-    # Scores: A END log(0.2) + 0.5 log(0.9) = -1.662; B END log(0.36) + 0.5 log(0.1) = -2.173.
-    attention = {(): [0.95, 0.05], (A,): [0.15, 0.85], (B,): [0.95, 0.05]}
-    for prefix in [(A, A), (A, B), (B, A)]:
-        attention[prefix] = [0.5, 0.5]
-    model = TableModel({7: GARDEN_PATH}, END, attention)
-    source = torch.tensor([[7, 7, 0]])
-    search = BeamSearch(beam_width=2, n_best=2, length_penalty=0.0, coverage_penalty=0.5, max_length=2)
-    [found] = search.search(model, source, source != 0)
-    assert found[0].tokens == (A, END)
-    assert found[0].normalized_score == pytest.approx(math.log(0.2) + 0.5 * math.log(0.9), abs=1e-5)
-    assert found[0].score == pytest.approx(math.log(0.2), abs=1e-6)
-
-
 @pytest.mark.parametrize("normalization", ["average", "gnmt"])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_full_width_equals_exhaustive_search(length_penalty, normalization):
@@ -123,17 +108,15 @@ def test_width_one_equals_greedy(options):
     assert rounded(beam) == rounded(greedy)
 
 
-@pytest.mark.parametrize("coverage_penalty", [0.0, 0.3])
-def test_scores_equal_teacher_forcing(coverage_penalty):
+def test_scores_equal_teacher_forcing():
     model = RandomModel(vocab_size=11)
-    search = BeamSearch(beam_width=3, n_best=3, max_length=7, coverage_penalty=coverage_penalty)
+    search = BeamSearch(beam_width=3, n_best=3, max_length=7)
     for source, hypotheses in zip(INPUT_IDS, search.search(model, INPUT_IDS, MASK), strict=True):
         for hypothesis in hypotheses:
             real = token_log_probs(model, source[source != 0].tolist(), hypothesis.tokens)
             assert hypothesis.token_log_probs == pytest.approx(real, abs=1e-5)
             assert hypothesis.score == pytest.approx(sum(real), abs=1e-5)
-            if coverage_penalty == 0:
-                assert hypothesis.normalized_score == pytest.approx(sum(real) / len(real), abs=1e-5)
+            assert hypothesis.normalized_score == pytest.approx(sum(real) / len(real), abs=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -157,14 +140,24 @@ def test_defaults_are_those_of_the_schema(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_logits_that_are_not_finite_are_an_error(method):
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_logits_that_are_not_finite_fail_their_sentence_alone(method, length):
+    """Before the first token, or behind the first or second; nothing is found of that sentence, all of the others."""
     model = RandomModel(vocab_size=11)
     broken = RandomModel(vocab_size=11)
-    broken.logits = lambda source, prefix: model.logits(source, prefix) * (math.nan if source[0] == 6 else 1)
-    with pytest.raises(ValueError, match="Sentence 3 of the batch.*not finite"):
-        METHODS[method]().search(broken, INPUT_IDS, MASK)
-
-
-def test_a_negative_coverage_penalty_is_named():
-    with pytest.raises(ValueError, match="`coverage_penalty` must not be negative, but is -0.1"):
-        BeamSearch(coverage_penalty=-0.1)
+    broken.logits = lambda source, prefix: (
+        model.logits(source, prefix) * (math.nan if source[0] == 6 and len(prefix) >= length else 1)
+    )
+    search = METHODS[method](max_length=13, min_length=3)
+    found, expected = search.search(broken, INPUT_IDS, MASK), search.search(model, INPUT_IDS, MASK)
+    for i, (hypotheses, others) in enumerate(zip(found, expected, strict=True)):
+        if i in (3, 6):
+            [failed] = hypotheses
+            assert (failed.tokens, failed.token_log_probs, failed.score, failed.normalized_score) == ((), (), 0, 0)
+            assert "not finite" in failed.error
+            assert "wider type" in failed.error
+        else:
+            assert hypotheses == others
+    longest = max(len(h.tokens) for hypotheses in expected for h in hypotheses)
+    assert longest > 3
+    assert broken.num_rows_stepped <= model.num_rows_stepped, "what has failed must not go on"

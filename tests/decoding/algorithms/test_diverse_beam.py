@@ -11,10 +11,9 @@ INPUT_IDS = torch.tensor([[3, 4, 5, 2], [4, 2, 0, 0], [5, 6, 2, 0], [6, 2, 0, 0]
 MASK = INPUT_IDS != 0
 
 
-@pytest.mark.parametrize("coverage_penalty", [0.0, 0.2])
-def test_one_group_equals_beam_search(coverage_penalty):
+def test_one_group_equals_beam_search():
     model = RandomModel(vocab_size=11)
-    options = {"beam_width": 3, "n_best": 3, "max_length": 7, "coverage_penalty": coverage_penalty}
+    options = {"beam_width": 3, "n_best": 3, "max_length": 7}
     diverse = DiverseBeamSearch(num_groups=1, diversity_penalty=3.0, **options).search(model, INPUT_IDS, MASK)
     assert diverse == BeamSearch(**options).search(model, INPUT_IDS, MASK)
 
@@ -70,8 +69,3 @@ def test_scores_equal_teacher_forcing_and_first_tokens_differ():
 def test_groups_must_divide_the_beam():
     with pytest.raises(ValueError, match=r"`num_groups` must divide `beam_width` \(5\), but is 2"):
         DiverseBeamSearch(beam_width=5, num_groups=2)
-
-
-def test_a_negative_coverage_penalty_is_named():
-    with pytest.raises(ValueError, match="`coverage_penalty` must not be negative, but is -0.1"):
-        DiverseBeamSearch(coverage_penalty=-0.1)

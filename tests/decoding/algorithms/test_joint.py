@@ -9,7 +9,16 @@ from torch import Tensor
 from seq2seq.data.generation_order import from_right
 from seq2seq.decoding.algorithms.joint import BestPair, JointBeamSearch
 from seq2seq.models.transformer import Seq2SeqTransformer
-from tests.decoding.algorithms.both_ends import BOTH, CONTENT, START, all_rows, model_of, only_content, sources
+from tests.decoding.algorithms.both_ends import (
+    BOTH,
+    CONTENT,
+    START,
+    all_rows,
+    model_of,
+    only_content,
+    search_pairs,
+    sources,
+)
 
 
 def pair_log_probs(model: Seq2SeqTransformer, source: Tensor, pairs: list[tuple[tuple[int, ...], ...]]) -> Tensor:
@@ -38,7 +47,7 @@ def test_a_wide_joint_search_finds_the_best_of_all_pairs(seed: int) -> None:
     assert len(pairs) == 1600
     log_probs = pair_log_probs(model, source, pairs)
     search = JointBeamSearch(beam_width=3200, max_length=3, length_penalty=0, constraints=(only_content,))
-    [found] = search.search_pairs(model, source, torch.ones_like(source, dtype=torch.bool))
+    [found] = search_pairs(search, model, source, torch.ones_like(source, dtype=torch.bool))
     best = log_probs.topk(20)
     assert [(tuple(pair.left[0]), tuple(pair.right[0])) for pair in found[:20]] == [pairs[i] for i in best.indices]
     scores = torch.tensor([2 * pair.normalized_score for pair in found[:20]], dtype=torch.float64)
@@ -55,7 +64,7 @@ def test_the_best_of_all_pairs_in_many_models(positions: str, interaction: str) 
     for seed in range(10):
         model = model_of(seed, **{**BOTH, "interaction": interaction, "positions": positions})
         log_probs = pair_log_probs(model, source, pairs)
-        [found] = search.search_pairs(model, source, torch.ones_like(source, dtype=torch.bool))
+        [found] = search_pairs(search, model, source, torch.ones_like(source, dtype=torch.bool))
         best = log_probs.sort(descending=True)
         assert [(tuple(pair.left[0]), tuple(pair.right[0])) for pair in found] == [pairs[i] for i in best.indices]
         scores = torch.tensor([2 * pair.normalized_score for pair in found], dtype=torch.float64)
@@ -70,7 +79,7 @@ def without_five(step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
 def test_rows_of_the_best_pair_come_from_the_left_first() -> None:
     model, inner = model_of(5, **BOTH), JointBeamSearch(beam_width=4, n_best=4, max_length=9)
     for (left, right), pairs in zip(
-        BestPair(inner).search(model, *sources(7)), inner.search_pairs(model, *sources(7)), strict=True
+        BestPair(inner).search(model, *sources(7)), search_pairs(inner, model, *sources(7)), strict=True
     ):
         best = pairs[0]
         assert (left.tokens, left.direction) == (tuple(best.left[0]), "l2r")

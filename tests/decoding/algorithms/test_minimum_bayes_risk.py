@@ -9,7 +9,7 @@ import torch
 
 from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
-from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.running.batches import InProcess
 from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork

@@ -10,7 +10,7 @@ from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored, log_probs_of
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
-from seq2seq.models.two_models import BothDirections, InterleavedAndLeft
+from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 from tests.decoding.algorithms.both_ends import BOTH, assert_same, model_of, sources
 from tests.fakes import RandomModel
 from tests.oracles import token_log_probs

@@ -14,7 +14,7 @@ from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch, best_of
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.attention import Partner
-from tests.decoding.algorithms.both_ends import BOTH, EOS, PAD, START, assert_same, model_of, sources
+from tests.decoding.algorithms.both_ends import BOTH, EOS, PAD, START, assert_same, model_of, search_pairs, sources
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def test_with_one_row_a_side_all_pairings_are_a_greedy_loop() -> None:
     for seed in range(60):
         model = model_of(seed, **BOTH)
         left, right, left_score, right_score = greedy_without_cache(model, source, max_length=4)
-        [[pair]] = JointBeamSearch(beam_width=2, max_length=4, length_penalty=0).search_pairs(model, source, mask)
+        [[pair]] = search_pairs(JointBeamSearch(beam_width=2, max_length=4, length_penalty=0), model, source, mask)
         assert (pair.left[0], pair.right[0]) == (left, right)
         assert sum(pair.left[1]) == pytest.approx(left_score, abs=1e-5)
         assert sum(pair.right[1]) == pytest.approx(right_score, abs=1e-5)

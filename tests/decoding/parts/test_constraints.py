@@ -12,6 +12,7 @@ from seq2seq.decoding.parts.constraints import (
     force_tokens,
     next_log_probs,
 )
+from seq2seq.decoding.parts.state import PathState, Specials
 from tests.fakes import RandomModel
 from tests.oracles import repeats_ngram, token_log_probs
 
@@ -147,11 +148,13 @@ def test_constraints_see_step_tokens_and_log_probs():
 
 def test_a_constraint_that_forbids_nothing_changes_nothing():
     before = torch.randn(2, 3, 11)
-    tokens = torch.zeros(2, 3, 1, dtype=torch.long)
     nothing = Constraints(eos_id=2, min_length=0, no_repeat_ngram=0, others=(), prefixes=None)
     identity = Constraints(eos_id=2, min_length=0, no_repeat_ngram=0, others=(lambda s, t, p: p,), prefixes=None)
     assert not nothing.active(1)
     assert identity.active(1)
-    free, constrained = (next_log_probs(before.clone(), tokens, constraints) for constraints in (nothing, identity))
+    free, constrained = (
+        next_log_probs(before.clone(), PathState.start(torch.tensor([5, 7]), 3, constraints, Specials(0, 2, 1)))
+        for constraints in (nothing, identity)
+    )
     assert torch.equal(free, constrained)
     torch.testing.assert_close(free, before.log_softmax(-1))

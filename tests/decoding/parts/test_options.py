@@ -9,7 +9,7 @@ from seq2seq.decoding import METHODS
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
-from seq2seq.decoding.parts.options import LENGTH_RATIO_OFFSET, BeamOptions, SearchOptions
+from seq2seq.decoding.parts.options import LENGTH_RATIO_OFFSET, BeamOptions, SearchOptions, length_divisor
 
 SEARCHES: list[type[Any]] = [*METHODS.values(), SynchronousBeamSearch, JointBeamSearch, InterleavedBeamSearch]
 BEAMS = [search for search in SEARCHES if issubclass(search, BeamOptions)]
@@ -62,3 +62,20 @@ def test_limits_follow_the_source_up_to_the_longest() -> None:
     assert SearchOptions(max_length=17).limits(mask).tolist() == [17] * 3
     expected = [3 + LENGTH_RATIO_OFFSET, 4 + LENGTH_RATIO_OFFSET, 17]
     assert SearchOptions(max_length=17, max_length_ratio=1.5).limits(mask).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "length_penalty", "normalization", "expected"),
+    [
+        (7, 0.0, "average", 1.0),
+        (7, 1.0, "average", 7.0),
+        (9, 0.5, "average", 3.0),
+        (4, -0.5, "average", 0.5),
+        (7, 0.0, "gnmt", 1.0),
+        (1, 3.0, "gnmt", 1.0),
+        (7, 1.0, "gnmt", 2.0),
+        (19, 0.5, "gnmt", 2.0),
+    ],
+)
+def test_length_divisor_by_hand(length: int, length_penalty: float, normalization: Any, expected: float) -> None:
+    assert length_divisor(length, length_penalty, normalization) == pytest.approx(expected)

@@ -77,12 +77,8 @@ def test_reordered_steps_equal_the_full_forward_of_the_reordered_prefixes(option
             prefixes = torch.cat([prefixes, token_ids[:, :, None]], dim=2)
             logits, state = model.step(state, token_ids)
         rows = sources.repeat_interleave(width)
-        expected = model(
-            pairs.input_ids[rows], pairs.attention_mask[rows], prefixes.flatten(0, 1), output_attentions=True
-        )
+        expected = model(pairs.input_ids[rows], pairs.attention_mask[rows], prefixes.flatten(0, 1))
         assert_same(logits.flatten(0, 1), expected.logits[:, -1])
-        cross = expected.cross_attentions[-1][:, :, -1].mean(dim=1)
-        assert_same(model.cross_attention(state).flatten(0, 1), cross)
 
 
 def test_sentences_alone_and_beams_alone() -> None:
@@ -95,18 +91,6 @@ def test_sentences_alone_and_beams_alone() -> None:
     logits, _ = model.step(model.reorder(state, torch.zeros(5, 2, dtype=torch.long)), pairs.decoder_input_ids[:, 1:3])
     assert_same(logits[:, 0], full[:, 1])
     assert model.reorder(state) is state
-
-
-def test_attention_follows_reordered_hypotheses() -> None:
-    model, pairs = tiny_model(), random_pairs()
-    state = model.encode(*pairs[:2])
-    with pytest.raises(ValueError, match="before the first step"):
-        model.cross_attention(state)
-    state = model.reorder(state, torch.zeros(5, 3, dtype=torch.long))
-    _, state = model.step(state, torch.randint(3, 37, (5, 3)))
-    attention = model.cross_attention(state)
-    beams, sentences = torch.tensor([[2, 0], [1, 1]]), torch.tensor([0, 2])
-    assert_same(model.cross_attention(model.reorder(state, beams, sentences)), attention[sentences[:, None], beams])
 
 
 def test_properties_come_from_the_configuration() -> None:
