@@ -89,8 +89,8 @@ class ParameterSearch:
         check_names(self.density, self.alpha_mode, self.components, self.noise_scale)
         if self.num_candidates < 2 or (self.components == "both" and self.num_candidates % 2):
             raise ValueError(
-                "`parameter_search.num_candidates` must be even, as the two components take turns, and at least 2, but is "
-                f"{self.num_candidates}."
+                "`parameter_search.num_candidates` must be even, as the two components take turns, and at least 2, but "
+                f"is {self.num_candidates}."
             )
         if self.candidates_at_once < 1:
             raise ValueError(
