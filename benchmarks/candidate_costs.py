@@ -20,9 +20,9 @@ from torch import nn
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.data.batch import Batch
+from seq2seq.gradients.candidate_updates import candidate_weights, is_guided
 from seq2seq.gradients.greedy_cost import BatchCost
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, ParameterSearch
-from seq2seq.gradients.proposal import candidate_weights, is_guided
 
 
 @dataclass

@@ -52,6 +52,8 @@ OWNERS = {
 """The files that may import a third party."""
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval", "exec"}
+OWN_LOADERS = {"cls", "TextTokenizer"}
+"""Classes whose `from_pretrained` is ours; any other's may ask on standard input whether code may be run."""
 FORBIDDEN_ARGUMENTS = {"trust_remote_code", "shell", "allow_pickle"}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
 PASSED_OVER = {"build", "dist", "venv", "env", "node_modules"}
@@ -143,6 +145,11 @@ def safety_violations(source: Source) -> Iterator[str]:
             continue
         if ast.unparse(node.func) in FORBIDDEN_CALLS:
             yield f"{source.path}:{node.lineno} calls {ast.unparse(node.func)}"
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr == "from_pretrained":
+            is_said = any(keyword.arg == "trust_remote_code" for keyword in node.keywords)
+            if not is_said and ast.unparse(function.value) not in OWN_LOADERS:
+                yield f"{source.path}:{node.lineno} does not pass trust_remote_code=False"
         for keyword in node.keywords:
             allowed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
             if keyword.arg in FORBIDDEN_ARGUMENTS and not allowed:
@@ -193,6 +200,7 @@ LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
         (safety_violations, "data/batch.py", "weights = torch.load(path)"),
         (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=True)"),
         (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=anything)"),
+        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name)"),
         (safety_violations, "data/batch.py", "subprocess.run(command, shell=True)"),
         (documentation_violations, "data/batch.py", "x = 1"),
     ],
@@ -213,6 +221,7 @@ def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path:
             "from seq2seq.config.schema import RunConfig\nfrom seq2seq.training.trainer import Trainer",
         ),
         ("data/corpus.py", "import datasets\ndatasets.load_dataset(name, trust_remote_code=False)"),
+        ("assembly/data.py", "tokenizer = TextTokenizer.from_pretrained(path)"),
         ("data/loader.py", "def short():\n" + "    pass\n" * (MAX_FUNCTION_LINES - 1)),
     ],
 )

@@ -18,7 +18,6 @@ from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.gradients.candidate_grid import CandidateGrid
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""
@@ -115,17 +114,11 @@ def build_loader(
     accelerator: Accelerator,
     companions: Companions | None = None,
 ) -> TrainingLoader | StreamingLoader:
-    """Return the endless stream of this process's micro-batches.
-
-    Processes that share the candidates of a parameter search get the same ones.
-    """
-    is_search = config.gradient.kind == "parameter_search"
-    sharers = config.parameter_search.candidate_processes if is_search else 1
-    grid = CandidateGrid(accelerator.num_processes, accelerator.process_index, sharers)
+    """Return the endless stream of this process's micro-batches."""
     options = filter_options(config.data) | {
         "seed": config.training.seed,
-        "num_processes": grid.num_shards,
-        "process_index": grid.shard,
+        "num_processes": accelerator.num_processes,
+        "process_index": accelerator.process_index,
         "arrange": companions.train if companions else Arranged(config.model.generation_order),
     }
     if config.data.train.streaming:

@@ -11,7 +11,6 @@ from seq2seq.config.schema import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty
 from seq2seq.gradients.base import Backprop, GradientRule
-from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch
 
@@ -44,6 +43,5 @@ def search_options(config: RunConfig, tokenizer: TextTokenizer, accelerator: Acc
     if accelerator.distributed_type.value == "FSDP":
         raise ValueError("Under FSDP no process holds the whole model, which `parameter_search` decodes with.")
     search = config.parameter_search
-    grid = CandidateGrid(accelerator.num_processes, accelerator.process_index, search.candidate_processes)
     cost = GreedyCost(build_cost(search.cost, config, tokenizer, pooled=search.pooled), tokenizer)
-    return asdict(search) | {"cost": cost, "grid": grid, "seed": config.training.seed}
+    return asdict(search) | {"cost": cost, "num_processes": accelerator.num_processes, "seed": config.training.seed}

@@ -43,9 +43,9 @@ class ParameterSearchConfig:
     """Standard deviation of the noise, in mean absolute gradients."""
     noise_scale: Literal["tensor", "global", "constant"] = "tensor"
     """What the mean is over: each tensor, or all weights; with `constant`, `noise` is in the weights' own unit."""
-    density: Literal["none", "unit", "exact"] = "none"
-    """The proposal's density that weights are divided by: left out, taken with variance 1 as in the authors' code, or
-    the true one, for at most 10,000 weights."""
+    density: Literal["none", "unit"] = "none"
+    """The proposal's density that weights are divided by: left out, or taken with variance 1 as in the authors'
+    code."""
     components: Literal["both", "zero", "mle"] = "both"
     """Candidates lie, in turns, around the gradient's step and around the current weights; or all around one of them:
     `zero` is random search, `mle` noisy descent."""
@@ -55,6 +55,3 @@ class ParameterSearchConfig:
     """Candidates that are decoded in one batch, each by a copy of the weights."""
     measure_current: bool = False
     """Log the cost of the current weights as well, at one more decoding."""
-    candidate_processes: int = 1
-    """Processes that share the candidates of the same pairs; it divides the number of processes, whose other factor
-    shares the pairs. 1 lets every process try all candidates on pairs of its own."""

@@ -150,7 +150,8 @@ def tokenizer_of_json(file: Path) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_of_folder_or_hub(path: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a folder, or of that name on the Hub, without running any code from there."""
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
     except Exception as error:  # network, names, files, formats: many types, none of them ours
         raise ValueError(f"No tokenizer can be loaded from {path!r}: {error}") from error

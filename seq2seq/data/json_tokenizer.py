@@ -41,7 +41,15 @@ class JsonTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        return cls(Tokenizer.from_file(str(folder / TOKENIZER_FILE)))
+        """Return the tokenizer that `save` wrote; raise ValueError, which names the file, where it is damaged."""
+        file = folder / TOKENIZER_FILE
+        try:
+            backend = Tokenizer.from_file(str(file))
+        except Exception as error:  # `tokenizers` raises plain Exception
+            raise ValueError(f"{file} is damaged, or no tokenizer: {error}.") from None
+        if absent := [token for token in (PAD, BOS, EOS, UNK) if backend.token_to_id(token) is None]:
+            raise ValueError(f"{file} is damaged: {', '.join(absent)} is not in its vocabulary.")
+        return cls(backend)
 
     @staticmethod
     def wrote(folder: Path) -> bool:
@@ -49,8 +57,11 @@ class JsonTokenizer:
         file = folder / CONFIG_FILE
         if not (file.is_file() and (folder / TOKENIZER_FILE).is_file()):
             return False
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return all(found.get(name) == value for name, value in CONFIG.items())
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{file} is damaged: it is no JSON ({error}).") from None
+        return isinstance(found, dict) and all(found.get(name) == value for name, value in CONFIG.items())
 
     def target_side(self) -> Self:
         return self

@@ -15,9 +15,6 @@ from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.functional import TokenLoss, label_smoothed_nll
 
-LEAST_SHARE = 1e-7
-"""The least share of all scores' exponentials that the sparse form leaves to those that are not positive."""
-
 
 def zlpr(scores: Tensor, is_positive: Tensor) -> Tensor:
     """Return log(1 + sum over others of exp(s)) + log(1 + sum over positives of exp(-s)), [...].
@@ -31,23 +28,6 @@ def zlpr(scores: Tensor, is_positive: Tensor) -> Tensor:
     others = scores.masked_fill(is_positive, -torch.inf)
     positives = (-scores).masked_fill(~is_positive, -torch.inf)
     return _log_one_plus_sum(others) + _log_one_plus_sum(positives)
-
-
-def sparse_zlpr(scores: Tensor, positives: Tensor, is_real: Tensor) -> Tensor:
-    """Return `zlpr` for positives that are given by their numbers, [...].
-
-    The others' sum is that of all minus the positives', which is precise only to about `LEAST_SHARE` of all.
-
-    Args:
-        scores: [..., V].
-        positives: int64 [..., P], distinct where they are real.
-        is_real: bool [..., P].
-    """
-    picked = scores.gather(-1, positives)
-    all_scores = functional.pad(scores, (0, 1)).logsumexp(-1)  # with the 1, so that it bounds the positives'
-    share = (picked.masked_fill(~is_real, -torch.inf).logsumexp(-1) - all_scores).exp()
-    others = all_scores + (1.0 - share).clamp(min=LEAST_SHARE).log()
-    return others + _log_one_plus_sum((-picked).masked_fill(~is_real, -torch.inf))
 
 
 def _log_one_plus_sum(scores: Tensor) -> Tensor:

@@ -13,15 +13,9 @@ from torch import nn
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.parts.search import found_or_error
+from seq2seq.metrics.cost import Cost
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.side_by_side import SideBySide
-
-
-class TextCost(Protocol):
-    """A cost of texts, as `metrics.cost` makes them: 0 is perfect, lower is better."""
-
-    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> numpy.ndarray: ...
-    def value(self, summed: numpy.ndarray) -> float: ...
 
 
 class Detokenizer(Protocol):
@@ -45,7 +39,7 @@ class BatchCost(Protocol):
 class GreedyCost:
     """The cost of greedy hypotheses, detokenised; the references are the labels, detokenised likewise."""
 
-    cost: TextCost
+    cost: Cost
     tokenizer: Detokenizer
 
     def statistics(self, model: nn.Module, batch: Batch, max_length: int) -> numpy.ndarray:

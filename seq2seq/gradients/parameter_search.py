@@ -14,15 +14,14 @@ from typing import Any
 import numpy
 import torch
 from torch import Tensor, nn
+from torch.distributed import ReduceOp
 from torch.nn import Parameter
 
 from seq2seq.data.batch import Batch
 from seq2seq.gradients.base import Backward
-from seq2seq.gradients.candidate_grid import CandidateGrid
-from seq2seq.gradients.candidates import Candidates, noise_scales
-from seq2seq.gradients.greedy_cost import BatchCost
-from seq2seq.gradients.proposal import (
+from seq2seq.gradients.candidate_updates import (
     AlphaMode,
+    CandidateUpdates,
     Components,
     Density,
     NoiseScale,
@@ -30,14 +29,12 @@ from seq2seq.gradients.proposal import (
     check_names,
     effective_sample_size,
     log_density,
+    noise_scales,
 )
+from seq2seq.gradients.greedy_cost import BatchCost
 from seq2seq.gradients.transforms import clip, scale_gradients
 from seq2seq.models.transformer.side_by_side import SideBySide
 from seq2seq.objectives.base import LossSum, Objective
-
-MAX_EXACT_PARAMETERS = 10_000
-"""The exact log-density of D parameters has a standard deviation of sqrt(D / 2) nats over the luck of the noise alone:
-70 at this D, so that one candidate has all weight whatever the candidates cost."""
 
 LENGTH_FACTOR = 1.3
 """Longest hypothesis in terms of the longest reference of all processes, as in the authors' code: a candidate that
@@ -49,17 +46,20 @@ class ParameterSearch:
     """The gradient whose descent is the search's mean update; it replaces `.grad`, so nothing may be accumulated.
 
     Differences to the paper's mixture and density are those of the authors' code and are options: the components
-    alternate, and the density of the proposal is left out (`none`) or taken with variance 1 (`unit`), since the true
-    one (`exact`) lets the luck of the noise decide (see `MAX_EXACT_PARAMETERS`). The cost of the current weights
-    cancels and is measured for the log alone.
+    alternate, and the density of the proposal is left out (`none`) or taken with variance 1 (`unit`). The true one of D
+    parameters has a standard deviation of sqrt(D / 2) nats over the luck of the noise alone, so that one candidate
+    would have all weight whatever the candidates cost. The cost of the current weights cancels and is measured for the
+    log alone.
+
+    Each process measures all candidates on pairs of its own.
 
     Args:
         cost: what is to become small.
-        grid: this process among all.
+        num_processes: those that add up what they measure.
         num_candidates: K.
-        alpha, alpha_mode: see `proposal.candidate_weights`.
-        noise, noise_scale: see `candidates.noise_scales`.
-        density, components: see `proposal`.
+        alpha, alpha_mode: see `candidate_weights`.
+        noise, noise_scale: see `noise_scales`.
+        density, components: see `log_density` and `is_guided`.
         clip_norm: norm that the guiding gradient is clipped to: how far candidates are from the current weights. 0
             switches it off.
         candidates_at_once: how many are decoded in one batch, each by its own copy of the weights beside the one that
@@ -72,7 +72,7 @@ class ParameterSearch:
     """
 
     cost: BatchCost
-    grid: CandidateGrid = CandidateGrid()
+    num_processes: int = 1
     num_candidates: int = 4
     alpha: float = 100.0
     alpha_mode: AlphaMode = "raw"
@@ -87,11 +87,10 @@ class ParameterSearch:
 
     def __post_init__(self) -> None:
         check_names(self.density, self.alpha_mode, self.components, self.noise_scale)
-        at_least = max(2, self.grid.candidate_processes)
-        if self.num_candidates < at_least or (self.components == "both" and self.num_candidates % 2):
+        if self.num_candidates < 2 or (self.components == "both" and self.num_candidates % 2):
             raise ValueError(
-                f"`parameter_search.num_candidates` must be even, as the two components take turns, and at least "
-                f"{at_least}, but is {self.num_candidates}."
+                "`parameter_search.num_candidates` must be even, as the two components take turns, and at least 2, but "
+                f"is {self.num_candidates}."
             )
         if self.candidates_at_once < 1:
             raise ValueError(
@@ -99,8 +98,6 @@ class ParameterSearch:
             )
         if min(self.alpha, self.noise, self.clip_norm) < 0:
             raise ValueError("`alpha`, `noise` and `clip_norm` of `parameter_search` must not be negative.")
-        if self.density == "exact" and self.noise == 0:
-            raise ValueError("Without noise there is no exact density; set `parameter_search.density: none`.")
 
     def __call__(self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward) -> LossSum:
         """Return the mean loss of all processes, of weight 1: `.grad` is finished and is not divided any more.
@@ -109,19 +106,19 @@ class ParameterSearch:
         `cost_current`), `effective_sample_size`, `largest_weight`, and `target_tokens` of the pairs.
 
         Raises:
-            ValueError: the weights are not in float32, or too many for the exact density.
+            ValueError: the weights are not in float32.
         """
         self._check([parameter for parameter in model.parameters() if parameter.requires_grad])
         loss = objective(model, batch, step)
         backward(loss.loss_sum)
         parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
         total = self._total(loss.detach())
-        scale_gradients(parameters, self.grid.num_processes / total.weight)  # of which DDP has made a mean
+        scale_gradients(parameters, self.num_processes / total.weight)  # of which DDP has made a mean
         norm = clip(parameters, self.clip_norm)
         logs = {name: value / total.weight for name, value in total.logs.items()}
         if bool(norm.isfinite()):  # otherwise the trainer says what is wrong
             logs |= self._search(parameters, model, batch, step)
-        logs["target_tokens"] = loss.weight.new_tensor(batch.num_target_tokens / self.grid.candidate_processes)
+        logs["target_tokens"] = loss.weight.new_tensor(float(batch.num_target_tokens))
         return LossSum(total.loss_sum / total.weight, torch.ones_like(total.weight), logs)
 
     def _check(self, parameters: list[Parameter]) -> None:
@@ -131,24 +128,18 @@ class ParameterSearch:
             raise ValueError(
                 f"Parameter search moves weights by less than {narrow.pop()} can hold; keep weights in float32."
             )
-        num_parameters = sum(parameter.numel() for parameter in parameters)
-        if self.density == "exact" and num_parameters > MAX_EXACT_PARAMETERS:
-            raise ValueError(
-                f"`parameter_search.density: exact` is for at most {MAX_EXACT_PARAMETERS} parameters, and the model "
-                f"has {num_parameters}: one candidate would have all weight by the luck of its noise. Use `none`."
-            )
 
     def _total(self, loss: LossSum) -> LossSum:
         """Return the loss of all processes."""
         names = sorted(loss.logs)
         packed = torch.stack([loss.loss_sum, loss.weight, *(loss.logs[name] for name in names)])
-        loss_sum, weight, *logs = self.grid.added(packed)
+        loss_sum, weight, *logs = self._over_processes(packed, ReduceOp.SUM)
         return LossSum(loss_sum, weight, dict(zip(names, logs, strict=True)))
 
     def _search(self, parameters: list[Parameter], model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         """Turn the gradients into those of the search; return what is logged of it."""
         scales = noise_scales(parameters, self.noise, self.noise_scale)
-        candidates = Candidates(parameters, scales, (self.seed, step), self.components)
+        candidates = CandidateUpdates(parameters, scales, (self.seed, step), self.components)
         costs = self._costs(candidates, model, batch)
         current, costs = costs[self.num_candidates :], costs[: self.num_candidates]
         weights = candidate_weights(costs, self._log_densities(candidates), self.alpha, self.alpha_mode)
@@ -164,26 +155,26 @@ class ParameterSearch:
             values["cost_current"] = current.item()
         return {name: torch.tensor(float(value), device=batch.labels.device) for name, value in values.items()}
 
-    def _costs(self, candidates: Candidates, model: nn.Module, batch: Batch) -> numpy.ndarray:
+    def _costs(self, candidates: CandidateUpdates, model: nn.Module, batch: Batch) -> numpy.ndarray:
         """Return the cost of each candidate, and if asked for of the current weights behind them, over all pairs."""
         num_measured = self.num_candidates + self.measure_current
-        longest = self.grid.largest(torch.tensor(batch.labels.shape[1], device=batch.labels.device))
+        own_longest = torch.tensor(batch.labels.shape[1], device=batch.labels.device)
+        longest = self._over_processes(own_longest, ReduceOp.MAX)
         max_length = max(1, int(LENGTH_FACTOR * int(longest)))
-        own, found = self.grid.own(num_measured), []
+        numbers, found = range(num_measured), []
         with searching(model) as bare_model, kept(candidates.parameters) as masters:
-            for start in range(0, len(own), self.candidates_at_once):
-                numbers = own[start : start + self.candidates_at_once]
-                found += self._statistics(numbers, candidates, masters, bare_model, batch, max_length)
-        sums = numpy.zeros((num_measured, len(found[0])))
-        sums[own] = found
-        device = batch.labels.device if self.grid.num_processes > 1 else "cpu"
-        summed = self.grid.added(torch.from_numpy(sums).to(device)).cpu().numpy()
+            for start in range(0, num_measured, self.candidates_at_once):
+                some = numbers[start : start + self.candidates_at_once]
+                found += self._statistics(some, candidates, masters, bare_model, batch, max_length)
+        device = batch.labels.device if self.num_processes > 1 else "cpu"
+        sums = torch.from_numpy(numpy.array(found, dtype=numpy.float64)).to(device)
+        summed = self._over_processes(sums, ReduceOp.SUM).cpu().numpy()
         return numpy.array([self.cost.value(row) for row in summed])
 
     def _statistics(
         self,
         numbers: Sequence[int],
-        candidates: Candidates,
+        candidates: CandidateUpdates,
         masters: Sequence[Tensor],
         model: Any,
         batch: Batch,
@@ -202,13 +193,19 @@ class ParameterSearch:
             return [self.cost.statistics(model, batch, max_length)]
         return list(self.cost.statistics_of_all(models, batch, max_length))
 
-    def _log_densities(self, candidates: Candidates) -> numpy.ndarray:
+    def _log_densities(self, candidates: CandidateUpdates) -> numpy.ndarray:
         if self.density == "none":
             return numpy.zeros(self.num_candidates)
-        exact = self.density == "exact"
-        found = [candidates.squared_distances(k, in_deviations=exact) for k in range(self.num_candidates)]
-        from_zero, from_mle = numpy.array(found).T
-        return log_density(from_zero, from_mle, self.density, self.components)
+        from_zero, from_mle = numpy.array([candidates.squared_distances(k) for k in range(self.num_candidates)]).T
+        return log_density(from_zero, from_mle)
+
+    def _over_processes(self, values: Tensor, operation: ReduceOp.RedOpType) -> Tensor:
+        """Return the sum or the largest over all processes, on each of them."""
+        if self.num_processes == 1:
+            return values
+        reduced = values.clone()
+        torch.distributed.all_reduce(reduced, operation)
+        return reduced
 
 
 @contextmanager

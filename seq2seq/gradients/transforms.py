@@ -18,7 +18,16 @@ def scale_gradients(parameters: Iterable[Parameter], factor: Tensor | float) -> 
     """Multiply all gradients by one factor."""
     gradients = [local_shard(parameter.grad) for parameter in parameters if parameter.grad is not None]
     if gradients:
-        torch._foreach_mul_(gradients, factor)
+        _multiply_all(gradients, factor)
+
+
+def _multiply_all(tensors: list[Tensor], factor: Tensor | float) -> None:
+    """Multiply each tensor in place; by one call for all, where torch has it."""
+    try:
+        torch._foreach_mul_(tensors, factor)
+    except AttributeError:
+        for tensor in tensors:
+            tensor.mul_(factor)
 
 
 def flood(parameters: Iterable[Parameter], mean_loss: Tensor, level: float) -> None:

@@ -6,9 +6,11 @@ scoring just as `Metric` does. This is the only file that knows sacreBLEU.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy
@@ -35,11 +37,9 @@ class SacreMetric:
         prepared: dict[tuple[str, ...], Any] = {}  # candidates of one source share their references
         for segment in map(tuple, present):
             if segment not in prepared:
-                prepared[segment] = self.scorer._extract_reference_info(
-                    [self.scorer._preprocess_segment(text) for text in segment]
-                )
+                prepared[segment] = _reference_counts(self.scorer, segment)
         matches = [
-            self.scorer._compute_segment_statistics(self.scorer._preprocess_segment(hypothesis), prepared[tuple(texts)])
+            _segment_statistics(self.scorer, hypothesis, prepared[tuple(texts)])
             for hypothesis, texts in zip(hypotheses, present, strict=True)
         ]
         return numpy.hstack([reference_counts(present), numpy.array(matches, dtype=numpy.float64)])
@@ -48,8 +48,7 @@ class SacreMetric:
         """Return the score of summed statistics, [statistics]."""
         result = self._result(statistics)
         num_references = references_per_segment(statistics) or -1  # sacreBLEU's sign for a varying number
-        signature = self.scorer._SIGNATURE_TYPE({**vars(self.scorer), "num_refs": num_references})
-        return Score(self.name, float(result.score), signature.format(), result._verbose)
+        return Score(self.name, float(result.score), *_signature(self.scorer, result, num_references))
 
     def ngrams(self, text: str) -> list[Counter[object]]:
         """Return how often each n-gram is in the text, a counter for each order; of BLEU and chrF, not TER.
@@ -57,8 +56,7 @@ class SacreMetric:
         Orders come as in the statistics: BLEU's words, or chrF's characters and then its words.
         """
         assert isinstance(self.scorer, BLEU | CHRF), "TER has no n-grams"
-        segment = self.scorer._preprocess_segment(text)
-        found: Any = self.scorer._extract_reference_info([segment])["ref_ngrams"]
+        found: Any = _reference_counts(self.scorer, [text])["ref_ngrams"]
         if isinstance(self.scorer, CHRF):
             return list(found[0])
         orders: list[Counter[object]] = [Counter() for _ in range(self.scorer.max_ngram_order)]
@@ -72,7 +70,7 @@ class SacreMetric:
 
     def _result(self, statistics: numpy.ndarray) -> Any:
         # A list is a copy: add-k smoothing writes into what it is given.
-        return self.scorer._compute_score_from_stats(statistics[NUM_COUNTS:].tolist())
+        return _result_of(self.scorer, statistics[NUM_COUNTS:].tolist())
 
     @property
     def sentence_level(self) -> "SacreMetric":
@@ -122,7 +120,7 @@ def bleu(
     except (RuntimeError, ImportError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"BLEU's tokenizer {tokenize!r} cannot be used here: {reason}") from error
-    return SacreMetric("bleu", True, scorer)
+    return _checked(SacreMetric("bleu", True, scorer))
 
 
 def chrf(
@@ -142,7 +140,7 @@ def chrf(
         whitespace=whitespace,
         eps_smoothing=eps_smoothing,
     )
-    return SacreMetric("chrf" + "+" * word_order, True, scorer)
+    return _checked(SacreMetric("chrf" + "+" * word_order, True, scorer))
 
 
 def ter(
@@ -156,4 +154,50 @@ def ter(
         asian_support: with the other two, split Asian text into characters and treat its punctuation.
     """
     scorer = TER(normalized=normalized, no_punct=no_punct, asian_support=asian_support, case_sensitive=case_sensitive)
-    return SacreMetric("ter", False, scorer)
+    return _checked(SacreMetric("ter", False, scorer))
+
+
+# ---- steps that the library names with an underscore; nothing else here calls them ----
+
+
+def _reference_counts(scorer: Scorer, references: Sequence[str]) -> Any:
+    """Return what is known of a segment's references."""
+    return scorer._extract_reference_info([scorer._preprocess_segment(text) for text in references])
+
+
+def _segment_statistics(scorer: Scorer, hypothesis: str, references: Any) -> Sequence[float]:
+    """Return the counts of a hypothesis against `_reference_counts`."""
+    return scorer._compute_segment_statistics(scorer._preprocess_segment(hypothesis), references)
+
+
+def _result_of(scorer: Scorer, statistics: list[float]) -> Any:
+    """Return the library's score of summed counts."""
+    return scorer._compute_score_from_stats(statistics)
+
+
+def _signature(scorer: Scorer, result: Any, num_references: int) -> tuple[str, str]:
+    """Return what a score was made with, and its parts in words."""
+    return scorer._SIGNATURE_TYPE({**vars(scorer), "num_refs": num_references}).format(), result._verbose
+
+
+def _checked(metric: SacreMetric) -> SacreMetric:
+    _check_steps(type(metric.scorer))
+    return metric
+
+
+@cache
+def _check_steps(kind: Callable[[], Scorer]) -> None:
+    """Raise ValueError if, in this version of the library, its steps do not make its own score: none is made up."""
+    scorer, hypothesis, reference = kind(), "the cat sat on a mat", "the cat sat there on the mat"
+    metric = SacreMetric("", True, scorer)
+    try:
+        statistics = metric.statistics([hypothesis] * 2, [[reference], [hypothesis]]).sum(0)
+        found, orders = metric.score(statistics), [] if isinstance(scorer, TER) else metric.ngrams("a a")
+        is_known = all(isinstance(counts, Counter) for counts in orders) and bool(found.signature)
+    except (AttributeError, TypeError, ValueError, LookupError):
+        is_known = False
+    if not is_known or found.value != scorer.corpus_score([hypothesis] * 2, [[reference, hypothesis]]).score:
+        raise ValueError(
+            f"sacreBLEU {version('sacrebleu')} makes its scores in other steps than those that are known here; install "
+            "sacrebleu 2.6."
+        )

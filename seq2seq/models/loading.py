@@ -3,16 +3,18 @@
 Only safetensors and JSON are read, only from disk, and no code from the folder is ever run.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, wrong_weights
+from seq2seq.models.transformer.inference import CONFIG_FILE, InferenceTransformer, is_loadable, wrong_weights
 from seq2seq.models.transformer.packing import can_quantize, pack, quantize
 
 if TYPE_CHECKING:
@@ -35,13 +37,13 @@ def load_model(
             default as what searches fastest. Models of transformers always can.
 
     Raises:
-        ValueError: the folder holds no model, an incomplete one, or one that is no encoder-decoder; or there are no
-            products of 8-bit integers for it.
+        ValueError: the folder holds no model, a damaged or incomplete one, or one that is no encoder-decoder; or there
+            are no products of 8-bit integers for it.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} holds no model: it has no config.json; give a folder written by save_pretrained")
-    is_lean, is_quantized = not trainable and is_loadable(folder), dtype == torch.int8
+    is_lean, is_quantized = is_loadable(folder) and not trainable, dtype == torch.int8
     if is_quantized and not is_lean:
         raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
     if is_quantized and not can_quantize(device):
@@ -60,13 +62,17 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
     from seq2seq.models.pretrained import PretrainedSeq2Seq
     from seq2seq.models.transformer import Seq2SeqTransformer
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    check_indexes(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # values of any type make errors of any type
+        raise ValueError(f"{folder / CONFIG_FILE}: {' '.join(str(error).split())}") from error
     if not config.is_encoder_decoder:
         raise ValueError(
             f"{folder} holds a {config.model_type} model, which is no encoder-decoder; only those generate a target "
             "from a source here"
         )
-    with without_progress_bar():
+    with without_progress_bar(), damage_named(folder):
         loaded: tuple[PreTrainedModel, dict] = AutoModelForSeq2SeqLM.from_pretrained(
             folder,
             config=config,
@@ -82,6 +88,27 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
         raise wrong_weights(folder, wrong)
     nn.Module.to(model, device).eval()
     return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
+
+
+def check_indexes(folder: Path) -> None:
+    """Raise ValueError if an index of weights names anything but a safetensors file beside it."""
+    for path in sorted(folder.rglob("*.index.json")):
+        try:
+            names = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+            wrong = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged: it is no index of weights ({error!r}).") from None
+        if wrong:
+            raise ValueError(f"{path}: {wrong[0]!r} is no safetensors file beside it, and nothing else is read.")
+
+
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Raise ValueError with the folder where a file of weights within it is damaged."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise ValueError(f"{folder}: a file of weights is damaged: {error}. Copy or export it anew.") from None
 
 
 @contextmanager

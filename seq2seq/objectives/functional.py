@@ -74,15 +74,19 @@ class _LabelSmoothedNLL(torch.autograd.Function):
             flat_labels = labels.flatten()
             rows = real_rows(labels)
             real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(dtype), flat_labels[rows]
-            weight_VD, mean_D, total_D = weight.to(dtype), weight.float().mean(0), real_ND.float().sum(0)
+            weight_VD, total_D = weight.to(dtype), real_ND.float().sum(0)
+            mean_D = weight.mean(0, dtype=torch.float32)  # without a float32 copy of the weight
             sums = torch.zeros(3, device=hidden.device)
-            gradient_ND = torch.empty_like(real_ND) if needs_gradient else None
-            gradient_VD = (total_D * (-label_smoothing / len(weight))).to(weight.dtype).expand_as(weight).contiguous()
+            gradient_ND = gradient_VD = None
+            if needs_gradient:
+                gradient_ND = torch.empty_like(real_ND)
+                uniform_D = (total_D * (-label_smoothing / len(weight))).to(weight.dtype)
+                gradient_VD = uniform_D.expand_as(weight).contiguous()
             for start in range(0, len(rows), size := rows_of(ENTRIES_OF_A_BLOCK, weight)):
                 block_ND = real_ND[start : start + size]
                 logits_NV = block_ND @ weight_VD.T
                 sums += _score_in_place(logits_NV, real_N[start : start + size], label_smoothing, needs_gradient)
-                if gradient_ND is not None:
+                if gradient_ND is not None and gradient_VD is not None:
                     torch.mm(logits_NV, weight_VD, out=gradient_ND[start : start + size])
                     gradient_VD.add_(logits_NV.T @ block_ND)
         nll_sum, log_partition_sum, num_correct = sums.unbind()
@@ -137,7 +141,8 @@ def _score_in_place(logits_NV: Tensor, labels_N: Tensor, label_smoothing: float,
         picked_N1 = log_probs_NV.gather(1, labels_N1)
         num_correct = (picked_N1 == log_probs_NV.amax(1, keepdim=True)).sum()
         sums += torch.stack([-picked_N1.sum(), (chunk_NV.gather(1, labels_N1) - picked_N1).sum(), num_correct])
-        if needs_gradient:
-            chunk_NV.copy_(log_probs_NV.exp_())
-            chunk_NV.scatter_add_(1, labels_N1, torch.full_like(chunk_NV[:, :1], label_smoothing - 1.0))
+        if needs_gradient:  # subtracted before it is rounded: near the label's probability little is left
+            gradient_NV = log_probs_NV.exp_()
+            gradient_NV.scatter_add_(1, labels_N1, torch.full_like(picked_N1, label_smoothing - 1.0))
+            chunk_NV.copy_(gradient_NV)
     return sums

@@ -40,7 +40,9 @@ class Reinforce(CostObjective):
     """REINFORCE (Williams 1992) with the cost of the other samples as its baseline, or that of the greedy output.
 
     The first, `leave_one_out`, is Kool et al.'s (2019) and the later form of self-critical training; `greedy` is that
-    of Rennie et al. (2017), at one more search. The estimate is unbiased at temperature 1 without `top_k`.
+    of Rennie et al. (2017), at one more search. At temperature 1 and without `top_k` the estimate is unbiased for a
+    model without dropout. With it, samples are drawn from one model and scored by another, which has dropout.
+
     Its logs are `sampled_cost` and `distinct_candidates`, and `greedy_cost` where that is the baseline.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState, PartialState, is_initialized
 from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
 
 # Sums over thousands of tokens, not means, are scaled for fp16, so the scale starts far below PyTorch's 65536, with
@@ -23,7 +23,7 @@ def build_accelerator(
 
     Args:
         precision: compute type; weights and optimizer stay in fp32.
-        find_unused_parameters: needed on several processes when a step may leave parameters out (layer dropout).
+        find_unused_parameters: needed on several processes when a step may leave parameters out.
         cpu: use the CPU even where there is something faster. Without an accelerator this is set in any case: several
             processes on CPUs otherwise do not find each other.
 
@@ -31,7 +31,8 @@ def build_accelerator(
         ValueError: fp16 on a CPU, or FSDP in its first version.
     """
     # accelerate keeps the precision for the whole process, but runs that follow each other may differ in it.
-    AcceleratorState._reset_state()
+    if is_initialized():
+        vars(AcceleratorState()).clear()  # what all of its instances share
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         cpu=cpu or not torch.accelerator.is_available(),

@@ -37,7 +37,7 @@ class ExponentialMovingAverage:
         self.num_updates += 1
         rate = (1.0 - self.decay) / -math.expm1(self.num_updates * math.log(self.decay))
         weights = [local_shard(parameter.detach()).float() for parameter in self.parameters]
-        torch._foreach_lerp_([local_shard(average) for average in self.averages], weights, rate)
+        _move_all([local_shard(average) for average in self.averages], weights, rate)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -59,3 +59,12 @@ class ExponentialMovingAverage:
         """Return the averages, still sharded where the model is, under the names of the parameters of `model`."""
         average_of = {id(p): average for p, average in zip(self.parameters, self.averages, strict=True)}
         return {name: average_of[id(p)] for name, p in model.named_parameters() if id(p) in average_of}
+
+
+def _move_all(tensors: list[Tensor], towards: list[Tensor], rate: float) -> None:
+    """Move each tensor in place by a share of the way to another one; by one call for all, where torch has it."""
+    try:
+        torch._foreach_lerp_(tensors, towards, rate)
+    except AttributeError:
+        for tensor, end in zip(tensors, towards, strict=True):
+            tensor.lerp_(end, rate)

@@ -4,10 +4,11 @@ A model enters; a `torch.optim.Optimizer` with two parameter groups leaves. Deca
 normalisation weights and embeddings are left alone, since their scale is what they say.
 """
 
+from typing import Any
+
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
-from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 
 def build_optimizer(
@@ -27,10 +28,11 @@ def build_optimizer(
     """
     if learning_rate <= 0:
         raise ValueError(f"`learning_rate` must be positive, but is {learning_rate}.")
-    groups = decay_groups(model, weight_decay)
-    fusible = _get_fused_kernels_supported_devices()
-    fused = all(parameter.device.type in fusible for parameter in model.parameters())
-    return AdamW(groups, lr=learning_rate, betas=betas, eps=epsilon, fused=fused)
+    options: dict[str, Any] = {"lr": learning_rate, "betas": betas, "eps": epsilon}
+    try:
+        return AdamW(decay_groups(model, weight_decay), fused=True, **options)
+    except RuntimeError:  # a device without such a kernel
+        return AdamW(decay_groups(model, weight_decay), fused=False, **options)
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:

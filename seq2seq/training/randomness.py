@@ -6,7 +6,7 @@ are split over processes and accumulation, and after any restart.
 
 import torch
 
-_MASK = 2**64 - 1
+from seq2seq.data.random_keys import random_key
 
 
 def seed_micro_batch(seed: int, number: int) -> None:
@@ -16,12 +16,4 @@ def seed_micro_batch(seed: int, number: int) -> None:
         seed: of the run.
         number: of the micro-batch in the endless stream over all processes, from 0.
     """
-    torch.manual_seed(mix(mix(seed) ^ number))
-
-
-def mix(value: int) -> int:
-    """Return a 64-bit integer that looks unrelated to its neighbours': SplitMix64 (Steele et al. 2014, figure 15)."""
-    value = (value + 0x9E3779B97F4A7C15) & _MASK
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return value ^ (value >> 31)
+    torch.manual_seed(random_key(random_key(seed) ^ number))

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.data import build_loader, build_tokenizer
+from seq2seq.assembly.data import build_tokenizer
 from seq2seq.assembly.gradient_rule import build_gradient_rule
 from seq2seq.assembly.training import interleaved, score_of
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.corpus import read_corpus
-from seq2seq.data.loader import tokenize_corpus
-from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics.cost import make_cost
@@ -105,31 +103,14 @@ def processes(num_processes: int, process_index: int, kind: str = "MULTI_CPU") -
     )
 
 
-def test_parameter_search_is_built_for_its_place_among_processes(tmp_path: Path) -> None:
-    options = ["--parameter_search.cost", "exact_match", "--parameter_search.candidate_processes", "2"]
-    config = load_run_config([write_copy_task(tmp_path), *SEARCH, *options, "--training.seed", "7"])
+def test_parameter_search_is_built_for_its_processes(tmp_path: Path) -> None:
+    options = ["--parameter_search.cost", "exact_match", "--training.seed", "7"]
+    config = load_run_config([write_copy_task(tmp_path), *SEARCH, *options])
     tokenizer: Any = CharTokenizer()
     rule = build_gradient_rule(config, tokenizer, processes(6, 5))
     assert isinstance(rule, ParameterSearch)
-    assert rule.grid == CandidateGrid(6, 5, 2)
+    assert rule.num_processes == 6
     assert rule.seed == 7
     assert rule.cost == GreedyCost(make_cost("exact_match"), tokenizer)
-    with pytest.raises(ValueError, match=r"`parameter_search.candidate_processes` \(2\) must divide .* \(5\)"):
-        build_gradient_rule(config, tokenizer, processes(5, 0))
     with pytest.raises(ValueError, match="Under FSDP no process holds the whole model"):
         build_gradient_rule(config, tokenizer, processes(6, 0, "FSDP"))
-
-
-def test_processes_that_share_candidates_get_the_same_pairs(tmp_path: Path, private_cache: Path) -> None:
-    config = load_run_config([write_copy_task(tmp_path), *SEARCH[:2], "--parameter_search.candidate_processes", "2"])
-    corpus = read_corpus(path=tmp_path / "train.tsv", cache_directory=private_cache)
-    tokenizer = build_tokenizer(config, tmp_path / "tokenizer", corpus)
-    tokenized = tokenize_corpus(corpus, tokenizer)
-    streams = [build_loader(config, tokenized, tokenizer, processes(4, r)).micro_batches(None) for r in range(4)]
-    for _ in range(3):
-        rows = [next(stream)[1].rows.tolist() for stream in streams]
-        assert rows[0] == rows[1]
-        assert rows[2] == rows[3]
-        assert not set(rows[0]) & set(rows[2])
-    for stream in streams:
-        stream.close()

@@ -1,10 +1,13 @@
 import json
+import re
 from pathlib import Path
 
+import pytest
 from transformers import AutoTokenizer
 
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
-from seq2seq.data.json_tokenizer import CONFIG_FILE, JsonTokenizer
+from seq2seq.data.json_tokenizer import CONFIG_FILE, TOKENIZER_FILE, JsonTokenizer
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.data.tokenizer_training import train_tokenizer
 
 TEXTS = ["the cat sat on the mat.", "a <eos> is no end", "", "  spaces "]
@@ -38,3 +41,23 @@ def test_only_what_it_wrote_is_its_own(tmp_path: Path) -> None:
     config = json.loads((tmp_path / CONFIG_FILE).read_text())
     (tmp_path / CONFIG_FILE).write_text(json.dumps(config | {"tokenizer_class": "MarianTokenizer"}))
     assert not JsonTokenizer.wrote(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
+def test_a_damaged_file_is_named(share: float, tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    for name in (TOKENIZER_FILE, CONFIG_FILE):
+        whole = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(whole[: int(share * len(whole))])
+        with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / name))} is damaged"):
+            TextTokenizer.load(tmp_path)
+        (tmp_path / name).write_text(whole)
+    TextTokenizer.load(tmp_path)
+
+
+def test_a_vocabulary_without_special_tokens_is_named(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    text = (tmp_path / TOKENIZER_FILE).read_text()
+    (tmp_path / TOKENIZER_FILE).write_text(text.replace("<eos>", "<end>"))
+    with pytest.raises(ValueError, match=rf"{TOKENIZER_FILE} is damaged: <eos> is not in its vocabulary"):
+        TextTokenizer.load(tmp_path)

@@ -4,8 +4,10 @@ from seq2seq.data.random_keys import random_key, random_keys
 
 
 def test_keys_are_those_of_splitmix64() -> None:
-    """The generator's published first outputs from state 0 are mix(k * gamma); our key of (0,) is the first."""
-    assert random_key(0) == 0xE220A8397B1DCDAF
+    """The generator's published first outputs from state 0; adding the increment to the state gives the next one."""
+    increment = 0x9E3779B97F4A7C15
+    outputs = [random_key(0), random_key(increment), random_key(2 * increment)]
+    assert outputs == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
 def test_keys_broadcast_and_depend_on_every_number() -> None:

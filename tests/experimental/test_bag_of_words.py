@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seq2seq.data.batch import IGNORED_LABEL
-from seq2seq.experimental.bag_of_words import BagOfWords, bags_of_words, sparse_zlpr, zlpr
+from seq2seq.experimental.bag_of_words import BagOfWords, bags_of_words, zlpr
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from tests.objectives.neutrality import assert_is_cross_entropy
@@ -38,18 +38,9 @@ def test_masked_classes_change_nothing() -> None:
     assert not masked.grad[:, V:].any()
 
 
-def test_the_sparse_form_equals_the_dense_one() -> None:
+def test_the_gradient_is_that_of_differences() -> None:
     torch.manual_seed(0)
-    scores = (3 * torch.randn(B, V, dtype=torch.float64)).requires_grad_()
-    positives = torch.stack([torch.randperm(V)[:P] for _ in range(B)])
-    is_real = torch.tensor([[True] * 5, [True, False, True, False, False], [False] * 5])
-    is_positive = torch.zeros(B, V, dtype=torch.bool)
-    for b in range(B):
-        is_positive[b, positives[b][is_real[b]]] = True
-    dense, sparse = zlpr(scores, is_positive), sparse_zlpr(scores, positives, is_real)
-    torch.testing.assert_close(sparse, dense)
-    gradients = (torch.autograd.grad(loss.sum(), scores)[0] for loss in (dense, sparse))
-    torch.testing.assert_close(*gradients)
+    scores, is_positive = (3 * torch.randn(B, V, dtype=torch.float64)).requires_grad_(), torch.rand(B, V) < 0.4
     assert torch.autograd.gradcheck(lambda scores: zlpr(scores, is_positive), scores)
 
 

@@ -55,23 +55,6 @@ def test_search_on_a_quadratic_is_the_mean_that_was_derived() -> None:
     numpy.testing.assert_allclose(-gradient, numpy.average(b @ covariance, axis=0, weights=masses), rtol=0, atol=0.04)
 
 
-def test_with_the_exact_density_a_step_of_the_search_is_newtons() -> None:
-    rule = ParameterSearch(
-        Quadratic(CURVATURE, BEST),
-        num_candidates=2000,
-        alpha=1.5,
-        noise=0.7,
-        noise_scale="constant",
-        density="exact",
-        clip_norm=0.0,
-    )
-    model = Point(0.8, -0.5)
-    loss = searched(rule, Slope((0.9, -0.1)), model, BATCH)
-    precision = 1.5 * numpy.linalg.eigvalsh(CURVATURE)[0] * float(loss.logs["effective_sample_size"])
-    numpy.testing.assert_allclose(-gradients(model)[0], [-0.7, 0.7], rtol=0, atol=4 / precision**0.5)
-    assert 4 / precision**0.5 < 0.15, "far from what the other densities come to"
-
-
 def test_without_alpha_the_update_is_the_mean_of_the_candidates() -> None:
     model = TinyModel().double()
     expected = clipped_gradient(model, 1.0)
@@ -284,8 +267,7 @@ def greedy(model: Any, input_ids: torch.Tensor, mask: torch.Tensor, max_length: 
         ({"num_candidates": 1, "components": "zero"}, "at least 2, but is 1"),
         ({"alpha": -1.0}, "must not be negative"),
         ({"candidates_at_once": 0}, "`parameter_search.candidates_at_once` must be at least 1, but is 0"),
-        ({"density": "exact", "noise": 0.0}, "Without noise there is no exact density"),
-        ({"density": "true"}, "`density` must be one of none, unit, exact, but is 'true'"),
+        ({"density": "true"}, "`density` must be one of none, unit, but is 'true'"),
         ({"components": "one"}, "`components` must be one of both, zero, mle"),
     ],
 )
@@ -296,20 +278,6 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 
 def test_an_odd_number_of_candidates_of_one_component_is_allowed() -> None:
     assert ParameterSearch(TeacherForcedCost(), num_candidates=3, components="mle").num_candidates == 3
-
-
-def test_exact_density_refuses_many_parameters() -> None:
-    model = TinyModel()
-    model.large = nn.Parameter(torch.zeros(10_000))
-    model.register_parameter("large", model.large)
-
-    def objective(model: Any, batch: Any, step: int) -> Any:
-        loss = CrossEntropy(label_smoothing=0.0)(model, batch, step)
-        return type(loss)(loss.loss_sum + model.large.sum(), loss.weight)
-
-    rule = ParameterSearch(TeacherForcedCost(), density="exact")
-    with pytest.raises(ValueError, match="`parameter_search.density: exact` is for at most 10000 parameters"):
-        searched(rule, objective, model, BATCH)
 
 
 def test_weights_in_bfloat16_are_refused() -> None:

@@ -76,3 +76,12 @@ def test_finite_numbers_pass_without_a_description() -> None:
 def test_what_is_not_finite_is_named(loss_sum: float, norm: float, what: str) -> None:
     with pytest.raises(FloatingPointError, match=f"{what} at step 7, rows 3, 5"):
         require_finite(loss_sum, norm, lambda: "step 7, rows 3, 5")
+
+
+def test_gradients_are_scaled_alike_with_and_without_one_call_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    together, apart = parameters_with_gradients(), parameters_with_gradients()
+    assert hasattr(torch, "_foreach_mul_"), "torch has no call for all any more: what we do is slower, but right"
+    scale_gradients(together, 0.3)
+    monkeypatch.delattr(torch, "_foreach_mul_")
+    scale_gradients(apart, 0.3)
+    assert gradients(apart) == gradients(together) != gradients(parameters_with_gradients())

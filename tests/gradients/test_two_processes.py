@@ -1,4 +1,4 @@
-"""Two processes search as one does, whether they share the candidates or the pairs, and tell each other little.
+"""Two processes search as one does, each on pairs of its own, and tell each other little.
 
 All scenarios share one launch, since starting processes takes longer than what they then do.
 """
@@ -11,12 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.training.tracking import read_log
-from tests.gradients.two_processes import NUM_STEPS, both
+from tests.gradients.two_processes import NUM_STEPS, Shards, both
 from tests.launching import launch_two
 
-SHARE_PAIRS, SHARE_CANDIDATES = "1", "2"
 COSTS = ("cost_mean", "cost_min", "cost_max")
 
 
@@ -30,50 +28,37 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Return the folder and the findings of one process with all pairs and all candidates."""
+    """Return the folder and the findings of one process with all pairs."""
     folder = tmp_path_factory.mktemp("alone")
-    return folder, both(folder, 0, CandidateGrid())
+    return folder, both(folder, Shards(0, 1))
 
 
-@pytest.mark.parametrize("sharers", [SHARE_PAIRS, SHARE_CANDIDATES])
-def test_replicas_stay_the_same_and_say_little(launched: tuple[Path, list[dict[str, Any]]], sharers: str) -> None:
+def test_replicas_stay_the_same_and_say_little(launched: tuple[Path, list[dict[str, Any]]]) -> None:
     _, (first, second) = launched
-    assert first[sharers]["trained"]["checksum"] == second[sharers]["trained"]["checksum"]
-    assert 0 < first[sharers]["trained"]["bytes"] < 1024, "a step, beyond the gradient"
+    assert first["trained"]["checksum"] == second["trained"]["checksum"]
+    assert 0 < first["trained"]["bytes"] < 1024, "a step, beyond the gradient"
 
 
-@pytest.mark.parametrize("sharers", [SHARE_PAIRS, SHARE_CANDIDATES])
 def test_the_update_is_that_of_one_process(
-    launched: tuple[Path, list[dict[str, Any]]], alone: tuple[Path, dict[str, Any]], sharers: str
-) -> None:
-    expected = load_file(alone[0] / "0-1.safetensors")
-    for process in range(2):
-        found = load_file(launched[0] / f"{process}-{sharers}.safetensors")
-        for name, gradient in expected.items():
-            torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6)
-        logs = launched[1][process][sharers]["decoded"]
-        assert logs["cost_min"] < logs["cost_max"], "candidates differ"
-
-
-def test_shared_candidates_cost_what_they_do_on_one_process_bit_by_bit(
     launched: tuple[Path, list[dict[str, Any]]], alone: tuple[Path, dict[str, Any]]
 ) -> None:
+    expected = load_file(alone[0] / "0.safetensors")
     for process in range(2):
-        found = launched[1][process][SHARE_CANDIDATES]["decoded"]
-        assert [found[name] for name in COSTS] == [alone[1]["decoded"][name] for name in COSTS]
-        trained = launched[1][process][SHARE_CANDIDATES]["trained"]
-        assert trained["checksum"] == alone[1]["trained"]["checksum"], "the mean of two equal gradients is exact"
+        found = load_file(launched[0] / f"{process}.safetensors")
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6)
+        logs = launched[1][process]["decoded"]
+        assert logs["cost_min"] < logs["cost_max"], "candidates differ"
+        assert [logs[name] for name in COSTS] == pytest.approx([alone[1]["decoded"][name] for name in COSTS])
 
 
-@pytest.mark.parametrize("sharers", [SHARE_PAIRS, SHARE_CANDIDATES])
 def test_training_logs_what_one_process_logs(
-    launched: tuple[Path, list[dict[str, Any]]], alone: tuple[Path, dict[str, Any]], sharers: str
+    launched: tuple[Path, list[dict[str, Any]]], alone: tuple[Path, dict[str, Any]]
 ) -> None:
-    one, two = (read_log(folder / "log.jsonl") for folder in (alone[0] / "1", launched[0] / sharers))
+    one, two = (read_log(folder / "run" / "log.jsonl") for folder in (alone[0], launched[0]))
     assert len(one) == len(two) == NUM_STEPS
-    steps = range(5 if sharers == SHARE_PAIRS else NUM_STEPS)  # sums in another order drift apart
     for name in ("loss", "nll", "token_accuracy", "gradient_norm", "effective_sample_size", *COSTS):
-        assert [two[i][name] for i in steps] == pytest.approx([one[i][name] for i in steps], rel=1e-4), name
-    # Per process; those who share candidates have the same pairs, each counted once.
+        values = [[entry[name] for entry in log[:5]] for log in (one, two)]  # sums in another order drift apart
+        assert values[1] == pytest.approx(values[0], rel=1e-4), name
     assert [2 * entry["target_tokens"] for entry in two] == [entry["target_tokens"] for entry in one]
     assert one[-1]["loss"] < one[0]["loss"]

@@ -1,7 +1,6 @@
 """What `test_two_processes` runs on each of two processes, with a folder as its argument.
 
-Each scenario is run once with processes that share the candidates and once with ones that share the pairs; process r
-writes FOLDER/r.json and, of the first step's gradients, FOLDER/r-sharers.safetensors.
+Process r writes FOLDER/r.json and, of the first step's gradients, FOLDER/r.safetensors.
 """
 
 import json
@@ -18,7 +17,6 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from seq2seq.data.batch import Batch
-from seq2seq.gradients.candidate_grid import CandidateGrid
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics.cost import make_cost
@@ -35,23 +33,24 @@ ROWS = [0, 1, 2, 4, 7, 9]
 
 
 class Shards:
-    """Successive rows, six a step, divided among shards."""
+    """Successive rows, six a step, divided among processes."""
 
-    def __init__(self, grid: CandidateGrid) -> None:
-        self.grid = grid
+    def __init__(self, index: int, num_processes: int) -> None:
+        self.index, self.num_processes = index, num_processes
 
     def micro_batches(self, position: Any) -> Iterator[tuple[Any, Batch]]:
         step = position or 0
         while True:
             step += 1
             rows = [row + step for row in ROWS]
-            yield step, make_batch(rows[self.grid.shard :: self.grid.num_shards])
+            yield step, make_batch(rows[self.index :: self.num_processes])
 
 
-def trained(folder: Path, grid: CandidateGrid) -> dict[str, Any]:
+def trained(folder: Path, shards: Shards) -> dict[str, Any]:
     """Train a tiny model for many steps; return what its weights have become and what processes told each other."""
-    trainer = make_trainer(folder, loader=Shards(grid), dropout=0.0, max_steps=NUM_STEPS, validation_rows=None)
-    rule, num_bytes = ParameterSearch(TeacherForcedCost(), grid, alpha=10.0, num_candidates=4), []
+    trainer = make_trainer(folder, loader=shards, dropout=0.0, max_steps=NUM_STEPS, validation_rows=None)
+    rule = ParameterSearch(TeacherForcedCost(), shards.num_processes, alpha=10.0, num_candidates=4)
+    num_bytes: list[int] = []
     original = torch.distributed.all_reduce if torch.distributed.is_initialized() else None
 
     def counting(tensor: torch.Tensor, *options: Any) -> Any:
@@ -75,23 +74,22 @@ def trained(folder: Path, grid: CandidateGrid) -> dict[str, Any]:
     return {"checksum": checksum, "bytes": max(num_bytes)}
 
 
-def decoded(path: Path, grid: CandidateGrid) -> dict[str, float]:
+def decoded(path: Path, shards: Shards) -> dict[str, float]:
     """Search once around a Transformer by what it generates; return what is logged, and write the gradients."""
     torch.manual_seed(0)
     bare_model = tiny_model(vocab_size=13, tie_embeddings="all", eos_token_id=2).float()
     model = Accelerator(cpu=True).prepare(bare_model)
     cost = GreedyCost(make_cost("character_error_rate", pooled=True), CharTokenizer("abcdefghi"))
-    rule = ParameterSearch(cost, grid, noise=20.0, num_candidates=6)
-    _, batch = next(Shards(grid).micro_batches(None))
+    rule = ParameterSearch(cost, shards.num_processes, noise=20.0, num_candidates=6)
+    _, batch = next(shards.micro_batches(None))
     loss = rule(CrossEntropy(label_smoothing=0.1), model, batch, 1, lambda scalar: scalar.backward())
     save_file({name: p.grad for name, p in bare_model.named_parameters() if p.grad is not None}, path)
     return {name: float(value) for name, value in loss.logs.items()}
 
 
-def both(folder: Path, process_index: int, grid: CandidateGrid) -> dict[str, Any]:
-    name = str(grid.candidate_processes)
-    path = folder / f"{process_index}-{name}.safetensors"
-    return {"trained": trained(folder / name, grid), "decoded": decoded(path, grid)}
+def both(folder: Path, shards: Shards) -> dict[str, Any]:
+    path = folder / f"{shards.index}.safetensors"
+    return {"trained": trained(folder / "run", shards), "decoded": decoded(path, shards)}
 
 
 if __name__ == "__main__":
@@ -99,8 +97,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     root, accelerator = Path(sys.argv[1]), Accelerator(cpu=True)
     index = accelerator.process_index
-    results = {sharers: both(root, index, CandidateGrid(2, index, sharers)) for sharers in (1, 2)}
-    (root / f"{index}.json").write_text(json.dumps(results))
+    (root / f"{index}.json").write_text(json.dumps(both(root, Shards(index, 2))))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     sys.stderr.flush()

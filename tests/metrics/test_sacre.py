@@ -1,13 +1,16 @@
 """BLEU, chrF and TER equal sacreBLEU, on real system outputs and on small cases."""
 
 import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from seq2seq.metrics import make_metric, sentence_scores
+from seq2seq.metrics import make_metric, sacre, sentence_scores
+from seq2seq.metrics.sacre import SacreMetric, bleu, chrf, ter
 from tests.metrics.texts import HYPOTHESES, REFERENCES, paired, total, wmt22
 from tests.shared_data import shared_data
 
@@ -116,3 +119,35 @@ def test_a_tokenizer_that_cannot_be_used_is_explained() -> None:
         assert "pip install sacrebleu[ja]" in str(error)  # noqa: PT017 - the other outcome is fine too
     else:
         assert "tok:ja-mecab" in metric.score(total(metric.statistics(["猫"], [["猫"]]))).signature
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Have the library looked at anew, and again after the test."""
+    sacre._check_steps.cache_clear()
+    yield
+    sacre._check_steps.cache_clear()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("make", [bleu, chrf, ter])
+@pytest.mark.parametrize("step", ["_preprocess_segment", "_compute_score_from_stats", "_extract_reference_info"])
+def test_a_library_of_other_steps_is_refused(
+    make: Callable[[], SacreMetric], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That this version is known is what every other test here says."""
+    kind = type(make().scorer)
+    original = getattr(kind, step)
+    sacre._check_steps.cache_clear()
+    monkeypatch.setattr(kind, step, lambda *arguments: original(*arguments, "more"), raising=False)
+    with pytest.raises(ValueError, match=r"sacreBLEU [\d.]+ makes its scores in other steps .* install sacrebleu 2.6"):
+        make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_counts_that_do_not_make_the_library_s_score_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = TER._compute_segment_statistics
+    monkeypatch.setattr(TER, "_compute_segment_statistics", lambda *arguments: [7.0, *original(*arguments)[1:]])
+    monkeypatch.setattr(TER, "corpus_score", lambda *arguments: SimpleNamespace(score=0.5))
+    with pytest.raises(ValueError, match="other steps"):
+        ter()

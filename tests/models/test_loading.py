@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,65 @@ def test_incomplete_weights_are_refused(damage: str, trainable: bool, tmp_path: 
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=name):
         load_model(tmp_path, trainable=trainable)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", "[" * 100_000, "\x00"),
+        *('{"d_model": "64"}', '{"d_model": null}', '{"d_model": 1e300}', '{"d_model": 23.5}', '{"d_model": true}'),
+        *('{"dropout": "a"}', '{"dropout": null}', '{"dropout": NaN}', '{"positions": ["rotary"]}', '{"norm": {}}'),
+        *('{"pad_token_id": null}', '{"interaction_weight": "1"}', '{"interaction_weight": Infinity}'),
+        *('{"encoder_layers": 1000000}', '{"vocab_size": 1000000000000}', '{"num_heads": 0}', '{"key_size": -1}'),
+        *('{"talking_heads": true}', '{"activation": "swiglu"}'),
+    ],
+)
+def test_damaged_configurations_are_named(text: str, trainable: bool, tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    changes = json.loads(text) if text.startswith('{"') else None
+    file.write_text(text if changes is None else json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(ValueError, match=re.escape(str(file))) as caught:
+        load_model(tmp_path, trainable=trainable)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("size", [0, 5, 100, 0.5, 0.99])
+def test_weights_that_are_cut_are_named(size: float, trainable: bool, tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: int(size if size >= 1 else size * len(whole))])
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        load_model(tmp_path, trainable=trainable)
+
+
+@pytest.mark.parametrize("tie_embeddings", ["all", "none"])
+def test_weights_that_are_no_weights_are_named(tie_embeddings: str, tmp_path: Path) -> None:
+    tiny_model(tie_embeddings=tie_embeddings).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    save_file({name: weight.long() for name, weight in weights.items()}, file, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"model.safetensors: .* is of torch.int64, which is no type of weights"):
+        load_model(tmp_path)
+    save_file({"other": torch.zeros(1)}, file, {"format": "pt"})
+    with pytest.raises(ValueError, match="decoder.embeddings.tokens.weight"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "../model.safetensors", "/tmp/model.safetensors", 3])
+def test_an_index_of_anything_but_safetensors_beside_it_is_refused(name: Any, tmp_path: Path) -> None:
+    model, folder = marian(), tmp_path / "model"
+    model.save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"model\.safetensors\.index\.json"):
+        load_model(folder)
+    (tmp_path / "model.safetensors").rename(folder / "shard.safetensors")
+    index["weight_map"] = dict.fromkeys(weights, "shard.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert isinstance(load_model(folder), PretrainedSeq2Seq)

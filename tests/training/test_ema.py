@@ -81,3 +81,18 @@ def test_low_precision_weights_are_averaged_in_float32() -> None:
 def test_decay_out_of_range_is_refused(decay: float) -> None:
     with pytest.raises(ValueError, match="ema_decay"):
         ExponentialMovingAverage(nn.Linear(1, 1), decay)
+
+
+def test_averages_are_alike_with_and_without_one_call_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(5, 3)
+    together, apart = (ExponentialMovingAverage(model, 0.9) for _ in range(2))
+    assert hasattr(torch, "_foreach_lerp_"), "torch has no call for all any more: what we do is slower, but right"
+    for average in (together, apart):
+        if average is apart:
+            monkeypatch.delattr(torch, "_foreach_lerp_")
+        torch.manual_seed(3)
+        for _ in range(4):
+            torch.nn.init.normal_(model.weight)
+            average.update()
+    for first, second in zip(together.averages, apart.averages, strict=True):
+        assert torch.equal(first, second)

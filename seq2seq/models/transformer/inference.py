@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -40,9 +41,9 @@ class InferenceTransformer(SearchableTransformer):
         """Return the model of a folder, with weights of the type that was saved.
 
         Raises:
-            ValueError: the weights are not those of the configuration; names some.
+            ValueError: the configuration or the weights are damaged, or are not of each other; names the file.
         """
-        options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
+        options = read_options(folder)
         model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
         expected = {name: parameter.shape for name, parameter in model.named_parameters()}
@@ -76,16 +77,54 @@ class _Uninitialized(TorchFunctionMode):
 
 
 def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
-    """Return the weights of a folder by name, with those that a model shares under each of their names."""
-    weights = load_file(folder / WEIGHTS_FILE)
+    """Return the weights of a folder by name, with those that a model shares under each of their names.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    weights = read_weights(folder / WEIGHTS_FILE)
+    if "decoder.embeddings.tokens.weight" not in weights:
+        raise wrong_weights(folder, ["decoder.embeddings.tokens.weight"])
+    for name, weight in weights.items():
+        if not weight.is_floating_point():
+            raise ValueError(f"{folder / WEIGHTS_FILE}: {name} is of {weight.dtype}, which is no type of weights.")
     for name in TIED_WEIGHTS[tie_embeddings]:
         weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
     return weights
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name; raise ValueError, which names the file, where it is damaged."""
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no file of weights: {error}. Copy or export it anew.") from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the values of a folder's configuration; raise ValueError, which names the file, where it is damaged."""
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: it is no JSON ({error}).") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged: it holds no object, but a {type(values).__name__}.")
+    return values
+
+
+def read_options(folder: Path) -> TransformerOptions:
+    """Return the options of a model of this toolkit; raise ValueError, which names the file, if they make none."""
+    try:
+        return TransformerOptions.of_values(read_config(folder))
+    except ValueError as error:
+        text, path = str(error), str(folder / CONFIG_FILE)
+        raise ValueError(text if text.startswith(path) else f"{path}: {text}") from None
+
+
 def is_loadable(folder: Path) -> bool:
     """Return whether a folder with a configuration holds this very model, in one file of weights."""
-    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    values = read_config(folder)
     return values.get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
 
 

@@ -3,6 +3,7 @@
 Every option is checked on construction, so that a wrong combination is refused before any weight exists.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
@@ -31,6 +32,10 @@ CHOICES: dict[str, Any] = {
     "interaction": Interaction,
     "interaction_layers": InteractionLayers,
 }
+LARGEST = {"encoder_layers": 1_000, "decoder_layers": 1_000}
+"""Numbers of layers that are still taken for meant."""
+MOST_WEIGHTS = 10**12
+"""Entries of a single matrix beyond which sizes are not taken for meant."""
 COUNTS = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "max_positions")
 PROBABILITIES = (
     "dropout",
@@ -160,18 +165,31 @@ class TransformerOptions:
                 raise ValueError(f"`{name}` must be one of {allowed}, but is {getattr(self, name)!r}")
         sizes = [name for name in ("source_vocab_size", "key_size", "value_size") if getattr(self, name) is not None]
         for name in (*COUNTS, *sizes):
-            if getattr(self, name) < 1:
+            if self._number(name, int) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}")
+        for name, largest in LARGEST.items():
+            if getattr(self, name) > largest:
+                raise ValueError(f"`{name}` must be at most {largest}, but is {getattr(self, name)}")
         for name in PROBABILITIES:
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= self._number(name) < 1:
                 raise ValueError(f"`{name}` is a probability in [0, 1), but is {getattr(self, name)}")
         for name in TOKEN_IDS:
-            if not 0 <= getattr(self, name) < self.vocab_size:
+            if not 0 <= self._number(name, int) < self.vocab_size:
                 raise ValueError(
                     f"`{name}` ({getattr(self, name)}) lies outside the target vocabulary of {self.vocab_size} tokens"
                 )
 
+    def _number(self, name: str, kind: type = float) -> Any:
+        """Return a number; raise ValueError for anything else."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+            raise ValueError(f"`{name}` must be {'a whole number' if kind is int else 'a number'}, but is {value!r}")
+        return value
+
     def _check_combinations(self) -> None:
+        widths = (self.ffn_size, self.vocab_size, self.source_vocab_size or 1, self.max_positions)
+        if self.d_model * max(*widths, self.num_heads * max(self.head_sizes)) > MOST_WEIGHTS:
+            raise ValueError(f"the sizes make matrices of more than {MOST_WEIGHTS:,} weights, which cannot be meant")
         source_vocab_size = self.source_vocab_size or self.vocab_size
         if self.tie_embeddings == "all" and source_vocab_size != self.vocab_size:
             raise ValueError(
@@ -187,7 +205,7 @@ class TransformerOptions:
             raise ValueError(
                 f"rotary `positions` turn pairs of features and need an even `key_size`, but it is {self.head_sizes[0]}"
             )
-        if self.interaction_weight < 0:
+        if not 0 <= self._number("interaction_weight") < math.inf:
             raise ValueError(f"`interaction_weight` must not be negative, but is {self.interaction_weight}")
         if self.interaction != "none" and self.generation_order != "bidirectional":
             raise ValueError(

@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from seq2seq.models.transformer import kernels
 from seq2seq.models.transformer.layers import ACTIVATIONS, FeedForward
 from seq2seq.models.transformer.searching import SearchableTransformer
 
@@ -30,16 +31,14 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear, activation: str = "none", variant: str = "") -> None:
         super().__init__()
-        self.packed_weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        self.packed_weight = kernels.packed(linear.weight.detach())
         self.bias = linear.bias
         self.sizes = getattr(linear, "sizes", None)
         self.activation = activation
         self.variant = variant
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(
-            hidden, self.packed_weight, self.bias, self.activation, [], self.variant
-        )
+        return kernels.packed_product(hidden, self.packed_weight, self.bias, self.activation, self.variant)
 
 
 class QuantizedLinear(nn.Module):
@@ -54,7 +53,7 @@ class QuantizedLinear(nn.Module):
         weight = linear.weight.detach().float()
         scales = weight.abs().amax(1).clamp_min(SMALLEST_SCALE) / LEVELS
         levels = (weight / scales.unsqueeze(1)).round().to(torch.int8)
-        self.packed_weight = torch.ops.onednn.qlinear_prepack(levels, None)
+        self.packed_weight = kernels.packed_bytes(levels)
         self.weight_scales = scales / LEVELS
         self.weight_zeros = torch.zeros(len(levels), dtype=torch.int32)
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().float(), requires_grad=False)
@@ -65,11 +64,7 @@ class QuantizedLinear(nn.Module):
         # Unsigned, because processors multiply unsigned by signed bytes; half a level makes the cut-off a rounding.
         # A row of zeros gets any levels: its scale of 0 makes zeros of their product.
         levels = torch.addcmul(_ZERO_LEVEL_AND_A_HALF, hidden, scales.reciprocal(), value=LEVELS).to(torch.uint8)
-        product = torch.ops.onednn.qlinear_pointwise(
-            *(levels, 1.0, ZERO_LEVEL),
-            *(self.packed_weight, self.weight_scales, self.weight_zeros, None),
-            *(1.0, 0, torch.float32, "none", [], ""),
-        )
+        product = kernels.bytes_product(levels, self.packed_weight, self.weight_scales, self.weight_zeros)
         # In place: what comes last is logits of many megabytes.
         return product.mul_(scales) if self.bias is None else torch.addcmul(self.bias, product, scales, out=product)
 
@@ -77,28 +72,20 @@ class QuantizedLinear(nn.Module):
 SMALLEST_SCALE = 1e-20
 """Stands for the scale of a row of zeros in a weight."""
 
-LEVELS, ZERO_LEVEL = 127, 128
-"""Levels on either side of 0, and the one of 0 itself where they are unsigned."""
+LEVELS = 127
+"""Levels on either side of 0."""
 
-_ZERO_LEVEL_AND_A_HALF = torch.tensor(ZERO_LEVEL + 0.5)
+_ZERO_LEVEL_AND_A_HALF = torch.tensor(kernels.ZERO_LEVEL + 0.5)
 
 
 def can_quantize(device: torch.device | str) -> bool:
     """Return whether this device multiplies 8-bit integers fast: x86 processors with VNNI."""
-    is_cpu = torch.device(device).type == "cpu" and torch.backends.mkldnn.is_available()
-    return is_cpu and bool(torch.cpu._is_vnni_supported())
+    return torch.device(device).type == "cpu" and kernels.has_fast_bytes()
 
 
 def can_pack(weight: Tensor) -> bool:
     """Return whether oneDNN has kernels for such a weight on this machine."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    kernels = torch.ops.mkldnn
-    if weight.dtype == torch.bfloat16:
-        return bool(kernels._is_mkldnn_bf16_supported())
-    if weight.dtype == torch.float16:
-        return bool(kernels._is_mkldnn_fp16_supported())
-    return weight.dtype == torch.float32
+    return weight.device.type == "cpu" and kernels.can_pack(weight.dtype)
 
 
 @torch.no_grad()
@@ -119,7 +106,7 @@ def quantize(model: Model) -> Model:
 
     A search then keeps keys and values in bfloat16 where there are kernels for it: half as many bytes to read.
     """
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if kernels.has_bfloat16():
         model.cache_dtype = torch.bfloat16
     return _replace_linears(model, QuantizedLinear)
 

@@ -1,12 +1,14 @@
-"""The candidate updates of one step, of which nothing is kept but their seeds.
+"""The candidate updates of one step, of which nothing is kept but their seeds, and what each of them weighs.
 
 Parameters whose `.grad` is the (clipped, mean) gradient g of the likelihood enter. Candidate k is -g + s n for the
 guided component and s n for the other, s a scale for each tensor and n normal noise that is drawn anew, the same on
-every process, whenever it is needed: to move the weights, to measure distances, and to average.
+every process, whenever it is needed: to move the weights, to measure distances, and to average. Weights are made in
+float64 from the same costs on every process, so that every process comes to the same ones, bit by bit.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy
 import torch
@@ -14,11 +16,76 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from seq2seq.data.random_keys import random_key
-from seq2seq.gradients.proposal import Components, NoiseScale, is_guided
+
+Components = Literal["both", "zero", "mle"]
+Density = Literal["none", "unit"]
+AlphaMode = Literal["raw", "std"]
+NoiseScale = Literal["tensor", "global", "constant"]
+
+LOG_HALF = float(numpy.log(0.5))
+"""Each component's share of the mixture."""
+
+
+def is_guided(candidate: int, components: Components) -> bool:
+    """Return whether a candidate is drawn around the likelihood's own update; the others are drawn around none.
+
+    The components alternate, as in the authors' code, where the paper's mixture would throw a coin.
+    """
+    return components == "mle" or (components == "both" and candidate % 2 == 0)
+
+
+def log_density(from_zero: numpy.ndarray, from_mle: numpy.ndarray) -> numpy.ndarray:
+    """Return log(exp(-a / 2) / 2 + exp(-b / 2) / 2), float64 [K]: the mixture of variance 1, up to a constant.
+
+    It is a mixture whatever the components are, as in the authors' code.
+
+    Args:
+        from_zero, from_mle: a and b, squared distances of the candidates to both centres, [K].
+    """
+    return numpy.logaddexp(LOG_HALF - 0.5 * from_zero, LOG_HALF - 0.5 * from_mle)
+
+
+def candidate_weights(
+    costs: numpy.ndarray, log_densities: numpy.ndarray, alpha: float, alpha_mode: AlphaMode = "raw"
+) -> numpy.ndarray:
+    """Return softmax(-alpha * C - log q), float64 [K], of sum 1: self-normalised importance weights.
+
+    The cost of the current weights, which the paper subtracts, is the same for all candidates and cancels.
+
+    Args:
+        costs: C, [K].
+        log_densities: log q, [K].
+        alpha_mode: `std` divides the costs by their standard deviation over the candidates, which makes alpha free of
+            the cost's unit; candidates that all cost the same weigh the same.
+    """
+    relative = costs - costs.min()
+    if alpha_mode == "std":
+        relative = relative / (costs.std() or 1.0)
+    log_weights = -alpha * relative - log_densities
+    weights = numpy.exp(log_weights - log_weights.max())
+    return weights / weights.sum()
+
+
+def effective_sample_size(weights: numpy.ndarray) -> float:
+    """Return 1 / sum(w^2): K where all weigh the same, 1 where a single candidate has all."""
+    return float(1.0 / numpy.square(weights).sum())
+
+
+def check_names(density: str, alpha_mode: str, components: str, noise_scale: str) -> None:
+    """Raise ValueError for a name that is none of an option's."""
+    options = {
+        "density": (density, Density),
+        "alpha_mode": (alpha_mode, AlphaMode),
+        "components": (components, Components),
+        "noise_scale": (noise_scale, NoiseScale),
+    }
+    for name, (value, kind) in options.items():
+        if value not in get_args(kind):
+            raise ValueError(f"`{name}` must be one of {', '.join(get_args(kind))}, but is {value!r}.")
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateUpdates:
     """K updates, numbered from 0. A tied parameter stands here once, so it is moved once."""
 
     parameters: Sequence[Parameter]
@@ -42,22 +109,15 @@ class Candidates:
             parameter.add_(noise, alpha=scale)
 
     @torch.no_grad()
-    def squared_distances(self, candidate: int, *, in_deviations: bool) -> tuple[float, float]:
-        """Return a candidate's squared distances to 0 and to -g.
-
-        Args:
-            in_deviations: in standard deviations of the noise; parameters without noise are left out.
-        """
+    def squared_distances(self, candidate: int) -> tuple[float, float]:
+        """Return a candidate's squared distances to 0 and to -g."""
         guided, totals = is_guided(candidate, self.components), torch.zeros(2, dtype=torch.float64)
         for parameter, scale, noise in zip(self.parameters, self.scales, self._noise(candidate), strict=True):
-            if in_deviations and scale == 0.0:
-                continue
             gradient, noise = _gradient(parameter).double().cpu(), noise.double().cpu().mul_(scale)
-            distances = torch.stack([(noise - gradient if guided else noise).square().sum(),
-                                     (noise if guided else noise + gradient).square().sum()])  # fmt: skip
-            totals += distances / scale**2 if in_deviations else distances
-        from_zero, from_mle = totals.tolist()
-        return from_zero, from_mle
+            from_zero, from_mle = (noise - gradient, noise) if guided else (noise, noise + gradient)
+            totals += torch.stack([from_zero.square().sum(), from_mle.square().sum()])
+        zero, mle = totals.tolist()
+        return zero, mle
 
     @torch.no_grad()
     def average_into_gradients(self, weights: numpy.ndarray) -> None:

@@ -1,0 +1,132 @@
+"""Products over packed weights, by kernels of torch that it names with an underscore; no other file calls them.
+
+Tensors enter and leave. Before a kernel is used for the first time it has to give the right numbers for a small case:
+where a version of torch no longer has it, or has it with other arguments, ordinary operations do the same.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ZERO_LEVEL = 128
+"""The unsigned level that stands for 0."""
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN has kernels for packed weights of this type on this machine."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return has_bfloat16() and _packing_is_right(dtype)
+    if dtype == torch.float16:
+        return _says("_is_mkldnn_fp16_supported") and _packing_is_right(dtype)
+    return dtype == torch.float32 and _packing_is_right(dtype)
+
+
+def has_bfloat16() -> bool:
+    """Return whether oneDNN has kernels for bfloat16 on this machine."""
+    return torch.backends.mkldnn.is_available() and _says("_is_mkldnn_bf16_supported")
+
+
+def packed(weight: Tensor) -> Tensor:
+    """Return a weight [out, in] in oneDNN's own format, for `packed_product`; only where `can_pack`."""
+    return torch.ops.mkldnn._reorder_linear_weight(weight)
+
+
+def packed_product(hidden: Tensor, weight: Tensor, bias: Tensor | None, activation: str, variant: str) -> Tensor:
+    """Return activation(hidden @ weight.T + bias), in one pass.
+
+    Args:
+        weight: as `packed` returns it.
+        activation: `none`, `relu`, or `gelu` with the variant `none` or `tanh`.
+    """
+    return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, activation, [], variant)
+
+
+def has_fast_bytes() -> bool:
+    """Return whether this processor multiplies unsigned by signed bytes in one instruction: x86 with VNNI."""
+    return torch.backends.mkldnn.is_available() and _has_vnni()
+
+
+def packed_bytes(levels: Tensor) -> Tensor:
+    """Return a weight of signed bytes [out, in] as `bytes_product` takes it."""
+    return torch.ops.onednn.qlinear_prepack(levels, None) if _bytes_are_right() else levels
+
+
+def bytes_product(levels: Tensor, weight: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+    """Return ((levels - ZERO_LEVEL) @ weight.T) * scales as float32; the sums are of whole numbers.
+
+    Args:
+        levels: uint8 [..., in].
+        weight: int8 [out, in], as `packed_bytes` returns it.
+        scales: float32 [out].
+        zeros: int32 [out], all 0.
+    """
+    if not _bytes_are_right():
+        return _plain_bytes_product(levels, weight, scales)
+    return torch.ops.onednn.qlinear_pointwise(
+        *(levels, 1.0, ZERO_LEVEL),
+        *(weight, scales, zeros, None),
+        *(1.0, 0, torch.float32, "none", [], ""),
+    )
+
+
+def _plain_bytes_product(levels: Tensor, weight: Tensor, scales: Tensor) -> Tensor:
+    """Float64 holds every sum of so many bytes as it is."""
+    return ((levels.double() - ZERO_LEVEL) @ weight.double().T).float() * scales
+
+
+@cache
+def _says(name: str) -> bool:
+    """Return what a question to oneDNN without arguments is answered; no where there is no such question."""
+    try:
+        return bool(getattr(torch.ops.mkldnn, name)())
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
+@cache
+def _has_vnni() -> bool:
+    try:
+        return bool(torch.cpu._is_vnni_supported())
+    except (AttributeError, RuntimeError, TypeError):
+        processors = Path("/proc/cpuinfo")
+        return processors.is_file() and "avx512_vnni" in processors.read_text(encoding="utf-8", errors="replace")
+
+
+@cache
+def _packing_is_right(dtype: torch.dtype) -> bool:
+    """Return whether the kernels for packed weights give what ordinary ones do, for numbers that all types hold."""
+    hidden, weight, bias = (part.to(dtype) for part in _small_case())
+    expected = torch.tensor([[6.0, 0.0], [0.0, 15.0]], dtype=dtype)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            return torch.equal(packed_product(hidden, packed(weight), bias, "relu", ""), expected)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
+@cache
+def _bytes_are_right() -> bool:
+    """Return whether the kernels for bytes give what float64 does."""
+    hidden, weight, _ = _small_case()
+    levels, scales = (hidden + ZERO_LEVEL).to(torch.uint8), torch.tensor([0.5, 0.25])
+    kernels, weight = torch.ops.onednn, weight.to(torch.int8)
+    try:
+        found = kernels.qlinear_pointwise(
+            *(levels, 1.0, ZERO_LEVEL),
+            *(kernels.qlinear_prepack(weight, None), scales, torch.zeros(2, dtype=torch.int32), None),
+            *(1.0, 0, torch.float32, "none", [], ""),
+        )
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found, _plain_bytes_product(levels, weight, scales))
+
+
+def _small_case() -> tuple[Tensor, Tensor, Tensor]:
+    """Return whole numbers: hidden [2, 3], weight [2, 3], bias [2]; the product is [[5, -4], [-6, 14]] without it."""
+    hidden = torch.tensor([[1.0, 2.0, 0.0], [-3.0, 1.0, 2.0]], device="cpu")
+    weight = torch.tensor([[3.0, 1.0, 1.0], [-4.0, 0.0, 1.0]], device="cpu")
+    return hidden, weight, torch.tensor([1.0, 1.0], device="cpu")
