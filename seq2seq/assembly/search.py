@@ -23,7 +23,7 @@ from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
-from seq2seq.decoding.parts.options import BeamOptions, OneSided, SearchOptions
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided, SearchOptions
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.orders import wrong_order
 
@@ -60,7 +60,9 @@ def flat_options() -> Iterator[tuple[str, Any, str]]:
         for name, option in options_of(kind).items():
             if name not in seen and _is_flat(kind, option):
                 seen.add(name)
-                values = typing.get_args(option.kind) if typing.get_origin(option.kind) is typing.Literal else option.kind
+                values = (
+                    typing.get_args(option.kind) if typing.get_origin(option.kind) is typing.Literal else option.kind
+                )
                 yield name, values, texts_of(kind).get(name, "")
 
 
@@ -94,8 +96,7 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
         ValueError: the model was not trained for such a search.
     """
     if isinstance(search, Rescored):
-        search.plan(trained_order)  # which refuses orders that it cannot rank in
-        return search
+        return search.completed(trained_order)
     if isinstance(search, MinimumBayesRisk):
         from seq2seq.metrics.utility import make_utility  # here, because it loads sacreBLEU, which no other needs
 
@@ -173,7 +174,9 @@ def changed_search(base: Search | None, changes: Mapping[str, Any], trained_orde
     for names, is_there, selector in ((_RESCORING, has_rescoring, "rescore"), (_BAYES, has_bayes, "mbr")):
         for name in names:
             if name in around and name != selector and not is_there:
-                raise ValueError(f"`{name}` belongs to `{selector}`, which is not asked for; add it, or leave this out.")
+                raise ValueError(
+                    f"`{name}` belongs to `{selector}`, which is not asked for; add it, or leave this out."
+                )
     if has_rescoring:
         return _rescored(base, given, around, trained_order)
     if has_bayes:
@@ -191,7 +194,9 @@ def _inner(search: Search) -> Search:
     if isinstance(search, Rescored):
         return search.candidates
     if isinstance(search, MinimumBayesRisk):
-        return search.candidates if search.candidates is not None else BeamSearch(**_in_common(search.samples, BeamSearch))
+        return (
+            search.candidates if search.candidates is not None else BeamSearch(**_in_common(search.samples, BeamSearch))
+        )
     return search
 
 
@@ -245,14 +250,20 @@ def _limits(search: Search) -> dict[str, Any]:
 
 def _in_common(search: Search, kind: type) -> dict[str, Any]:
     """Return the options that a search shares with another kind, as both have them from the same class."""
-    shared = [c for c in (SearchOptions, BeamOptions, OneSided) if isinstance(search, c) and issubclass(kind, c)]
+    shared = [
+        c
+        for c in (SearchOptions, BeamOptions, EarlyStopping, OneSided)
+        if isinstance(search, c) and issubclass(kind, c)
+    ]
     return {name: value for c in shared for name, value in _values(search, c).items()}
 
 
 def _belongs_elsewhere(name: str, kind: type) -> str:
     here = next(own for own, other in SEARCHES.items() if other is kind)
     owners = [own for own, other in SEARCHES.items() if name in options_of(other)]
-    return f"`{name}` belongs to {' and '.join(owners)}, but the search is {here}; leave it out, or choose another search."
+    return (
+        f"`{name}` belongs to {' and '.join(owners)}, but the search is {here}; leave it out, or choose another search."
+    )
 
 
 def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> Rescored:

@@ -160,3 +160,13 @@ def build_gradient_rule(config: RunConfig, tokenizer: TextTokenizer, accelerator
     if isinstance(rule, ParameterSearch):
         return _complete_search(rule, config, tokenizer, accelerator)
     return rule  # type: ignore[no-any-return]
+
+
+def _complete_search(
+    rule: ParameterSearch, config: RunConfig, tokenizer: TextTokenizer, accelerator: Accelerator
+) -> ParameterSearch:
+    """Return a parameter search with what measures and where."""
+    if accelerator.distributed_type.value == "FSDP":
+        raise ValueError("Under FSDP no process holds the whole model, which `parameter_search` decodes with.")
+    cost = GreedyCost(build_cost(rule.cost, config, tokenizer, pooled=rule.pooled), tokenizer)
+    return replace(rule, batch_cost=cost, num_processes=accelerator.num_processes, seed=config.training.seed)

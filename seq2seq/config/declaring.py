@@ -20,9 +20,9 @@ EXPERIMENTAL = "experimental"
 """The package, and the first part of the names, of what is offered without a result that speaks for it."""
 
 
-def part(default: Any = MISSING, *, default_factory: Any = MISSING) -> Any:
+def part(default: Any, *, repr: bool = True) -> Any:
     """Return a field of a dataclass that is no option: a program fills it in, whatever the configuration says."""
-    return dataclasses.field(default=default, default_factory=default_factory, metadata={"part": True})  # type: ignore[call-overload]
+    return dataclasses.field(default=default, repr=repr, metadata={"part": True})
 
 
 def choice(table: Mapping[str, type], default: str | None, experimental: str | None = None) -> Any:

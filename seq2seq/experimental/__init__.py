@@ -1,4 +1,4 @@
-"""Ways of training that are offered without a result that speaks for them, under names such as `experimental.word_oracle`.
+"""Ways of training without a result that speaks for them, under names such as `experimental.word_oracle`.
 
 They import the core; nothing in the core imports them. docs/results/ways_of_training.md has what was measured.
 """

@@ -6,7 +6,7 @@ first pass it shares.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import nn
@@ -47,7 +47,8 @@ class GradientPenalty:
 
     Args:
         where: whose token vectors count.
-        penalty_weight: weight w of w/2 times the squared gradient of the summed loss, per target token; 0 is plain training.
+        penalty_weight: weight w of w/2 times the squared gradient of the summed loss, per target token; 0 is plain
+            training.
         precision: what the model computes in.
 
     Raises:
@@ -62,6 +63,10 @@ class GradientPenalty:
         check_where(self.where)
         if self.penalty_weight < 0:
             raise ValueError(f"`penalty_weight` must be at least 0, but is {self.penalty_weight}.")
+
+    def for_precision(self, precision: Precision) -> Self:
+        """See `gradients.base.ForPrecision`."""
+        return replace(self, precision=precision)
 
     def __call__(self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward) -> LossSum:
         if self.penalty_weight == 0:

@@ -6,7 +6,7 @@ detached `LossSum`. Nothing is averaged here: the trainer divides once per step,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -23,6 +23,14 @@ class GradientRule(Protocol):
     def __call__(
         self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward
     ) -> LossSum: ...
+
+
+@runtime_checkable
+class ForPrecision(Protocol):
+    """A rule that depends on what type of number the model computes in."""
+
+    def for_precision(self, precision: str) -> Self:
+        """Return the rule for `fp32`, `bf16` or `fp16`."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed import ReduceOp
 from torch.nn import Parameter
 
+from seq2seq.config.declaring import part
 from seq2seq.data.batch import Batch
 from seq2seq.gradients.base import Backward
 from seq2seq.gradients.candidate_updates import (
@@ -54,25 +55,37 @@ class ParameterSearch:
     Each process measures all candidates on pairs of its own.
 
     Args:
-        cost: what is to become small.
+        batch_cost: what is to become small.
         num_processes: those that add up what they measure.
-        num_candidates: K.
-        alpha, alpha_mode: see `candidate_weights`.
-        noise, noise_scale: see `noise_scales`.
-        density, components: see `log_density` and `is_guided`.
-        clip_norm: norm that the guiding gradient is clipped to: how far candidates are from the current weights. 0
-            switches it off.
-        candidates_at_once: how many are decoded in one batch, each by its own copy of the weights beside the one that
-            there is in any case.
-        measure_current: log the cost of the current weights, too, at one more decoding of the batch.
         seed: of the noise, which depends on nothing but this, the step, the candidate and the place of the tensor.
+        cost: metric to improve, any that `validation.metrics` knows, or a distance as in `objective.minimum_risk.cost`.
+        pooled: whether the cost of a batch is one corpus score of its summed statistics, or the mean of its sentences'
+            costs.
+        num_candidates: candidate updates K, each a greedy decoding of the batch.
+        alpha: how much a lower cost counts: a candidate weighs exp(-alpha * cost). Costs are 0 to 1 for most metrics.
+        alpha_mode: `std` divides the costs by their standard deviation over the candidates; an `alpha` of about 1 suits
+            it.
+        noise: standard deviation of the noise, in mean absolute gradients.
+        noise_scale: what the mean is over: each tensor, or all weights; with `constant`, `noise` is in the weights' own
+            unit.
+        density: the proposal's density that weights are divided by: left out, or taken with variance 1 as in the
+            authors' code.
+        components: candidates lie, in turns, around the gradient's step and around the current weights; or all around
+            one of them: `zero` is random search, `mle` noisy descent.
+        clip_norm: norm that the guiding gradient is clipped to, and so the distance of candidates; 0 switches it off.
+        candidates_at_once: candidates that are decoded in one batch, each by a copy of the weights beside the one that
+            there is in any case.
+        measure_current: log the cost of the current weights as well, at one more decoding.
 
     Raises:
         ValueError: an option is out of range.
     """
 
-    cost: BatchCost
-    num_processes: int = 1
+    batch_cost: BatchCost = part(None)
+    num_processes: int = part(1)
+    seed: int = part(1)
+    cost: str = "bleu"
+    pooled: bool = False
     num_candidates: int = 4
     alpha: float = 100.0
     alpha_mode: AlphaMode = "raw"
@@ -83,21 +96,18 @@ class ParameterSearch:
     clip_norm: float = 1.0
     candidates_at_once: int = 1
     measure_current: bool = False
-    seed: int = 1
 
     def __post_init__(self) -> None:
         check_names(self.density, self.alpha_mode, self.components, self.noise_scale)
         if self.num_candidates < 2 or (self.components == "both" and self.num_candidates % 2):
             raise ValueError(
-                "`parameter_search.num_candidates` must be even, as the two components take turns, and at least 2, but "
+                "`num_candidates` must be even, as the two components take turns, and at least 2, but "
                 f"is {self.num_candidates}."
             )
         if self.candidates_at_once < 1:
-            raise ValueError(
-                f"`parameter_search.candidates_at_once` must be at least 1, but is {self.candidates_at_once}."
-            )
+            raise ValueError(f"`candidates_at_once` must be at least 1, but is {self.candidates_at_once}.")
         if min(self.alpha, self.noise, self.clip_norm) < 0:
-            raise ValueError("`alpha`, `noise` and `clip_norm` of `parameter_search` must not be negative.")
+            raise ValueError("`alpha`, `noise` and `clip_norm` must not be negative.")
 
     def __call__(self, objective: Objective, model: nn.Module, batch: Batch, step: int, backward: Backward) -> LossSum:
         """Return the mean loss of all processes, of weight 1: `.grad` is finished and is not divided any more.
@@ -169,7 +179,7 @@ class ParameterSearch:
         device = batch.labels.device if self.num_processes > 1 else "cpu"
         sums = torch.from_numpy(numpy.array(found, dtype=numpy.float64)).to(device)
         summed = self._over_processes(sums, ReduceOp.SUM).cpu().numpy()
-        return numpy.array([self.cost.value(row) for row in summed])
+        return numpy.array([self.batch_cost.value(row) for row in summed])
 
     def _statistics(
         self,
@@ -190,8 +200,8 @@ class ParameterSearch:
             if models is not None:
                 models.take(place, model)
         if models is None:
-            return [self.cost.statistics(model, batch, max_length)]
-        return list(self.cost.statistics_of_all(models, batch, max_length))
+            return [self.batch_cost.statistics(model, batch, max_length)]
+        return list(self.batch_cost.statistics_of_all(models, batch, max_length))
 
     def _log_densities(self, candidates: CandidateUpdates) -> numpy.ndarray:
         if self.density == "none":

@@ -18,17 +18,15 @@ from torch import Tensor
 
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
-from seq2seq.decoding.parts.options import BeamOptions
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import BeamState, Specials, top_candidates
 from seq2seq.models.interface import Seq2Seq
 
 
 @dataclass(frozen=True)
-class BeamSearch(BeamOptions, Algorithm[BeamState]):
+class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
     """Beam search; a beam of width 1 is greedy. Options as in `options`."""
-
-    early_stopping: bool = False
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[BeamState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import Constraints, next_log_probs
-from seq2seq.decoding.parts.options import BeamOptions
+from seq2seq.decoding.parts.options import BeamOptions, OneSided
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import BeamState, OfSentences, Specials, top_candidates
 from seq2seq.models.interface import Seq2Seq
@@ -48,11 +48,13 @@ def count_chosen(counts: Tensor, group: BeamState) -> Tensor:
 
 
 @dataclass(frozen=True)
-class DiverseBeamSearch(BeamOptions, Algorithm[GroupsState]):
+class DiverseBeamSearch(BeamOptions, OneSided, Algorithm[GroupsState]):
     """Diverse beam search; `beam_width` is that of all groups together. Options as in `options`."""
 
     num_groups: int = 5
+    """Groups of the beam; divides `beam_width`."""
     diversity_penalty: float = 0.5
+    """What a token chosen by an earlier group at the same step costs (Vijayakumar et al. 2018)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

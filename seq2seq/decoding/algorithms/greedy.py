@@ -10,14 +10,14 @@ from torch import Tensor
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.largest import largest
-from seq2seq.decoding.parts.options import SearchOptions
+from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import PathState, Specials
 from seq2seq.models.interface import Seq2Seq
 
 
 @dataclass(frozen=True)
-class Greedy(SearchOptions, Algorithm[PathState]):
+class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
     """Greedy search. The length options only normalise the score that is reported. Options as in `options`."""
 
     @property

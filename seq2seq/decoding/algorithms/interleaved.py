@@ -14,7 +14,7 @@ from torch import Tensor
 from seq2seq.decoding.algorithms.directions import refuse_prefixes
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import log_probs_in_place
-from seq2seq.decoding.parts.options import BeamOptions
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping
 from seq2seq.decoding.parts.pairs import FinishedPair, RankPairs, finished_pairs, top_pairs
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import BeamState, OfSentences, Specials
@@ -35,10 +35,8 @@ class InterleavedState(OfSentences):
 
 
 @dataclass(frozen=True)
-class InterleavedBeamSearch(BeamOptions, Algorithm[InterleavedState]):
+class InterleavedBeamSearch(BeamOptions, EarlyStopping, Algorithm[InterleavedState]):
     """Search in an interleaved model; a target may have one token more than an odd `max_length`."""
-
-    early_stopping: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,7 +16,7 @@ from seq2seq.decoding.algorithms.directions import read_from_right, refuse_prefi
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.constraints import Constraints, next_log_probs
-from seq2seq.decoding.parts.options import BeamOptions, check_halves
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, check_halves
 from seq2seq.decoding.parts.pairs import FinishedPair, RankPairs, Row, finished_pairs, top_pairs
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import EMPTY, BeamState, Candidates, OfSentences, Specials
@@ -60,11 +60,10 @@ class JointState(OfSentences):
 
 
 @dataclass(frozen=True)
-class JointBeamSearch(BeamOptions, Algorithm[JointState]):
+class JointBeamSearch(BeamOptions, EarlyStopping, Algorithm[JointState]):
     """Search over pairs in a bidirectional model; `beam_width` counts rows, two a pair."""
 
     beam_width: int = 4
-    early_stopping: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

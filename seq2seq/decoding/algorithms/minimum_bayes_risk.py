@@ -8,11 +8,16 @@ reference that counts as often as it was drawn, so that a text costs the same ho
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy
 from torch import Tensor
 
-from seq2seq.decoding.parts.search import Hypothesis, Search, first_failure
+from seq2seq.config.declaring import choice, part
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
+from seq2seq.decoding.algorithms.sampling import Sampling
+from seq2seq.decoding.parts.search import Hypothesis, first_failure
 from seq2seq.models.interface import Seq2Seq
 
 Utility = Callable[[Sequence[str], numpy.ndarray], numpy.ndarray]
@@ -25,18 +30,34 @@ class MinimumBayesRisk:
     """The hypotheses of highest expected utility, which is their `normalized_score`.
 
     Args:
-        samples: what draws the references; it returns all that it draws.
+        samples: what draws the references; it returns all that it draws. Unless told otherwise 64, without tokens below
+            a probability of 0.02; unbiased samples (`epsilon` 0) need to be many more.
         utility: the decode of a file that was stopped goes on under a utility of the same `repr` alone.
         detokenize: from token ids to the text that is compared.
-        candidates: what finds the hypotheses to choose from; None takes the samples.
-        n_best: how many are returned; fewer where there are fewer different texts.
+        candidates: the search whose hypotheses are chosen from; by default the samples. The references are samples
+            either way.
+        n_best: hypotheses returned per sentence; fewer where there are fewer different texts.
+        metric: by which to return that hypothesis which is on average most like all samples (Eikema and Aziz 2020). Its
+            expected score is the `normalized_score` of the output, negated where lower is better. To compare systems,
+            use another metric than this one.
+        pairwise: compare all pairs under `bleu`, `chrf` and `chrf++` too, in time quadratic in the samples; otherwise
+            with the mean n-gram counts of all samples (DeNero et al. 2009; Vamvas and Sennrich 2024).
     """
 
-    samples: Search
-    utility: Utility
-    detokenize: Callable[[Sequence[int]], str] = field(repr=False)
-    candidates: Search | None = None
+    samples: Sampling = field(default_factory=lambda: Sampling(n_best=64, epsilon=0.02))
+    utility: Utility = part(None)
+    detokenize: Callable[[Sequence[int]], str] = part(None, repr=False)
+    candidates: Any = choice({"beam": BeamSearch, "diverse_beam": DiverseBeamSearch}, None)
     n_best: int = 1
+    metric: str = "chrf"
+    pairwise: bool = False
+
+    def __post_init__(self) -> None:
+        most = self.samples.width if self.candidates is None else self.candidates.width
+        if not 1 <= self.n_best <= most:
+            raise ValueError(
+                f"`n_best` must be at least 1 and at most what is chosen from ({most}), but is {self.n_best}."
+            )
 
     @property
     def width(self) -> int:

@@ -7,20 +7,37 @@ teacher-forced pass. Lists of several searches, without interaction, may be pool
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
+from seq2seq.config.declaring import choice, part
 from seq2seq.data.collate import pad_right
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
+from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.options import LengthNormalization, length_divisor
 from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.orders import wrong_order
 
 LOGITS_AT_A_TIME = 2**24
 """What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
+
+CANDIDATES: dict[str, type[Any]] = {
+    "beam": BeamSearch,
+    "diverse_beam": DiverseBeamSearch,
+    "greedy": Greedy,
+    "sampling": Sampling,
+    "interleaved": InterleavedBeamSearch,
+}
+"""What may find the strings, by name."""
 
 SIDES = {"l2r": LEFT, "r2l": RIGHT}
 """Where the orders begin that any string can be scored in."""
@@ -33,31 +50,65 @@ ROWS_AT_A_TIME = 8
 class Rescored:
     """The hypotheses of one or several searches, pooled, scored in two orders and ranked.
 
+    What the strings come from follows from `rescore` and the model's order, see `completed`.
+
     Args:
         searches: what the strings come from; each returns its own n-best list.
-        weight: of the score in the second order, 0 to 1; that in the first has the rest.
-        margin: strings that a search scores lower than its best by more than this are left out, and one that is left
-            alone keeps the search's score; 0 = all are scored in both orders.
-        n_best: how many are returned at most.
+        weight: share of the score from the right, or from the left in that of an `interleaved` model's hypotheses, 0 to
+            1.
+        margin: how far below a search's best score, per token with average length normalisation, a hypothesis is still
+            ranked anew; those further below are left out, and one that is left alone keeps the search's score. 0 ranks
+            all. docs/results/generation_orders.md has what margins gain.
+        n_best: hypotheses returned per sentence.
         orders: of generation; one that is neither `l2r` nor `r2l` must be that of all searches.
+        rescore: rank the hypotheses anew by what both directions of a `bidirectional` model give them: `r2l` those of a
+            search from the left, `l2r` those of one from the right, `both` of one each. Those of an `interleaved` model
+            are ranked by a model from the left beside it: `l2r`.
+        candidates: the search that finds them.
 
     Raises:
         ValueError: the weight is not between 0 and 1, or the margin is negative.
     """
 
-    searches: tuple[Search, ...]
+    searches: tuple[Search, ...] = part(())
     weight: float = 0.5
     margin: float = 0.0
     n_best: int = 1
-    length_penalty: float = 1.0
-    length_normalization: LengthNormalization = "average"
-    orders: tuple[str, str] = ("l2r", "r2l")
+    length_penalty: float = part(1.0)
+    length_normalization: LengthNormalization = part("average")
+    orders: tuple[str, str] = part(("l2r", "r2l"))
+    rescore: Literal["l2r", "r2l", "both"] = "both"
+    candidates: Any = choice(CANDIDATES, "beam")
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
-            raise ValueError(f"`rescoring_weight` must be between 0 and 1, but is {self.weight}.")
+            raise ValueError(f"`weight` must be between 0 and 1, but is {self.weight}.")
         if self.margin < 0:
-            raise ValueError(f"`rescoring_margin` must be at least 0, but is {self.margin}.")
+            raise ValueError(f"`margin` must be at least 0, but is {self.margin}.")
+
+    def completed(self, trained_order: str) -> Self:
+        """Return the search with what its strings come from, for a model of this order.
+
+        Raises:
+            ValueError: such a model does not know two orders, or not these.
+        """
+        searched, orders = orders_of(self.rescore, trained_order)
+        found_by = self.candidates
+        if searched == ("interleaved",) and not isinstance(found_by, InterleavedBeamSearch):
+            raise ValueError(
+                "What an interleaved model generates is found by interleaved search; set `candidates` to it."
+            )
+        if searched != ("interleaved",) and isinstance(found_by, InterleavedBeamSearch):
+            raise wrong_order(trained_order, "interleaved")
+        all_found = replace(found_by, n_best=found_by.width)
+        sides = [FromSide(all_found, SIDES[order]) for order in searched if order in SIDES]
+        return replace(
+            self,
+            searches=tuple(sides) or (all_found,),
+            orders=orders,
+            length_penalty=found_by.length_penalty,
+            length_normalization=found_by.length_normalization,
+        )
 
     @property
     def width(self) -> int:
@@ -123,6 +174,28 @@ class Rescored:
     def _rescored(self, hypothesis: Hypothesis, score: float) -> Hypothesis:
         divisor = length_divisor(len(hypothesis.tokens), self.length_penalty, self.length_normalization)
         return replace(hypothesis, normalized_score=score / divisor)
+
+
+def orders_of(rescore: str, trained_order: str) -> tuple[tuple[str, ...], tuple[str, str]]:
+    """Return the orders that are searched in, and the two whose scores are mixed.
+
+    Raises:
+        ValueError: a model that was trained in this order does not know them.
+    """
+    if trained_order == "interleaved":
+        if rescore != "l2r":
+            raise ValueError(
+                "What an interleaved model generates can be ranked from the left alone: `rescore` must be `l2r`, but "
+                f"is `{rescore}`."
+            )
+        return ("interleaved",), ("interleaved", "l2r")
+    if trained_order != "bidirectional":
+        raise ValueError(
+            f"`rescore` needs both directions, but this model knows `{trained_order}` alone; give a second one that "
+            "generates from the right as `--right-model` (`right_model` of `load`), as configs/multi30k_en_de_r2l.yaml "
+            "trains it, or use a model of `--model.generation_order bidirectional`."
+        )
+    return {"r2l": ("l2r",), "l2r": ("r2l",), "both": ("l2r", "r2l")}[rescore], ("l2r", "r2l")
 
 
 @dataclass(frozen=True)

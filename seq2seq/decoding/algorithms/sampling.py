@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2seq.data.random_keys import random_keys
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
-from seq2seq.decoding.parts.options import SearchOptions
+from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import OfSentences, PathState, Specials
 from seq2seq.models.interface import Seq2Seq
@@ -60,7 +60,7 @@ def pick(probabilities: Tensor, draws: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sampling(SearchOptions, Algorithm[SamplingState]):
+class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
     """Ancestral sampling.
 
     `top_k`, `top_p` (Holtzman et al. 2020), `min_p` (Nguyen et al. 2024) and `epsilon` (Hewitt et al. 2022) each name a
@@ -69,12 +69,19 @@ class Sampling(SearchOptions, Algorithm[SamplingState]):
     """
 
     n_best: int = 1
+    """Samples drawn and returned per sentence."""
     temperature: float = 1.0
+    """Divides the logits."""
     top_k: int = 0
+    """Sample among the k likeliest tokens; 0 switches it off."""
     top_p: float = 1.0
+    """Sample among the likeliest tokens that hold this share of probability; 1 switches it off."""
     min_p: float = 0.0
+    """Drop tokens below this fraction of the likeliest token's probability; 0 switches it off."""
     epsilon: float = 0.0
+    """Drop tokens below this probability; 0 switches it off."""
     seed: int = 1
+    """Seed of sampling."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,7 @@ from torch import Tensor
 from seq2seq.decoding.algorithms.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
-from seq2seq.decoding.parts.options import BeamOptions, check_halves
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, check_halves
 from seq2seq.decoding.parts.private_companions import PrivateCompanions
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import BeamState, Specials, can_improve, top_candidates
@@ -48,7 +48,7 @@ def rows_of(sentences: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SynchronousBeamSearch(BeamOptions, Algorithm[HalvesState]):
+class SynchronousBeamSearch(BeamOptions, EarlyStopping, Algorithm[HalvesState]):
     """Search from both ends of a bidirectional model; `beam_width` counts the hypotheses of both directions.
 
     With `pairing` `companion` each hypothesis attends to a greedy companion of its own instead, so that its score
@@ -57,7 +57,8 @@ class SynchronousBeamSearch(BeamOptions, Algorithm[HalvesState]):
 
     beam_width: int = 4
     pairing: Literal["rank", "companion"] = "rank"
-    early_stopping: bool = False
+    """What the directions see of each other: the hypothesis of the same rank in the other half of the beam (Zhou et al.
+    2019), or a greedy companion of each hypothesis's own, at two rows a hypothesis."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

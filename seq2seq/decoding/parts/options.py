@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from seq2seq.config.declaring import part
 from seq2seq.decoding.parts.constraints import Constraint, Constraints
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 
@@ -35,11 +36,12 @@ class SearchOptions:
     """Options of every search.
 
     Args:
-        length_penalty, length_normalization: what scores are divided by, see `length_divisor`.
-        min_length: least tokens of a hypothesis before end of sentence.
-        max_length: most tokens of a hypothesis, end of sentence included.
-        max_length_ratio: most tokens of a hypothesis for each of the source; 0 switches it off.
-        no_repeat_ngram: size of the n-grams that no hypothesis may have twice; 0 switches it off.
+        length_penalty: exponent of the length normalisation; 0 compares plain sums of log-probabilities.
+        length_normalization: `average` divides by length^p; `gnmt` by ((5+length)/6)^p (Wu et al. 2016).
+        min_length: least number of tokens before end of sentence.
+        max_length: most tokens, end of sentence included.
+        max_length_ratio: most tokens relative to the source's, plus 10; 0 switches this limit off.
+        no_repeat_ngram: length of n-grams that may not occur twice; 0 allows all.
         constraints: further ones, see `constraints.Constraint`.
 
     Raises:
@@ -52,7 +54,7 @@ class SearchOptions:
     max_length: int = 256
     max_length_ratio: float = 0.0
     no_repeat_ngram: int = 0
-    constraints: tuple[Constraint, ...] = ()
+    constraints: tuple[Constraint, ...] = part(())
 
     def __post_init__(self) -> None:
         if self.max_length < 1:
@@ -96,8 +98,8 @@ class BeamOptions(SearchOptions):
     """Options of every beam search.
 
     Args:
-        beam_width: hypotheses that run at the same time.
-        n_best: hypotheses that are returned, or as many as there are.
+        beam_width: hypotheses kept per sentence, in a search from both ends those of both directions together.
+        n_best: hypotheses returned per sentence, or as many as there are.
     """
 
     beam_width: int = 5
@@ -113,6 +115,24 @@ class BeamOptions(SearchOptions):
     @property
     def width(self) -> int:
         return self.beam_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """What all searches have whose finished hypotheses wait for those that run on."""
+
+    early_stopping: bool = False
+    """Whether a sentence ends as soon as `beam_width` hypotheses have finished; otherwise its search goes on while a
+    running one may become better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSided:
+    """What all searches have that begin at one end of the target."""
+
+    generation_order: Literal["auto", "l2r", "r2l"] = "auto"
+    """From the left or from the right, for a model that knows both; `auto` takes the order that the model was trained
+    for, and with it beam search from both ends where that is one of both."""
 
 
 def check_halves(beam_width: int) -> None:
