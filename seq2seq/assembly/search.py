@@ -1,5 +1,6 @@
 """From search options and the order that a model was trained in to the search that they describe."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,11 +15,25 @@ from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
 from seq2seq.models.orders import wrong_order
 
+logger = logging.getLogger(__name__)
+
 PAIRINGS: dict[str, type[SynchronousBeamSearch] | type[JointBeamSearch]] = {
     "rank": SynchronousBeamSearch,
     "companion": SynchronousBeamSearch,
     "joint": JointBeamSearch,
 }
+
+
+def within_reach(options: dict[str, Any], max_target_tokens: int | None) -> dict[str, Any]:
+    """Return search options whose `max_length` is not beyond what a model can take; say so in the log."""
+    if max_target_tokens is None or options["max_length"] <= max_target_tokens:
+        return options
+    logger.warning(
+        "`max_length` is %d, but the model has positions for %d tokens; outputs end there.",
+        options["max_length"],
+        max_target_tokens,
+    )
+    return options | {"max_length": max_target_tokens}
 
 
 def build_search(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from seq2seq.models.interface import Seq2Seq
@@ -35,8 +36,8 @@ def load_model(
             default as what searches fastest. Models of transformers always can.
 
     Raises:
-        ValueError: the folder holds no model, an incomplete one, or one that is no encoder-decoder; or there are no
-            products of 8-bit integers for it.
+        ValueError: the folder holds no model, a damaged or incomplete one, or one that is no encoder-decoder; or there
+            are no products of 8-bit integers for it.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -66,7 +67,7 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
             f"{folder} holds a {config.model_type} model, which is no encoder-decoder; only those generate a target "
             "from a source here"
         )
-    with without_progress_bar():
+    with without_progress_bar(), damage_named(folder):
         loaded: tuple[PreTrainedModel, dict] = AutoModelForSeq2SeqLM.from_pretrained(
             folder,
             config=config,
@@ -82,6 +83,15 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
         raise wrong_weights(folder, wrong)
     nn.Module.to(model, device).eval()
     return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
+
+
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Raise ValueError with the folder where a file of weights within it is damaged."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise ValueError(f"{folder}: a file of weights is damaged: {error}. Copy or export it anew.") from None
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Self
 
+from seq2seq.models.interface import UnsuitableModel
+
 if TYPE_CHECKING:
     from seq2seq.models.interface import PairedSeq2Seq
 
@@ -14,9 +16,9 @@ EXAMPLES = {
 """What trains a model of each order."""
 
 
-def wrong_order(trained: str, wanted: str) -> ValueError:
+def wrong_order(trained: str, wanted: str) -> UnsuitableModel:
     """Return the error of a model that does not know an order."""
-    return ValueError(
+    return UnsuitableModel(
         f"This model was trained to generate in the order `{trained}` and cannot generate in the order `{wanted}`; "
         f"train one with {EXAMPLES[wanted]}."
     )
@@ -27,6 +29,8 @@ class FromTheLeft:
 
     generation_order = "l2r"
     rows_at_once: int | None = None
+    max_source_tokens: int | None = None
+    max_target_tokens: int | None = None
 
     def from_side(self, side: int) -> Self:
         if side:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel, smallest
 from seq2seq.models.orders import wrong_order
 
 
@@ -19,7 +19,9 @@ class TwoModels:
         self.first = first
         self.vocab_size = first.vocab_size
         self.pad_id, self.eos_id, self.decoder_start_id = first.pad_id, first.eos_id, first.decoder_start_id
-        self.rows_at_once = min((m.rows_at_once for m in (first, second) if m.rows_at_once), default=None)
+        self.rows_at_once = smallest(model.rows_at_once for model in (first, second))
+        self.max_source_tokens = smallest(model.max_source_tokens for model in (first, second))
+        self.max_target_tokens = smallest(model.max_target_tokens for model in (first, second))
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
         return self.first.encode(input_ids, attention_mask)
@@ -58,7 +60,7 @@ class BothDirections(TwoModels):
         return self.right if side else self.left
 
     def in_pairs(self) -> PairedSeq2Seq:
-        raise ValueError(
+        raise UnsuitableModel(
             "Two models of one direction each cannot search from both ends at once; use `--rescore`, or one model that "
             "was trained with `--model.generation_order bidirectional`."
         )

@@ -16,6 +16,7 @@ from seq2seq.data.collate import pad_right
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.hypothesis import Hypothesis
+from seq2seq.decoding.parts.options import check_numbers
 from seq2seq.decoding.parts.scoring import LengthNormalization, length_divisor
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.interface import Seq2Seq
@@ -59,6 +60,7 @@ class Rescored:
             raise ValueError(f"`rescoring_weight` must be between 0 and 1, but is {self.weight}.")
         if self.margin < 0:
             raise ValueError(f"`rescoring_margin` must be at least 0, but is {self.margin}.")
+        check_numbers(self)
 
     @property
     def width(self) -> int:

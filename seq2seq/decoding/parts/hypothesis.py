@@ -20,3 +20,5 @@ class Hypothesis:
     normalized_score: float
     finished: bool
     direction: str = "l2r"
+    error: str | None = None
+    """Why the search of this sentence failed; there are no tokens then."""

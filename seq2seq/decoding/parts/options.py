@@ -1,7 +1,9 @@
 """Options that all searches share, and what is made of them when a batch begins."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,12 @@ from seq2seq.models.interface import Seq2Seq
 
 LENGTH_RATIO_OFFSET = 10
 """What `max_length_ratio` allows besides, so that short sources are not cut short."""
+
+LARGEST_DIVISOR = 30
+"""Decimal digits of what scores may be divided by; float32 ends at 38."""
+
+LARGEST_RATIO = 1_000_000
+"""What lengths can be multiplied with and still be counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,13 @@ class SearchOptions:
     constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
+        check_numbers(self)
+        if abs(self.length_penalty) * math.log10(max(self.max_length, 1)) > LARGEST_DIVISOR:
+            raise ValueError(
+                f"`length_penalty` is {self.length_penalty}, by which scores of long hypotheses would vanish."
+            )
+        if self.max_length_ratio > LARGEST_RATIO:
+            raise ValueError(f"`max_length_ratio` must be at most {LARGEST_RATIO:,}, but is {self.max_length_ratio}.")
         if self.max_length < 1:
             raise ValueError(f"`max_length` must be at least 1, but is {self.max_length}.")
         for name in ("min_length", "max_length_ratio", "no_repeat_ngram"):
@@ -92,6 +107,16 @@ class BeamOptions(SearchOptions):
     @property
     def width(self) -> int:
         return self.beam_width
+
+
+def check_numbers(options: Any) -> None:
+    """Raise ValueError for an option of a dataclass that is not a number, infinite, or an integer beyond 64 bits."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"`{field.name}` must be a finite number, but is {value}.")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"`{field.name}` must be an integer of 64 bits, but is {value}.")
 
 
 def check_coverage_penalty(coverage_penalty: float) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -76,11 +77,23 @@ class _Uninitialized(TorchFunctionMode):
 
 
 def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
-    """Return the weights of a folder by name, with those that a model shares under each of their names."""
-    weights = load_file(folder / WEIGHTS_FILE)
+    """Return the weights of a folder by name, with those that a model shares under each of their names.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    weights = read_weights(folder / WEIGHTS_FILE)
     for name in TIED_WEIGHTS[tie_embeddings]:
         weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
     return weights
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name; raise ValueError, which names the file, where it is damaged."""
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no file of weights: {error}. Copy or export it anew.") from None
 
 
 def is_loadable(folder: Path) -> bool:

@@ -62,6 +62,12 @@ class SearchableTransformer(nn.Module):
         is_on_cpu = self.decoder.embeddings.tokens.weight.device.type == "cpu"
         return FEATURES_AT_ONCE // self.options.d_model if is_on_cpu else None
 
+    @property
+    def max_source_tokens(self) -> int | None:
+        return self.options.max_positions if self.options.positions == "learned" else None
+
+    max_target_tokens = max_source_tokens
+
     def from_side(self, side: int) -> Seq2Seq:
         order = self.generation_order
         if order == "bidirectional":

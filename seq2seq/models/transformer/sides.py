@@ -29,6 +29,7 @@ class OneSide:
         self.vocab_size = model.vocab_size
         self.pad_id, self.eos_id, self.decoder_start_id = model.pad_id, model.eos_id, model.decoder_start_id
         self.rows_at_once = model.rows_at_once
+        self.max_source_tokens, self.max_target_tokens = model.max_source_tokens, model.max_target_tokens
         self.step, self.reorder, self.cross_attention = model.step, model.reorder, model.cross_attention
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:

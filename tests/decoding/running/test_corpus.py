@@ -126,7 +126,7 @@ def test_reading_stays_within_a_pool():
 
 
 def test_pad_sources():
-    input_ids, mask = pad_sources([[5, 2], [7, 6, 2]], pad_id=0)
+    input_ids, mask = pad_sources([[5, 2], [7, 6, 2]])
     assert input_ids.tolist() == [[5, 2, 0], [7, 6, 2]]
     assert mask.dtype == torch.bool
     assert mask.tolist() == [[True, True, False], [True, True, True]]

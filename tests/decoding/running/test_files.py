@@ -18,7 +18,7 @@ SEARCH = Sampling(max_length=7, n_best=2)
 OPTIONS = {"model_fingerprint": "m", "pool_lines": 3, "output_format": "jsonl"}
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     pass
 
 

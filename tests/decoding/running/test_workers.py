@@ -70,7 +70,7 @@ from seq2seq.decoding import Greedy
 from seq2seq.decoding.running.workers import WorkerProcesses
 from tests.fakes import RandomModel
 workers = WorkerProcesses(RandomModel(vocab_size=11), Greedy(), 3)
-print(*(process.pid for process in workers._processes), flush=True)
+print(*(process.pid for process in workers._processes.values()), flush=True)
 time.sleep(60)
 """
 
