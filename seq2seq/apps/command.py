@@ -102,6 +102,9 @@ def run(verb: str, arguments: list[str]) -> int:
 class Parser(argparse.ArgumentParser):
     """A parser that raises ValueError instead of printing all its options and leaving."""
 
+    def print_help(self, file: Any = None) -> None:
+        (file or sys.stdout).write(self.format_help())  # argparse's own passes over what cannot be written
+
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; `{self.prog} --help` describes the options.")
 

@@ -114,7 +114,7 @@ class InProcess:
         except Exception as error:
             reason, lacks_memory = reason_of(error), wants_memory(error)
             if not lacks_memory and not isinstance(error, ValueError | ArithmeticError):
-                _log_once("".join(traceback.format_exception(error)))
+                _log_once("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
         # Here the error is gone, and with it the tensors of all functions that it came through.
         if len(batch.rows) == 1:
             return [[failed(reason)]]
@@ -160,8 +160,8 @@ def wants_memory(error: BaseException) -> bool:
 
 @lru_cache(maxsize=64)
 def _log_once(trace: str) -> None:
-    """Put a traceback into the log, unless it is there: one fault may be that of every line."""
-    logger.error("A search failed:\n%s", trace)
+    """Put a traceback, without what the error says, into the log, unless it is there: it may be that of every line."""
+    logger.error("A search failed, at:\n%s", trace)
 
 
 def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
