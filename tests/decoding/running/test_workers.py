@@ -105,7 +105,7 @@ class Fatal(RandomModel):
     [
         (-signal.SIGKILL, "was ended by SIGKILL, most likely for want of memory; lower `--batch-tokens` or `--proc"),
         (-signal.SIGTERM, "was ended by SIGTERM.$"),
-        (-signal.SIGSEGV, "was ended by SIGSEGV.$"),
+        (-signal.SIGUSR1, "was ended by SIGUSR1.$"),
         (3, "ended by itself, with exit code 3"),
         (0, "ended by itself, with exit code 0"),
     ],
