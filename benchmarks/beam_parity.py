@@ -88,7 +88,7 @@ def main() -> None:
     sources = generator.tokenizer.encode_sources(lines)
     lengths = torch.tensor([len(source) for source in sources]).numpy()
     order = length_sorted_batches(lengths, batch_tokens=options.batch_tokens, beam_width=options.beam_width)
-    batches = [pad_sources([sources[row] for row in rows], model.pad_id) for rows in order]
+    batches = [pad_sources([sources[row] for row in rows]) for rows in order]
 
     systems = {"ours": partial(ours, generator.model), "transformers": partial(theirs, model)}
     for system in systems.values():

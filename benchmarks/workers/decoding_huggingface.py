@@ -92,7 +92,7 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(job["threads"])
     model = load(job["model"]).to(job["device"], PRECISIONS[job["precision"]]).eval()
-    sources, pad_id, eos_id = job["sources"], model.config.pad_token_id, model.config.eos_token_id
+    sources, eos_id = job["sources"], model.config.eos_token_id
     size = job["batch_size"]
     if size:
         batches = [list(range(i, min(i + size, len(sources)))) for i in range(0, len(sources), size)]
@@ -104,7 +104,7 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
         found: dict[int, list[int]] = {}
         started = time.perf_counter()
         for batch in batches:
-            input_ids, mask = pad_sources([sources[i] for i in batch], pad_id)
+            input_ids, mask = pad_sources([sources[i] for i in batch])
             with torch.inference_mode():
                 output = model.generate(
                     input_ids=input_ids.to(job["device"]),

@@ -4,10 +4,12 @@ import argparse
 import importlib
 import os
 import re
+import select
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOMEM
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,27 +31,39 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; return the exit code: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run one verb; return the exit code.
+
+    0: done; 1: done but for some lines, see `decode`; 2: a user's mistake, or what the machine refuses; 130: Ctrl-C;
+    141: the reader of standard output has gone.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        print(usage())
-        return 0 if arguments else 2
-    verb = arguments.pop(0)
-    if verb not in VERBS:
+    asks_for_help = not arguments or arguments[0] in {"-h", "--help"}
+    verb = "" if asks_for_help else arguments[0]
+    if verb and verb not in VERBS:
         print(f"seq2seq: there is no verb `{verb}`.\n{usage()}", file=sys.stderr)
         return 2
+    name = f"seq2seq {verb}".strip()
     try:
-        with warnings_in_one_line(verb):
-            code = run(verb, arguments)
-        sys.stdout.flush()  # here, where it is noticed that the reader has gone
+        try:
+            with warnings_in_one_line(verb):
+                code = run(verb, arguments[1:]) if verb else _print_usage(arguments)
+        except SystemExit:  # of a verb's `--help`
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()  # here, where it is noticed that the reader has gone, or that nothing can be written
         return code
-    except BrokenPipeError:
-        return _closed_pipe()
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"seq2seq {verb}: error: {_in_one_line(error)}", file=sys.stderr)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            _give_up_output()
+            return 141
+        message = _message_of(error)
+        if message is None:
+            raise
+        print(f"{name}: error: {message}", file=sys.stderr)
+        _give_up_output_that_fails()
         return 2
     except KeyboardInterrupt:
-        print(f"seq2seq {verb}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130
 
 
@@ -88,6 +102,9 @@ def run(verb: str, arguments: list[str]) -> int:
 class Parser(argparse.ArgumentParser):
     """A parser that raises ValueError instead of printing all its options and leaving."""
 
+    def print_help(self, file: Any = None) -> None:
+        (file or sys.stdout).write(self.format_help())  # argparse's own passes over what cannot be written
+
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; `{self.prog} --help` describes the options.")
 
@@ -95,6 +112,25 @@ class Parser(argparse.ArgumentParser):
 def usage() -> str:
     verbs = "\n".join(f"  {verb:8} {text}" for verb, text in VERBS.items())
     return f"usage: seq2seq VERB [options]\n\n{verbs}\n\n`seq2seq VERB --help` describes a verb's options."
+
+
+def _print_usage(arguments: Sequence[str]) -> int:
+    print(usage())
+    return 0 if arguments else 2
+
+
+def _message_of(error: Exception) -> str | None:
+    """Return what an error says to a person; None for one that is a fault of our own and needs its traceback."""
+    if isinstance(error, ValueError | FloatingPointError) or (isinstance(error, OSError) and error.errno != ENOMEM):
+        return _in_one_line(error)
+    from safetensors import SafetensorError
+
+    from seq2seq.decoding.running.batches import wants_memory  # not above, because it loads torch
+
+    if wants_memory(error):
+        reason = str(error).partition("\n")[0].strip() or type(error).__name__
+        return f"there is not enough memory ({reason}); lower `--batch-tokens`, or in training `data.batch_tokens`."
+    return _in_one_line(error) if isinstance(error, SafetensorError) else None
 
 
 def _in_one_line(error: Exception) -> str:
@@ -106,10 +142,26 @@ def _in_one_line(error: Exception) -> str:
     return re.sub(r"\s*\n\s*", " ", message)
 
 
-def _closed_pipe() -> int:
-    """Leave quietly when the reader of standard output has gone, as `head` does."""
+def _reader_has_gone() -> bool:
+    """Return whether nobody reads standard output any more, as behind `head`."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but errors
+        return bool(poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # a system without polls, or no file
+        return False
+
+
+def _give_up_output() -> None:
+    """Send to nowhere what standard output still holds, lest Python tries once more at its end and complains."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+
+
+def _give_up_output_that_fails() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
 
 
 if __name__ == "__main__":

@@ -8,12 +8,17 @@
 Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
 decode into a file that was stopped goes on where it stopped. Search options default to those of the run. The weight of
 `--rescore` is chosen on validation text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
+
+A line whose search fails becomes an empty one (in JSONL with an `error`), the log names it, and the exit code is 1.
+What comes through a pipe is decoded as it comes.
 """
 
 import argparse
+import math
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
@@ -26,19 +31,19 @@ from seq2seq.assembly.process import Processes, keep_freed_memory, launched_proc
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.arrival import STANDARD, input_lines, is_pipe, is_stream, is_typed
 from seq2seq.decoding.running.batches import InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES
+from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens
 from seq2seq.decoding.running.files import decode_file, read_lines
 from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
 
-STANDARD = "-"
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs="+", required=True, help="run directory or model folder; several: an ensemble")
-    parser.add_argument("--weights", nargs="+", type=float, help="weights of `--model`'s members; default: equal")
+    parser.add_argument("--weights", nargs="+", type=_number, help="weights of `--model`'s members; default: equal")
     parser.add_argument(
         "--right-model",
         nargs="+",
@@ -63,11 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
     parser.add_argument(
-        "--threads", type=int, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
+        "--threads", type=_integer, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
     )
     parser.add_argument(
         "--processes",
-        type=int,
+        type=_integer,
         default=0,
         help="processes that share the work on a CPU, a thread each; 0: one a core",
     )
@@ -84,7 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score the output by each `--rescoring-weight` from 0 to 1, print which is best, and write its output",
     )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
-    parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
+    parser.add_argument(
+        "--max-source-tokens",
+        type=_integer,
+        help="longer sources are cut, with a warning; so are those longer than the model takes",
+    )
     add_tuning_arguments(parser)
     documentation = option_documentation(DecodingConfig)
     group = parser.add_argument_group("search options (default: those of the run)")
@@ -102,7 +111,30 @@ def _kind(annotation: Any) -> dict[str, Any]:
     assert not isinstance(annotation, types.UnionType | str), "decoding options are plain numbers and names"
     if annotation is bool:  # as a type it would take any word, `false` too, for true
         return {"type": _truth, "nargs": "?", "const": True, "metavar": "BOOL"}
-    return {"type": annotation, "metavar": annotation.__name__.upper()}
+    kinds: dict[Any, Any] = {int: _integer, float: _number}
+    return {"type": kinds.get(annotation, annotation), "metavar": annotation.__name__.upper()}
+
+
+def _integer(text: str) -> int:
+    """Return the integer of a text, of 64 bits at most: what torch can count."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+    if not -(2**63) <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be an integer of 64 bits, but is {text}")
+    return value
+
+
+def _number(text: str) -> float:
+    """Return the number of a text that is one."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid float value: {text!r}") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text}")
+    return value
 
 
 def _truth(text: str) -> bool:
@@ -113,10 +145,7 @@ def _truth(text: str) -> bool:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.right_model and arguments.rescore in (None, "none"):
-        raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
-    if arguments.left_model and arguments.rescore in (None, "none"):
-        raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
+    check_arguments(arguments)
     processes = launched_processes(arguments.device)
     num_workers = chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
@@ -124,9 +153,67 @@ def run(arguments: argparse.Namespace) -> int:
     if tune_first(arguments, processes):
         num_workers = 1  # who has trained has threads, and must not fork any more
     prepare_process(1 if num_workers > 1 else arguments.threads)
+    generator = load_generator(arguments, processes)
+    if arguments.trace:
+        return write_trace(generator, arguments)
+    keep_freed_memory()
+    search = generator.searcher().search
+    if generator.options["n_best"] > 1 and chosen_format(arguments) == "text" and not arguments.tune_rescoring_weight:
+        warnings.warn("Text has one output a line; for `--n-best` add `--format jsonl` or `moses`.", stacklevel=2)
+    if arguments.tune_rescoring_weight:
+        from seq2seq.apps.tuning.rescoring_weight import by_every_weight
+
+        search = by_every_weight(search, arguments, processes)
+    with open_searcher(generator, search, num_workers) as searcher:
+        references = read_references(arguments)
+        if arguments.tune_rescoring_weight:
+            texts, num_failed = write_tuned(generator, searcher, arguments, references or [])
+        elif arguments.output == STANDARD or is_stream(arguments.input):
+            texts, num_failed = write_stream(generator, searcher, arguments, keep=references is not None)
+        else:
+            texts, num_failed = write_file(generator, searcher, arguments, processes, keep=references is not None)
+    if references is not None and processes.is_main_process:
+        if len(texts) != len(references):
+            raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
+        from seq2seq.apps.score import DEFAULT_METRICS, format_scores, score_texts
+
+        scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
+        print(scores, file=report_stream(arguments))
+    if num_failed:
+        lines = "1 line" if num_failed == 1 else f"{num_failed} lines"
+        print(f"seq2seq decode: {lines} could not be decoded and left an empty output; see above.", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for options that cannot be meant, or that do not go together: known before any work."""
+    if arguments.right_model and arguments.rescore in (None, "none"):
+        raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
+    if arguments.left_model and arguments.rescore in (None, "none"):
+        raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
+    if arguments.threads < 0:
+        raise ValueError(f"`--threads` must be 0 (torch chooses) or more, but is {arguments.threads}.")
+    if arguments.batch_tokens is not None and arguments.batch_tokens < 1:
+        raise ValueError(f"`--batch-tokens` must be at least 1, but is {arguments.batch_tokens}.")
+    check_max_source_tokens(arguments.max_source_tokens)
+    passed_over = {
+        "--output": arguments.output != STANDARD,
+        "--format": arguments.format != "auto",
+        "--reference": arguments.reference,
+        "--metrics": arguments.metrics,
+        "--prefixes": arguments.prefixes,
+        "--tune-rescoring-weight": arguments.tune_rescoring_weight,
+        "--max-source-tokens": arguments.max_source_tokens,
+    }
+    if arguments.trace and (wrong := [f"`{option}`" for option, is_given in passed_over.items() if is_given]):
+        raise ValueError(f"`--trace` writes a page of one line's search and no more; leave out {' and '.join(wrong)}.")
+
+
+def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextGenerator:
+    """Return the generator of the models and search options that the command names."""
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
     chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
-    generator = load(
+    return load(
         arguments.model,
         device=device,
         dtype=PRECISIONS[arguments.precision],
@@ -135,30 +222,6 @@ def run(arguments: argparse.Namespace) -> int:
         left_model=arguments.left_model,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    if arguments.trace:
-        return write_trace(generator, arguments)
-    keep_freed_memory()
-    search = generator.searcher().search
-    if arguments.tune_rescoring_weight:
-        from seq2seq.apps.tuning.rescoring_weight import by_every_weight
-
-        search = by_every_weight(search, arguments, processes)
-    with open_searcher(generator, search, num_workers) as searcher:
-        references = read_references(arguments)
-        if arguments.tune_rescoring_weight:
-            texts = write_tuned(generator, searcher, arguments, references or [])
-        elif arguments.output == STANDARD or is_stream(arguments.input):
-            texts = write_stream(generator, searcher, arguments, keep=references is not None)
-        else:
-            texts = write_file(generator, searcher, arguments, processes, keep=references is not None)
-    if references is not None and processes.is_main_process:
-        if len(texts) != len(references):
-            raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
-        from seq2seq.apps.score import DEFAULT_METRICS, format_scores, score_texts
-
-        scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
-        print(scores, file=report_stream(arguments))
-    return 0
 
 
 def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
@@ -166,10 +229,7 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     from seq2seq.decoding.running.trace import trace
     from seq2seq.decoding.running.trace_page import write_trace_page
 
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
-    line = next((line for line in lines if line.strip()), None)
-    if line is None:
-        raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
+    line = first_line(arguments)
     tokenizer = generator.tokenizer
     [source] = tokenizer.encode_sources([generator.source_prefix + line])
     searcher = generator.searcher(generator.options | {"n_best": generator.options["beam_width"]})
@@ -185,6 +245,21 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def first_line(arguments: argparse.Namespace) -> str:
+    """Return the first line with text, and warn of others; raise ValueError if there is none."""
+    found: list[str] = []
+    for line in input_lines(arguments.input):
+        if line and line.strip():
+            found.append(line)
+        if len(found) > 1 or (found and (line is None or is_typed(arguments.input))):
+            break
+    if not found:
+        raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
+    if len(found) > 1:
+        warnings.warn("`--trace` shows the search of the first line; the others are not decoded.", stacklevel=2)
+    return found[0]
+
+
 def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
     """Return how many processes of this machine search.
 
@@ -196,7 +271,7 @@ def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
     can_share = pick_device(arguments.device) == "cpu" and processes.num_processes == 1 and can_fork()
     if arguments.processes > 1 and not can_share:
         raise ValueError("`--processes` shares the work of one command on a CPU under Linux; leave it out here.")
-    if arguments.processes or arguments.threads or not can_share or somebody_types(arguments):
+    if arguments.processes or arguments.threads or not can_share or is_typed(arguments.input):
         return max(1, arguments.processes)
     return num_cores()
 
@@ -206,16 +281,6 @@ def open_searcher(generator: TextGenerator, search: Search, num_workers: int) ->
     if num_workers == 1:
         return nullcontext(InProcess(generator.model, search, generator.device))
     return WorkerProcesses(generator.model, search, num_workers)
-
-
-def somebody_types(arguments: argparse.Namespace) -> bool:
-    """Return whether lines come one by one from a person who waits for each."""
-    return arguments.input == STANDARD and sys.stdin.isatty()
-
-
-def is_stream(name: str) -> bool:
-    """Return whether a name stands for what can be read only once: standard input, or a pipe."""
-    return name == STANDARD or Path(name).is_fifo()
 
 
 def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
@@ -236,39 +301,47 @@ def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
 
 def write_stream(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, *, keep: bool
-) -> list[str]:
-    """Decode from or to a standard stream; return the best texts if `keep`."""
+) -> tuple[list[str], int]:
+    """Decode from or to a standard stream; return the best texts if `keep`, and how many lines failed."""
     texts: list[str] = []
+    num_failed = 0
 
     def kept() -> Iterator[NBest]:
+        nonlocal num_failed
         for nbest in stream(generator, searcher, arguments):
+            num_failed += nbest.failed
             if keep:
                 texts.append(nbest.text)
             yield nbest
 
     write_results(kept(), arguments)
-    return texts
+    return texts, num_failed
 
 
 def write_tuned(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, references: list[list[str]]
-) -> list[str]:
-    """Decode by every weight of rescoring, print what each is worth, and write and return the texts of the best."""
+) -> tuple[list[str], int]:
+    """Decode by every weight of rescoring, print what each is worth, and write the texts of the best.
+
+    Returns:
+        These texts, and how many lines failed.
+    """
     from seq2seq.apps.tuning.rescoring_weight import format_curve, tuned
 
     metric = arguments.tune_rescoring_weight
     results, scores, best = tuned(stream(generator, searcher, arguments), references, metric)
     write_results(results, arguments)
     print(format_curve(metric, scores, best), file=report_stream(arguments))
-    return [nbest.text for nbest in results]
+    return [nbest.text for nbest in results], sum(nbest.failed for nbest in results)
 
 
 def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
     """Return the results of the input's lines."""
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
-    pool_lines = 1 if somebody_types(arguments) else POOL_LINES
-    return generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher)
+    pool_lines = 1 if is_typed(arguments.input) else POOL_LINES
+    return generator.stream(
+        input_lines(arguments.input), prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher
+    )
 
 
 def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
@@ -278,7 +351,7 @@ def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> No
     if arguments.output != STANDARD:
         write_lines(Path(arguments.output), lines)
         return
-    at_once = somebody_types(arguments)
+    at_once = is_typed(arguments.input) or is_pipe(arguments.input)
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     for line in lines:
         print(line, flush=at_once)
@@ -290,21 +363,12 @@ def report_stream(arguments: argparse.Namespace) -> TextIO:
     return sys.stderr if arguments.output == STANDARD else sys.stdout
 
 
-def read_standard() -> Iterator[str]:
-    """Yield the lines of standard input, split at line feeds alone; raise ValueError at one that is not UTF-8."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"standard input, line {number}: not valid UTF-8; convert it first.") from error
-
-
 def write_file(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, processes: Processes, *, keep: bool
-) -> list[str]:
-    """Decode a file into another in parts that survive a stop; return the best texts if `keep`."""
+) -> tuple[list[str], int]:
+    """Decode a file into another in parts that survive a stop; return what `write_stream` does."""
     output, output_format = Path(arguments.output), chosen_format(arguments)
-    decode_file(
+    num_failed = decode_file(
         Path(arguments.input),
         output,
         searcher,
@@ -319,7 +383,7 @@ def write_file(
         num_processes=processes.num_processes,
         wait_for_everyone=processes.wait_for_everyone,
     )
-    return list(best_texts(output, output_format)) if keep and processes.is_main_process else []
+    return list(best_texts(output, output_format)) if keep and processes.is_main_process else [], num_failed
 
 
 def chosen_format(arguments: argparse.Namespace) -> str:

@@ -63,7 +63,7 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     Raises:
         ValueError: there is no model.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     from seq2seq.assembly.generator import model_folder, read_decoding
 
@@ -72,8 +72,11 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {"model": str(folder), "type": config["model_type"]}
     parameters = 0
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
-            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        try:
+            with safe_open(file, framework="pt") as weights:
+                parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{file} is damaged, or no file of weights: {error}.") from None
     facts["parameters"] = parameters
     shown = ("d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "source_vocab_size", "vocab_size")
     facts |= {name: config[name] for name in shown if config.get(name) is not None}

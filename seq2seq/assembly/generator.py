@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy
 import torch
 
-from seq2seq.assembly.search import build_search
+from seq2seq.assembly.search import build_search, within_reach
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import METHODS
@@ -59,12 +59,12 @@ def pick_device(device: str) -> str:
     """Return `device`, or for `auto` the GPU where there is one.
 
     Raises:
-        ValueError: there is no such device.
+        ValueError: there is no such device, or it computes nothing.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
         raise ValueError(f"`device` {device!r} cannot be used: {error}") from None
     return device
@@ -89,7 +89,7 @@ class TextGenerator:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.options = checked_options(dataclasses.asdict(DecodingConfig()) | (options or {}))
+        self.options = self._chosen(dataclasses.asdict(DecodingConfig()) | (options or {}))
         self.source_prefix = source_prefix
         self.device = device
         self.fingerprint = fingerprint
@@ -104,6 +104,8 @@ class TextGenerator:
         """Return the n-best hypotheses, best first: of a string, a list of them; of a list, a list of lists; of any
         other iterable, an iterator that reads and decodes as it goes.
 
+        A text whose search fails has one hypothesis with an empty text and the reason as its `error`.
+
         Args:
             options: search options for this call, such as `beam_width=10, n_best=5`.
 
@@ -117,22 +119,23 @@ class TextGenerator:
 
     def stream(
         self,
-        lines: Iterable[str],
+        lines: Iterable[str | None],
         prefixes: Iterable[str] | None = None,
         max_source_tokens: int | None = None,
         pool_lines: int = POOL_LINES,
         searcher: Searcher | None = None,
         **options: Any,
     ) -> Iterator[NBest]:
-        """Yield one result per line, in input order.
+        """Yield one result per line, in input order; of a line whose search fails, `failed` and the `error` say so.
 
         Args:
+            lines: texts; a None among them has those before it decoded at once.
             prefixes: target texts to begin with, one per line.
-            max_source_tokens: longer sources are cut, with a warning.
+            max_source_tokens: longer sources are cut, with a warning, and so are those longer than the model takes.
             pool_lines: lines read before the first result appears; they are sorted by length for speed.
             searcher: where the search runs; by default here, by the search that the options describe.
         """
-        chosen = checked_options(self.options | options)
+        chosen = self._chosen(self.options | options)
         return decode_lines(
             lines,
             searcher or self.searcher(chosen),
@@ -148,6 +151,9 @@ class TextGenerator:
         """Return the search that all search options, by default this generator's, describe, on its model."""
         search = build_search(options or self.options, self.model.generation_order, self.tokenizer.decode)
         return InProcess(self.model, search, self.device)
+
+    def _chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+        return within_reach(checked_options(options), self.model.max_target_tokens)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""
@@ -167,12 +173,14 @@ class TextGenerator:
 
 
 def checked_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options unchanged; raise ValueError if one is unknown."""
+    """Return the options unchanged; raise ValueError if one is unknown, or is none of what it can be."""
     known = {field.name for field in dataclasses.fields(DecodingConfig)}
     if unknown := sorted(set(options) - known):
         raise ValueError(f"There is no decoding option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
     if options["method"] not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}, but is {options['method']!r}.")
+    if options["batch_tokens"] < 1:
+        raise ValueError(f"`batch_tokens` must be at least 1, but is {options['batch_tokens']}.")
     return options
 
 

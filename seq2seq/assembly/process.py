@@ -5,9 +5,12 @@ None of it changes a result by more than rounding. A program that uses this pack
 """
 
 import ctypes
+import math
 import os
 import sys
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -26,9 +29,14 @@ def prepare_process(num_threads: int = 0) -> None:
 
     That takes 16-bit attention with a mask by itself, and builds a plan for each new shape, which here nearly every
     batch has: on an H200 the first steps of a training took 285 ms in bf16 and 29 ms in fp32, which it does not take.
+
+    Raises:
+        ValueError: the number is negative.
     """
     os.environ.setdefault(KERNEL_CACHE_VARIABLE, str(KERNEL_CACHE_ENTRIES))
     torch.backends.cuda.enable_cudnn_sdp(False)
+    if num_threads < 0:
+        raise ValueError(f"`threads` must be 0 (torch chooses) or more, but is {num_threads}.")
     if num_threads:
         torch.set_num_threads(num_threads)
 
@@ -48,8 +56,46 @@ def keep_freed_memory() -> None:
 
 
 def num_cores() -> int:
-    """Return how many cores this process may compute on."""
-    return min(torch.get_num_threads(), len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
+    """Return how many cores this process may compute on, a container's share of them rounded up."""
+    if not hasattr(os, "sched_getaffinity"):
+        return 1
+    quota = cpu_quota()
+    allowed = len(os.sched_getaffinity(0)) if quota is None else min(len(os.sched_getaffinity(0)), math.ceil(quota))
+    return max(1, min(torch.get_num_threads(), allowed))
+
+
+def cpu_quota(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return how many cores the control groups of this process let it use at a time; None without a limit.
+
+    Args:
+        groups: the file that names its groups, each as `number:controllers:/path`.
+        mounted: where the groups of version 2 are, and in `cpu` those of version 1.
+    """
+    folders = set()
+    for line in _text_of(groups).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" or "cpu" in controllers.split(","):
+            root = mounted / "cpu" if controllers else mounted
+            own = root / path.lstrip("/")  # in a container this may be a path of the host, and the root its own group
+            folders |= {root, own, *(parent for parent in own.parents if parent.is_relative_to(root))}
+    return min((quota for folder in folders if (quota := _quota_of(folder))), default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Return the cores of one control group, of version 2 by `cpu.max`, of version 1 by two files; None for all."""
+    words = _text_of(folder / "cpu.max").split()
+    for name in () if words else ("cpu.cfs_quota_us", "cpu.cfs_period_us"):
+        words += _text_of(folder / name).split()
+    numbers = [int(word) for word in words if word.isdigit()]  # neither `max` nor -1
+    return numbers[0] / numbers[1] if len(numbers) == 2 and all(numbers) else None
+
+
+def _text_of(path: Path) -> str:
+    """Return a file's text, none where it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 class Processes(Protocol):
@@ -79,13 +125,30 @@ class OneProcess:
         """Return at once."""
 
 
-SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Where launchers say how many processes they have started."""
+SIZE_VARIABLES = {
+    "WORLD_SIZE": {"RANK", "MASTER_ADDR"},
+    "PMI_SIZE": {"PMI_RANK"},
+    "OMPI_COMM_WORLD_SIZE": {"OMPI_COMM_WORLD_RANK"},
+    "MV2_COMM_WORLD_SIZE": {"MV2_COMM_WORLD_RANK"},
+}
+"""Where launchers say how many processes they have started, and what else they then say."""
 
 
 def launched_processes(device: str) -> Processes:
-    """Return the processes that a launcher has started; accelerate is imported only for several."""
-    if not any(int(os.environ.get(name, 1)) > 1 for name in SIZE_VARIABLES):
+    """Return the processes that a launcher has started; accelerate is imported only for several.
+
+    A number of processes without what else a launcher says, as schedulers export it, is passed over with a warning:
+    who waits for the others then waits for ever.
+    """
+    sizes = {name: os.environ[name].strip() for name in SIZE_VARIABLES if name in os.environ}
+    several = [name for name, size in sizes.items() if size not in ("", "0", "1")]
+    if not any(sizes[name].isdigit() and SIZE_VARIABLES[name] <= os.environ.keys() for name in several):
+        for name in several:
+            warnings.warn(
+                f"`{name}` is {sizes[name]} in the environment, but {' and '.join(sorted(SIZE_VARIABLES[name]))} of a "
+                "launcher is not: this is taken for the only process.",
+                stacklevel=2,
+            )
         return OneProcess(device)
     from accelerate import PartialState
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from seq2seq.assembly.generator import common_tokenizer, model_folder
 from seq2seq.assembly.new_folder import new_folder
-from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
+from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable, read_weights
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.averaging import weighted_mean
 
@@ -47,7 +47,7 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
         check_same_architecture(folders[0], path)
     common_tokenizer(folders)
-    mean = weighted_mean(shares, ((path, load_file(path / WEIGHTS_FILE)) for path in folders))
+    mean = weighted_mean(shares, ((path, read_weights(path / WEIGHTS_FILE)) for path in folders))
     with new_folder(folder) as unfinished:
         shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
         save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})

@@ -119,7 +119,7 @@ def best_hypotheses(
     best: dict[int, Hypothesis] = {}
     lengths = numpy.array([len(source) for source in sources])
     for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
-        input_ids, attention_mask = pad_sources([sources[i] for i in batch], model.pad_id)
+        input_ids, attention_mask = pad_sources([sources[i] for i in batch])
         found = found_or_error(search.search(model, input_ids, attention_mask))
         best.update((i, hypotheses[0]) for i, hypotheses in zip(batch, found, strict=True))
     return [best[i] for i in range(len(sources))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel, smallest
 
 
 class Ensemble:
@@ -50,13 +50,21 @@ class Ensemble:
 
     @property
     def rows_at_once(self) -> int | None:
-        return min((rows for model in self.models if (rows := model.rows_at_once)), default=None)
+        return smallest(model.rows_at_once for model in self.models)
+
+    @property
+    def max_source_tokens(self) -> int | None:
+        return smallest(model.max_source_tokens for model in self.models)
+
+    @property
+    def max_target_tokens(self) -> int | None:
+        return smallest(model.max_target_tokens for model in self.models)
 
     def from_side(self, side: int) -> "Ensemble":
         return Ensemble([model.from_side(side) for model in self.models], self.weights)
 
     def in_pairs(self) -> PairedSeq2Seq:
-        raise ValueError("Generating from both ends at once takes a single model; leave the others out.")
+        raise UnsuitableModel("Generating from both ends at once takes a single model; leave the others out.")
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
         """Return the list of the models' states."""

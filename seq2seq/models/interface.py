@@ -6,12 +6,22 @@ sentence (encoder output, cross-attention keys and values) is stored once per se
 Teacher-forced scoring is the model's ordinary forward.
 """
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from torch import Tensor
 
 State = Any
 """What a model remembers between steps; only the model looks inside."""
+
+
+class UnsuitableModel(ValueError):
+    """A model that cannot do what is asked of it, whatever the sentence."""
+
+
+def smallest(limits: Iterable[int | None]) -> int | None:
+    """Return the smallest of several limits, of which None is no limit."""
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 class Seq2Seq(Protocol):
@@ -38,6 +48,14 @@ class Seq2Seq(Protocol):
     @property
     def rows_at_once(self) -> int | None:
         """Hypotheses of a batch beyond which more at a time take memory, but are no faster; None: no such number."""
+
+    @property
+    def max_source_tokens(self) -> int | None:
+        """Most tokens of a source, end of sentence included; None where there is no such limit."""
+
+    @property
+    def max_target_tokens(self) -> int | None:
+        """Most tokens of a target, end of sentence included and the start token not; None: no such limit."""
 
     def from_side(self, side: int) -> "Seq2Seq":
         """Return the model as one that begins at this end of the target: 0 left, 1 right.

@@ -4,7 +4,7 @@ from typing import Self
 
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel, smallest
 
 EXAMPLES = {
     "r2l": "`--model.generation_order r2l`, or `bidirectional` for both directions in one model",
@@ -15,9 +15,9 @@ EXAMPLES = {
 """What trains a model of each order."""
 
 
-def wrong_order(trained: str, wanted: str) -> ValueError:
+def wrong_order(trained: str, wanted: str) -> UnsuitableModel:
     """Return the error of a model that does not know an order."""
-    return ValueError(
+    return UnsuitableModel(
         f"This model was trained to generate in the order `{trained}` and cannot generate in the order `{wanted}`; "
         f"train one with {EXAMPLES[wanted]}."
     )
@@ -28,6 +28,8 @@ class FromTheLeft:
 
     generation_order = "l2r"
     rows_at_once: int | None = None
+    max_source_tokens: int | None = None
+    max_target_tokens: int | None = None
 
     def from_side(self, side: int) -> Self:
         if side:
@@ -51,7 +53,9 @@ class TwoModels:
         self.first = first
         self.vocab_size = first.vocab_size
         self.pad_id, self.eos_id, self.decoder_start_id = first.pad_id, first.eos_id, first.decoder_start_id
-        self.rows_at_once = min((m.rows_at_once for m in (first, second) if m.rows_at_once), default=None)
+        self.rows_at_once = smallest(model.rows_at_once for model in (first, second))
+        self.max_source_tokens = smallest(model.max_source_tokens for model in (first, second))
+        self.max_target_tokens = smallest(model.max_target_tokens for model in (first, second))
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> State:
         return self.first.encode(input_ids, attention_mask)
@@ -87,7 +91,7 @@ class BothDirections(TwoModels):
         return self.right if side else self.left
 
     def in_pairs(self) -> PairedSeq2Seq:
-        raise ValueError(
+        raise UnsuitableModel(
             "Two models of one direction each cannot search from both ends at once; use `--rescore`, or one model that "
             "was trained with `--model.generation_order bidirectional`."
         )

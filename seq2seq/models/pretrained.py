@@ -9,10 +9,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from seq2seq.models.orders import FromTheLeft
+
+BEHIND_PADDING = {
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "mpnet",
+    "prophetnet",
+}
+"""Families whose positions are counted from the id of padding on, so that the first ones are never used."""
 
 
 @dataclass
@@ -47,6 +58,9 @@ class PretrainedSeq2Seq(FromTheLeft):
         self.eos_id = _token_id(model, "eos_token_id")
         self.pad_id = _token_id(model, "pad_token_id")
         self.decoder_start_id = _token_id(model, "decoder_start_token_id", "bos_token_id")
+        self.max_source_tokens, self.max_target_tokens = (
+            num_positions(config, side) for side in ("encoder", "decoder")
+        )
 
     @torch.inference_mode()
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> PretrainedState:
@@ -108,6 +122,18 @@ def _select(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     for i, (keys, values, _) in enumerate(cache):
         chosen.update(keys.index_select(0, rows), values.index_select(0, rows), i)
     return chosen
+
+
+def num_positions(config: PreTrainedConfig, side: str) -> int | None:
+    """Return the most tokens that the `encoder` or `decoder` of a model takes; None where positions are relative."""
+    config = getattr(config, side, None) or config  # two models put together have a configuration each
+    if hasattr(config, "relative_attention_num_buckets"):
+        return None  # T5 and its kin, in whose older files there is an `n_positions` that limits nothing
+    for name in (f"max_{side}_position_embeddings", "max_position_embeddings", "n_positions"):
+        found = getattr(config, name, None)
+        if isinstance(found, int) and found > 0:
+            return found - (config.pad_token_id or 0) - 1 if config.model_type in BEHIND_PADDING else found
+    return None
 
 
 def _token_id(model: PreTrainedModel, *names: str) -> int:

@@ -3,11 +3,13 @@
 import argparse
 import importlib
 import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
@@ -97,6 +99,10 @@ def test_wrong_options_end_in_one_line(arguments: list[str], message: str, capsy
     assert printed.err.count("\n") == 1
 
 
+MEMORY = "seq2seq info: error: there is not enough memory ({}); lower `--batch-tokens`, or in training "
+MEMORY += "`data.batch_tokens`.\n"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -105,6 +111,12 @@ def test_wrong_options_end_in_one_line(arguments: list[str], message: str, capsy
         (OSError(28, "No space left on device"), 2, "seq2seq info: error: no space left on device.\n"),
         (OSError("Two\n  lines"), 2, "seq2seq info: error: Two lines\n"),
         (FloatingPointError("loss became nan"), 2, "seq2seq info: error: loss became nan\n"),
+        (BrokenPipeError(32, "Broken pipe"), 2, "seq2seq info: error: broken pipe.\n"),
+        (ChildProcessError("A process has gone."), 2, "seq2seq info: error: A process has gone.\n"),
+        (SafetensorError("header too\n large"), 2, "seq2seq info: error: header too large\n"),
+        (MemoryError(), 2, MEMORY.format("MemoryError")),
+        (RuntimeError("CUDA out of memory.\nSee"), 2, MEMORY.format("CUDA out of memory.")),
+        (RuntimeError("could not create a primitive"), 2, MEMORY.format("could not create a primitive")),
         (KeyboardInterrupt(), 130, "seq2seq info: interrupted\n"),
     ],
 )
@@ -153,3 +165,12 @@ def test_a_reader_that_has_gone_is_no_error(
         monkeypatch.setattr(sys, "stdout", pipe)
         assert main(["info"]) == 141
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(("arguments", "name"), [(["--help"], "seq2seq"), (["info", "--help"], "seq2seq info")])
+def test_help_that_cannot_be_written_is_one_line(arguments: list[str], name: str) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "seq2seq.apps.command", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, f"{name}: error: no space left on device.\n")

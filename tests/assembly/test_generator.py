@@ -1,9 +1,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import BartConfig, BartForConditionalGeneration
 
 import seq2seq
 from seq2seq.assembly.generator import TextGenerator, model_folder, pick_device
@@ -17,7 +19,7 @@ from tests.tiny_run import distinct_texts
 TEXTS = ["jabc", "fgh"]
 
 
-def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1) -> Path:
+def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1, **options: Any) -> Path:
     """Save an untrained model with this tokenizer."""
     torch.manual_seed(seed)
     config = Seq2SeqTransformerConfig(
@@ -31,10 +33,60 @@ def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1) -> Path:
         bos_token_id=tokenizer.bos_id,
         eos_token_id=tokenizer.eos_id,
         decoder_start_token_id=tokenizer.decoder_start_id,
+        **options,
     )
     Seq2SeqTransformer(config).save_pretrained(folder)
     tokenizer.save(folder)
     return folder
+
+
+def write_bart(folder: Path, tokenizer: TextTokenizer) -> Path:
+    """Save an untrained BART of 16 positions with this tokenizer."""
+    torch.manual_seed(1)
+    config = BartConfig(
+        vocab_size=tokenizer.target_vocab_size,
+        d_model=8,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=13,
+        decoder_ffn_dim=13,
+        max_position_embeddings=16,
+        pad_token_id=tokenizer.pad_id,
+        bos_token_id=tokenizer.bos_id,
+        eos_token_id=tokenizer.eos_id,
+        decoder_start_token_id=tokenizer.eos_id,
+        forced_eos_token_id=None,
+    )
+    BartForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["ours", "BART", "ensemble"])
+def test_what_is_longer_than_the_model_takes_is_cut(
+    copy_task: Path, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = TextTokenizer.load(copy_task / "run" / "model")
+    if kind == "BART":
+        folders = [write_bart(tmp_path, tokenizer)]
+    else:
+        limits = {"positions": "learned", "max_positions": 16}
+        folders = [write_model(tmp_path / "learned", tokenizer, **limits)]
+        if kind == "ensemble":
+            folders.append(write_model(tmp_path / "endless", tokenizer))
+    generator = seq2seq.load(folders, device="cpu", beam_width=2, min_length=15)
+    assert caplog.messages == ["`max_length` is 256, but the model has positions for 16 tokens; outputs end there."]
+    assert generator.options["max_length"] == 16
+    caplog.clear()
+    cut, exact, short = generator(["abcdefghij" * 3, "abcdefghijabcde", "abc"])
+    assert caplog.messages == [
+        "Line 1 has 31 tokens, of which the model takes 16; the rest of the line is not decoded."
+    ]
+    assert [hypothesis.error for hypothesis in (*cut, *exact, *short)] == [None] * 3
+    assert cut == exact
+    assert len(cut[0].tokens) == len(short[0].tokens) == 16
 
 
 def test_unknown_options_are_refused_with_those_that_exist(copy_task: Path) -> None:

@@ -90,7 +90,7 @@ def random_model(tokenizer: TextTokenizer, **options: Any) -> Seq2SeqTransformer
 
 def our_search(model: Seq2SeqTransformer, sources: list[list[int]], beam_width: int) -> list[list[Hypothesis]]:
     search = BeamSearch(beam_width, n_best=beam_width, length_penalty=0.7, max_length=MAX_LENGTH, early_stopping=True)
-    return search.search(model, *pad_sources(sources, model.pad_id))
+    return search.search(model, *pad_sources(sources))
 
 
 def their_search(folder: Path, sources: list[list[str]], beam_width: int) -> list[Any]:

@@ -5,16 +5,22 @@ import torch
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    BertConfig,
+    EncoderDecoderConfig,
+    EncoderDecoderModel,
     GPT2Config,
     GPT2LMHeadModel,
+    LEDConfig,
     MarianConfig,
     MarianMTModel,
+    PreTrainedConfig,
     PreTrainedModel,
+    RobertaConfig,
     T5Config,
     T5ForConditionalGeneration,
 )
 
-from seq2seq.models.pretrained import PretrainedSeq2Seq
+from seq2seq.models.pretrained import PretrainedSeq2Seq, num_positions
 from tests.models.tiny import random_pairs
 
 BART_SIZES: dict[str, Any] = {
@@ -85,6 +91,60 @@ def test_rows_of_one_source_are_scored_as_if_each_had_its_own(make: Any) -> None
 def test_token_ids_come_from_the_configuration(make: Any, start: int) -> None:
     model = PretrainedSeq2Seq(make())
     assert (model.vocab_size, model.pad_id, model.eos_id, model.decoder_start_id) == (37, 0, 2, start)
+
+
+def combined(encoder: PreTrainedConfig, decoder: PreTrainedConfig) -> PreTrainedConfig:
+    return EncoderDecoderConfig(encoder=encoder.to_dict(), decoder=decoder.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("config", "limits"),
+    [
+        (MarianConfig(max_position_embeddings=41), (41, 41)),
+        (BartConfig(max_position_embeddings=1024), (1024, 1024)),
+        (T5Config(n_positions=512), (None, None)),
+        (LEDConfig(max_encoder_position_embeddings=16384, max_decoder_position_embeddings=1024), (16384, 1024)),
+        (combined(RobertaConfig(max_position_embeddings=514), GPT2Config(n_positions=99)), (512, 99)),
+        (combined(BertConfig(max_position_embeddings=512), BertConfig(max_position_embeddings=40)), (512, 40)),
+    ],
+)
+def test_positions_of_families(config: PreTrainedConfig, limits: tuple[int | None, int | None]) -> None:
+    assert tuple(num_positions(config, side) for side in ("encoder", "decoder")) == limits
+
+
+def roberta_and_bert() -> PreTrainedModel:
+    sizes: dict[str, Any] = {
+        "vocab_size": 37,
+        "hidden_size": 12,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 13,
+    }
+    config = EncoderDecoderConfig(
+        encoder=RobertaConfig(**sizes, max_position_embeddings=43).to_dict(),
+        decoder=BertConfig(**sizes, max_position_embeddings=41, is_decoder=True, add_cross_attention=True).to_dict(),
+        pad_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+    return EncoderDecoderModel(config)
+
+
+@pytest.mark.parametrize("make", [marian, bart, roberta_and_bert])
+def test_a_model_takes_as_many_tokens_as_it_says_and_no_more(make: Any) -> None:
+    model = PretrainedSeq2Seq(make().eval())
+    assert (model.max_source_tokens, model.max_target_tokens) == (41, 41)
+
+    def scored(source: int, target: int) -> None:
+        ids = torch.full((2, source), 5)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        mask[1, 3:] = False
+        model.teacher_forced(ids.masked_fill(~mask, 0), mask, torch.full((2, target), 6))
+
+    scored(41, 41)
+    for lengths in ((42, 1), (1, 42)):
+        with pytest.raises((IndexError, RuntimeError)):
+            scored(*lengths)
 
 
 def test_what_is_missing_is_named() -> None:

@@ -22,7 +22,7 @@ from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
-from seq2seq.decoding.parts.options import LengthNormalization, length_divisor
+from seq2seq.decoding.parts.options import LengthNormalization, check_numbers, length_divisor
 from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
@@ -85,6 +85,7 @@ class Rescored:
             raise ValueError(f"`weight` must be between 0 and 1, but is {self.weight}.")
         if self.margin < 0:
             raise ValueError(f"`margin` must be at least 0, but is {self.margin}.")
+        check_numbers(self)
 
     def completed(self, trained_order: str) -> Self:
         """Return the search with what its strings come from, for a model of this order.

@@ -1,8 +1,9 @@
 """Options that all searches share, and what is made of them when a batch begins."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +16,12 @@ LengthNormalization = Literal["average", "gnmt"]
 
 LENGTH_RATIO_OFFSET = 10
 """What `max_length_ratio` allows besides, so that short sources are not cut short."""
+
+LARGEST_DIVISOR = 30
+"""Decimal digits of what scores may be divided by; float32 ends at 38."""
+
+LARGEST_RATIO = 1_000_000
+"""What lengths can be multiplied with and still be counted."""
 
 
 def length_divisor(length: int, length_penalty: float, normalization: LengthNormalization = "average") -> float:
@@ -57,6 +64,13 @@ class SearchOptions:
     constraints: tuple[Constraint, ...] = part(())
 
     def __post_init__(self) -> None:
+        check_numbers(self)
+        if abs(self.length_penalty) * math.log10(max(self.max_length, 1)) > LARGEST_DIVISOR:
+            raise ValueError(
+                f"`length_penalty` is {self.length_penalty}, by which scores of long hypotheses would vanish."
+            )
+        if self.max_length_ratio > LARGEST_RATIO:
+            raise ValueError(f"`max_length_ratio` must be at most {LARGEST_RATIO:,}, but is {self.max_length_ratio}.")
         if self.max_length < 1:
             raise ValueError(f"`max_length` must be at least 1, but is {self.max_length}.")
         for name in ("min_length", "max_length_ratio", "no_repeat_ngram"):
@@ -133,6 +147,14 @@ class OneSided:
     generation_order: Literal["auto", "l2r", "r2l"] = "auto"
     """From the left or from the right, for a model that knows both; `auto` takes the order that the model was trained
     for, and with it beam search from both ends where that is one of both."""
+def check_numbers(options: Any) -> None:
+    """Raise ValueError for an option of a dataclass that is not a number, infinite, or an integer beyond 64 bits."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"`{field.name}` must be a finite number, but is {value}.")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"`{field.name}` must be an integer of 64 bits, but is {value}.")
 
 
 def check_halves(beam_width: int) -> None:

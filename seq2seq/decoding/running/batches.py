@@ -2,18 +2,37 @@
 
 A batch of token ids enters, the hypotheses of each of its sources leave. `InProcess` searches where it is called;
 `workers.WorkerProcesses` does on several cores. Neither changes what is found, but by the rounding of a
-precision below float32, where it depends on how many are searched together.
+precision below float32, where it depends on how many are searched together. A source whose search fails leaves a
+hypothesis that says why, and no other source with it.
 """
 
+import errno
+import logging
 import math
+import re
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
 
 from seq2seq.decoding.parts.search import Hypothesis, Search
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import Seq2Seq, UnsuitableModel
+
+SOURCE_PADDING = 0
+"""What stands behind shorter sources: any id that is a row of the source's embeddings, since it is masked. The padding
+of the target is none where the source has a smaller vocabulary."""
+
+WITHOUT_MEMORY = re.compile(
+    r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|could not create a primitive"
+    r"|can't start new thread|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+"""What torch, the libraries below it and Python say where there is not enough memory."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,8 +69,18 @@ class Searcher(Protocol):
     def num_workers(self) -> int:
         """Batches that are searched at a time."""
 
+    @property
+    def max_source_tokens(self) -> int | None:
+        """Most tokens of a source that the model takes, see `Seq2Seq`."""
+
     def search_batches(self, batches: Iterable[SourceBatch]) -> Iterator[list[list[Hypothesis]]]:
-        """Yield each batch's hypotheses per source, best first, in the order of the batches."""
+        """Yield each batch's hypotheses per source, best first, in the order of the batches.
+
+        Of a source whose search fails it is one without tokens that has an `error`.
+
+        Raises:
+            UnsuitableModel: the model cannot do what the search asks of it, whatever the source.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,6 +92,10 @@ class InProcess:
     device: torch.device | str = "cpu"
     num_workers: int = 1
 
+    @property
+    def max_source_tokens(self) -> int | None:
+        return self.model.max_source_tokens
+
     def search_batches(self, batches: Iterable[SourceBatch]) -> Iterator[list[list[Hypothesis]]]:
         """See `Searcher.search_batches`; a batch too large to gain from its size is searched in parts."""
         for batch in batches:
@@ -72,7 +105,27 @@ class InProcess:
             yield [hypotheses for part in batch.split(num_parts) for hypotheses in self._found(part)]
 
     def _found(self, batch: SourceBatch) -> list[list[Hypothesis]]:
-        input_ids, attention_mask = pad_sources(batch.sources, self.model.pad_id)
+        """Return the hypotheses of each source; what makes a batch fail is sought in its halves."""
+        try:
+            return self._searched(batch)
+        except (UnsuitableModel, torch.AcceleratorError):  # behind the latter a GPU computes nothing any more
+            raise
+        except Exception as error:
+            reason, lacks_memory = reason_of(error), wants_memory(error)
+            if not lacks_memory and not isinstance(error, ValueError | ArithmeticError):
+                _log_once("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        # Here the error is gone, and with it the tensors of all functions that it came through.
+        if len(batch.rows) == 1:
+            return [[failed(reason)]]
+        if lacks_memory:
+            logger.warning(
+                "Not enough memory for %d lines at a time; trying half of them. Lower `--batch-tokens` to save time.",
+                len(batch.rows),
+            )
+        return [hypotheses for half in batch.split(2) for hypotheses in self._found(half)]
+
+    def _searched(self, batch: SourceBatch) -> list[list[Hypothesis]]:
+        input_ids, attention_mask = pad_sources(batch.sources)
         return self.search.search(
             self.model,
             input_ids.to(self.device),
@@ -82,9 +135,37 @@ class InProcess:
         )
 
 
-def pad_sources(sources: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+def failed(reason: str) -> Hypothesis:
+    """Return what stands for the hypotheses of a source whose search failed."""
+    return Hypothesis((), (), 0.0, 0.0, False, error=reason)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says in one line, behind its type where that is not for people."""
+    message, kind = re.sub(r"\s*\n\s*", " ", str(error)).strip(), type(error).__name__
+    if not message:
+        return kind
+    return message if isinstance(error, ValueError | ArithmeticError) else f"{kind}: {message}"
+
+
+def wants_memory(error: BaseException) -> bool:
+    """Return whether there was not enough memory, on this machine or its GPU."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and WITHOUT_MEMORY.search(str(error)) is not None
+    )
+
+
+@lru_cache(maxsize=64)
+def _log_once(trace: str) -> None:
+    """Put a traceback, without what the error says, into the log, unless it is there: it may be that of every line."""
+    logger.error("A search failed, at:\n%s", trace)
+
+
+def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return input_ids, int64 [B, S], and attention_mask, bool [B, S]."""
     longest = max(map(len, sources))
-    input_ids = torch.tensor([[*source, *[pad_id] * (longest - len(source))] for source in sources])
+    input_ids = torch.tensor([[*source, *[SOURCE_PADDING] * (longest - len(source))] for source in sources])
     lengths = torch.tensor([len(source) for source in sources])
     return input_ids, torch.arange(longest) < lengths.unsqueeze(1)

@@ -2,7 +2,7 @@
 
 Enters an iterator of texts; leaves one `NBest` per text. Lines are read in pools; a pool is sorted by length into
 batches of a token budget, and its results appear, in order again, once all of it is decoded. An empty or blank line
-gives an empty output without reaching the model.
+gives an empty output without reaching the model; one whose search fails gives an empty output that has the error.
 """
 
 import itertools
@@ -15,12 +15,16 @@ import numpy
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding.running.batches import Searcher, SourceBatch
 from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
+from seq2seq.models.interface import smallest
 
 POOL_LINES = 2000
 """Lines that are held and sorted at a time."""
 
 BATCHES_PER_WORKER = 3
 """Least batches of a pool for each of several workers. The last are the shortest, so all end at about the same time."""
+
+END = object()
+"""What stands behind the last line."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,8 @@ def decode_pool(
     """Return the results of lines that are all in memory; arguments as for `decode_lines`."""
     kept = [index for index, line in enumerate(lines) if line.strip()]
     encoded = tokenizer.encode_sources([source_prefix + lines[index] for index in kept]) if kept else []
-    sources = [truncate_source(s, max_source_tokens, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
+    longest = smallest((max_source_tokens, searcher.max_source_tokens))
+    sources = [truncate_source(s, longest, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
     forced = None
     if prefixes is not None and kept:
         # A prefix is a target that has not ended.
@@ -82,15 +87,21 @@ def decode_pool(
     for batch, found in zip(plan, searcher.search_batches(batches), strict=True):
         for i, results in zip(batch, found, strict=True):
             hypotheses[kept[i]] = tuple(TextHypothesis.create(result, tokenizer) for result in results)
+            for error in filter(None, (result.error for result in results)):
+                logger.error("Line %d could not be decoded: %s", first_row + kept[i] + 1, error)
     return [NBest(first_row + i, line, hypotheses[i]) for i, line in enumerate(lines)]
 
 
 def pools_of(
-    lines: Iterable[str], prefixes: Iterable[str] | None, pool_lines: int
+    lines: Iterable[str | None], prefixes: Iterable[str] | None, pool_lines: int
 ) -> Iterator[tuple[list[str], list[str] | None]]:
-    """Yield lists of `pool_lines` lines with their prefixes; raise ValueError where there are not as many of both."""
+    """Yield lists of at most `pool_lines` lines with their prefixes, of fewer where a None comes before.
+
+    Raises:
+        ValueError: there are not as many prefixes as lines.
+    """
     lines, prefixes = iter(lines), None if prefixes is None else iter(prefixes)
-    while pool := list(itertools.islice(lines, pool_lines)):
+    while pool := _pool(lines, pool_lines):
         pool_prefixes = None if prefixes is None else list(itertools.islice(prefixes, len(pool)))
         if pool_prefixes is not None and len(pool_prefixes) < len(pool):
             raise ValueError("There are fewer prefixes than lines; give every line one, empty where none is wanted.")
@@ -99,8 +110,28 @@ def pools_of(
         raise ValueError("There are more prefixes than lines.")
 
 
+def _pool(lines: Iterator[str | None], pool_lines: int) -> list[str]:
+    """Return the next lines, at the end an empty list."""
+    pool: list[str] = []
+    while len(pool) < pool_lines:
+        line = next(lines, END)
+        if isinstance(line, str):
+            pool.append(line)
+        elif line is END or pool:
+            break
+    return pool
+
+
+def check_max_source_tokens(max_source_tokens: int | None) -> None:
+    """Raise ValueError for a limit that leaves nothing of a source besides its end."""
+    if max_source_tokens is not None and max_source_tokens < 2:
+        raise ValueError(
+            f"`max_source_tokens` counts end of sentence too and must be at least 2, but is {max_source_tokens}."
+        )
+
+
 def decode_lines(
-    lines: Iterable[str],
+    lines: Iterable[str | None],
     searcher: Searcher,
     tokenizer: Tokenizer,
     batch_tokens: int = 8192,
@@ -114,16 +145,22 @@ def decode_lines(
     """Yield one result per line, in input order.
 
     Args:
-        lines: texts without line ends.
+        lines: texts without line ends. None among them says that nothing more is there yet: those before it are
+            decoded without waiting for `pool_lines`.
         batch_tokens: budget of a batch: source tokens, padding included, times the search's width.
-        max_source_tokens: sources longer than this are cut, with a warning that names the line.
+        max_source_tokens: sources longer than this, or than the model takes, are cut, with a warning that names the
+            line.
         prefixes: per line, text that every hypothesis begins with; empty where none is wanted.
         first_row: number of the first line, for results, warnings and sampling.
         source_prefix: put before every line for the model alone; results hold the lines as they came.
 
     Raises:
-        ValueError: there are more or fewer prefixes than lines.
+        ValueError: there are more or fewer prefixes than lines, or `max_source_tokens` or `batch_tokens` is too small.
+        UnsuitableModel: the model cannot do what the search asks of it.
     """
+    check_max_source_tokens(max_source_tokens)
+    if batch_tokens < 1:
+        raise ValueError(f"`batch_tokens` must be at least 1, but is {batch_tokens}.")
     for pool, pool_prefixes in pools_of(lines, prefixes, pool_lines):
         yield from decode_pool(
             pool, searcher, tokenizer, batch_tokens, max_source_tokens, pool_prefixes, first_row, source_prefix

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.decoding.running.batches import Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, Tokenizer, decode_lines, pools_of
+from seq2seq.decoding.running.corpus import POOL_LINES, Tokenizer, check_max_source_tokens, decode_lines, pools_of
 from seq2seq.decoding.running.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
 
 logger = logging.getLogger(__name__)
@@ -95,8 +95,10 @@ def decode_file(
     process_index: int = 0,
     num_processes: int = 1,
     wait_for_everyone: Callable[[], None] = lambda: None,
-) -> None:
-    """Decode a file into another, going on where an earlier call was stopped.
+) -> int:
+    """Decode a file into another, going on where an earlier call was stopped; return how many lines failed.
+
+    The first process knows that of all lines, whichever process or earlier call they failed in; for others it is 0.
 
     Args:
         model_fingerprint: anything that differs between models and tokenizers.
@@ -111,6 +113,7 @@ def decode_file(
     """
     if output_format not in FORMATS:
         raise ValueError(f"`output_format` must be one of {', '.join(FORMATS)}, but is {output_format!r}.")
+    check_max_source_tokens(max_source_tokens)
     num_pools = math.ceil(count_lines(input_path, prefixes_path) / pool_lines)
     folder = output_path.with_name(output_path.name + ".parts")
     fingerprint = {
@@ -147,17 +150,24 @@ def decode_file(
         write_nbest(part, results)
         logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))
     wait_for_everyone()
-    if process_index == 0:
-        join_parts(folder, num_pools, output_path, output_format)
+    num_failed = join_parts(folder, num_pools, output_path, output_format) if process_index == 0 else 0
     wait_for_everyone()
+    return num_failed
 
 
-def join_parts(folder: Path, num_pools: int, output_path: Path, output_format: str) -> None:
-    """Write the results of all parts in input order, then remove the parts, the manifest last."""
+def join_parts(folder: Path, num_pools: int, output_path: Path, output_format: str) -> int:
+    """Write the results of all parts in input order, then remove the parts, the manifest last.
+
+    Returns:
+        How many lines could not be decoded.
+    """
+    num_failed = 0
 
     def results() -> Iterator[NBest]:
+        nonlocal num_failed
         for row, nbest in enumerate(itertools.chain.from_iterable(map(read_nbest, parts))):
             assert nbest.id == row, f"{folder}: result {nbest.id} stands where {row} should"
+            num_failed += nbest.failed
             yield nbest
 
     parts = [part_path(folder, number) for number in range(num_pools)]
@@ -166,3 +176,4 @@ def join_parts(folder: Path, num_pools: int, output_path: Path, output_format: s
         part.unlink()
     (folder / "manifest.json").unlink()
     folder.rmdir()
+    return num_failed

@@ -35,9 +35,13 @@ class TextHypothesis:
     finished: bool
     direction: str = "l2r"
     """The order in which it was generated; a search from both ends has hypotheses of either."""
+    error: str | None = None
+    """Why the source could not be decoded; the text is empty then."""
 
     @classmethod
     def create(cls, hypothesis: Hypothesis, tokenizer: TargetTokenizer) -> "TextHypothesis":
+        if hypothesis.error is not None:
+            return cls("", (), (), 0.0, 0.0, False, hypothesis.direction, hypothesis.error)
         return cls(
             text=tokenizer.decode(list(hypothesis.tokens)),
             tokens=tuple(tokenizer.target_tokens(list(hypothesis.tokens))),
@@ -67,10 +71,18 @@ class NBest:
         """The best hypothesis's text."""
         return self.hypotheses[0].text
 
+    @property
+    def failed(self) -> bool:
+        """Whether the source could not be decoded."""
+        return any(hypothesis.error is not None for hypothesis in self.hypotheses)
+
 
 def to_json(nbest: NBest) -> str:
-    """Return one line of JSON, without line feed; `reference` only where there is one."""
+    """Return one line of JSON, without line feed; `reference` and `error` only where there is one."""
     record = asdict(nbest)
+    for hypothesis in record["hypotheses"]:
+        if hypothesis["error"] is None:
+            del hypothesis["error"]
     if nbest.reference is None:
         del record["reference"]
     return json.dumps(record, ensure_ascii=False)
@@ -92,6 +104,7 @@ def _text_hypothesis(fields: dict[str, Any]) -> TextHypothesis:
         normalized_score=fields["normalized_score"],
         finished=fields["finished"],
         direction=fields.get("direction", "l2r"),
+        error=fields.get("error"),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seq2seq.data.bucketing import cut_batches, snake_order
 from seq2seq.data.collate import pad_right
+from seq2seq.decoding.running.batches import SOURCE_PADDING
 from seq2seq.models.interface import Seq2Seq
 
 LOGITS_AT_ONCE = 2**24
@@ -86,7 +87,7 @@ def forced_tokens(
     plan = cut_batches(snake_order(source_lengths, lengths), source_lengths, lengths, batch_tokens=budget)
     specials = torch.tensor([model.pad_id, model.eos_id, model.decoder_start_id], device=device)
     for batch in plan.batches:
-        input_ids, attention_mask = pad_right([sources[i] for i in batch], model.pad_id)
+        input_ids, attention_mask = pad_right([sources[i] for i in batch], SOURCE_PADDING)
         labels, mask = pad_right([targets[i] for i in batch], model.pad_id)
         ids, _ = pad_right([(shown or targets)[i] for i in batch], model.pad_id)
         starts = ids.new_full((len(ids), 1), model.decoder_start_id)

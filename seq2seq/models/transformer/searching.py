@@ -66,6 +66,12 @@ class SearchableTransformer(nn.Module):
         is_on_cpu = self.decoder.embeddings.tokens.weight.device.type == "cpu"
         return FEATURES_AT_ONCE // self.options.d_model if is_on_cpu else None
 
+    @property
+    def max_source_tokens(self) -> int | None:
+        return self.options.max_positions if self.options.positions == "learned" else None
+
+    max_target_tokens = max_source_tokens
+
     def from_side(self, side: int) -> Seq2Seq:
         order = self.generation_order
         if order == "bidirectional":
@@ -129,6 +135,7 @@ class OneSide:
         self.vocab_size = model.vocab_size
         self.pad_id, self.eos_id, self.decoder_start_id = model.pad_id, model.eos_id, model.decoder_start_id
         self.rows_at_once = model.rows_at_once
+        self.max_source_tokens, self.max_target_tokens = model.max_source_tokens, model.max_target_tokens
         self.step, self.reorder = model.step, model.reorder
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:

@@ -126,6 +126,7 @@ class SideBySide:
         self.vocab_size, self.pad_id, self.eos_id = model.vocab_size, model.pad_id, model.eos_id
         self.decoder_start_id = model.decoder_start_id
         self.rows_at_once = None
+        self.max_source_tokens, self.max_target_tokens = model.max_source_tokens, model.max_target_tokens
 
     @torch.no_grad()
     def take(self, number: int, model: nn.Module) -> None:

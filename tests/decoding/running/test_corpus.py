@@ -1,5 +1,6 @@
 import itertools
 import logging
+import math
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,62 @@ def test_long_sources_are_cut_with_a_warning(caplog):
     assert results[3].source == "the dog"
 
 
+def test_sources_are_cut_at_what_the_model_takes(caplog):
+    model = RandomModel(vocab_size=len(TOKENIZER.vocabulary), scale=3.0)
+    model.max_source_tokens = 5
+    with caplog.at_level(logging.WARNING):
+        results = decode(model=model)
+        assert [result.hypotheses for result in results] == [r.hypotheses for r in decode(max_source_tokens=5)]
+        assert decode(model=model, max_source_tokens=99) == results
+        assert "Line 4 has 8 tokens, of which the model takes 5" in caplog.text
+        caplog.clear()
+        decode(model=model, max_source_tokens=4)
+    assert "of which the model takes 4" in caplog.text
+    assert "takes 5" not in caplog.text
+
+
+@pytest.mark.parametrize("limit", [1, 0, -3])
+def test_limits_that_leave_nothing_are_refused(limit):
+    with pytest.raises(ValueError, match=f"`max_source_tokens` .* at least 2, but is {limit}"):
+        decode(max_source_tokens=limit)
+
+
+@pytest.mark.parametrize("batch_tokens", [0, -1])
+def test_budgets_that_hold_nothing_are_refused(batch_tokens):
+    with pytest.raises(ValueError, match=f"`batch_tokens` must be at least 1, but is {batch_tokens}"):
+        decode(batch_tokens=batch_tokens)
+
+
+def failing_model():
+    """Return a model that says no numbers for sources that begin with `a`."""
+    model = RandomModel(vocab_size=len(TOKENIZER.vocabulary), scale=3.0)
+    logits = model.logits
+    model.logits = lambda source, prefix: logits(source, prefix) * (math.nan if source[0] == TOKENIZER.ids["a"] else 1)
+    return model
+
+
+def test_a_line_that_fails_is_a_result(caplog):
+    search = BeamSearch(beam_width=3, n_best=2, max_length=7)
+    results = decode(search=search, model=failing_model(), first_row=100)
+    assert [result.id for result in results if result.failed] == [100, 102, 107, 108]
+    for found, expected in zip(results, decode(search=search, first_row=100), strict=True):
+        if found.failed:
+            [hypothesis] = found.hypotheses
+            assert (hypothesis.text, hypothesis.tokens, hypothesis.finished) == ("", (), False)
+            assert "logits are not finite" in hypothesis.error
+        else:
+            assert found == expected
+    lines = sorted(record.getMessage().partition(":")[0] for record in caplog.records)
+    assert lines == [f"Line {number} could not be decoded" for number in (101, 103, 108, 109)]
+
+
+def test_a_pause_ends_a_pool():
+    lines = [None, "ab", "a cat", None, None, *LINES[3:], None]
+    results = decode(lines)
+    assert [(result.id, result.source) for result in results] == list(enumerate(["ab", "a cat", *LINES[3:]]))
+    assert [result.hypotheses for result in results[2:]] == [result.hypotheses for result in decode()[3:]]
+
+
 def test_source_prefix_is_for_the_model_alone():
     results = decode(source_prefix="my ")
     assert [result.source for result in results] == LINES
@@ -126,7 +183,7 @@ def test_reading_stays_within_a_pool():
 
 
 def test_pad_sources():
-    input_ids, mask = pad_sources([[5, 2], [7, 6, 2]], pad_id=0)
+    input_ids, mask = pad_sources([[5, 2], [7, 6, 2]])
     assert input_ids.tolist() == [[5, 2, 0], [7, 6, 2]]
     assert mask.dtype == torch.bool
     assert mask.tolist() == [[True, True, False], [True, True, True]]

@@ -1,4 +1,5 @@
 import itertools
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +19,7 @@ SEARCH = Sampling(max_length=7, n_best=2)
 OPTIONS = {"model_fingerprint": "m", "pool_lines": 3, "output_format": "jsonl"}
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     pass
 
 
@@ -90,6 +91,52 @@ def test_processes_share_the_work(paths, num_processes):
     # Pools of 3 lines, of which 2, 2, 3 and 2 are not blank, in turn.
     assert [m.num_encoded for m in models] == {2: [5, 4], 3: [4, 2, 3], 7: [2, 2, 3, 2, 0, 0, 0]}[num_processes]
     assert files_in(paths[1].parent) == ["input", "output"]
+
+
+def failing_model():
+    """Return a model that says no numbers for sources that begin with `a`: lines 1, 3, 8 and 9."""
+    failing = model()
+    logits = failing.logits
+    failing.logits = lambda source, prefix: (
+        logits(source, prefix) * (math.nan if source[0] == TOKENIZER.ids["a"] else 1)
+    )
+    return failing
+
+
+FAILED_LINES = [0, 2, 7, 8]
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "text"])
+def test_lines_that_fail_are_counted(paths, output_format):
+    searcher, options = InProcess(failing_model(), SEARCH), OPTIONS | {"output_format": output_format}
+    assert decode_file(*paths, searcher, TOKENIZER, **options) == 4
+    if output_format == "text":
+        assert [row for row, line in enumerate(read_lines(paths[1])) if not line] == sorted([*FAILED_LINES, 1, 4])
+        return
+    results = list(read_nbest(paths[1]))
+    assert [result.id for result in results if result.failed] == FAILED_LINES
+    assert [r for r in results if not r.failed] == [r for r in expected() if r.id not in FAILED_LINES]
+
+
+def test_lines_that_failed_in_another_process_are_counted(paths):
+    barrier = threading.Barrier(3)
+
+    def decode(index):
+        shared = {"process_index": index, "num_processes": 3, "wait_for_everyone": barrier.wait}
+        return decode_file(*paths, InProcess(failing_model(), SEARCH), TOKENIZER, **OPTIONS, **shared)
+
+    with ThreadPoolExecutor(3) as executor:
+        assert list(executor.map(decode, range(3))) == [4, 0, 0]
+
+
+def test_lines_that_failed_before_a_stop_stay_as_they_are(paths, monkeypatch):
+    monkeypatch.setattr(files, "join_parts", lambda *_: next(stop()))
+    with pytest.raises(Stopped):
+        decode_file(*paths, InProcess(failing_model(), SEARCH), TOKENIZER, **OPTIONS)
+    monkeypatch.undo()
+    resumed = model()
+    assert decode_file(*paths, InProcess(resumed, SEARCH), TOKENIZER, **OPTIONS) == 4
+    assert resumed.num_encoded == 0
 
 
 def stop_in_third_pool(paths):

@@ -1,3 +1,5 @@
+import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -81,3 +83,19 @@ def test_bad_lines_are_named(tmp_path, line):
     (tmp_path / "bad.jsonl").write_text(to_json(NBESTS[0]) + "\n" + line + "\n")
     with pytest.raises(ValueError, match="bad.jsonl, line 2: not an n-best list"):
         list(read_nbest(tmp_path / "bad.jsonl"))
+
+
+def test_an_error_is_written_where_there_is_one(tmp_path):
+    failed = TextHypothesis.create(
+        Hypothesis((4, 5), (math.nan, -1.0), math.nan, math.nan, True, error="why"), TOKENIZER
+    )
+    assert failed == TextHypothesis("", (), (), 0.0, 0.0, False, error="why")
+    results = [NBest(0, "ab", (failed,)), NBest(1, "b", (BEST,))]
+    assert [result.failed for result in results] == [True, False]
+    write_nbest(tmp_path / "n-best.jsonl", results)
+    first, second = (tmp_path / "n-best.jsonl").read_text().splitlines()
+    assert json.loads(first)["hypotheses"][0]["error"] == "why"
+    assert "error" not in json.loads(second)["hypotheses"][0]
+    assert list(read_nbest(tmp_path / "n-best.jsonl")) == results
+    write_nbest(tmp_path / "n-best", results, "text")
+    assert (tmp_path / "n-best").read_text() == "\nab\n"

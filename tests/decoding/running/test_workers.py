@@ -1,7 +1,9 @@
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.models.interface import UnsuitableModel
 from tests.fakes import CharTokenizer, RandomModel
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes share the weights under Linux only")
@@ -41,29 +44,116 @@ def test_results_come_in_the_order_of_batches_whatever_takes_longer():
         assert list(workers.search_batches([])) == []
 
 
-def test_an_error_of_a_search_is_raised_here():
-    class Broken(RandomModel):
-        def encode(self, input_ids, attention_mask):
-            raise ValueError("no such source")
+def test_a_sentence_that_fails_is_a_result():
+    broken = RandomModel(vocab_size=11)
+    broken.logits = lambda source, prefix: MODEL.logits(source, prefix) * (math.nan if 6 in source else 1.0)
+    batches = [SourceBatch([[first, 2], [6, 2], [7, 2]], [0, 1, 2]) for first in (5, 6, 8)]
+    with WorkerProcesses(broken, BeamSearch(max_length=5), 2) as workers:
+        found = list(workers.search_batches(batches))
+    assert [[h.error is not None for [h] in batch] for batch in found] == [
+        [False, True, False],
+        [True, True, False],
+        [False, True, False],
+    ]
+    assert "logits are not finite" in found[0][1][0].error
 
-    broken = Broken(vocab_size=11)
+
+class Travelled(Exception):
+    """Cannot be made anew from what it says."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (UnsuitableModel("no attention"), UnsuitableModel, "no attention"),
+        (FileNotFoundError(2, "No such file", "weights"), FileNotFoundError, "[Errno 2] No such file: 'weights'"),
+        (IndexError("index out of range"), IndexError, "index out of range"),
+        (Travelled(1, 2), RuntimeError, "Travelled: 1 and 2"),
+    ],
+)
+def test_an_exception_arrives_whole(error, kind, message, monkeypatch, caplog):
+    def search_batches(self, batches):
+        raise error
+
+    monkeypatch.setattr(InProcess, "search_batches", search_batches)
+    with pytest.raises(kind) as raised, WorkerProcesses(MODEL, BeamSearch(), 2) as workers:
+        list(workers.search_batches([SourceBatch([[5, 2]], [0])]))
+    assert (type(raised.value), str(raised.value)) == (kind, message)
+    assert "in search_batches" in raised.value.__notes__[0]
+    assert ("in search_batches" in caplog.text) == (not issubclass(kind, ValueError | OSError))
+
+
+class Fatal(RandomModel):
+    """Ends its process as it is searched, by a signal or by itself."""
+
+    def __init__(self, code):
+        super().__init__(vocab_size=11)
+        self.code = code
+
+    def encode(self, input_ids, attention_mask):
+        if self.code < 0:
+            os.kill(os.getpid(), -self.code)
+        os._exit(self.code)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (-signal.SIGKILL, "was ended by SIGKILL, most likely for want of memory; lower `--batch-tokens` or `--proc"),
+        (-signal.SIGTERM, "was ended by SIGTERM.$"),
+        (-signal.SIGUSR1, "was ended by SIGUSR1.$"),
+        (3, "ended by itself, with exit code 3"),
+        (0, "ended by itself, with exit code 0"),
+    ],
+)
+def test_a_worker_that_ends_is_named_as_what_it_is(code, message):
     with (
-        pytest.raises(ValueError, match="no such source"),
-        WorkerProcesses(broken, BeamSearch(max_length=5), 2) as workers,
+        pytest.raises(ChildProcessError, match=message),
+        WorkerProcesses(Fatal(code), BeamSearch(max_length=5), 2) as workers,
     ):
         list(workers.search_batches([SourceBatch([[5, 2]], [0])]))
 
 
-def test_a_worker_that_was_killed_is_reported():
-    class Fatal(RandomModel):
-        def encode(self, input_ids, attention_mask):
-            os.kill(os.getpid(), signal.SIGKILL)
+def test_a_worker_that_has_nothing_to_do_is_missed_too():
+    """With nothing to search at all, for the others, and for itself."""
 
-    with (
-        pytest.raises(ChildProcessError, match="lower `--batch-tokens` or `--processes`"),
-        WorkerProcesses(Fatal(vocab_size=11), BeamSearch(max_length=5), 2) as workers,
-    ):
-        list(workers.search_batches([SourceBatch([[5, 2]], [0])]))
+    def search(num_batches):
+        with WorkerProcesses(MODEL, BeamSearch(max_length=5), 2) as workers:
+            process = next(iter(workers._processes.values()))
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            list(workers.search_batches([SourceBatch([[5, 2]], [0])] * num_batches))
+
+    for num_batches in (0, 1, 4):
+        with pytest.raises(ChildProcessError, match="SIGKILL"):
+            search(num_batches)
+
+
+@pytest.mark.parametrize("round_number", range(20))
+def test_workers_killed_at_any_moment(round_number):
+    class Slow(RandomModel):
+        def encode(self, input_ids, attention_mask):
+            time.sleep(0.002)
+            return super().encode(input_ids, attention_mask)
+
+    randomness, found = random.Random(round_number), []
+
+    def search():
+        batches = (SourceBatch([[5 + i % 4, 2]] * 3, [0, 1, 2]) for i in range(10_000))
+        with WorkerProcesses(Slow(vocab_size=11), BeamSearch(max_length=5), 3) as workers:
+            process = randomness.choice(list(workers._processes.values()))
+            threading.Timer(randomness.random() * 0.1, os.kill, (process.pid, signal.SIGKILL)).start()
+            found.extend(workers.search_batches(batches))
+
+    with pytest.raises(ChildProcessError, match="A process that searches was ended by SIGKILL"):
+        search()
+    expected = InProcess(RandomModel(vocab_size=11), BeamSearch(max_length=5)).search_batches(
+        SourceBatch([[5 + number % 4, 2]] * 3, [0, 1, 2]) for number in range(len(found))
+    )
+    assert found == list(expected), "what came before is right"
 
 
 PARENT = """
@@ -72,7 +162,7 @@ from seq2seq.decoding import Greedy
 from seq2seq.decoding.running.workers import WorkerProcesses
 from tests.fakes import RandomModel
 workers = WorkerProcesses(RandomModel(vocab_size=11), Greedy(), 3)
-print(*(process.pid for process in workers._processes), flush=True)
+print(*(process.pid for process in workers._processes.values()), flush=True)
 time.sleep(60)
 """
 
@@ -96,3 +186,37 @@ def is_running(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+STOPPED = """
+import sys, time
+from seq2seq.decoding import Greedy
+from seq2seq.decoding.running.batches import SourceBatch
+from seq2seq.decoding.running.workers import WorkerProcesses
+from tests.fakes import RandomModel
+with WorkerProcesses(RandomModel(vocab_size=11), Greedy(max_length=5), 3) as workers:
+    print("ready", flush=True)
+    for _ in workers.search_batches(SourceBatch([[5, 2]] * 50, list(range(50))) for _ in range(10**6)):
+        pass
+"""
+
+
+@pytest.mark.parametrize(("number", "last_line"), [(signal.SIGTERM, ""), (signal.SIGINT, "KeyboardInterrupt")])
+@pytest.mark.parametrize("delay", [0.0, 0.03])
+def test_no_worker_complains_when_the_parent_is_stopped(number, last_line, delay):
+    command = [sys.executable, "-c", STOPPED]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        parent.stdout.readline()
+        time.sleep(delay)
+        if number == signal.SIGINT:  # a terminal sends it to all
+            os.killpg(parent.pid, number)
+        else:
+            parent.send_signal(number)
+        errors = parent.stderr.read()  # until the last worker has gone
+    assert errors.strip().splitlines()[-1:] == ([last_line] if last_line else [])
+    assert errors.count("Traceback") == bool(last_line), errors
+    assert "Process ForkProcess" not in errors
