@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 from seq2seq.diagnosis.subject import Subject
 from seq2seq.metrics import Metric, sentence_scores
 

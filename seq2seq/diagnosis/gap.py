@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 from seq2seq.diagnosis.positions import position_quarters
 
 NUM_SAMPLES = 1000

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 
 FIRST_POSITIONS = (1, 2, 3, 5, 9, 17, 33, 65)
 """Where the bins of positions begin; the last has no end."""

@@ -16,8 +16,8 @@ from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.models.interface import Seq2Seq
 
 

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 from seq2seq.diagnosis.gap import exposure_gap
 
 

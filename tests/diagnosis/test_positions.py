@@ -6,7 +6,7 @@ import random
 import numpy
 import pytest
 
-from seq2seq.decoding.running.teacher_forcing import ForcedTokens
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 from seq2seq.diagnosis.positions import (
     FIRST_POSITIONS,
     bin_labels,

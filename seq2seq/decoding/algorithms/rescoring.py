@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from seq2seq.config.declaring import choice, part
-from seq2seq.data.collate import pad_right
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
@@ -24,11 +23,9 @@ from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.options import LengthNormalization, check_numbers, length_divisor
 from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
+from seq2seq.decoding.parts.teacher_forcing import log_probs_of
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
-
-LOGITS_AT_A_TIME = 2**24
-"""What the sources of one pass are limited by: their logits take 64 MiB in float32. A source is never split."""
 
 CANDIDATES: dict[str, type[Any]] = {
     "beam": BeamSearch,
@@ -41,9 +38,6 @@ CANDIDATES: dict[str, type[Any]] = {
 
 SIDES = {"l2r": LEFT, "r2l": RIGHT}
 """Where the orders begin that any string can be scored in."""
-
-ROWS_AT_A_TIME = 8
-"""Rows whose logits are normalised together, in float32 whatever type they have."""
 
 
 @dataclass(frozen=True)
@@ -269,33 +263,3 @@ def tokens_from_side(hypothesis: Hypothesis, side: int) -> list[int]:
     if side == LEFT:
         return tokens
     return from_right(tokens) if hypothesis.finished else tokens[::-1]
-
-
-def log_probs_of(model: Seq2Seq, input_ids: Tensor, attention_mask: Tensor, targets: Sequence[list[int]]) -> Tensor:
-    """Return the log-probability of each target, float32 [B * G]; each source is encoded once.
-
-    Args:
-        input_ids: int64 [B, S].
-        attention_mask: bool [B, S], True = real.
-        targets: G successive ones for each source, in the order of the model's generation; that of an empty one is 0.
-    """
-    num_rows = len(targets) // len(input_ids)
-    num_sources = max(1, LOGITS_AT_A_TIME // (num_rows * max(map(len, targets)) * model.vocab_size))
-    found = []
-    for start in range(0, len(input_ids), num_sources):
-        part = slice(start, start + num_sources)
-        padded = pad_right(targets[start * num_rows : (start + num_sources) * num_rows], model.pad_id)
-        ids, mask = (tensor.to(input_ids.device) for tensor in padded)
-        starts = ids.new_full((len(ids), 1), model.decoder_start_id)
-        decoder_input_ids = torch.cat([starts, ids[:, :-1]], dim=1)
-        logits = model.teacher_forced(input_ids[part], attention_mask[part], decoder_input_ids)
-        found.append(_picked_log_probs(logits, ids).masked_fill(~mask, 0).sum(1))
-    return torch.cat(found)
-
-
-def _picked_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
-    """Return the log-probability of each id, float32 [rows, T], from logits [rows, T, V]."""
-    parts = zip(logits.split(ROWS_AT_A_TIME), ids.split(ROWS_AT_A_TIME), strict=True)
-    return torch.cat(
-        [rows.log_softmax(-1, dtype=torch.float32).gather(2, wanted.unsqueeze(2)).squeeze(2) for rows, wanted in parts]
-    )

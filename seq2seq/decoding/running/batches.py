@@ -18,12 +18,9 @@ from typing import Protocol
 
 import torch
 
-from seq2seq.decoding.parts.search import Hypothesis, Search
+from seq2seq.decoding.parts.search import Hypothesis, Search, failure
+from seq2seq.decoding.parts.teacher_forcing import SOURCE_PADDING
 from seq2seq.models.interface import Seq2Seq, UnsuitableModel
-
-SOURCE_PADDING = 0
-"""What stands behind shorter sources: any id that is a row of the source's embeddings, since it is masked. The padding
-of the target is none where the source has a smaller vocabulary."""
 
 WITHOUT_MEMORY = re.compile(
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|could not create a primitive"
@@ -116,7 +113,7 @@ class InProcess:
                 _log_once("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
         # Here the error is gone, and with it the tensors of all functions that it came through.
         if len(batch.rows) == 1:
-            return [[failed(reason)]]
+            return [[failure(reason)]]
         if lacks_memory:
             logger.warning(
                 "Not enough memory for %d lines at a time; trying half of them. Lower `--batch-tokens` to save time.",
@@ -133,11 +130,6 @@ class InProcess:
             prefixes=batch.prefixes,
             rows=batch.rows,
         )
-
-
-def failed(reason: str) -> Hypothesis:
-    """Return what stands for the hypotheses of a source whose search failed."""
-    return Hypothesis((), (), 0.0, 0.0, False, error=reason)
 
 
 def reason_of(error: Exception) -> str:

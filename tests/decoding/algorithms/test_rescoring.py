@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
-from seq2seq.decoding.algorithms import rescoring
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
-from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored, log_probs_of
+from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+from seq2seq.decoding.parts import teacher_forcing
+from seq2seq.decoding.parts.teacher_forcing import log_probs_of
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 from tests.decoding.algorithms.both_ends import BOTH, assert_same, model_of, sources
 from tests.fakes import RandomModel
@@ -101,7 +102,7 @@ def test_a_source_without_a_rival_is_not_encoded_again() -> None:
 @pytest.mark.parametrize("limit", [1, 400, 2**24])
 def test_each_source_is_encoded_once_and_scored_as_alone(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By passes of one source, of some, and of all three at once; the last row of each is empty."""
-    monkeypatch.setattr(rescoring, "LOGITS_AT_A_TIME", limit)
+    monkeypatch.setattr(teacher_forcing, "LOGITS_AT_ONCE", limit)
     model, (input_ids, mask) = RandomModel(vocab_size=11), sources()
     targets = [[3, 4, 2], [5], [], [4, 4, 4, 3, 2], [3], [], [2], [5, 5], []]
     found = log_probs_of(model, input_ids, mask, targets)

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from seq2seq.decoding import Sampling
+from seq2seq.decoding.algorithms import sampling
 from seq2seq.decoding.algorithms.sampling import pick, uniform_draws
 from tests.fakes import RandomModel, TableModel
+from tests.models.tiny import random_pairs, tiny_model
 from tests.oracles import token_log_probs
 
 PROBABILITIES = [0.05, 0.4, 0.15, 0.3, 0.1]
@@ -47,12 +49,68 @@ def test_pick_never_takes_what_has_no_probability():
     assert pick(probabilities.expand(4, 1, -1), draws).flatten().tolist() == [1, 1, 3, 3]
 
 
-def test_draws_depend_on_seed_and_row_alone():
+def test_draws_depend_on_seed_row_sample_and_step_alone():
     draws = uniform_draws(5, [3, 0, 3], 7, 2)
     assert torch.equal(draws[0], draws[2])
     assert not torch.equal(draws[0], draws[1])
     assert torch.equal(uniform_draws(5, [0], 11, 2)[0, :7], draws[1])
+    assert torch.equal(uniform_draws(5, [0], 7, 5)[0, :, :2], draws[1])
     assert not torch.equal(uniform_draws(6, [0], 7, 2)[0], draws[1])
+    assert len(set(draws[:2].flatten().tolist())) == 2 * 7 * 2
+
+
+def test_draws_are_uniform():
+    """Shares of tenths over 2 * 101 * 97 numbers, and of pairs of successive steps or samples below a half."""
+    draws = uniform_draws(1, [0, 10**9], 101, 97)
+    shares = torch.histc(draws, 10, 0, 1) / draws.numel()
+    assert 0 <= float(draws.min()) < float(draws.max()) < 1
+    assert shares.tolist() == pytest.approx([0.1] * 10, abs=0.01)
+    low = draws < 0.5
+    for pairs in (low[:, 1:] & low[:, :-1], low[:, :, 1:] & low[:, :, :-1]):
+        assert float(pairs.double().mean()) == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("num_samples", [2, 16, 17, 37])
+def test_a_sample_does_not_depend_on_how_many_there_are(num_samples):
+    model = RandomModel(vocab_size=11, scale=0.5)
+    input_ids = torch.tensor([[3, 4, 2], [5, 6, 2], [7, 8, 2]])
+    few, many = (
+        Sampling(n_best=number, max_length=7).search(model, input_ids, input_ids > 0, rows=[5, 7, 11])
+        for number in (num_samples - 1, num_samples)
+    )
+    for fewer, more in zip(few, many, strict=True):
+        assert (len(fewer), len(more)) == (num_samples - 1, num_samples)
+        assert not Counter(fewer) - Counter(more)
+        assert more == sorted(more, key=lambda h: -h.normalized_score)
+
+
+def test_many_samples_of_a_source_are_few_in_each_of_several_sentences():
+    """31 samples are 16 and 15, of one encoding; no step has more rows, and what has ended leaves."""
+    shapes = []
+
+    class Watched(RandomModel):
+        def step(self, state, token_ids):
+            shapes.append(tuple(token_ids.shape))
+            return super().step(state, token_ids)
+
+    model, input_ids = Watched(vocab_size=5), torch.tensor([[3, 4, 2], [5, 6, 2], [7, 8, 2]])
+    found = Sampling(n_best=31, max_length=31).search(model, input_ids, input_ids > 0)
+    assert shapes[0] == (6, 16)
+    assert {width for _, width in shapes} == {16}
+    assert shapes[-1][0] < 6
+    assert model.num_encoded == 3
+    assert [len(samples) for samples in found] == [31] * 3
+
+
+@torch.no_grad()
+def test_samples_apart_are_those_of_a_transformer(monkeypatch):
+    """The same samples in sentences of 5 as in one of 17, from a real model's cache."""
+    model, batch = tiny_model(), random_pairs()[:2]
+    search = Sampling(n_best=17, max_length=11)
+    together = search.search(model, *batch)
+    monkeypatch.setattr(sampling, "SAMPLES_OF_A_SENTENCE", 5)
+    for one, other in zip(search.search(model, *batch), together, strict=True):
+        assert {h.tokens: pytest.approx(h.score, abs=1e-4) for h in one} == {h.tokens: h.score for h in other}
 
 
 def test_frequencies_equal_the_model():

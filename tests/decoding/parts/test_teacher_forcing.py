@@ -6,8 +6,8 @@ import numpy
 import pytest
 import torch
 
-from seq2seq.decoding.running import teacher_forcing
-from seq2seq.decoding.running.teacher_forcing import forced_tokens, token_values
+from seq2seq.decoding.parts import teacher_forcing
+from seq2seq.decoding.parts.teacher_forcing import forced_tokens, token_values
 from tests.fakes import RandomModel
 from tests.oracles import token_log_probs
 
