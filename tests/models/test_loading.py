@@ -83,3 +83,13 @@ def test_incomplete_weights_are_refused(damage: str, trainable: bool, tmp_path: 
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=name):
         load_model(tmp_path, trainable=trainable)
+
+
+@pytest.mark.parametrize("kind", ["ours to search", "ours to train", "another's"])
+def test_damaged_weights_are_named(kind: str, tmp_path: Path) -> None:
+    """As an interrupted copy leaves them."""
+    (marian() if kind == "another's" else tiny_model()).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{tmp_path}.* damaged.*anew"):
+        load_model(tmp_path, trainable=kind == "ours to train")
