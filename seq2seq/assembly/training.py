@@ -27,7 +27,7 @@ from seq2seq.assembly.run_directory import (
     MODEL_FOLDER,
     enter_run_directory,
 )
-from seq2seq.assembly.search import build_search
+from seq2seq.assembly.search import build_search, within_reach
 from seq2seq.assembly.stages import stages
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.corpus import Dataset
@@ -224,7 +224,7 @@ def build_validation_decoder(
     rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
     sources, references = list(rows["source"]), [[target] for target in rows["target"]]
     chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
-    options = asdict(config.decoding) | chosen
+    options = within_reach(asdict(config.decoding) | chosen, accelerator.unwrap_model(model).max_target_tokens)
     search = build_search(options, config.model.generation_order)
     bare_model = accelerator.unwrap_model(model)
     index, num_processes = accelerator.process_index, accelerator.num_processes

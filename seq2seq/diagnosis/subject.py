@@ -15,9 +15,10 @@ from seq2seq.assembly.generator import TextGenerator
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.greedy import Greedy
-from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
+from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
+from seq2seq.decoding.running.corpus import truncate_source
 from seq2seq.models.interface import Seq2Seq
 
 
@@ -40,8 +41,10 @@ class Subject:
     def create(cls, generator: TextGenerator, sources: Sequence[str], references: Sequence[str]) -> "Subject":
         """Return the subject of a generator and pairs of texts, of which the sources have their prefix already.
 
+        Sources that are longer than the model takes are cut, with a warning.
+
         Raises:
-            ValueError: the model generates from both ends by turns.
+            ValueError: the model generates from both ends by turns, or a reference is longer than it takes.
         """
         order = generator.model.generation_order
         if order == "interleaved":
@@ -50,13 +53,21 @@ class Subject:
                 "diagnose; give a model of the order l2r, r2l or bidirectional."
             )
         side = RIGHT if order == "r2l" else LEFT
+        model = generator.model.from_side(side)
+        encoded = generator.tokenizer.encode_sources(list(sources))
         targets = generator.tokenizer.encode_targets(list(references))
+        for number, ids in enumerate(targets, start=1):
+            if model.max_target_tokens is not None and len(ids) > model.max_target_tokens:
+                raise ValueError(
+                    f"Reference {number} has {len(ids)} tokens, of which the model takes {model.max_target_tokens}; "
+                    "leave that pair out."
+                )
         return cls(
-            model=generator.model.from_side(side),
+            model=model,
             side=side,
             tokenizer=generator.tokenizer,
             options=generator.options,
-            sources=generator.tokenizer.encode_sources(list(sources)),
+            sources=[truncate_source(ids, model.max_source_tokens, n) for n, ids in enumerate(encoded, start=1)],
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
             device=generator.device,
         )
@@ -88,7 +99,11 @@ class Subject:
     def found(
         self, search: Search, rows: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None
     ) -> list[Hypothesis]:
-        """Return the best hypothesis of each of these pairs' sources, tokens in the order of generation."""
+        """Return the best hypothesis of each of these pairs' sources, tokens in the order of generation.
+
+        Raises:
+            ValueError: a search fails; what is diagnosed must be whole.
+        """
         rows = range(len(self)) if rows is None else rows
         lengths = numpy.array([len(self.sources[row]) for row in rows], dtype=numpy.int64)
         budget = self.options["batch_tokens"]
@@ -104,5 +119,8 @@ class Subject:
         hypotheses: dict[int, Hypothesis] = {}
         searched = InProcess(self.model, search, self.device).search_batches(batches)
         for batch, lists in zip(plan, searched, strict=True):
-            hypotheses |= {int(i): nbest[0] for i, nbest in zip(batch, found_or_error(lists), strict=True)}
+            for i, nbest in zip(batch, lists, strict=True):
+                if nbest[0].error is not None:
+                    raise ValueError(f"The search for the source of pair {rows[i] + 1} failed: {nbest[0].error}")
+                hypotheses[int(i)] = nbest[0]
         return [hypotheses[i] for i in range(len(rows))]

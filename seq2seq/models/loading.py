@@ -112,15 +112,6 @@ def damage_named(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def damage_named(folder: Path) -> Iterator[None]:
-    """Raise ValueError with the folder where a file of weights within it is damaged."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise ValueError(f"{folder}: a file of weights is damaged: {error}. Copy or export it anew.") from None
-
-
-@contextmanager
 def without_progress_bar() -> Iterator[None]:
     """Keep transformers from drawing bars while the block lasts."""
     from transformers.utils import logging

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.two_models import TwoModels
 from tests.models.tiny import random_pairs, tiny_model
 
 
@@ -48,3 +49,13 @@ def test_what_does_not_fit_is_refused() -> None:
     for weights in ([1.0], [1.0, 0.0]):
         with pytest.raises(ValueError, match="2 models need as many positive weights"):
             Ensemble([tiny_model()] * 2, weights)
+
+
+def test_the_least_that_a_member_takes_is_what_all_take() -> None:
+    endless, small, large = tiny_model(), *(tiny_model(positions="learned", max_positions=n) for n in (19, 23))
+    for members, expected in (((endless, endless), None), ((endless, large), 23), ((large, small), 19)):
+        for model in (Ensemble(members), Ensemble(members).from_side(0), TwoModels(*members)):
+            assert (model.max_source_tokens, model.max_target_tokens) == (expected, expected)
+    for side in (0, 1):
+        both = tiny_model(generation_order="bidirectional", positions="learned", max_positions=29).from_side(side)
+        assert (both.max_source_tokens, both.max_target_tokens) == (29, 29)

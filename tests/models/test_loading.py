@@ -147,3 +147,13 @@ def test_an_index_of_anything_but_safetensors_beside_it_is_refused(name: Any, tm
     index["weight_map"] = dict.fromkeys(weights, "shard.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert isinstance(load_model(folder), PretrainedSeq2Seq)
+
+
+@pytest.mark.parametrize("kind", ["ours to search", "ours to train", "another's"])
+def test_damaged_weights_are_named(kind: str, tmp_path: Path) -> None:
+    """As an interrupted copy leaves them."""
+    (marian() if kind == "another's" else tiny_model()).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{tmp_path}.* damaged.*anew"):
+        load_model(tmp_path, trainable=kind == "ours to train")

@@ -1,11 +1,12 @@
 """Options that all searches share: every search refuses the same mistakes in the same words."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
-from seq2seq.decoding import METHODS
+from seq2seq.decoding import METHODS, BeamSearch, DiverseBeamSearch, Sampling
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
@@ -24,12 +25,34 @@ BEAMS = [search for search in SEARCHES if issubclass(search, BeamOptions)]
         ({"min_length": 5, "max_length": 5}, r"`min_length` \(5\) must be below `max_length` \(5\)"),
         ({"max_length_ratio": -0.5}, "`max_length_ratio` must not be negative, but is -0.5"),
         ({"no_repeat_ngram": -1}, "`no_repeat_ngram` must not be negative, but is -1"),
+        ({"length_penalty": math.nan}, "`length_penalty` must be a finite number, but is nan"),
+        ({"length_penalty": -math.inf}, "`length_penalty` must be a finite number, but is -inf"),
+        ({"length_penalty": 20.0}, "`length_penalty` is 20.0, by which scores of long hypotheses would vanish"),
+        ({"length_penalty": -1e9}, "`length_penalty` is -1000000000.0, by which"),
+        ({"max_length_ratio": math.inf}, "`max_length_ratio` must be a finite number, but is inf"),
+        ({"max_length_ratio": 1e308}, "`max_length_ratio` must be at most 1,000,000, but is 1e\\+308"),
+        ({"max_length": 2**63}, "`max_length` must be an integer of 64 bits, but is 9223372036854775808"),
         ({"length_normalization": "mean"}, "`length_normalization` must be average or gnmt, but is 'mean'"),
     ],
 )
 def test_every_search_names_a_bad_option(search: type[Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         search(**options)
+
+
+@pytest.mark.parametrize(
+    ("search", "name"),
+    [
+        (BeamSearch, "coverage_penalty"),
+        (DiverseBeamSearch, "coverage_penalty"),
+        (DiverseBeamSearch, "diversity_penalty"),
+        (Sampling, "temperature"),
+    ],
+)
+def test_numbers_of_one_search_are_numbers(search: type[Any], name: str) -> None:
+    for value in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite number, but is {value}"):
+            search(**{name: value})
 
 
 @pytest.mark.parametrize("search", BEAMS)
