@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from seq2seq.assembly.generator import DECODING_FILE
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.training.averaging import average_weights
 from seq2seq.training.checkpoint import checkpoint_path, checkpoint_paths

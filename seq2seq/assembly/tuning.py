@@ -16,7 +16,6 @@ from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.generator import load, model_folder
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
 from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
@@ -33,6 +32,7 @@ from seq2seq.config.schema import (
     ValidationConfig,
 )
 from seq2seq.decoding.running.files import read_lines
+from seq2seq.files import new_folder
 from seq2seq.training.validation import lower_is_better
 
 RESULT_FILE = "tuning.json"

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from seq2seq.assembly.generator import common_tokenizer, model_folder
-from seq2seq.assembly.new_folder import new_folder
+from seq2seq.files import new_folder
 from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.averaging import weighted_mean
