@@ -8,6 +8,7 @@ process made them, so that what a kill has left is removed by the next to write 
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -34,6 +35,21 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Return the JSON object that a file of our own holds.
+
+    Raises:
+        ValueError: it holds something else; names the file.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); it is damaged.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a JSON object, but it holds {type(found).__name__}; it is damaged.")
+    return found
 
 
 def is_special(path: str | Path) -> bool:

@@ -13,7 +13,7 @@ import lzma
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -33,6 +33,7 @@ _MAGIC = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 """What follows "BZh" and a digit, which text may begin with too."""
 _MARKS = {  # the longer first, since one begins with another
@@ -59,6 +60,12 @@ def name_of(source: Source) -> str:
     return str(getattr(source, "name", "the stream"))
 
 
+def plain_name(path: str | Path) -> str:
+    """Return a name without the ending of a compression: what is left tells the format."""
+    name = str(path)
+    return next((name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)), name)
+
+
 def lines(source: Source, encoding: str = "utf-8") -> Iterator[str]:
     """Yield the texts of the lines.
 
@@ -69,8 +76,15 @@ def lines(source: Source, encoding: str = "utf-8") -> Iterator[str]:
     return (text for _, text in numbered_lines(source, encoding))
 
 
-def numbered_lines(source: Source, encoding: str = "utf-8", *, keep_ends: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield the number of each line, counted from 1, and its text; `keep_ends` leaves "\\n" and "\\r\\n" on it."""
+def numbered_lines(
+    source: Source, encoding: str = "utf-8", *, errors: str = "strict", keep_ends: bool = False
+) -> Iterator[tuple[int, str]]:
+    """Yield the number of each line, counted from 1, and its text.
+
+    Args:
+        errors: what becomes of bytes that are not of the encoding, as for `bytes.decode`.
+        keep_ends: leave "\\n" and "\\r\\n" on the texts.
+    """
     name = name_of(source)
     try:
         encoding = codecs.lookup(encoding).name
@@ -83,7 +97,7 @@ def numbered_lines(source: Source, encoding: str = "utf-8", *, keep_ends: bool =
         file = _buffered(head.removeprefix(mark), file)
         for number, line in enumerate(_raw_lines(file, "\n".encode(codec)), start=1):
             try:
-                text = line.decode(codec)
+                text = line.decode(codec, errors)
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"{name}:{number}: not valid {codec.upper()} (byte {error.start + 1} of the line, "
@@ -107,13 +121,13 @@ def aligned(*sources: Source, encoding: str = "utf-8") -> Iterator[tuple[str, ..
                 number - 1 if text is None else number + sum(1 for _ in column)
                 for text, column in zip(texts, columns, strict=True)
             ]
-            raise unequal_lengths(dict(zip(map(name_of, sources), counts, strict=True)))
+            raise unequal_lengths(list(zip(map(name_of, sources), counts, strict=True)))
         yield texts
 
 
-def unequal_lengths(counts: dict[str, int]) -> ValueError:
+def unequal_lengths(counts: Sequence[tuple[str, int]]) -> ValueError:
     """Return the error for files that are to be aligned and are not, of which the first is taken for right."""
-    (first, expected), *others = counts.items()
+    (first, expected), *others = counts
     different = " and ".join(f"{name} has {count}" for name, count in others if count != expected)
     return ValueError(
         f"{first} has {expected} lines, but {different}; line n of one file must belong to line n of the other."

@@ -28,11 +28,12 @@ from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.batches import InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES
-from seq2seq.decoding.running.files import decode_file, read_lines
+from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.lines import STANDARD, is_stream, lines
+from seq2seq.locks import locked
 
-STANDARD = "-"
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 
@@ -119,8 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
     processes = launched_processes(arguments.device)
     num_workers = chosen_workers(arguments, processes)
-    if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
-        raise ValueError("Several processes need files: give `--input` and `--output`.")
+    if processes.num_processes > 1 and any(map(is_stream, named_files(arguments))):
+        raise ValueError("Several processes need files: give `--input` and `--output`, and no pipes.")
     if tune_first(arguments, processes):
         num_workers = 1  # who has trained has threads, and must not fork any more
     prepare_process(1 if num_workers > 1 else arguments.threads)
@@ -147,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         references = read_references(arguments)
         if arguments.tune_rescoring_weight:
             texts = write_tuned(generator, searcher, arguments, references or [])
-        elif arguments.output == STANDARD or is_stream(arguments.input):
+        elif is_stream(arguments.output) or is_stream(arguments.input):
             texts = write_stream(generator, searcher, arguments, keep=references is not None)
         else:
             texts = write_file(generator, searcher, arguments, processes, keep=references is not None)
@@ -166,8 +167,7 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     from seq2seq.decoding.running.trace import trace
     from seq2seq.decoding.running.trace_page import write_trace_page
 
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
-    line = next((line for line in lines if line.strip()), None)
+    line = next((line for line in lines(arguments.input) if line.strip()), None)
     if line is None:
         raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
     tokenizer = generator.tokenizer
@@ -213,9 +213,9 @@ def somebody_types(arguments: argparse.Namespace) -> bool:
     return arguments.input == STANDARD and sys.stdin.isatty()
 
 
-def is_stream(name: str) -> bool:
-    """Return whether a name stands for what can be read only once: standard input, or a pipe."""
-    return name == STANDARD or Path(name).is_fifo()
+def named_files(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of what is read line by line, and of what is written."""
+    return [arguments.input, arguments.output, *filter(None, [arguments.prefixes])]
 
 
 def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
@@ -265,22 +265,24 @@ def write_tuned(
 
 def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
     """Return the results of the input's lines."""
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
-    prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
+    prefixes = lines(arguments.prefixes) if arguments.prefixes else None
     pool_lines = 1 if somebody_types(arguments) else POOL_LINES
-    return generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher)
+    return generator.stream(
+        lines(arguments.input), prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher
+    )
 
 
 def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
     """Write results to the output in its format, each as soon as it is there if it is standard output."""
     formatted = FORMATS[chosen_format(arguments)]
-    lines = (line for nbest in results for line in formatted(nbest))
+    found = (line for nbest in results for line in formatted(nbest))
     if arguments.output != STANDARD:
-        write_lines(Path(arguments.output), lines)
+        with locked(arguments.output):
+            write_lines(Path(arguments.output), found)
         return
     at_once = somebody_types(arguments)
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    for line in lines:
+    for line in found:
         print(line, flush=at_once)
     sys.stdout.flush()
 
@@ -288,15 +290,6 @@ def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> No
 def report_stream(arguments: argparse.Namespace) -> TextIO:
     """Return where numbers are printed: not among the texts."""
     return sys.stderr if arguments.output == STANDARD else sys.stdout
-
-
-def read_standard() -> Iterator[str]:
-    """Yield the lines of standard input, split at line feeds alone; raise ValueError at one that is not UTF-8."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"standard input, line {number}: not valid UTF-8; convert it first.") from error
 
 
 def write_file(

@@ -7,7 +7,6 @@ tokenizer loads too.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -22,6 +21,7 @@ from seq2seq.decoding import METHODS
 from seq2seq.decoding.running.batches import InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.files import read_object
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
@@ -252,7 +252,7 @@ def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
 def read_decoding(folder: Path) -> dict[str, Any]:
     """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file."""
     path = folder / DECODING_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"search": {}, "source_prefix": ""}
+    return read_object(path) if path.is_file() else {"search": {}, "source_prefix": ""}
 
 
 def fingerprint(folders: Sequence[Path]) -> str:
