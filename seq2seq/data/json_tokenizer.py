@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 
 from seq2seq.data.pipeline_sampler import PipelineSampler
 from seq2seq.data.tokenizer_training import BOS, EOS, PAD, UNK
-from seq2seq.files import read_object
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 CONFIG = {
@@ -50,7 +49,7 @@ class JsonTokenizer:
         file = folder / CONFIG_FILE
         if not (file.is_file() and (folder / TOKENIZER_FILE).is_file()):
             return False
-        found = read_object(file)
+        found = json.loads(file.read_text(encoding="utf-8"))
         return all(found.get(name) == value for name, value in CONFIG.items())
 
     def target_side(self) -> Self:

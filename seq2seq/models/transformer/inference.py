@@ -4,20 +4,20 @@ Importing transformers takes longer than decoding some hundred lines. The networ
 what is left out is training, saving and `generate`.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from seq2seq.files import read_object
 from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Encoder
-from seq2seq.models.weights import read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
@@ -42,7 +42,7 @@ class InferenceTransformer(SearchableTransformer):
         Raises:
             ValueError: the weights are not those of the configuration; names some.
         """
-        options = TransformerOptions.of_values(read_object(folder / CONFIG_FILE))
+        options = TransformerOptions.of_values(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
         model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
         expected = {name: parameter.shape for name, parameter in model.named_parameters()}
@@ -77,7 +77,7 @@ class _Uninitialized(TorchFunctionMode):
 
 def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
     """Return the weights of a folder by name, with those that a model shares under each of their names."""
-    weights = read_weights(folder / WEIGHTS_FILE)
+    weights = load_file(folder / WEIGHTS_FILE)
     for name in TIED_WEIGHTS[tie_embeddings]:
         weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
     return weights
@@ -85,7 +85,7 @@ def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
 
 def is_loadable(folder: Path) -> bool:
     """Return whether a folder with a configuration holds this very model, in one file of weights."""
-    values = read_object(folder / CONFIG_FILE)
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     return values.get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
 
 
