@@ -23,7 +23,7 @@ import seq2seq
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch
 from seq2seq.decoding.running.batches import pad_sources
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 Found = list[list[tuple[tuple[int, ...], float]]]
 """Per sentence, its hypotheses with their normalised scores, best first."""

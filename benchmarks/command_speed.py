@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from seq2seq.apps.score import score_texts
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 BENCHMARKS = Path(__file__).resolve().parent
 CLIENT = BENCHMARKS / "workers" / "ctranslate2_client.py"

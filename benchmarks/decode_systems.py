@@ -14,7 +14,8 @@ from generation_orders import search_options
 
 import seq2seq
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.running.files import read_lines, write_lines
+from seq2seq.decoding.running.output import write_lines
+from seq2seq.lines import lines as read_lines
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from workers.protocol import Worker
 from seq2seq.apps.score import score_texts
 from seq2seq.assembly.generator import model_folder
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 PRODUCTS, SPLIT = ", 1 x n", ", n x 1"

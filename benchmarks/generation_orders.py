@@ -27,7 +27,7 @@ import seq2seq
 from seq2seq.apps.score import compare, score_texts
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.config.schema import DecodingConfig
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 ENDS = 4
 """Words at either end whose accuracy is given, as published for the two directions."""

@@ -21,7 +21,7 @@ from decoding_speed import RESULTS, processor
 from generation_orders import decode, scored, search_options
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 
 def systems(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -23,7 +23,7 @@ from generation_orders import decode, print_means, scored
 from mitigations import BASELINE, VARIANTS
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 SHARED = [
     *("--optimizer.schedule", "constant", "--optimizer.warmup_steps", "100", "--training.max_steps", "1000000"),

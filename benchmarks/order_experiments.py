@@ -25,7 +25,7 @@ from mitigations import R_DROP
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.config.loading import load_run_config
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.lines import lines as read_lines
 
 BASELINE = "l2r"
 BOTH = ["--model.generation_order", "bidirectional"]

@@ -4,6 +4,7 @@ Each rule is a function from a parsed file to its violations, and is tried on a 
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ LAYERS = (
     *("assembly", "diagnosis", "export", "apps"),
 )
 """From the bottom up; each may import itself and what stands before it."""
+LEAVES = {"files", "lines", "locks"}
+"""Files at the root of the package that any other may import, and that import each other alone."""
 METRICS_READERS = {"metrics", "objectives", "gradients", "training", "assembly", "diagnosis", "export", "apps"}
 CONFIG_READERS = {"config", "assembly", "diagnosis", "export", "apps"}
 
@@ -55,6 +58,12 @@ FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval"
 OWN_LOADERS = {"cls", "TextTokenizer"}
 """Classes whose `from_pretrained` is ours; any other's may ask on standard input whether code may be run."""
 FORBIDDEN_ARGUMENTS = {"trust_remote_code", "shell", "allow_pickle"}
+RENAMER, LINE_READER = "files.py", "lines.py"
+RENAMING_CALLS = {
+    *("os.replace", "os.rename", "os.renames", "os.link", "shutil.move"),
+    *("tempfile.mkstemp", "tempfile.NamedTemporaryFile", "mkstemp", "NamedTemporaryFile"),
+}
+"""What a file that is written by hand is renamed by, or a temporary file made by."""
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
 PASSED_OVER = {"build", "dist", "venv", "env", "node_modules"}
 """Names of folders that pytest and other tools take for something made, and do not look into."""
@@ -101,6 +110,10 @@ def layer_violations(source: Source) -> Iterator[str]:
 
 
 def may_import(package: str, imported: str) -> bool:
+    if imported in LEAVES:
+        return True
+    if package in LEAVES:
+        return False
     if imported == "metrics":
         return package in METRICS_READERS
     if imported == "config":
@@ -156,6 +169,49 @@ def safety_violations(source: Source) -> Iterator[str]:
                 yield f"{source.path}:{node.lineno} passes {keyword.arg}"
 
 
+def rename_violations(source: Source) -> Iterator[str]:
+    """Name each place but `files.py` that renames, as who writes a file by hand does at the end."""
+    if source.path != RENAMER:
+        yield from (f"{source.path}:{line} renames; use `seq2seq.files`" for line in renames(source))
+
+
+def line_violations(source: Source) -> Iterator[str]:
+    """Name each place but `lines.py` that reads lines, as far as it can be seen."""
+    if source.path != LINE_READER:
+        yield from (f"{source.path}:{line} reads lines; use `seq2seq.lines`" for line in reads_of_lines(source))
+
+
+def renames(source: Source) -> Iterator[int]:
+    """Yield the line of each call that renames; a `replace` of one argument is a path's, that of a text has two."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        is_method = isinstance(node.func, ast.Attribute) and len(node.args) == 1 and not node.keywords
+        if name in RENAMING_CALLS or (is_method and name.rsplit(".", 1)[-1] in {"rename", "replace"}):
+            yield node.lineno
+
+
+def reads_of_lines(source: Source) -> Iterator[int]:
+    """Yield the line of each call that splits what was read into lines, and of each loop over an opened file."""
+    opened = {
+        item.optional_vars.id
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name) and re.search(r"\bopen\(", ast.unparse(item.context_expr))
+    }
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            is_split = node.func.attr == "split" and [ast.unparse(part) for part in node.args] == [repr("\n")]
+            if node.func.attr in {"readline", "readlines", "splitlines"} or is_split:
+                yield node.lineno
+        if isinstance(node, ast.For | ast.comprehension):
+            names = {part.id for part in ast.walk(node.iter) if isinstance(part, ast.Name)}
+            if names & opened or "stdin" in ast.unparse(node.iter):
+                yield node.iter.lineno
+
+
 def documentation_violations(source: Source) -> Iterator[str]:
     if source.text.strip() and ast.get_docstring(source.tree) is None:
         yield f"{source.path} has no docstring that says what enters and what leaves"
@@ -167,6 +223,8 @@ RULES = (
     size_violations,
     name_violations,
     safety_violations,
+    rename_violations,
+    line_violations,
     documentation_violations,
 )
 
@@ -187,6 +245,7 @@ LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
         (layer_violations, "training/trainer.py", "from seq2seq.config.schema import RunConfig"),
         (layer_violations, "assembly/model.py", "from seq2seq.apps import command"),
         (layer_violations, "training/trainer.py", "from seq2seq import load"),
+        (layer_violations, "files.py", "from seq2seq.data.batch import Batch"),
         (owner_violations, "training/trainer.py", "import datasets"),
         (owner_violations, "metrics/rouge.py", "from sacrebleu.metrics import BLEU"),
         (owner_violations, "assembly/model.py", "from jsonargparse import ArgumentParser"),
@@ -202,6 +261,14 @@ LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
         (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=anything)"),
         (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name)"),
         (safety_violations, "data/batch.py", "subprocess.run(command, shell=True)"),
+        (rename_violations, "data/batch.py", "os.replace(temporary, path)"),
+        (rename_violations, "data/batch.py", "temporary.replace(path)"),
+        (rename_violations, "data/batch.py", "temporary.rename(path)"),
+        (line_violations, "data/batch.py", "with path.open() as file:\n    lines = [line for line in file]"),
+        (line_violations, "data/batch.py", "with open(path) as file:\n    for n, x in enumerate(file):\n        pass"),
+        (line_violations, "data/batch.py", "path.read_text().splitlines()"),
+        (line_violations, "data/batch.py", "path.read_text().split('\\n')"),
+        (line_violations, "data/batch.py", "for line in sys.stdin.buffer:\n    pass"),
         (documentation_violations, "data/batch.py", "x = 1"),
     ],
 )
@@ -216,12 +283,20 @@ def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path:
         ("models/transformer/modeling.py", "from . import attention"),
         ("training/validation.py", "from seq2seq.metrics.base import Score"),
         ("apps/train.py", "from seq2seq import load"),
+        ("metrics/base.py", "from seq2seq.files import written"),
+        ("lines.py", "from seq2seq.files import is_special"),
         (
             "assembly/training.py",
             "from seq2seq.config.schema import RunConfig\nfrom seq2seq.training.trainer import Trainer",
         ),
         ("data/corpus.py", "import datasets\ndatasets.load_dataset(name, trust_remote_code=False)"),
         ("assembly/data.py", "tokenizer = TextTokenizer.from_pretrained(path)"),
+        ("files.py", "os.replace(temporary, path)"),
+        ("data/batch.py", "text = text.replace(old, new)\noptions = dataclasses.replace(options, width=5)"),
+        (
+            "data/batch.py",
+            "with path.open('rb') as file:\n    digest = file_digest(file, 'sha256')\nwords = line.split()",
+        ),
         ("data/loader.py", "def short():\n" + "    pass\n" * (MAX_FUNCTION_LINES - 1)),
     ],
 )
@@ -230,13 +305,21 @@ def test_rules_let_good_files_pass(path: str, text: str) -> None:
     assert [violation for rule in RULES for violation in rule(source)] == []
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_package_follows_rule(rule: Callable[[Source], Iterator[str]]) -> None:
+def sources() -> list[Source]:
     package = ROOT / "seq2seq"
     files = sorted(package.rglob("*.py"))
     assert len(files) > 20, f"no package at {package}"
-    sources = [Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8")) for file in files]
-    assert [violation for source in sources for violation in rule(source)] == []
+    return [Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8")) for file in files]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_package_follows_rule(rule: Callable[[Source], Iterator[str]]) -> None:
+    assert [violation for source in sources() for violation in rule(source)] == []
+
+
+def test_one_file_renames_and_one_reads_lines() -> None:
+    assert [source.path for source in sources() if any(renames(source))] == [RENAMER]
+    assert [source.path for source in sources() if any(reads_of_lines(source))] == [LINE_READER]
 
 
 def test_every_test_file_is_collected() -> None:

@@ -6,13 +6,13 @@ language spells by heart (numbers to 99, whole hundreds and thousands, ordinals 
 in training; development and test pairs ask for composing it.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
 from examples.verbalization.pairs import DRAWS, Pair, cardinal_pair, ordinal_pair
 from examples.verbalization.words import LANGUAGES
+from seq2seq.files import written
 
 MAX_PAIRS = 1_000_000
 """Most pairs of one corpus. Many more exist, but drawing distinct ones slows down as kinds are exhausted."""
@@ -81,7 +81,5 @@ def _tagged(pair: Pair, language: str) -> Pair:
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with written(path) as file:
         file.writelines(f"{line}\n" for line in lines)
-    os.replace(temporary, path)

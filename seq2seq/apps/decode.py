@@ -31,12 +31,14 @@ from seq2seq.assembly.process import Processes, keep_freed_memory, launched_proc
 from seq2seq.config.documentation import option_documentation
 from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.parts.search import Search
-from seq2seq.decoding.running.arrival import STANDARD, input_lines, is_pipe, is_stream, is_typed
+from seq2seq.decoding.running.arrival import input_lines, is_pipe, is_typed
 from seq2seq.decoding.running.batches import InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens
-from seq2seq.decoding.running.files import decode_file, read_lines
+from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.lines import STANDARD, is_stream, lines
+from seq2seq.locks import locked
 
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
@@ -148,8 +150,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_arguments(arguments)
     processes = launched_processes(arguments.device)
     num_workers = chosen_workers(arguments, processes)
-    if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
-        raise ValueError("Several processes need files: give `--input` and `--output`.")
+    if processes.num_processes > 1 and any(map(is_stream, named_files(arguments))):
+        raise ValueError("Several processes need files: give `--input` and `--output`, and no pipes.")
     if tune_first(arguments, processes):
         num_workers = 1  # who has trained has threads, and must not fork any more
     prepare_process(1 if num_workers > 1 else arguments.threads)
@@ -168,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
         references = read_references(arguments)
         if arguments.tune_rescoring_weight:
             texts, num_failed = write_tuned(generator, searcher, arguments, references or [])
-        elif arguments.output == STANDARD or is_stream(arguments.input):
+        elif is_stream(arguments.output) or is_stream(arguments.input):
             texts, num_failed = write_stream(generator, searcher, arguments, keep=references is not None)
         else:
             texts, num_failed = write_file(generator, searcher, arguments, processes, keep=references is not None)
@@ -283,6 +285,11 @@ def open_searcher(generator: TextGenerator, search: Search, num_workers: int) ->
     return WorkerProcesses(generator.model, search, num_workers)
 
 
+def named_files(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of what is read line by line, and of what is written."""
+    return [arguments.input, arguments.output, *filter(None, [arguments.prefixes])]
+
+
 def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     """Return each segment's references, or None without any; a file to decode must be aligned with them.
 
@@ -337,7 +344,7 @@ def write_tuned(
 
 def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
     """Return the results of the input's lines."""
-    prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
+    prefixes = lines(arguments.prefixes) if arguments.prefixes else None
     pool_lines = 1 if is_typed(arguments.input) else POOL_LINES
     return generator.stream(
         input_lines(arguments.input), prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher
@@ -347,13 +354,14 @@ def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Nam
 def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
     """Write results to the output in its format, each as soon as it is there if it is standard output."""
     formatted = FORMATS[chosen_format(arguments)]
-    lines = (line for nbest in results for line in formatted(nbest))
+    found = (line for nbest in results for line in formatted(nbest))
     if arguments.output != STANDARD:
-        write_lines(Path(arguments.output), lines)
+        with locked(arguments.output):
+            write_lines(Path(arguments.output), found)
         return
     at_once = is_typed(arguments.input) or is_pipe(arguments.input)
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    for line in lines:
+    for line in found:
         print(line, flush=at_once)
     sys.stdout.flush()
 

@@ -11,7 +11,6 @@ the same pairs. Exposure bias is not the only cause of any of these numbers: rea
 import argparse
 import dataclasses
 import json
-import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from seq2seq.diagnosis.picture import draw
 from seq2seq.diagnosis.report import Diagnosis, diagnose
 from seq2seq.diagnosis.subject import Subject
 from seq2seq.diagnosis.table import format_diagnoses
+from seq2seq.files import written
 from seq2seq.metrics import METRICS, make_metric
 
 CORPORA = ("validation", "train")
@@ -185,10 +185,10 @@ def described_data(arguments: argparse.Namespace) -> str:
 def write_report(folder: Path, diagnoses: dict[str, Diagnosis], facts: dict[str, Any]) -> list[Path]:
     """Write report.json and, with matplotlib, report.png; return their paths. Each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, temporary = folder / "report.json", folder / "report.json.tmp"
+    path = folder / "report.json"
     models = {name: dataclasses.asdict(diagnosis) for name, diagnosis in diagnoses.items()}
     text = json.dumps({**facts, "models": models}, indent=2, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
+    with written(path) as file:
+        file.write(text + "\n")
     picture = draw(diagnoses, folder / "report.png")
     return [path] if picture is None else [path, picture]

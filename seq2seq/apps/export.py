@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from seq2seq.assembly.generator import TextGenerator, load
-from seq2seq.decoding.running.files import read_lines
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, compare, different_options
+from seq2seq.lines import lines
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     require_ctranslate2()
-    lines = lines_to_check(arguments)
+    checked = lines_to_check(arguments)
     folder = Path(arguments.output)
     generator, model = load_for_export(arguments.model)
     export_ctranslate2(
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:
-        print(report(compare(folder, generator, lines)))
+        print(report(compare(folder, generator, checked)))
     return 0
 
 
@@ -55,10 +55,10 @@ def lines_to_check(arguments: argparse.Namespace) -> list[str]:
         return []
     if arguments.check_lines < 1:
         raise ValueError(f"`--check-lines` must be at least 1, but is {arguments.check_lines}.")
-    lines = list(itertools.islice(read_lines(Path(arguments.check)), arguments.check_lines))
-    if not any(line.strip() for line in lines):
+    checked = list(itertools.islice(lines(arguments.check), arguments.check_lines))
+    if not any(line.strip() for line in checked):
         raise ValueError(f"{arguments.check} has no text in its first {arguments.check_lines} lines to check with.")
-    return lines
+    return checked
 
 
 def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:

@@ -7,6 +7,8 @@ import math
 import platform
 from pathlib import Path
 
+from seq2seq.files import read_object
+
 LIBRARIES = (
     "torch",
     "transformers",
@@ -68,8 +70,8 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     from seq2seq.assembly.generator import model_folder, read_decoding
 
     folder = model_folder(path)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    facts: dict[str, str | int | float] = {"model": str(folder), "type": config["model_type"]}
+    config = read_object(folder / "config.json")
+    facts: dict[str, str | int | float] = {"model": str(folder), "type": str(config.get("model_type"))}
     parameters = 0
     for file in sorted(folder.glob("*.safetensors")):
         try:
@@ -86,10 +88,9 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
 
 def training_facts(path: Path) -> dict[str, str | int | float]:
     """Return the last training and validation lines of a run's log; nothing where there is no log."""
-    log = path / "log.jsonl"
-    if not log.is_file():
-        return {}
-    last = {entry["kind"]: entry for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines())}
+    from seq2seq.training.tracking import LOG_NAME, read_log
+
+    last = {entry["kind"]: entry for entry in read_log(path / LOG_NAME)}
     return {
         f"{kind}.{name}": value
         for kind in ("data", "train", "validation")

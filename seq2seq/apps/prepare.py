@@ -12,12 +12,23 @@ from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.config.loading import load_run_config
+from seq2seq.config.schema import RunConfig
 from seq2seq.data.loader import TrainingLoader
+from seq2seq.locks import locked
 
 
 def run(arguments: list[str]) -> int:
     config = with_precision(load_run_config(arguments, program="seq2seq prepare"))
     check_config(config)
+    folder = Path(config.run_directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        prepare(config)
+    return 0
+
+
+def prepare(config: RunConfig) -> None:
+    """Fill a run directory in which no other run is, and report."""
     folder = enter_run_directory(config)
     tokenizer, train_corpus, validation_corpus = build_data(config, Path(folder))
     build_model_config(config, tokenizer)
@@ -34,4 +45,3 @@ def run(arguments: list[str]) -> int:
             print(f"{plan.num_oversized} pairs exceed `data.batch_tokens` alone and get a micro-batch each")
     print(f"validation pairs: {len(validation_corpus)}")
     print(f"ready in {folder}")
-    return 0

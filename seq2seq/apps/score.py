@@ -6,7 +6,6 @@ that Python takes for line ends, such as U+2028, occur inside segments and would
 """
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from seq2seq.lines import lines, name_of, plain_name, unequal_lengths
 from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
 from seq2seq.metrics.transport import TransportDistance
@@ -68,19 +68,12 @@ def read_segments(path: str | Path) -> list[str]:
         ValueError: the file is empty, not UTF-8, or a line of JSONL has no hypothesis; with file and line.
         OSError: the file cannot be read.
     """
-    name = "standard input" if str(path) == "-" else str(path)
-    data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{name}, line {line}: not UTF-8 ({error.reason}); convert the file to UTF-8.") from error
-    if not text:
+    name, segments = name_of(path), list(lines(path))
+    if not segments:
         raise ValueError(f"{name} is empty; it needs one segment per line.")
-    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    if not name.endswith(".jsonl"):
-        return lines
-    return [_first_hypothesis(line, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
+    if not plain_name(name).endswith(".jsonl"):
+        return segments
+    return [_first_hypothesis(line, f"{name}:{number}") for number, line in enumerate(segments, start=1)]
 
 
 def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
@@ -92,12 +85,8 @@ def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
     if sum(str(path) == "-" for path in paths) > 1:
         raise ValueError("Standard input (`-`) can be read only once; name files for the other texts.")
     files = [read_segments(path) for path in paths]
-    for path, segments in zip(paths, files, strict=True):
-        if len(segments) != len(files[0]):
-            raise ValueError(
-                f"{path} has {len(segments)} lines, but {paths[0]} has {len(files[0])}; every file needs one line per "
-                f"segment, and line {min(len(segments), len(files[0])) + 1} has no partner."
-            )
+    if len(set(map(len, files))) > 1:
+        raise unequal_lengths([(name_of(path), len(segments)) for path, segments in zip(paths, files, strict=True)])
     return files
 
 
@@ -216,7 +205,7 @@ def _report(arguments: Namespace) -> str:
 def _first_hypothesis(line: str, where: str) -> str:
     try:
         text = json.loads(line)["hypotheses"][0]["text"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(
             f'{where}: expected {{"hypotheses": [{{"text": ...}}, ...]}} with at least one entry.'
         ) from error

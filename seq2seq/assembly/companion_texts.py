@@ -19,8 +19,10 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.joint import BestPair, JointBeamSearch
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.batches import InProcess
-from seq2seq.decoding.running.files import decode_file, file_fingerprint, read_lines
+from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import one_line, read_nbest, write_lines
+from seq2seq.files import fingerprint, read_object
+from seq2seq.lines import lines
 
 DIRECTIONS = ("l2r", "r2l")
 PAIRS = "pairs"
@@ -68,7 +70,7 @@ class CompanionTexts:
         facts: dict[str, Any] = {
             "model": generator.fingerprint,
             "tokenizer": generator.tokenizer.fingerprint(),
-            "sources": file_fingerprint(source_file),
+            "sources": fingerprint(source_file),
             "search": {kind: repr(search) for kind, search in searches.items()},
         }
         check_companions(manifest, facts)
@@ -79,7 +81,7 @@ class CompanionTexts:
         if self.accelerator.is_main_process:
             write_lines(manifest, [json.dumps(facts, indent=1)])
         self.accelerator.wait_for_everyone()
-        return read_pairs(files[PAIRS]) if in_pairs else {kind: list(read_lines(file)) for kind, file in files.items()}
+        return read_pairs(files[PAIRS]) if in_pairs else {kind: list(lines(file)) for kind, file in files.items()}
 
     def _generate(
         self, generator: TextGenerator, search: Search, source_file: Path, output: Path, output_format: str
@@ -102,7 +104,7 @@ def check_companions(manifest: Path, facts: dict[str, Any]) -> None:
     """Raise ValueError if companions are there that were made of something else; names what differs."""
     if not manifest.is_file():
         return
-    found = json.loads(manifest.read_text(encoding="utf-8"))
+    found = read_object(manifest)
     if different := [name for name, value in facts.items() if found.get(name) != value]:
         raise ValueError(
             f"The companions in {manifest.parent} were made with another {', '.join(different)}; delete that folder to "

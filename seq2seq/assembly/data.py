@@ -10,7 +10,6 @@ from accelerate import Accelerator
 
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.generator import model_folder
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.assembly.run_directory import TOKENIZER_FOLDER
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
@@ -18,6 +17,7 @@ from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.files import new_folder
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""

@@ -7,7 +7,6 @@ tokenizer loads too.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -22,6 +21,7 @@ from seq2seq.decoding import METHODS
 from seq2seq.decoding.running.batches import InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.files import read_object
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
@@ -268,7 +268,7 @@ def read_decoding(folder: Path) -> dict[str, Any]:
     path = folder / DECODING_FILE
     if not path.is_file():
         return {"search": {}, "source_prefix": ""}
-    saved = json.loads(path.read_text(encoding="utf-8"))
+    saved = read_object(path)
     for name, nothing in REMOVED_OPTIONS.items():
         if saved["search"].pop(name, nothing) != nothing:
             raise ValueError(f"{path}: there is no `{name}` any more; delete it there to search without it.")

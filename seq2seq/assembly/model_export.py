@@ -9,9 +9,10 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from seq2seq.assembly.generator import DECODING_FILE
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.weights import weights_written
 from seq2seq.training.averaging import average_weights
 from seq2seq.training.checkpoint import checkpoint_path, checkpoint_paths
 
@@ -53,7 +54,7 @@ def export_model(
         length_penalty=float(search_options["length_penalty"]),
     )
     decoding = {"search": dict(search_options), "source_prefix": source_prefix}
-    with new_folder(folder) as unfinished:
+    with new_folder(folder) as unfinished, weights_written(folder):
         model.save_pretrained(unfinished)
         tokenizer.save(unfinished)
         (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")

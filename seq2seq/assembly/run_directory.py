@@ -2,11 +2,17 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
 from seq2seq.config.loading import load_run_config, plain_value, save_run_config
 from seq2seq.config.schema import RunConfig
+from seq2seq.locks import locked
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -26,10 +32,11 @@ TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "training.initialize_from")
 """What the tokenizer is trained by."""
 
 
-def enter_run_directory(config: RunConfig) -> Path:
+def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> Path:
     """Write the resolved configuration into the run directory, after a look at what is there.
 
-    Without checkpoints a run has not begun: a tokenizer that was prepared by other options is deleted.
+    Without checkpoints a run has not begun: a tokenizer that was prepared by other options is deleted. Of several
+    processes of a run one writes, the others only compare.
 
     Raises:
         ValueError: the directory holds checkpoints of another configuration; names the first option that differs.
@@ -37,18 +44,41 @@ def enter_run_directory(config: RunConfig) -> Path:
     folder = Path(config.run_directory)
     path = folder / CONFIG_FILE
     changed = changes(load_run_config([str(path)]), config) if path.is_file() else {}
-    if any((folder / CHECKPOINTS_FOLDER).glob("step-*")):
+    has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
+    if has_begun:
         for name, (before, now) in changed.items():
             if name.startswith(FIXED) and name not in FREE:
                 raise ValueError(
                     f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "
                     "Give the new run another `run_directory`, or delete this one."
                 )
-    elif any(name.startswith(TOKENIZER_OPTIONS) for name in changed):
-        shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_run_config(config, path)
+    if is_main_process:
+        if any(name.startswith(TOKENIZER_OPTIONS) for name in changed) and not has_begun:
+            shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_run_config(config, path)
     return folder
+
+
+@contextmanager
+def occupied(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold a run directory for a `with` block, for all processes of this run; the main one has the lock.
+
+    Raises:
+        ValueError: another run is there, on all processes; names its process.
+    """
+    with ExitStack() as stack:
+        problem = None
+        if accelerator.is_main_process:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder))
+            except (ValueError, OSError) as error:
+                problem = error
+        problem = broadcast_object_list([problem])[0]
+        if problem is not None:
+            raise problem
+        yield
 
 
 def changes(before: RunConfig, now: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -26,6 +26,7 @@ from seq2seq.assembly.run_directory import (
     CHECKPOINTS_FOLDER,
     MODEL_FOLDER,
     enter_run_directory,
+    occupied,
 )
 from seq2seq.assembly.search import build_search, within_reach
 from seq2seq.assembly.stages import stages
@@ -81,8 +82,15 @@ def train(config: RunConfig) -> None:
     precision = config.training.precision
     assert precision != "auto", "`with_precision` says what it is on this machine"
     accelerator = build_accelerator(precision)
+    with occupied(Path(config.run_directory), accelerator):
+        train_alone(config, accelerator)
+    accelerator.wait_for_everyone()
+
+
+def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
+    """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
-        folder = enter_run_directory(config)
+        folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
         tokenizer, train_corpus, validation_corpus = build_data(config, folder)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
@@ -94,7 +102,6 @@ def train(config: RunConfig) -> None:
         report_positions(trainer, accelerator)
     if accelerator.is_main_process:
         finish(config, folder, model_config, tokenizer, state)
-    accelerator.wait_for_everyone()
 
 
 def report_data(

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.generator import load, model_folder
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
 from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
@@ -32,7 +31,8 @@ from seq2seq.config.schema import (
     RunConfig,
     ValidationConfig,
 )
-from seq2seq.decoding.running.files import read_lines
+from seq2seq.files import new_folder, read_object, written
+from seq2seq.lines import aligned
 from seq2seq.training.validation import lower_is_better
 
 RESULT_FILE = "tuning.json"
@@ -128,7 +128,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
     config, result = tuning.config(), tuning.folder / RESULT_FILE
     check_config(config)
     is_finished = result.is_file() and load_run_config([str(tuning.folder / CONFIG_FILE)]) == config
-    found = json.loads(result.read_text(encoding="utf-8")) if is_finished else {}
+    found = read_object(result) if is_finished else {}
     is_finished = found.get("steps") == tuning.steps
     if not is_finished:
         found = {"steps": tuning.steps, "metric": tuning.metric}
@@ -142,9 +142,8 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
             if not found["is_better"]:
                 with new_folder(tuning.folder / MODEL_FOLDER) as unfinished:
                     shutil.copytree(model_folder(tuning.run), unfinished, dirs_exist_ok=True)
-            temporary = result.with_name(RESULT_FILE + ".tmp")
-            temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-            temporary.replace(result)
+            with written(result) as file:
+                file.write(json.dumps(found, indent=2) + "\n")
     if processes.is_main_process:
         verdict = "" if found["is_better"] else "; as that is no gain, the model stays as it was"
         say(
@@ -157,11 +156,6 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
 
 def greedy_score(tuning: Tuning, folder: Path) -> float:
     """Return what the model of a folder reaches on the pairs of the tuning that are held out."""
-    sources, references = (list(read_lines(Path(name))) for name in (tuning.source, tuning.reference))
-    if len(sources) != len(references):
-        raise ValueError(
-            f"`--tune-source` has {len(sources)} lines and `--tune-reference` {len(references)}; they must be aligned."
-        )
-    results = load(folder).stream(sources[::HELD_OUT], method="greedy", n_best=1)
-    held_out = [[reference] for reference in references[::HELD_OUT]]
-    return score_of(tuning.metric, [nbest.text for nbest in results], held_out)
+    held_out = list(aligned(tuning.source, tuning.reference))[::HELD_OUT]
+    results = load(folder).stream([source for source, _ in held_out], method="greedy", n_best=1)
+    return score_of(tuning.metric, [nbest.text for nbest in results], [[reference] for _, reference in held_out])

@@ -15,6 +15,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from seq2seq.config.schema import RunConfig
+from seq2seq.files import written
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -105,6 +106,5 @@ def plain_value(value: Any) -> Any:
 def save_run_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration, every default included, as YAML that `load_run_config` reads back."""
     text = yaml.safe_dump(plain_value(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    with written(path) as file:
+        file.write(text)

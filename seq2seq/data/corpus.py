@@ -5,21 +5,24 @@ What leaves is always the same: a memory-mapped `Dataset`, or an `IterableDatase
 size, time of change and all options, so a changed file is read again, and a failed reading leaves nothing behind.
 """
 
+import atexit
 import hashlib
 import json
-import os
 import re
-import uuid
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow
 from datasets import Dataset, IterableDataset, config, load_dataset
 
-from seq2seq.data.table_files import COLUMN_READERS, lines, missing_column, nested_value
+from seq2seq.data.table_files import COLUMN_READERS, missing_column, nested_value
+from seq2seq.files import fingerprint, read_object, written
+from seq2seq.lines import aligned, is_stream, plain_name, spooled
 
 Corpus: TypeAlias = Dataset | IterableDataset
 
@@ -67,21 +70,21 @@ def read_corpus(
             raise ValueError("`source` and `target` go together: give the file of the other side too.")
         if tag_column is not None:
             raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
-        files = [Path(source), Path(target)]
+        files = [_regular(Path(source)), _regular(Path(target))]
         pairs = partial(_aligned_pairs, files[0], files[1], source_prefix)
     else:
         kind = _format(str(path), format)
         if kind == "hub":
             rows = _hub_rows(str(path), name, split, streaming, cache_directory)
             return _hub_pairs(rows, str(path), columns, source_prefix)
-        files = [Path(path)]
+        files = [_regular(Path(path))]
         if kind in ("tsv", "csv") and not header:
             positions = {"source": "0", "target": "1"}
             columns = [positions.get(column, column) for column in columns]
         pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix)
     if streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
-    options = [[str(part) for part in pairs.args], pairs.func.__name__]
+    options = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
     return _memory_mapped(pairs, files, options, cache_directory)
 
 
@@ -91,10 +94,10 @@ def _format(path: str, format: str) -> str:
         if format != "hub" and format not in COLUMN_READERS:
             raise ValueError(f"`format` is {format!r}; the formats are auto, hub, {', '.join(COLUMN_READERS)}.")
         return format
-    ending = Path(path.removesuffix(".gz")).suffix.lower()
+    ending = Path(plain_name(path)).suffix.lower()
     if ending in _ENDINGS:
         return _ENDINGS[ending]
-    if Path(path).is_file():
+    if Path(path).exists() and not Path(path).is_dir():
         raise ValueError(f"{path}: the ending does not tell the format; set `format` to {', '.join(COLUMN_READERS)}.")
     if Path(path).is_dir() or _HUB_NAME.fullmatch(path):
         return "hub"
@@ -102,16 +105,12 @@ def _format(path: str, format: str) -> str:
 
 
 def _aligned_pairs(source: Path, target: Path, source_prefix: str) -> Pairs:
-    both = zip_longest(lines(source), lines(target), fillvalue=(0, None))
-    for number, ((_, source_text), (_, target_text)) in enumerate(both, start=1):
-        if source_text is None or target_text is None:
-            longer, shorter = (target, source) if source_text is None else (source, target)
-            num_lines = number + sum(1 for _ in both)
-            raise ValueError(
-                f"{longer} has {num_lines} lines but {shorter} has {number - 1}; "
-                "line n of one file must belong to line n of the other."
-            )
+    empty = True
+    for source_text, target_text in aligned(source, target):
+        empty = False
         yield source_prefix + source_text, target_text
+    if empty:
+        raise ValueError(f"{source}: the file is empty.")
 
 
 def _table_pairs(path: Path, kind: str, columns: tuple[str, ...], header: bool, source_prefix: str) -> Pairs:
@@ -150,27 +149,67 @@ def _memory_mapped(
     for file in files:
         if not file.is_file():
             raise ValueError(f"{file}: there is no such file.")
-    states = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    states = [_state(file) for file in files]
     key = hashlib.sha256(json.dumps([_CACHE_VERSION, states, options]).encode()).hexdigest()[:32]
     directory = Path(cache_directory or Path(config.HF_DATASETS_CACHE) / "seq2seq")
     cached = directory / f"corpus-{key}.arrow"
-    if not cached.is_file():
+    if not _is_whole(cached):
         directory.mkdir(parents=True, exist_ok=True)
         _write_arrow(pairs(), cached)
     return Dataset.from_file(str(cached))
 
 
-def _write_arrow(pairs: Pairs, path: Path) -> None:
-    """Write all pairs, or nothing: the file takes its name only when it is whole."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+_streams: dict[Path, Path] = {}
+"""The copies of pipes, which a process reads once, however often it opens a corpus."""
+_copies = ExitStack()
+atexit.register(_copies.close)
+
+
+def _regular(file: Path) -> Path:
+    """Return a file that can be read more than once: itself, or the copy of a pipe."""
+    if not is_stream(file):
+        return file
+    if file not in _streams:
+        _streams[file] = _copies.enter_context(spooled(file))
+    return _streams[file]
+
+
+def _state(file: Path) -> list[Any]:
+    """Return what says which text a file holds: of the copy of a pipe its content."""
+    if file in _streams.values():
+        return [fingerprint(file)]
+    return [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns]
+
+
+def _is_whole(cached: Path) -> bool:
+    """Return whether a file in the cache holds what was written; one that does not is removed, with a warning."""
+    record = _record_of(cached)
+    if not cached.is_file():
+        return False
     try:
-        with pyarrow.OSFile(str(unfinished), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
-            while rows := list(islice(pairs, _WRITTEN_ROWS)):
-                columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
-                writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        found = read_object(record)
+    except (OSError, ValueError):  # the record is written last
+        return False
+    if found == fingerprint(cached):
+        return True
+    warnings.warn(f"{cached} is damaged; it is removed and written anew.", stacklevel=1)
+    for file in (record, cached):
+        file.unlink(missing_ok=True)
+    return False
+
+
+def _record_of(cached: Path) -> Path:
+    return cached.with_suffix(".json")
+
+
+def _write_arrow(pairs: Pairs, path: Path) -> None:
+    """Write all pairs, or nothing: the file takes its name only when it is whole. A record of its content follows."""
+    with written(path, "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
+        while rows := list(islice(pairs, _WRITTEN_ROWS)):
+            columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
+            writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
+    with written(_record_of(path)) as record:
+        json.dump(fingerprint(path), record)
 
 
 def _hub_rows(path: str, name: str | None, split: str, streaming: bool, cache_directory: str | Path | None) -> Corpus:

@@ -1,4 +1,4 @@
-"""Reads columns of text out of local files: lines, TSV, CSV, JSON and Parquet, plain or gzipped.
+"""Reads columns of text out of local files: lines, TSV, CSV, JSON and Parquet, plain or compressed.
 
 A path and column names enter; what leaves is, for each row, where it stands and the values of those columns. Lines
 end at "\\n" (or "\\r\\n") and nowhere else: U+0085, U+2028, form feeds and lone carriage returns belong to the text.
@@ -7,21 +7,19 @@ Whatever is wrong with a file is a ValueError that names the file and the line, 
 
 import csv
 import difflib
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
+from seq2seq.lines import numbered_lines
+
 Row = tuple[int, list[Any]]
 """The number of a row's first line, counted from 1, and the values of the columns that were asked for."""
 
-_BYTE_ORDER_MARK = "\ufeff"
 _LONGEST_CSV_FIELD = 2**31 - 1
 """The csv module refuses fields beyond 131,072 characters unless told otherwise; whole documents are longer."""
 
@@ -32,8 +30,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         ValueError: there is no such file, it is empty, or a line is not UTF-8.
     """
-    for number, line in _lines_with_ends(path):
-        yield number, line.removesuffix("\n").removesuffix("\r")
+    return _some(path, keep_ends=False)
 
 
 def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
@@ -98,32 +95,15 @@ def missing_column(location: str, column: str, names: Sequence[str]) -> ValueErr
     )
 
 
-def _lines_with_ends(path: Path) -> Iterator[tuple[int, str]]:
+def _some(path: Path, *, keep_ends: bool) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file that must be there and hold some."""
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file.")
     number = 0
-    with _open(path) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}:{number}: not valid UTF-8 (byte {error.start + 1} of the line, "
-                    f"0x{line[error.start]:02x}); convert the file to UTF-8."
-                ) from None
-            yield number, text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+    for number, line in numbered_lines(path, keep_ends=keep_ends):
+        yield number, line
     if number == 0:
         raise ValueError(f"{path}: the file is empty.")
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes; damage in its compression becomes a ValueError."""
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file.")
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        try:
-            yield file  # type: ignore[misc]  # GzipFile is an IO[bytes] in all but name
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: damaged gzip file: {error}") from error
 
 
 def _table_rows(
@@ -156,7 +136,7 @@ def _column_index(path: Path, column: str, names: list[str], header: bool) -> in
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    reader = csv.reader((line for _, line in _lines_with_ends(path)), strict=True)
+    reader = csv.reader((line for _, line in _some(path, keep_ends=True)), strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -186,6 +166,8 @@ def _parse(path: Path, number: int, text: str) -> Any:
     except json.JSONDecodeError as error:
         line = number + error.lineno - 1
         raise ValueError(f"{path}:{line}: not valid JSON (column {error.colno}): {error.msg}.") from None
+    except RecursionError:
+        raise ValueError(f"{path}:{number}: JSON that is nested too deep.") from None
 
 
 def _dotted_names(record: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -6,8 +6,6 @@ per text, subword sampling is on, and its result depends on nothing but text and
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +16,7 @@ from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
 from seq2seq.data.tokenizer_training import train_tokenizer
+from seq2seq.files import added_files
 
 SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
 
@@ -246,11 +245,8 @@ def _encode(
 
 def _save(side: SideTokenizer, folder: Path) -> None:
     """Write a side's files; each takes its name only when it is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-        side.save(Path(unfinished))
-        for file in Path(unfinished).iterdir():
-            os.replace(file, folder / file.name)
+    with added_files(folder) as unfinished:
+        side.save(unfinished)
 
 
 def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTokenizer:

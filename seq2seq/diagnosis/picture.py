@@ -4,13 +4,13 @@ Small multiples with one question each: accuracy and entropy by position behind 
 hypotheses equal their reference, the damage of one wrong token, repetition and length, and the curve of beam widths.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seq2seq.diagnosis.positions import PositionMeans
 from seq2seq.diagnosis.report import Diagnosis
+from seq2seq.files import written
 
 Models = Mapping[str, Diagnosis]
 
@@ -44,9 +44,8 @@ def draw(models: Models, path: Path) -> Path | None:
         axes.spines[["top", "right"]].set_visible(False)
     colours = [Line2D([], [], color=f"C{i}", linewidth=3, label=name) for i, name in enumerate(models)]
     figure.legend(handles=colours, loc="outside lower center", ncols=len(models), frameon=False, fontsize=10)
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    with written(path, "wb") as file:
+        figure.savefig(file, dpi=120, format="png")
     return path
 
 

@@ -1,6 +1,5 @@
 """From several model folders to one whose weights are their mean."""
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -8,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from seq2seq.assembly.generator import common_tokenizer, model_folder
-from seq2seq.assembly.new_folder import new_folder
-from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable, read_weights
+from seq2seq.files import new_folder, read_object
+from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
 from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.models.weights import read_weights, write_weights
 from seq2seq.training.averaging import weighted_mean
 
 WITHOUT_EFFECT = ("dtype", "transformers_version")
@@ -50,7 +48,7 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
     mean = weighted_mean(shares, ((path, read_weights(path / WEIGHTS_FILE)) for path in folders))
     with new_folder(folder) as unfinished:
         shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
-        save_file(mean, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
+        write_weights(mean, unfinished / WEIGHTS_FILE)
 
 
 def check_same_architecture(first: Path, other: Path) -> None:
@@ -67,7 +65,7 @@ def check_same_architecture(first: Path, other: Path) -> None:
 
 def architecture(folder: Path) -> dict[str, Any]:
     """Return how a model's weights are used; an option that an older version did not write has its default."""
-    options: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    options = read_object(folder / CONFIG_FILE)
     if is_loadable(folder):
         defaults = asdict(TransformerOptions())
         options = {name: options.get(name, default) for name, default in defaults.items()}

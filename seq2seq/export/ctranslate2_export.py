@@ -14,8 +14,8 @@ import numpy
 from torch import Tensor, nn
 
 from seq2seq.assembly.generator import DECODING_FILE
-from seq2seq.assembly.new_folder import new_folder
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
 from seq2seq.models.transformer.positions import sinusoids

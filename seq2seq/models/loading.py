@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import CONFIG_FILE, InferenceTransformer, is_loadable, wrong_weights
 from seq2seq.models.transformer.packing import can_quantize, pack, quantize
+from seq2seq.models.weights import damage_named
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -100,15 +100,6 @@ def check_indexes(folder: Path) -> None:
             raise ValueError(f"{path} is damaged: it is no index of weights ({error!r}).") from None
         if wrong:
             raise ValueError(f"{path}: {wrong[0]!r} is no safetensors file beside it, and nothing else is read.")
-
-
-@contextmanager
-def damage_named(folder: Path) -> Iterator[None]:
-    """Raise ValueError with the folder where a file of weights within it is damaged."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise ValueError(f"{folder}: a file of weights is damaged: {error}. Copy or export it anew.") from None
 
 
 @contextmanager

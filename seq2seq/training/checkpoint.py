@@ -13,14 +13,12 @@ if it is not any more. Nothing is pickled, so a checkpoint cannot run code.
 """
 
 import json
-import os
 import re
 import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, rename_folder
+from seq2seq.models.weights import read_weights, write_weights
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.sharding import fill, laid_out_like, whole
 from seq2seq.training.validation import BestSoFar
@@ -116,7 +114,10 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, but none is whole, or it does not fit the model.
         """
-        choice = newest_whole(self.folder) if self.accelerator.is_main_process else None
+        choice = None
+        if self.accelerator.is_main_process:
+            _remove_unfinished(self.folder)
+            choice = newest_whole(self.folder)
         path, problem = broadcast_object_list([choice])[0]
         if problem:
             raise ValueError(problem)
@@ -125,6 +126,7 @@ class Checkpoints:
         state = self._load(path)
         if self.accelerator.is_main_process:
             _set_aside_newer(self.folder, path)
+            self._delete_old(best_step=state.best.step)  # a kill may have come between it and the last save
         return state
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -151,20 +153,17 @@ class Checkpoints:
         }
 
     def _load(self, path: Path) -> TrainingState:
-        entries = json.loads((path / STATE).read_text(encoding="utf-8"))
-        _fill_all(distinct_tensors(self.model), load_file(path / WEIGHTS), path / WEIGHTS)
-        self._load_optimizer(load_file(path / OPTIMIZER))
+        entries = read_object(path / STATE)
+        _fill_all(distinct_tensors(self.model), read_weights(path / WEIGHTS), path / WEIGHTS)
+        self._load_optimizer(read_weights(path / OPTIMIZER))
         if self.ema is not None:
             if not (path / AVERAGES).exists():
                 raise ValueError(f"{path} has no average of the weights; resume it with `ema_decay: 0`.")
-            _fill_all(self.ema.named_averages(self.model), load_file(path / AVERAGES), path / AVERAGES)
+            _fill_all(self.ema.named_averages(self.model), read_weights(path / AVERAGES), path / AVERAGES)
             self.ema.num_updates = entries["num_averaged"]
         if self.accelerator.scaler is not None and entries["loss_scaler"] is not None:
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
-        names = TrainingState.__dataclass_fields__
-        state = TrainingState(**{name: entries[name] for name in names})
-        state.best = BestSoFar(**entries["best"])
-        return state
+        return _state_of(entries, path / STATE)
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         """Restore what the optimizer has learnt; its options stay those of the present configuration."""
@@ -188,9 +187,7 @@ class Checkpoints:
         paths = checkpoint_paths(self.folder)
         for path in paths[: -self.keep_checkpoints]:
             if best_step is None or path != checkpoint_path(self.folder, best_step):
-                doomed = path.with_name(f".{path.name}.deleted")  # renamed first: a kill must not leave half a folder
-                os.replace(path, doomed)
-                shutil.rmtree(doomed)
+                remove_folder(path)
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -224,13 +221,17 @@ def newest_whole(folder: Path) -> tuple[Path | None, str | None]:
     return None, f"{' '.join(problems)} No whole checkpoint is left; delete {folder} to train from the start."
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a kill has left in the midst of writing or deleting a checkpoint; nobody else writes in a run."""
+    for leftover in folder.glob(".step-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _set_aside_newer(folder: Path, path: Path) -> None:
     """Rename the damaged checkpoints after the one that training goes on from, so that they can be written again."""
     paths = checkpoint_paths(folder)
     for damaged in paths[paths.index(path) + 1 :]:
-        aside = damaged.with_name(f"damaged-{damaged.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(damaged, aside)
+        rename_folder(damaged, damaged.with_name(f"damaged-{damaged.name}"))
 
 
 def verify(path: Path) -> None:
@@ -240,24 +241,36 @@ def verify(path: Path) -> None:
         ValueError: a part is missing or damaged, or the format is of another version.
     """
     try:
-        contents = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
-        format_version, checksums = contents["format_version"], contents["sha256"]
+        contents = read_object(path / CHECKSUMS)
+        format_version, checksums = contents["format_version"], dict(contents["sha256"])
     except (OSError, ValueError, TypeError, KeyError):
         raise ValueError(f"Checkpoint {path} is damaged: {CHECKSUMS} is missing or unreadable.") from None
     if format_version != FORMAT_VERSION:
         raise ValueError(f"Checkpoint {path} has format {format_version}, but this version reads {FORMAT_VERSION}.")
     for name, checksum in checksums.items():
-        if not (path / name).is_file() or _sha256(path / name) != checksum:
+        if not (path / name).is_file() or fingerprint(path / name)["sha256"] != checksum:
             raise ValueError(f"Checkpoint {path} is damaged: {name} is missing or differs from its checksum.")
 
 
 def exported_weights(path: Path) -> dict[str, Tensor]:
     """Return the weights that a checkpoint stands for, under all their names: the average, where there is one."""
-    entries = json.loads((path / STATE).read_text(encoding="utf-8"))
-    weights = load_file(path / WEIGHTS)
+    entries = read_object(path / STATE)
+    weights = read_weights(path / WEIGHTS)
     if (path / AVERAGES).exists():
-        weights |= load_file(path / AVERAGES)
+        weights |= read_weights(path / AVERAGES)
     return weights | {name: weights[original] for name, original in entries["aliases"].items()}
+
+
+def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
+    """Return the state that a file holds; raise ValueError naming it if these are not its entries."""
+    try:
+        state = TrainingState(**{name: entries[name] for name in TrainingState.__dataclass_fields__})
+        state.best = BestSoFar(**entries["best"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not the state of a training of this version: {error!r}.") from error
+    if not all(isinstance(value, int) for value in (state.step, state.num_micro_batches)):
+        raise ValueError(f"{path} is not the state of a training: its steps are not whole numbers.")
+    return state
 
 
 def distinct_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -288,24 +301,15 @@ def _fill_all(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor], path:
 
 def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Mapping[str, Any]) -> str | None:
     """Write a checkpoint; return what went wrong, after everything half-written is removed again."""
-    temporary = path.with_name(f".{path.name}.writing")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(".step-*"):
-            shutil.rmtree(leftover)
-        temporary.mkdir()
-        for name, part in tensors.items():
-            save_file(dict(part), temporary / name, metadata={"format": "pt"})
-        (temporary / STATE).write_text(json.dumps(entries, indent=1), encoding="utf-8")
-        checksums = {name: _sha256(temporary / name) for name in (*tensors, STATE)}
-        contents = {"format_version": FORMAT_VERSION, "sha256": checksums}
-        (temporary / CHECKSUMS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
-        for written in (*temporary.iterdir(), temporary):
-            _flush_to_disk(written)
-        os.replace(temporary, path)
-        _flush_to_disk(path.parent)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(path) as unfinished:
+            for name, part in tensors.items():
+                write_weights(part, unfinished / name)
+            (unfinished / STATE).write_text(json.dumps(entries, indent=1), encoding="utf-8")
+            checksums = {name: fingerprint(unfinished / name)["sha256"] for name in (*tensors, STATE)}
+            contents = {"format_version": FORMAT_VERSION, "sha256": checksums}
+            (unfinished / CHECKSUMS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
+    except OSError as error:
         return str(error)
     return None
 
@@ -313,16 +317,3 @@ def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Map
 @cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
-
-
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

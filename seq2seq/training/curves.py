@@ -4,10 +4,10 @@ Small multiples with one quantity each: loss of training and validation, metrics
 gradient norm and speed. The best validation is marked.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
+from seq2seq.files import written
 from seq2seq.training.tracking import LOG_NAME, read_log
 from seq2seq.training.validation import lower_is_better
 
@@ -40,9 +40,9 @@ def plot_curves(run_directory: Path | str) -> Path | None:
     FigureCanvasAgg(figure)
     for index, name in enumerate(panels):
         _draw(figure.add_subplot(num_rows, num_columns, index + 1), log, name)
-    path, temporary = run_directory / "curves.png", run_directory / "curves.png.tmp"
-    figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    path = run_directory / "curves.png"
+    with written(path, "wb") as file:
+        figure.savefig(file, dpi=120, format="png")
     return path
 
 

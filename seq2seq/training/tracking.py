@@ -6,7 +6,6 @@ that a killed run keeps its log. On resume everything after the resumed step is 
 
 import json
 import math
-import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from typing import Any
 
 import torch
 
+from seq2seq.files import written
+from seq2seq.lines import numbered_lines
 from seq2seq.objectives.base import LossSum
 
 LOG_NAME = "log.jsonl"
@@ -45,9 +46,8 @@ class Tracker:
         last_steps = {"train": step, "validation": validated_step}
         kept = [line for line in _whole_lines(self.path) if _belongs(line, last_steps, otherwise=step)]
         if self.path.exists():
-            temporary = self.path.with_name(LOG_NAME + ".tmp")
-            temporary.write_text("".join(f"{line}\n" for line in dict.fromkeys(kept)), encoding="utf-8")
-            os.replace(temporary, self.path)
+            with written(self.path) as file:
+                file.writelines(f"{line}\n" for line in dict.fromkeys(kept))
         if self.tensorboard:
             self._summary_writer = _summary_writer(self.run_directory / "tensorboard", purge_step=step + 1)
 
@@ -131,19 +131,21 @@ def _whole_lines(path: Path) -> list[str]:
     """Return complete lines without their ends; after a kill the last one may lack its newline."""
     if not path.exists():
         return []
-    return [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if _is_entry(line)]
+    whole = (line for _, line in numbered_lines(path, errors="replace", keep_ends=True) if line.endswith("\n"))
+    return [line.rstrip("\r\n") for line in whole if _is_entry(line)]
 
 
 def _is_entry(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
         return False
+    return isinstance(entry, dict) and isinstance(entry.get("kind"), str) and isinstance(entry.get("step"), int)
 
 
 def _belongs(line: str, last_steps: Mapping[str, int], otherwise: int) -> bool:
     entry = json.loads(line)
-    return entry.get("step", 0) <= last_steps.get(entry.get("kind"), otherwise)
+    return bool(entry["step"] <= last_steps.get(entry["kind"], otherwise))
 
 
 def _summary_writer(folder: Path, purge_step: int) -> Any:

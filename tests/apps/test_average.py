@@ -1,5 +1,8 @@
 """`seq2seq average`: what is written, and mistakes in one line."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,3 +23,21 @@ def test_a_mean_can_be_decoded_with(copy_task: Path, tmp_path: Path, capsys: pyt
 def test_one_model_has_no_mean(copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["average", "--model", str(copy_task / "run"), "--output", str(tmp_path / "mean")]) == 2
     assert capsys.readouterr().err == "seq2seq average: error: A mean is of two or more models.\n"
+
+
+FULL_DISK = """
+import resource, signal, sys
+from seq2seq.apps.command import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+raise SystemExit(main(["average", *sys.argv[1:]]))
+"""
+
+
+def test_a_full_disk_leaves_nothing(copy_task: Path, tmp_path: Path) -> None:
+    run, mean = str(copy_task / "run"), str(tmp_path / "mean")
+    command = [sys.executable, "-c", FULL_DISK, "--model", run, run, "--output", mean]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"seq2seq average: error: .*too large.*\n", done.stderr), done.stderr
+    assert list(tmp_path.iterdir()) == []

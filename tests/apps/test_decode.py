@@ -56,7 +56,7 @@ def test_a_missing_input(command: list[str], tmp_path: Path, capsys: pytest.Capt
 
 def test_a_line_that_is_not_utf8(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "input.txt").write_bytes(b"abc\ncab\nb\xe9\nabc\n")
-    assert f"{tmp_path / 'input.txt'}, line 3: not valid UTF-8" in error_of(command, capsys)
+    assert f"{tmp_path / 'input.txt'}:3: not valid UTF-8" in error_of(command, capsys)
     assert_nothing_written(tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_a_line_of_standard_input_that_is_not_utf8(
     copy_task: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc\nb\xe9\n")))
-    assert "standard input, line 2: not valid UTF-8" in error_of(["--model", str(copy_task / "run")], capsys)
+    assert "standard input:2: not valid UTF-8" in error_of(["--model", str(copy_task / "run")], capsys)
 
 
 @pytest.mark.parametrize("option", ["--prefixes", "--reference"])

@@ -172,7 +172,7 @@ def test_a_failure_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(TextTokenizer, "save", full)
-    assert "error: no space left on device." in error_of(command, capsys)
+    assert "served: no space left on device." in error_of(command, capsys)
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
 
 

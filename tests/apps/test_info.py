@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from seq2seq.apps.command import main
+from seq2seq.apps.info import training_facts
 from seq2seq.training.tracking import read_log
 
 
@@ -55,3 +56,10 @@ def test_what_is_no_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert f"seq2seq info: error: {tmp_path} holds no model" in error
     assert error.count("\n") == 1
+
+
+def test_a_log_that_a_kill_has_cut(tmp_path: Path) -> None:
+    log = '{"kind": "train", "step": 4, "loss": 1.5}\n7\n{"kind": "train", "step": "x"}\n{"kind": "train", "st'
+    (tmp_path / "log.jsonl").write_text(log)
+    assert training_facts(tmp_path) == {"train.step": 4, "train.loss": 1.5}
+    assert training_facts(tmp_path / "nowhere") == {}

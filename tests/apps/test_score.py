@@ -1,5 +1,6 @@
 """The score command from end to end: tables, JSON, n-best files, and what it says about wrong input."""
 
+import gzip
 import io
 import json
 import re
@@ -108,17 +109,29 @@ def test_lines_end_at_line_feeds_only(files) -> None:
     assert read_segments(windows) == ["ä", "", "b"]
 
 
+def test_compression_is_known_by_content(files) -> None:
+    compressed, nbest = files.folder / "compressed", files.folder / "nbest.jsonl.gz"
+    compressed.write_bytes(gzip.compress(b"a\nb\n"))
+    nbest.write_bytes(gzip.compress(b'{"hypotheses": [{"text": "a"}]}\n'))
+    assert read_segments(compressed) == ["a", "b"]
+    assert read_segments(nbest) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("short.txt", b"a\nb\n", "short.txt has 2 lines, but .*reference.txt has 41; .* line 3 has no partner"),
+        ("short.txt", b"a\nb\n", "reference.txt has 41 lines, but .*short.txt has 2; line n of"),
         ("empty.txt", b"", "empty.txt is empty"),
-        ("latin.txt", "a\nb\ngrün\n".encode("latin-1"), "latin.txt, line 3: not UTF-8"),
-        ("bom.txt", b"\xef\xbb\xbfa\nb\xff\n", "bom.txt, line 2: not UTF-8"),
-        ("broken.jsonl", b'{"hypotheses": [{"text": "a"}]}\n{"hypo\n', "broken.jsonl, line 2: expected"),
-        ("none.jsonl", b'{"hypotheses": []}\n', "none.jsonl, line 1: expected .* at least one entry"),
-        ("list.jsonl", b"[1]\n", "list.jsonl, line 1: expected"),
-        ("number.jsonl", b'{"hypotheses": [{"text": 7}]}\n', "line 1: the first hypothesis's text is 7, not a string"),
+        ("latin.txt", "a\nb\ngrün\n".encode("latin-1"), "latin.txt:3: not valid UTF-8"),
+        ("bom.txt", b"\xef\xbb\xbfa\nb\xff\n", "bom.txt:2: not valid UTF-8"),
+        ("broken.jsonl", b'{"hypotheses": [{"text": "a"}]}\n{"hypo\n', "broken.jsonl:2: expected"),
+        ("none.jsonl", b'{"hypotheses": []}\n', "none.jsonl:1: expected .* at least one entry"),
+        ("list.jsonl", b"[1]\n", "list.jsonl:1: expected"),
+        (
+            "number.jsonl",
+            b'{"hypotheses": [{"text": 7}]}\n',
+            "number.jsonl:1: the first hypothesis's text is 7, not a string",
+        ),
     ],
 )
 def test_wrong_files_are_explained(files, capsys, name: str, data: bytes, message: str) -> None:

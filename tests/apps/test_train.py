@@ -60,7 +60,7 @@ def test_files_with_unequal_numbers_of_lines(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "a").write_text("x\n" * 7)
     (tmp_path / "b").write_text("y\n" * 5)
     error = error_of([config, "--data.train.path", "null"], capsys)
-    assert f"{tmp_path / 'a'} has 7 lines but {tmp_path / 'b'} has 5" in error
+    assert f"{tmp_path / 'a'} has 7 lines, but {tmp_path / 'b'} has 5" in error
     assert_nothing_begun(tmp_path / "run")
 
 

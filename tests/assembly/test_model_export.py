@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -61,8 +63,8 @@ def test_what_is_exported_beside_the_weights(copy_task: Path, tmp_path: Path) ->
 
 
 def test_the_folder_is_replaced_as_a_whole(copy_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, leftover = tmp_path / "model", tmp_path / "model.tmp"
-    for place in (folder, leftover):
+    folder, other = tmp_path / "model", tmp_path / "model.tmp"
+    for place in (folder, other):
         place.mkdir()
         (place / "stale").touch()
     checkpoints = checkpoint_paths(copy_task / "run" / "checkpoints")[-1:]
@@ -78,7 +80,14 @@ def test_the_folder_is_replaced_as_a_whole(copy_task: Path, tmp_path: Path, monk
     exported(copy_task, folder, checkpoints)
     assert (folder / "model.safetensors").is_file()
     assert not (folder / "stale").exists()
-    assert not leftover.exists()
+    assert other.is_dir(), "what is not our own stays"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o666 & ~umask()}
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
+import multiprocessing
+import subprocess
+import sys
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
-from seq2seq.assembly.run_directory import changes, enter_run_directory
+from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
 from seq2seq.config.loading import load_run_config
 from seq2seq.config.schema import RunConfig
 
@@ -89,3 +94,48 @@ def test_a_damaged_configuration_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.yaml").write_text("training: [")
     with pytest.raises(ValueError, match="parsing"):
         enter_run_directory(configuration(tmp_path))
+
+
+def enter_in_turn(index: int, config: RunConfig, barrier: Barrier) -> None:
+    for _ in range(3):
+        barrier.wait()
+        enter_run_directory(config, is_main_process=index == 0)
+
+
+def test_many_processes_enter_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, config = context.Barrier(7), configuration(tmp_path)
+    enter_run_directory(config)
+    processes = [context.Process(target=enter_in_turn, args=(index, config, barrier)) for index in range(7)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * 7
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
+
+
+def test_others_than_the_main_process_write_nothing(tmp_path: Path) -> None:
+    tokenizer = enter_run_directory(configuration(tmp_path)) / "tokenizer"
+    tokenizer.mkdir()
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    other = configuration(tmp_path, "--tokenizer.lowercase", "true")
+    enter_run_directory(other, is_main_process=False)
+    assert tokenizer.is_dir()
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+
+
+def test_a_run_directory_is_for_one_run_at_a_time(tmp_path: Path) -> None:
+    accelerator = Accelerator(cpu=True)
+    with occupied(tmp_path / "run", accelerator):
+        command = [sys.executable, "-m", "seq2seq.apps.command", "prepare", "--run_directory", str(tmp_path / "run")]
+        command += ["--data.train.path", "x.tsv", "--data.num_folds", "3"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "run is in use by process" in done.stderr
+        assert done.stderr.count("\n") == 1
+        with pytest.raises(ValueError, match="in use"), occupied(tmp_path / "run", accelerator):
+            pass
+    with occupied(tmp_path / "run", accelerator):
+        pass
+    assert list((tmp_path / "run").iterdir()) == []

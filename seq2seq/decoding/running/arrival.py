@@ -9,15 +9,10 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO
 
-from seq2seq.decoding.running.files import read_lines
-
-STANDARD = "-"
-"""The name of standard input."""
+from seq2seq.lines import STANDARD, lines
 
 SECONDS_OF_SILENCE = 0.05
 """How long the next line may take before those that have come are decoded."""
@@ -35,11 +30,11 @@ def input_lines(name: str) -> Iterator[str | None]:
     """Return the lines of an input, among which there is a None wherever none has come for a while.
 
     Raises:
-        ValueError: a line is not UTF-8; names it.
+        ValueError: a line cannot be read; names it.
     """
     if is_pipe(name):
         return as_they_come(_pipe(name))
-    return iter(read_standard(sys.stdin.buffer) if name == STANDARD else read_lines(Path(name)))
+    return lines(name)
 
 
 def is_pipe(name: str) -> bool:
@@ -49,11 +44,6 @@ def is_pipe(name: str) -> bool:
     except OSError:  # a file that is not there, or something that stands for standard input and is none
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-def is_stream(name: str) -> bool:
-    """Return whether an input can be read only once."""
-    return name == STANDARD or is_pipe(name)
 
 
 def is_typed(name: str) -> bool:
@@ -67,28 +57,19 @@ def _pipe(name: str) -> Iterator[str]:
     Python's own object of standard input would then end the process in a crash, since it is closed at the end.
     """
     if name == STANDARD:
-        yield from read_standard(open(sys.stdin.fileno(), "rb", closefd=False))  # noqa: SIM115
+        yield from lines(open(sys.stdin.fileno(), "rb", closefd=False))  # noqa: SIM115
     else:
-        yield from read_lines(Path(name))
+        yield from lines(name)
 
 
-def read_standard(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines of standard input, split at line feeds alone; raise ValueError at one that is not UTF-8."""
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"standard input, line {number}: not valid UTF-8; convert it first.") from error
-
-
-def as_they_come(lines: Iterable[str]) -> Iterator[str | None]:
+def as_they_come(texts: Iterable[str]) -> Iterator[str | None]:
     """Yield the lines, and a None wherever none has come for a while: what has been read should be decoded then.
 
     What reading raises is raised here, in its place.
     """
     arrived: Queue[object] = Queue(LINES_AHEAD)
     # A daemon, since nothing can wake it from a read; whoever exits need not wait for its end.
-    Thread(target=_read, args=(lines, arrived), daemon=True).start()
+    Thread(target=_read, args=(texts, arrived), daemon=True).start()
     while True:
         line = arrived.get()
         deadline = time.monotonic() + SECONDS_OF_PATIENCE
@@ -106,9 +87,9 @@ def as_they_come(lines: Iterable[str]) -> Iterator[str | None]:
         yield None
 
 
-def _read(lines: Iterable[str], arrived: "Queue[object]") -> None:
+def _read(texts: Iterable[str], arrived: "Queue[object]") -> None:
     try:
-        for line in lines:
+        for line in texts:
             arrived.put(line)
         arrived.put(END)
     except BaseException as error:

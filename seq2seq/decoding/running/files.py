@@ -6,58 +6,42 @@ and options. When all parts are there, the main process joins them in input orde
 does not depend on the number of processes, nor on a stop in between.
 """
 
-import hashlib
 import itertools
 import json
 import logging
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from seq2seq.decoding.running.batches import Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, Tokenizer, check_max_source_tokens, decode_lines, pools_of
 from seq2seq.decoding.running.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
+from seq2seq.files import fingerprint, read_object
+from seq2seq.lines import lines, spooled, unequal_lengths
+from seq2seq.locks import locked
+
+MANIFEST = "manifest.json"
 
 logger = logging.getLogger(__name__)
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the texts of a UTF-8 file, split at line feeds alone; a carriage return before one belongs to it.
-
-    Raises:
-        ValueError: names the file and the line that is not UTF-8.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not valid UTF-8; convert the file first.") from error
-
-
-def file_fingerprint(path: Path) -> dict[str, Any]:
-    """Return a file's size in bytes and SHA-256."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def check_manifest(folder: Path, fingerprint: dict[str, Any]) -> None:
+def check_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Check that the parts in a folder, if any, were decoded from the same input with the same options.
 
     Raises:
         ValueError: names what differs.
     """
-    manifest = folder / "manifest.json"
-    if not manifest.exists():
+    if not any(folder.glob("part-*")):
         return
-    found = json.loads(manifest.read_text(encoding="utf-8"))
-    different = [name for name in fingerprint if found.get(name) != fingerprint[name]]
-    if different:
+    cure = "Repeat that command to finish it, or remove the folder to start afresh."
+    if not (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds parts of a decode, but no {MANIFEST} that says of which; remove the folder.")
+    found = read_object(folder / MANIFEST)
+    if different := [name for name in facts if found.get(name) != facts[name]]:
         raise ValueError(
-            f"{folder} holds parts of a decode that was stopped and had another {', '.join(different)}. "
-            "Repeat that command to finish it, or remove the folder to start afresh."
+            f"{folder} holds parts of a decode that was stopped and had another {', '.join(different)}. {cure}"
         )
 
 
@@ -71,11 +55,11 @@ def count_lines(input_path: Path, prefixes_path: Path | None) -> int:
     Raises:
         ValueError: a line is not UTF-8, or the files are not aligned.
     """
-    num_lines = sum(1 for _ in read_lines(input_path))
+    num_lines = sum(1 for _ in lines(input_path))
     if prefixes_path is not None:
-        num_prefixes = sum(1 for _ in read_lines(prefixes_path))
+        num_prefixes = sum(1 for _ in lines(prefixes_path))
         if num_prefixes != num_lines:
-            raise ValueError(f"{input_path} has {num_lines} lines, but {prefixes_path} has {num_prefixes}.")
+            raise unequal_lengths([(str(input_path), num_lines), (str(prefixes_path), num_prefixes)])
     return num_lines
 
 
@@ -98,7 +82,8 @@ def decode_file(
 ) -> int:
     """Decode a file into another, going on where an earlier call was stopped; return how many lines failed.
 
-    The first process knows that of all lines, whichever process or earlier call they failed in; for others it is 0.
+    The first process knows that of all lines, whichever process or earlier call they failed in; for others it is 0. The
+    output is locked meanwhile.
 
     Args:
         model_fingerprint: anything that differs between models and tokenizers.
@@ -109,71 +94,91 @@ def decode_file(
         Others as for `corpus.decode_lines`.
 
     Raises:
-        ValueError: input that cannot be read, an unknown format, or parts of another decode in the way.
+        ValueError: input that cannot be read, an unknown format, parts of another decode in the way, or another
+            process that decodes into this output.
     """
     if output_format not in FORMATS:
         raise ValueError(f"`output_format` must be one of {', '.join(FORMATS)}, but is {output_format!r}.")
     check_max_source_tokens(max_source_tokens)
-    num_pools = math.ceil(count_lines(input_path, prefixes_path) / pool_lines)
-    folder = output_path.with_name(output_path.name + ".parts")
-    fingerprint = {
-        "input": file_fingerprint(input_path),
-        "prefixes": None if prefixes_path is None else file_fingerprint(prefixes_path),
-        "model": model_fingerprint,
-        "search": repr(searcher.search),
-        "source_prefix": source_prefix,
-        "max_source_tokens": max_source_tokens,
-        "pool_lines": pool_lines,
-    }
-    check_manifest(folder, fingerprint)
-    if process_index == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_lines(folder / "manifest.json", [json.dumps(fingerprint, indent=2)])
-    wait_for_everyone()
+    num_failed = 0
+    with ExitStack() as stack:
+        if prefixes_path is not None:  # they are read three times
+            prefixes_path = stack.enter_context(spooled(prefixes_path))
+        num_lines = count_lines(input_path, prefixes_path)
+        folder = output_path.with_name(output_path.name + ".parts")
+        if process_index == 0:
+            output_path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(output_path))
+        facts = {
+            "input": fingerprint(input_path),
+            "prefixes": None if prefixes_path is None else fingerprint(prefixes_path),
+            "model": model_fingerprint,
+            "search": repr(searcher.search),
+            "source_prefix": source_prefix,
+            "max_source_tokens": max_source_tokens,
+            "pool_lines": pool_lines,
+        }
+        check_manifest(folder, facts)
+        wait_for_everyone()  # all have looked before the first one writes
+        if process_index == 0:
+            folder.mkdir(exist_ok=True)
+            write_lines(folder / MANIFEST, [json.dumps(facts, indent=2)])
+        wait_for_everyone()
 
-    prefixes = None if prefixes_path is None else read_lines(prefixes_path)
-    for number, (pool, pool_prefixes) in enumerate(pools_of(read_lines(input_path), prefixes, pool_lines)):
-        part = part_path(folder, number)
-        if number % num_processes != process_index or part.exists():
-            continue
-        results = decode_lines(
-            pool,
-            searcher,
-            tokenizer,
-            batch_tokens,
-            source_prefix=source_prefix,
-            max_source_tokens=max_source_tokens,
-            prefixes=pool_prefixes,
-            pool_lines=pool_lines,
-            first_row=number * pool_lines,
-        )
-        write_nbest(part, results)
-        logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))
-    wait_for_everyone()
-    num_failed = join_parts(folder, num_pools, output_path, output_format) if process_index == 0 else 0
-    wait_for_everyone()
+        prefixes = None if prefixes_path is None else lines(prefixes_path)
+        for number, (pool, pool_prefixes) in enumerate(pools_of(lines(input_path), prefixes, pool_lines)):
+            part = part_path(folder, number)
+            if number % num_processes != process_index or part.exists():
+                continue
+            results = decode_lines(
+                pool,
+                searcher,
+                tokenizer,
+                batch_tokens,
+                source_prefix=source_prefix,
+                max_source_tokens=max_source_tokens,
+                prefixes=pool_prefixes,
+                pool_lines=pool_lines,
+                first_row=number * pool_lines,
+            )
+            write_nbest(part, results)
+            logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))
+        wait_for_everyone()
+        if process_index == 0:
+            num_failed = join_parts(folder, num_lines, pool_lines, output_path, output_format)
+        wait_for_everyone()
     return num_failed
 
 
-def join_parts(folder: Path, num_pools: int, output_path: Path, output_format: str) -> int:
+def join_parts(folder: Path, num_lines: int, pool_lines: int, output_path: Path, output_format: str) -> int:
     """Write the results of all parts in input order, then remove the parts, the manifest last.
 
     Returns:
         How many lines could not be decoded.
+
+    Raises:
+        ValueError: a part does not hold the results that it should; names it.
     """
+
     num_failed = 0
 
     def results() -> Iterator[NBest]:
         nonlocal num_failed
-        for row, nbest in enumerate(itertools.chain.from_iterable(map(read_nbest, parts))):
-            assert nbest.id == row, f"{folder}: result {nbest.id} stands where {row} should"
-            num_failed += nbest.failed
-            yield nbest
+        for number, part in enumerate(parts):
+            rows = range(number * pool_lines, min((number + 1) * pool_lines, num_lines))
+            for row, nbest in itertools.zip_longest(rows, read_nbest(part)):
+                if row is None or nbest is None or nbest.id != row:
+                    raise ValueError(
+                        f"{part} is damaged: it does not hold lines {rows.start + 1} to {rows.stop} one by one; remove "
+                        "it and repeat the command."
+                    )
+                num_failed += nbest.failed
+                yield nbest
 
-    parts = [part_path(folder, number) for number in range(num_pools)]
+    parts = [part_path(folder, number) for number in range(math.ceil(num_lines / pool_lines))]
     write_nbest(output_path, results(), output_format)
     for part in folder.glob("part-*"):
         part.unlink()
-    (folder / "manifest.json").unlink()
+    (folder / MANIFEST).unlink()
     folder.rmdir()
     return num_failed

@@ -6,13 +6,14 @@ JSONL keeps them. Files appear whole or not at all.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.files import written
+from seq2seq.lines import lines, numbered_lines
 
 
 class TargetTokenizer(Protocol):
@@ -134,16 +135,9 @@ FORMATS: dict[str, Callable[[NBest], list[str]]] = {"text": text_lines, "jsonl":
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write lines under a temporary name, then give the file its own, so that it is never half there."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(line + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write lines to a file that is never half there, or to a pipe or device."""
+    with written(path) as file:
+        file.writelines(line + "\n" for line in lines)
 
 
 def write_nbest(path: Path, nbests: Iterable[NBest], output_format: str = "jsonl") -> None:
@@ -156,16 +150,15 @@ def best_texts(path: Path, output_format: str) -> Iterator[str]:
     if output_format == "jsonl":
         yield from (one_line(nbest.text) for nbest in read_nbest(path))
         return
+    if output_format == "text":
+        yield from lines(path)
+        return
     previous_id = None
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            if output_format == "text":
-                yield line.removesuffix("\n")
-                continue
-            source_id, _, rest = line.partition(" ||| ")
-            if source_id != previous_id:
-                yield rest.rsplit(" ||| ", 2)[0]
-            previous_id = source_id
+    for line in lines(path):
+        source_id, _, rest = line.partition(" ||| ")
+        if source_id != previous_id:
+            yield rest.rsplit(" ||| ", 2)[0]
+        previous_id = source_id
 
 
 def read_nbest(path: Path) -> Iterator[NBest]:
@@ -174,9 +167,9 @@ def read_nbest(path: Path) -> Iterator[NBest]:
     Raises:
         ValueError: names the file and the line that is no n-best list.
     """
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield from_json(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: not an n-best list in JSON ({error!r}).") from error
+    for number, line in numbered_lines(path):
+        try:
+            nbest = from_json(line)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}:{number}: not an n-best list in JSON ({error!r}).") from error
+        yield nbest

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -19,6 +17,7 @@ from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Encoder
+from seq2seq.models.weights import read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
@@ -91,14 +90,6 @@ def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
     for name in TIED_WEIGHTS[tie_embeddings]:
         weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
     return weights
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by name; raise ValueError, which names the file, where it is damaged."""
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or no file of weights: {error}. Copy or export it anew.") from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import itertools
 import math
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +10,10 @@ from seq2seq.decoding import BeamSearch, Greedy, Sampling
 from seq2seq.decoding.running import files
 from seq2seq.decoding.running.batches import InProcess
 from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.decoding.running.files import decode_file, read_lines
+from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import read_nbest
+from seq2seq.lines import lines
+from seq2seq.locks import locked
 from tests.fakes import CharTokenizer, RandomModel
 
 TOKENIZER = CharTokenizer()
@@ -59,7 +62,7 @@ def test_file_equals_lines(paths, pool_lines):
 
 def test_plain_text_is_the_default(paths):
     decode_file(*paths, InProcess(model(), Greedy(max_length=7)), TOKENIZER, model_fingerprint="m")
-    assert list(read_lines(paths[1])) == [result.text for result in expected(Greedy(max_length=7))]
+    assert list(lines(paths[1])) == [result.text for result in expected(Greedy(max_length=7))]
 
 
 def test_empty_file(paths):
@@ -200,6 +203,58 @@ def test_parts_of_another_decode_are_refused(paths, changed, name):
     assert (paths[1].with_name("output.parts") / "part-00000001.jsonl").exists()
 
 
+def test_a_folder_without_parts_is_no_decode(paths):
+    folder = paths[1].with_name("output.parts")
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"search": "other"}')
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert list(read_nbest(paths[1])) == expected()
+
+
+def test_parts_that_nothing_is_said_of_are_refused(paths):
+    stop_in_third_pool(paths)
+    folder = paths[1].with_name("output.parts")
+    (folder / "manifest.json").unlink()
+    with pytest.raises(ValueError, match="output.parts holds parts of a decode, but no manifest.json"):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert len(files_in(folder)) == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "7", "{", "[" * 100_000])
+def test_a_manifest_that_is_none_is_named(paths, content):
+    stop_in_third_pool(paths)
+    (paths[1].with_name("output.parts") / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match=r"manifest.json: .*it is damaged"):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+
+
+@pytest.mark.parametrize("change", [lambda lines: lines[:-1], lambda lines: lines[::-1], lambda lines: lines * 2])
+def test_a_part_that_is_not_whole_is_named(paths, change):
+    stop_in_third_pool(paths)
+    part = paths[1].with_name("output.parts") / "part-00000001.jsonl"
+    part.write_text("".join(change(part.read_text().splitlines(keepends=True))))
+    with pytest.raises(ValueError, match="part-00000001.jsonl is damaged: it does not hold lines 4 to 6 one by one"):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert not paths[1].exists()
+
+
+def test_an_output_is_for_one_decode_at_a_time(paths):
+    with locked(paths[1]), pytest.raises(ValueError, match="output is in use by process"):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+    assert files_in(paths[1].parent) == ["input"]
+
+
+def test_prefixes_come_from_a_pipe(paths):
+    pipe = paths[0].parent / "prefixes"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("do\n" * 11,))
+    writer.start()
+    decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS, prefixes_path=pipe)
+    writer.join()
+    results = [result for result in read_nbest(paths[1]) if result.source.strip()]
+    assert all(h.text.startswith("do") for result in results for h in result.hypotheses)
+
+
 def test_prefixes_come_from_a_file(paths):
     prefixes = ["do", "", "", "cat", "", "b", "", "", "", "", "dog"]
     (paths[0].parent / "prefixes").write_text("\n".join([*prefixes, ""]))
@@ -211,9 +266,9 @@ def test_prefixes_come_from_a_file(paths):
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (b"ab\n\xff\n", {}, "input, line 2: not valid UTF-8"),
+        (b"ab\n\xff\n", {}, "input:2: not valid UTF-8"),
         (b"ab\n", {"output_format": "xml"}, "`output_format` must be one of text, jsonl, moses, but is 'xml'"),
-        (b"ab\nb\n", {"prefixes_path": True}, "input has 2 lines, but .*prefixes has 1"),
+        (b"ab\nb\n", {"prefixes_path": True}, "input has 2 lines, but .*prefixes has 1;"),
     ],
 )
 def test_bad_input_leaves_nothing(paths, content, options, message):
@@ -224,8 +279,3 @@ def test_bad_input_leaves_nothing(paths, content, options, message):
     with pytest.raises(ValueError, match=message):
         decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, **options})
     assert files_in(paths[0].parent) == ["input", "prefixes"]
-
-
-def test_lines_split_at_line_feeds_alone(tmp_path):
-    (tmp_path / "lines").write_bytes("a\u2028b\x0c\x85\r\nc\rd\n\nlast".encode())
-    assert list(read_lines(tmp_path / "lines")) == ["a\u2028b\x0c\x85", "c\rd", "", "last"]

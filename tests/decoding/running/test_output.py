@@ -81,7 +81,7 @@ def test_best_texts(tmp_path, output_format):
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": 0, "source": "a"}', '{"id": 0, "source": "a", "hypotheses": [1]}'])
 def test_bad_lines_are_named(tmp_path, line):
     (tmp_path / "bad.jsonl").write_text(to_json(NBESTS[0]) + "\n" + line + "\n")
-    with pytest.raises(ValueError, match="bad.jsonl, line 2: not an n-best list"):
+    with pytest.raises(ValueError, match="bad.jsonl:2: not an n-best list"):
         list(read_nbest(tmp_path / "bad.jsonl"))
 
 
