@@ -16,23 +16,19 @@ What comes through a pipe is decoded as it comes.
 import argparse
 import math
 import sys
-import types
-import typing
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
-from seq2seq.config.documentation import option_documentation
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import flat_options, inner_search
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.arrival import input_lines, is_pipe, is_typed
-from seq2seq.decoding.running.batches import InProcess, Searcher
+from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens
 from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
@@ -40,6 +36,10 @@ from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
 from seq2seq.lines import STANDARD, is_stream, lines
 from seq2seq.locks import locked
 
+BATCH_TOKENS_HELP = (
+    "budget of one decoding batch: source tokens, padding included, times the hypotheses that run at a time, such as "
+    "`beam_width`, or under `mbr` `num_samples`; default: %(default)s"
+)
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 
@@ -97,24 +97,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longer sources are cut, with a warning; so are those longer than the model takes",
     )
     add_tuning_arguments(parser)
-    documentation = option_documentation(DecodingConfig)
+    parser.add_argument("--batch-tokens", type=_integer, default=BATCH_TOKENS, help=BATCH_TOKENS_HELP)
     group = parser.add_argument_group("search options (default: those of the run)")
-    for field in fields(DecodingConfig):
-        flag = "--" + field.name.replace("_", "-")
-        group.add_argument(
-            flag, dest=field.name, help=documentation[field.name].replace("%", "%%"), **_kind(field.type)
-        )
+    for name, values, text in flat_options():
+        group.add_argument("--" + name.replace("_", "-"), dest=name, help=text.replace("%", "%%"), **_kind(values))
 
 
-def _kind(annotation: Any) -> dict[str, Any]:
-    """Return argparse's keywords for an option's type."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return {"choices": typing.get_args(annotation)}
-    assert not isinstance(annotation, types.UnionType | str), "decoding options are plain numbers and names"
-    if annotation is bool:  # as a type it would take any word, `false` too, for true
+def _kind(values: Any) -> dict[str, Any]:
+    """Return argparse's keywords for an option's type, or for what it can be."""
+    if isinstance(values, tuple):
+        return {"choices": values}
+    if values is bool:  # as a type it would take any word, `false` too, for true
         return {"type": _truth, "nargs": "?", "const": True, "metavar": "BOOL"}
     kinds: dict[Any, Any] = {int: _integer, float: _number}
-    return {"type": kinds.get(annotation, annotation), "metavar": annotation.__name__.upper()}
+    return {"type": kinds.get(values, values), "metavar": values.__name__.upper()}
 
 
 def _integer(text: str) -> int:
@@ -160,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
         return write_trace(generator, arguments)
     keep_freed_memory()
     search = generator.searcher().search
-    if generator.options["n_best"] > 1 and chosen_format(arguments) == "text" and not arguments.tune_rescoring_weight:
+    if getattr(search, "n_best", 1) > 1 and chosen_format(arguments) == "text" and not arguments.tune_rescoring_weight:
         warnings.warn("Text has one output a line; for `--n-best` add `--format jsonl` or `moses`.", stacklevel=2)
     if arguments.tune_rescoring_weight:
         from seq2seq.apps.tuning.rescoring_weight import by_every_weight
@@ -195,7 +191,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
     if arguments.threads < 0:
         raise ValueError(f"`--threads` must be 0 (torch chooses) or more, but is {arguments.threads}.")
-    if arguments.batch_tokens is not None and arguments.batch_tokens < 1:
+    if arguments.batch_tokens < 1:
         raise ValueError(f"`--batch-tokens` must be at least 1, but is {arguments.batch_tokens}.")
     check_max_source_tokens(arguments.max_source_tokens)
     passed_over = {
@@ -214,7 +210,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextGenerator:
     """Return the generator of the models and search options that the command names."""
     device = str(processes.device) if processes.num_processes > 1 else arguments.device
-    chosen = {field.name: getattr(arguments, field.name) for field in fields(DecodingConfig)}
+    chosen = {name: getattr(arguments, name) for name, _, _ in flat_options()}
     return load(
         arguments.model,
         device=device,
@@ -222,6 +218,7 @@ def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextG
         weights=arguments.weights,
         right_model=arguments.right_model,
         left_model=arguments.left_model,
+        batch_tokens=arguments.batch_tokens,
         **{name: value for name, value in chosen.items() if value is not None},
     )
 
@@ -234,7 +231,7 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     line = first_line(arguments)
     tokenizer = generator.tokenizer
     [source] = tokenizer.encode_sources([generator.source_prefix + line])
-    searcher = generator.searcher(generator.options | {"n_best": generator.options["beam_width"]})
+    searcher = generator.searcher(n_best=inner_search(generator.search).width)
     found = trace(generator.model, searcher.search, source)
     write_trace_page(
         Path(arguments.trace),
@@ -381,7 +378,7 @@ def write_file(
         output,
         searcher,
         generator.tokenizer,
-        generator.options["batch_tokens"],
+        generator.batch_tokens,
         model_fingerprint=generator.fingerprint,
         output_format=output_format,
         source_prefix=generator.source_prefix,

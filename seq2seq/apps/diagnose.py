@@ -148,7 +148,7 @@ def read_pairs(arguments: argparse.Namespace, path: str) -> Pairs:
     limit = arguments.max_rows or None
     if arguments.source is not None:
         sources, references = read_aligned([arguments.source, arguments.reference])
-        prefix = read_decoding(model_folder(path))["source_prefix"]
+        prefix = read_decoding(model_folder(path), "l2r").source_prefix
         return [
             (prefix + source if source.strip() else "", reference)
             for source, reference in islice(zip(sources, references, strict=True), limit)

@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     generator, model = load_for_export(arguments.model)
     export_ctranslate2(
-        folder, model, generator.tokenizer, generator.options, generator.source_prefix, arguments.quantization
+        folder, model, generator.tokenizer, generator.search, generator.source_prefix, arguments.quantization
     )
-    if different := different_options(generator.options):
+    if different := different_options(generator.search):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:

@@ -68,6 +68,7 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     from safetensors import SafetensorError, safe_open
 
     from seq2seq.assembly.generator import model_folder, read_decoding
+    from seq2seq.config.writing import dotted, plain
 
     folder = model_folder(path)
     config = read_object(folder / "config.json")
@@ -82,7 +83,8 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     facts["parameters"] = parameters
     shown = ("d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "source_vocab_size", "vocab_size")
     facts |= {name: config[name] for name in shown if config.get(name) is not None}
-    facts |= {f"decoding.{name}": value for name, value in read_decoding(folder)["search"].items() if value}
+    found = dotted(plain(read_decoding(folder, str(config.get("generation_order", "l2r"))))["search"] or {})
+    facts |= {f"decoding.{name}": value for name, value in found.items() if value}
     return facts | training_facts(path)
 
 

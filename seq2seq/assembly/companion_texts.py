@@ -7,15 +7,16 @@ Generating goes on where it was stopped.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from accelerate import Accelerator
 
 from seq2seq.assembly.generator import TextGenerator, load
-from seq2seq.assembly.search import build_search
+from seq2seq.assembly.search import beam_search_like, changed_search, complete_search
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.joint import BestPair, JointBeamSearch
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.batches import InProcess
@@ -24,7 +25,7 @@ from seq2seq.decoding.running.output import one_line, read_nbest, write_lines
 from seq2seq.files import fingerprint, read_object
 from seq2seq.lines import lines
 
-DIRECTIONS = ("l2r", "r2l")
+DIRECTIONS: tuple[Literal["l2r"], Literal["r2l"]] = ("l2r", "r2l")
 PAIRS = "pairs"
 """Ends of the names of files."""
 
@@ -39,12 +40,14 @@ class CompanionTexts:
     Args:
         folder: where they are kept.
         tokenizer: that of the run which the texts are for.
-        options: of the search, beside those of the model's own run.
+        beam_width: of the search, whose other options are those of the model's own run.
+        max_length: most tokens of a text, end of sentence included.
     """
 
     folder: Path
     tokenizer: TextTokenizer
-    options: dict[str, Any]
+    beam_width: int
+    max_length: int
     accelerator: Accelerator
 
     def of(self, name: str, sources: Sequence[str], model: str | Path, *, in_pairs: bool = False) -> Texts:
@@ -58,7 +61,7 @@ class CompanionTexts:
             ValueError: the model does not know both directions or has another tokenizer, or the files there were made
                 of something else.
         """
-        generator = load(model, device=str(self.accelerator.device), **self.options)
+        generator = load(model, device=str(self.accelerator.device))
         if generator.tokenizer.fingerprint() != self.tokenizer.fingerprint():
             raise ValueError(f"{model} has another tokenizer than this run; companions must be made with the same one.")
         source_file, manifest = self.folder / f"{name}.source", self.folder / f"{name}.json"
@@ -66,7 +69,9 @@ class CompanionTexts:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_lines(source_file, map(one_line, sources))
         self.accelerator.wait_for_everyone()
-        searches = pair_search(generator) if in_pairs else direction_searches(generator)
+        beam = replace(beam_search_like(generator.search, self.beam_width), max_length=self.max_length)
+        order = generator.model.generation_order
+        searches = pair_search(beam, order) if in_pairs else direction_searches(beam, order)
         facts: dict[str, Any] = {
             "model": generator.fingerprint,
             "tokenizer": generator.tokenizer.fingerprint(),
@@ -91,7 +96,7 @@ class CompanionTexts:
             output,
             InProcess(generator.model, search, generator.device),
             generator.tokenizer,
-            generator.options["batch_tokens"],
+            generator.batch_tokens,
             model_fingerprint=generator.fingerprint,
             output_format=output_format,
             process_index=self.accelerator.process_index,
@@ -112,17 +117,15 @@ def check_companions(manifest: Path, facts: dict[str, Any]) -> None:
         )
 
 
-def direction_searches(generator: TextGenerator) -> dict[str, Search]:
+def direction_searches(beam: BeamSearch, trained_order: str) -> dict[str, Search]:
     """Return the search of each direction for itself, without interaction."""
-    options, order = generator.options | {"rescore": "none"}, generator.model.generation_order
-    return {direction: build_search(options | {"generation_order": direction}, order) for direction in DIRECTIONS}
+    return {order: complete_search(replace(beam, generation_order=order), trained_order, None) for order in DIRECTIONS}
 
 
-def pair_search(generator: TextGenerator) -> dict[str, Search]:
+def pair_search(beam: BeamSearch, trained_order: str) -> dict[str, Search]:
     """Return the search for the best pair, in which each direction sees the other as in decoding; by its only name."""
-    options = generator.options | {"generation_order": "bidirectional", "pairing": "joint", "rescore": "none"}
-    options["beam_width"] *= 2  # it counts the rows of both
-    search = build_search(options, generator.model.generation_order)
+    # Its width counts the rows of both.
+    search = changed_search(beam, {"pairing": "joint", "beam_width": 2 * beam.beam_width}, trained_order)
     assert isinstance(search, JointBeamSearch), "pairs that stay together are the search's hypotheses"
     return {PAIRS: BestPair(search)}
 

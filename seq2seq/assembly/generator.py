@@ -5,31 +5,39 @@ tokenizer, and `decoding.json` with the run's search options. Any encoder-decode
 tokenizer loads too.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy
 import torch
 
-from seq2seq.assembly.search import build_search, within_reach
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import (
+    changed_search,
+    complete_search,
+    default_search,
+    search_of_older_version,
+    within_reach,
+)
+from seq2seq.config.declaring import choice
+from seq2seq.config.nodes import tree_of
+from seq2seq.config.parsing import Parser
+from seq2seq.config.writing import plain
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import METHODS
-from seq2seq.decoding.running.batches import InProcess, Searcher
+from seq2seq.decoding import SEARCHES, Search
+from seq2seq.decoding.algorithms.rescoring import Rescored
+from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
 from seq2seq.decoding.running.output import NBest, TextHypothesis
-from seq2seq.files import read_object
+from seq2seq.files import read_object, written
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
 DECODING_FILE = "decoding.json"
-REMOVED_OPTIONS = {"coverage_penalty": 0.0}
-"""Search options of former versions, and the value by which each did nothing."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 """Compute types by the names that options give them; int8 is for decoding on CPUs alone."""
 
@@ -74,22 +82,31 @@ class TextGenerator:
     """Generates text from text.
 
     Args:
-        options: search options, named as in `DecodingConfig`; those left out have its defaults.
+        search: how it searches unless a call says otherwise; by default by a beam in the order of the model.
         source_prefix: put before every source, as in training.
+        batch_tokens: budget of one batch, see `decoding.running.batches`.
+
+    Raises:
+        ValueError: the model was not trained for such a search.
     """
 
     def __init__(
         self,
         model: Seq2Seq,
         tokenizer: TextTokenizer,
-        options: dict[str, Any] | None = None,
+        search: Search | None = None,
         source_prefix: str = "",
         device: str = "cpu",
         fingerprint: str = "",
+        batch_tokens: int = BATCH_TOKENS,
     ) -> None:
+        if batch_tokens < 1:
+            raise ValueError(f"`batch_tokens` must be at least 1, but is {batch_tokens}.")
         self.model = model
         self.tokenizer = tokenizer
-        self.options = self._chosen(dataclasses.asdict(DecodingConfig()) | (options or {}))
+        self.search = within_reach(search or default_search(model.generation_order), model.max_target_tokens)
+        complete_search(self.search, model.generation_order, None)
+        self.batch_tokens = batch_tokens
         self.source_prefix = source_prefix
         self.device = device
         self.fingerprint = fingerprint
@@ -135,25 +152,23 @@ class TextGenerator:
             pool_lines: lines read before the first result appears; they are sorted by length for speed.
             searcher: where the search runs; by default here, by the search that the options describe.
         """
-        chosen = self._chosen(self.options | options)
+        batch_tokens = options.pop("batch_tokens", self.batch_tokens)
         return decode_lines(
             lines,
-            searcher or self.searcher(chosen),
+            searcher or self.searcher(**options),
             self.tokenizer,
-            chosen["batch_tokens"],
+            batch_tokens,
             max_source_tokens=max_source_tokens,
             prefixes=prefixes,
             pool_lines=pool_lines,
             source_prefix=self.source_prefix,
         )
 
-    def searcher(self, options: dict[str, Any] | None = None) -> Searcher:
-        """Return the search that all search options, by default this generator's, describe, on its model."""
-        search = build_search(options or self.options, self.model.generation_order, self.tokenizer.decode)
-        return InProcess(self.model, search, self.device)
-
-    def _chosen(self, options: dict[str, Any]) -> dict[str, Any]:
-        return within_reach(checked_options(options), self.model.max_target_tokens)
+    def searcher(self, **options: Any) -> Searcher:
+        """Return this generator's search on its model, changed by search options."""
+        order = self.model.generation_order
+        search = within_reach(changed_search(self.search, options, order), self.model.max_target_tokens)
+        return InProcess(self.model, complete_search(search, order, self.tokenizer), self.device)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""
@@ -170,18 +185,6 @@ class TextGenerator:
         model: Any = getattr(self.model, "model", self.model)  # within what stands between us and transformers
         weight: torch.Tensor = model.get_output_embeddings().weight
         return weight.detach().float().cpu().numpy()
-
-
-def checked_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options unchanged; raise ValueError if one is unknown, or is none of what it can be."""
-    known = {field.name for field in dataclasses.fields(DecodingConfig)}
-    if unknown := sorted(set(options) - known):
-        raise ValueError(f"There is no decoding option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
-    if options["method"] not in METHODS:
-        raise ValueError(f"`method` must be one of {', '.join(METHODS)}, but is {options['method']!r}.")
-    if options["batch_tokens"] < 1:
-        raise ValueError(f"`batch_tokens` must be at least 1, but is {options['batch_tokens']}.")
-    return options
 
 
 def load(
@@ -224,9 +227,10 @@ def load(
     if second:
         kind = InterleavedAndLeft if left_model else BothDirections
         model = kind(model, mixture(models[len(first) :]))
-    saved = read_decoding(folders[0])
-    chosen = saved["search"] | options
-    if model.generation_order == "interleaved" and not left_model and chosen.get("rescore", "none") != "none":
+    saved = read_decoding(folders[0], models[0].generation_order)
+    batch_tokens = options.pop("batch_tokens", BATCH_TOKENS)
+    search = changed_search(saved.search, options, model.generation_order)
+    if model.generation_order == "interleaved" and not left_model and isinstance(search, Rescored):
         raise ValueError(
             "`rescore` ranks what an interleaved model generates by a model from the left; give one as `--left-model` "
             "(`left_model` of `load`)."
@@ -234,8 +238,9 @@ def load(
     return TextGenerator(
         model,
         tokenizer,
-        chosen,
-        source_prefix=saved["source_prefix"],
+        search,
+        batch_tokens=batch_tokens,
+        source_prefix=saved.source_prefix,
         device=device,
         fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
     )
@@ -259,20 +264,37 @@ def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
     return tokenizers[0]
 
 
-def read_decoding(folder: Path) -> dict[str, Any]:
-    """Return `search` options and `source_prefix` of a model folder; nothing special where it has no such file.
+@dataclass(frozen=True)
+class DecodingDefaults:
+    """What a model folder says of decoding with its model."""
+
+    search: Any = choice(SEARCHES, None)
+    """How it searches; None = by a beam in its own order."""
+    source_prefix: str = ""
+    """Put before every source, as in training."""
+
+
+def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
+    """Return what a model folder says of decoding; the defaults where it has no such file.
 
     Raises:
-        ValueError: it has an option of former versions, and the model is not searched as without it.
+        ValueError: the file is damaged; names it.
     """
     path = folder / DECODING_FILE
     if not path.is_file():
-        return {"search": {}, "source_prefix": ""}
+        return DecodingDefaults()
     saved = read_object(path)
-    for name, nothing in REMOVED_OPTIONS.items():
-        if saved["search"].pop(name, nothing) != nothing:
-            raise ValueError(f"{path}: there is no `{name}` any more; delete it there to search without it.")
-    return saved
+    if isinstance(saved.get("search"), dict) and "method" in saved["search"]:
+        search = search_of_older_version(saved["search"], trained_order)
+        return DecodingDefaults(search, str(saved.get("source_prefix", "")))
+    decoding: DecodingDefaults = Parser(DecodingDefaults).parse(tree_of(saved, str(path)))
+    return decoding
+
+
+def write_decoding(folder: Path, decoding: DecodingDefaults) -> None:
+    """Write what `read_decoding` reads."""
+    with written(folder / DECODING_FILE) as file:
+        file.write(json.dumps(plain(decoding), indent=2) + "\n")
 
 
 def fingerprint(folders: Sequence[Path]) -> str:

@@ -1,15 +1,15 @@
 """From checkpoints to a model folder that `load`, `AutoModelForSeq2SeqLM` and `AutoTokenizer` read."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 from transformers import GenerationConfig
 
-from seq2seq.assembly.generator import DECODING_FILE
+from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.search import default_search, inner_search
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import Search
+from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.weights import weights_written
@@ -31,8 +31,8 @@ def export_model(
     checkpoints: list[Path],
     model_config: Seq2SeqTransformerConfig,
     tokenizer: TextTokenizer,
-    search_options: Mapping[str, Any],
-    source_prefix: str = "",
+    search: Search | None,
+    source_prefix: str,
 ) -> None:
     """Write the mean of `checkpoints` (their moving averages, where they hold one) as a model folder.
 
@@ -44,17 +44,18 @@ def export_model(
     model = Seq2SeqTransformer(model_config)
     weights: dict[str, Tensor] = average_weights(checkpoints)
     model.load_state_dict(weights)
+    chosen = inner_search(search or default_search(model_config.generation_order))
+    assert isinstance(chosen, SearchOptions), "a search of one model has limits"
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_id,
         eos_token_id=tokenizer.eos_id,
         pad_token_id=tokenizer.pad_id,
         decoder_start_token_id=tokenizer.decoder_start_id,
-        max_length=search_options["max_length"] + 1,  # transformers counts the start token too
-        num_beams=search_options["beam_width"],
-        length_penalty=float(search_options["length_penalty"]),
+        max_length=chosen.max_length + 1,  # transformers counts the start token too
+        num_beams=chosen.beam_width if isinstance(chosen, BeamOptions) else 1,
+        length_penalty=float(chosen.length_penalty),
     )
-    decoding = {"search": dict(search_options), "source_prefix": source_prefix}
     with new_folder(folder) as unfinished, weights_written(folder):
         model.save_pretrained(unfinished)
         tokenizer.save(unfinished)
-        (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
+        write_decoding(unfinished, DecodingDefaults(search, source_prefix))

@@ -5,6 +5,7 @@ as `beam_width` and `rescore`; here they become the component that they describe
 have is an error which says where it belongs.
 """
 
+import logging
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -26,6 +27,8 @@ from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided, SearchOptions
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.orders import wrong_order
+
+logger = logging.getLogger(__name__)
 
 SELECTORS: dict[str, tuple[Any, str]] = {
     "method": (tuple(ONE_SIDED), "search algorithm; a beam of width 1 is greedy"),
@@ -80,10 +83,28 @@ def default_search(trained_order: str) -> Search:
     return InterleavedBeamSearch() if trained_order == "interleaved" else BeamSearch()
 
 
-def search_of_width(beam_width: int, like: Search | None = None) -> Search:
-    """Return beam search with the limits of another search, or greedy search for a width of 1."""
-    limits = {} if like is None else _limits(_inner(like))
-    return Greedy(**limits) if beam_width == 1 else BeamSearch(**limits, beam_width=beam_width)
+def beam_search_like(search: Search, beam_width: int) -> BeamSearch:
+    """Return beam search of this width for one hypothesis, with what another search says of lengths and stopping."""
+    inner = inner_search(search)
+    stopping = {"early_stopping": inner.early_stopping} if isinstance(inner, EarlyStopping) else {}
+    return BeamSearch(**_limits(inner), **stopping, beam_width=beam_width)
+
+
+def within_reach(search: Search, max_target_tokens: int | None) -> Search:
+    """Return a search whose `max_length` is not beyond what a model can take; say so in the log."""
+    if isinstance(search, Rescored):
+        return replace(search, candidates=within_reach(search.candidates, max_target_tokens))
+    if isinstance(search, MinimumBayesRisk):
+        candidates = None if search.candidates is None else within_reach(search.candidates, max_target_tokens)
+        return replace(search, samples=within_reach(search.samples, max_target_tokens), candidates=candidates)
+    if max_target_tokens is None or not isinstance(search, SearchOptions) or search.max_length <= max_target_tokens:
+        return search
+    logger.warning(
+        "`max_length` is %d, but the model has positions for %d tokens; outputs end there.",
+        search.max_length,
+        max_target_tokens,
+    )
+    return replace(search, max_length=max_target_tokens)  # type: ignore[type-var]
 
 
 def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer | None) -> Search:
@@ -181,7 +202,26 @@ def changed_search(base: Search | None, changes: Mapping[str, Any], trained_orde
         return _rescored(base, given, around, trained_order)
     if has_bayes:
         return _bayes(base, given, around, trained_order)
-    return _plain(_inner(base), given, trained_order)
+    return _plain(inner_search(base), given, trained_order)
+
+
+def search_of_older_version(values: Mapping[str, Any], trained_order: str) -> Search:
+    """Return the search that the flat options of an earlier version describe, which held those of all searches.
+
+    Raises:
+        ValueError: an option is out of range, or there is no such search any more.
+    """
+    known = {name for name, _, _ in flat_options()}
+    given = {name: value for name, value in values.items() if name in known}
+    for names, selector in ((_RESCORING, "rescore"), (_BAYES, "mbr")):
+        if given.get(selector, "none") == "none":
+            given = {name: value for name, value in given.items() if name not in names}
+    if trained_order != "bidirectional" or given.get("pairing") == "rank":
+        given.pop("pairing", None)
+    kind, _ = _kind(BeamSearch(), dict(given), trained_order)
+    around = {*_RESCORING, *_BAYES, "method", "generation_order", "pairing"}
+    given = {name: value for name, value in given.items() if name in around or name in options_of(kind)}
+    return changed_search(BeamSearch(), given, trained_order)
 
 
 _RESCORING = ("rescore", "rescoring_weight", "rescoring_margin")
@@ -189,7 +229,7 @@ _BAYES = ("mbr", "num_samples", "mbr_epsilon", "mbr_candidates", "mbr_pairwise")
 _SAMPLED = ("temperature", "top_k", "top_p", "min_p", "epsilon", "seed")
 
 
-def _inner(search: Search) -> Search:
+def inner_search(search: Search) -> Search:
     """Return the search within one that ranks anew what others find."""
     if isinstance(search, Rescored):
         return search.candidates
@@ -269,7 +309,7 @@ def _belongs_elsewhere(name: str, kind: type) -> str:
 def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> Rescored:
     before = base if isinstance(base, Rescored) else Rescored()
     n_best = given.pop("n_best", before.n_best if isinstance(base, Rescored) else getattr(base, "n_best", 1))
-    inner = _inner(base)
+    inner = inner_search(base)
     if trained_order != "interleaved" and not isinstance(inner, OneSided):
         inner = BeamSearch(**_in_common(inner, BeamSearch))
     strings = _plain(inner, given, trained_order)
@@ -291,7 +331,7 @@ def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_
         instead = "set `generation_order` to l2r or r2l" if trained_order == "bidirectional" else "leave out `mbr`"
         raise ValueError(f"`mbr` needs samples, which cannot be drawn in the order `{order}`; {instead}.")
     sampled = {name: given.pop(name) for name in _SAMPLED if name in given}
-    inner = _inner(base)
+    inner = inner_search(base)
     one_sided = inner if isinstance(inner, OneSided) else BeamSearch(**_in_common(inner, BeamSearch))
     searches = around.get("mbr_candidates", "samples" if before.candidates is None else "search") == "search"
     limits = {name: given[name] for name in given if name in options_of(OneSided) or name in options_of(SearchOptions)}

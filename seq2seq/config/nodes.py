@@ -70,6 +70,17 @@ def parse_yaml(text: str, source: str, *, has_lines: bool = True) -> Node:
     return node
 
 
+def tree_of(value: Any, place: str) -> Node:
+    """Return what values say that were read from JSON, as if they had been written in YAML."""
+    if isinstance(value, dict):
+        return Node({str(name): tree_of(entry, place) for name, entry in value.items()}, place)
+    if isinstance(value, list):
+        return Node([tree_of(item, place) for item in value], place)
+    if value is None or isinstance(value, str):
+        return Node(value, place)
+    return Node(str(value).lower() if isinstance(value, bool) else repr(value), place)
+
+
 class _Events:
     """A parser's events on the way to nodes."""
 

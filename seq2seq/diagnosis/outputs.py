@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from seq2seq.assembly.choices import made
-from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.assembly.search import beam_search_like
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.diagnosis.subject import Subject
 from seq2seq.metrics import Metric, sentence_scores
@@ -87,8 +86,7 @@ def beam_curve(
     points = []
     before: tuple[numpy.ndarray, numpy.ndarray] | None = None
     for width in beam_widths:
-        options = subject.options | {"beam_width": width, "n_best": 1}
-        hypotheses = greedy if width == 1 else subject.found(made(BeamSearch, options))
+        hypotheses = greedy if width == 1 else subject.found(beam_search_like(subject.decoding, width))
         texts = [subject.text(h.tokens) for h in hypotheses]
         quality = _sentence_quality(metrics, texts, references)
         ranked = numpy.array([h.normalized_score for h in hypotheses])

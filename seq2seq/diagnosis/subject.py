@@ -30,8 +30,10 @@ class Subject:
     """Begins at `side`."""
     side: int
     tokenizer: Any
-    options: dict[str, Any]
-    """All search options, as in `DecodingConfig`."""
+    decoding: Search
+    """How the model searches in its own order."""
+    batch_tokens: int
+    """Budget of one decoding batch."""
     sources: list[list[int]]
     references: list[list[int]]
     """In the order of generation; each ends with end of sentence."""
@@ -66,7 +68,8 @@ class Subject:
             model=model,
             side=side,
             tokenizer=generator.tokenizer,
-            options=generator.options,
+            decoding=generator.search,
+            batch_tokens=generator.batch_tokens,
             sources=[truncate_source(ids, model.max_source_tokens, n) for n, ids in enumerate(encoded, start=1)],
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
             device=generator.device,
@@ -106,7 +109,7 @@ class Subject:
         """
         rows = range(len(self)) if rows is None else rows
         lengths = numpy.array([len(self.sources[row]) for row in rows], dtype=numpy.int64)
-        budget = self.options["batch_tokens"]
+        budget = self.batch_tokens
         plan = length_sorted_batches(lengths, batch_tokens=budget, beam_width=search.width)
         batches = (
             SourceBatch(

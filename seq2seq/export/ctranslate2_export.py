@@ -5,16 +5,18 @@ change. Sources are given to CTranslate2 as our tokens without end of sentence, 
 are those of `ctranslate2_vocabularies`, also found in the folder's `*_vocabulary.json`.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 from torch import Tensor, nn
 
-from seq2seq.assembly.generator import DECODING_FILE
+from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.search import inner_search
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import Search
+from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
@@ -42,7 +44,7 @@ def export_ctranslate2(
     folder: Path,
     model: Seq2SeqTransformer,
     tokenizer: TextTokenizer,
-    search_options: Mapping[str, Any],
+    search: Search,
     source_prefix: str = "",
     quantization: str = "float32",
 ) -> None:
@@ -59,7 +61,9 @@ def export_ctranslate2(
         raise ValueError(f"`quantization` must be one of {', '.join(QUANTIZATIONS)}, but is {quantization!r}.")
     check_expressible(model.config)
     check_replaceable(folder)
-    spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, search_options["max_length"]))
+    plain = inner_search(search)
+    longest = plain.max_length if isinstance(plain, SearchOptions) else 0
+    spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, longest))
     set_vocabularies(spec, model.config, tokenizer)
     spec.config.layer_norm_epsilon = NORM_EPSILON
     spec.validate()
@@ -67,8 +71,7 @@ def export_ctranslate2(
     with new_folder(folder) as unfinished:
         spec.save(str(unfinished))
         tokenizer.save(unfinished / TOKENIZER_FOLDER)
-        decoding = {"search": dict(search_options), "source_prefix": source_prefix}
-        (unfinished / DECODING_FILE).write_text(json.dumps(decoding, indent=2) + "\n", encoding="utf-8")
+        write_decoding(unfinished, DecodingDefaults(search, source_prefix))
 
 
 def check_replaceable(folder: Path) -> None:

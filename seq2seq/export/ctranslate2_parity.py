@@ -7,8 +7,8 @@ CTranslate2 understands differently are left out.
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy
 import torch
 
 from seq2seq.assembly.generator import TextGenerator
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import inner_search
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.decoding import SEARCHES, Search
 from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.decoding.parts.search import Hypothesis, found_or_error
 from seq2seq.decoding.running.batches import pad_sources
 from seq2seq.decoding.running.corpus import truncate_source
@@ -47,24 +49,29 @@ class Parity:
     """What CTranslate2 computes in: a processor may lack the type of the weights."""
 
 
-def different_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of a run's search options that CTranslate2 cannot follow."""
-    defaults = asdict(DecodingConfig())
-    different = {name: options[name] for name in DIFFERENT_OPTIONS if options[name] != defaults[name]}
-    return different if options["method"] in ("greedy", "beam") else {"method": options["method"]} | different
+def different_options(search: Search) -> dict[str, Any]:
+    """Return those options of a run's search that CTranslate2 cannot follow, or the search itself as `search`."""
+    plain, defaults = inner_search(search), SearchOptions()
+    assert isinstance(plain, SearchOptions), "a search of one model has limits"
+    values = {name: getattr(plain, name) for name in DIFFERENT_OPTIONS}
+    different = {name: value for name, value in values.items() if value != getattr(defaults, name)}
+    kind = next(name for name, kind in SEARCHES.items() if type(search) is kind)
+    return different if kind in ("greedy", "beam") else {"search": kind} | different
 
 
-def comparable_search(options: Mapping[str, Any]) -> BeamSearch:
-    """Return the beam search that both sides can run and that is nearest to a run's options.
+def comparable_search(search: Search) -> BeamSearch:
+    """Return the beam search that both sides can run and that is nearest to a run's search.
 
     CTranslate2 ends a sentence when `beam_width` hypotheses have finished; but without length penalty when nothing
     better can come, as we do without early stopping.
     """
+    plain = inner_search(search)
+    assert isinstance(plain, SearchOptions), "a search of one model has limits"
     return BeamSearch(
-        beam_width=1 if options["method"] == "greedy" else options["beam_width"],
-        length_penalty=options["length_penalty"],
-        max_length=options["max_length"],
-        early_stopping=options["length_penalty"] != 0,
+        beam_width=plain.beam_width if isinstance(plain, BeamOptions) else 1,
+        length_penalty=plain.length_penalty,
+        max_length=plain.max_length,
+        early_stopping=plain.length_penalty != 0,
     )
 
 
@@ -74,7 +81,7 @@ def compare(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Par
     Raises:
         ValueError: CTranslate2 is missing, or no line has a token.
     """
-    search, budget = comparable_search(generator.options), generator.options["batch_tokens"]
+    search, budget = comparable_search(generator.search), generator.batch_tokens
     sources = encoded_sources(generator, lines)
     source_tokens, target_tokens = ctranslate2_vocabularies(generator.tokenizer)
     inputs = [[source_tokens[index] for index in source[:-1]] for source in sources]

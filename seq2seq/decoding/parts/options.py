@@ -147,6 +147,8 @@ class OneSided:
     generation_order: Literal["auto", "l2r", "r2l"] = "auto"
     """From the left or from the right, for a model that knows both; `auto` takes the order that the model was trained
     for, and with it beam search from both ends where that is one of both."""
+
+
 def check_numbers(options: Any) -> None:
     """Raise ValueError for an option of a dataclass that is not a number, infinite, or an integer beyond 64 bits."""
     for field in fields(options):

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy
 
 from seq2seq.data.bucketing import length_sorted_batches
-from seq2seq.decoding.running.batches import Searcher, SourceBatch
+from seq2seq.decoding.running.batches import BATCH_TOKENS, Searcher, SourceBatch
 from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
 from seq2seq.models.interface import smallest
 
@@ -134,7 +134,7 @@ def decode_lines(
     lines: Iterable[str | None],
     searcher: Searcher,
     tokenizer: Tokenizer,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     *,
     max_source_tokens: int | None = None,
     prefixes: Iterable[str] | None = None,

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from seq2seq.decoding.running.batches import Searcher
+from seq2seq.decoding.running.batches import BATCH_TOKENS, Searcher
 from seq2seq.decoding.running.corpus import POOL_LINES, Tokenizer, check_max_source_tokens, decode_lines, pools_of
 from seq2seq.decoding.running.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
 from seq2seq.files import fingerprint, read_object
@@ -68,7 +68,7 @@ def decode_file(
     output_path: Path,
     searcher: Searcher,
     tokenizer: Tokenizer,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     *,
     model_fingerprint: str,
     output_format: str = "text",
