@@ -23,8 +23,8 @@ from seq2seq.decoding.parts.teacher_forcing import SOURCE_PADDING
 from seq2seq.models.interface import Seq2Seq, UnsuitableModel
 
 BATCH_TOKENS = 8192
-"""Budget of one batch: source tokens, padding included, times the hypotheses that run at a time, such as `beam_width`, or
-in minimum Bayes risk decoding the samples."""
+"""Budget of one batch: source tokens, padding included, times the hypotheses that run at a time, such as `beam_width`,
+or in minimum Bayes risk decoding the samples."""
 
 WITHOUT_MEMORY = re.compile(
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|could not create a primitive"
