@@ -7,8 +7,10 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,23 @@ OWNERS = {
     "num2words": (),
 }
 """The files that may import a third party."""
+PRIVATE = {
+    "metrics/sacre.py": {
+        *("_preprocess_segment", "_extract_reference_info", "_compute_segment_statistics"),
+        *("_compute_score_from_stats", "_SIGNATURE_TYPE", "_verbose"),
+    },
+    "models/transformer/kernels.py": {
+        *("torch.ops", "_reorder_linear_weight", "_linear_pointwise"),
+        "_is_vnni_supported",
+    },
+    "models/transformer/initialization.py": {"_is_hf_initialized"},
+    "gradients/transforms.py": {"_foreach_mul_"},
+    "training/ema.py": {"_foreach_lerp_"},
+    "data/loader.py": {"_fingerprint"},
+}
+"""What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
+DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}
+"""Packages whose name is not that of what is installed."""
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval", "exec"}
 OWN_LOADERS = {"cls", "TextTokenizer"}
@@ -128,6 +147,35 @@ def owner_violations(source: Source) -> Iterator[str]:
         owners = OWNERS.get(name.split(".")[0])
         if owners is not None and not source.path.startswith(owners):
             yield f"{source.path} imports {name}, which belongs to {' and '.join(owners) or 'examples'}"
+
+
+def private_names(source: Source) -> Iterator[str]:
+    """Yield the names that begin with an underscore and are of no file of ours: attributes, imports, `getattr`.
+
+    Our own are those that the file itself defines or sets on `self`; `torch.ops` as a whole is not public.
+    """
+    own = {"_replace", "_fields", "_asdict"}  # named tuples have these in place of methods
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.id if isinstance(node, ast.Name) else node.attr)
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute):
+            names = ["torch.ops"] if ast.unparse(node) == "torch.ops" else [node.attr]
+        elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("seq2seq") and not node.level:
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr"):
+            names = [str(argument.value) for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
+        else:
+            continue
+        is_private = {name: name.startswith("_") and not name.startswith("__") for name in names}
+        yield from (name for name in names if name == "torch.ops" or (is_private[name] and name not in own))
+
+
+def private_violations(source: Source) -> Iterator[str]:
+    for name in sorted(set(private_names(source)) - PRIVATE.get(source.path, set())):
+        yield f"{source.path} uses {name}, which another library may change without notice"
 
 
 def size_violations(source: Source) -> Iterator[str]:
@@ -220,6 +268,7 @@ def documentation_violations(source: Source) -> Iterator[str]:
 RULES = (
     layer_violations,
     owner_violations,
+    private_violations,
     size_violations,
     name_violations,
     safety_violations,
@@ -249,6 +298,12 @@ LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
         (owner_violations, "training/trainer.py", "import datasets"),
         (owner_violations, "metrics/rouge.py", "from sacrebleu.metrics import BLEU"),
         (owner_violations, "assembly/model.py", "from jsonargparse import ArgumentParser"),
+        (private_violations, "data/corpus.py", "key = dataset._fingerprint"),
+        (private_violations, "metrics/rouge.py", "self.scorer._score()"),
+        (private_violations, "training/trainer.py", "from torch.utils._foreach_utils import tensors"),
+        (private_violations, "training/trainer.py", "from torch.utils import _foreach"),
+        (private_violations, "training/trainer.py", "import torch\ntorch.ops.onednn.qlinear_prepack(levels, None)"),
+        (private_violations, "training/trainer.py", "getattr(torch, '_foreach_mul_', None)"),
         (size_violations, "data/batch.py", "pass\n" * (MAX_FILE_LINES + 1)),
         (size_violations, "data/batch.py", LONG_FUNCTION),
         (name_violations, "data/utils.py", ""),
@@ -297,6 +352,10 @@ def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path:
             "data/batch.py",
             "with path.open('rb') as file:\n    digest = file_digest(file, 'sha256')\nwords = line.split()",
         ),
+        (
+            "data/batch.py",
+            "def _own(self):\n    self._kept = 1\n    return other._kept, other._replace(), self.__dict__",
+        ),
         ("data/loader.py", "def short():\n" + "    pass\n" * (MAX_FUNCTION_LINES - 1)),
     ],
 )
@@ -305,21 +364,52 @@ def test_rules_let_good_files_pass(path: str, text: str) -> None:
     assert [violation for rule in RULES for violation in rule(source)] == []
 
 
-def sources() -> list[Source]:
-    package = ROOT / "seq2seq"
-    files = sorted(package.rglob("*.py"))
-    assert len(files) > 20, f"no package at {package}"
-    return [Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8")) for file in files]
-
-
 @pytest.mark.parametrize("rule", RULES)
 def test_package_follows_rule(rule: Callable[[Source], Iterator[str]]) -> None:
-    assert [violation for source in sources() for violation in rule(source)] == []
+    sources = package_sources()
+    assert len(sources) > 20, f"no package at {ROOT}"
+    assert [violation for source in sources for violation in rule(source)] == []
 
 
 def test_one_file_renames_and_one_reads_lines() -> None:
-    assert [source.path for source in sources() if any(renames(source))] == [RENAMER]
-    assert [source.path for source in sources() if any(reads_of_lines(source))] == [LINE_READER]
+    assert [source.path for source in package_sources() if any(renames(source))] == [RENAMER]
+    assert [source.path for source in package_sources() if any(reads_of_lines(source))] == [LINE_READER]
+
+
+def package_sources() -> list[Source]:
+    package = ROOT / "seq2seq"
+    return [
+        Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8"))
+        for file in sorted(package.rglob("*.py"))
+    ]
+
+
+def test_private_names_are_still_used_where_they_may_be() -> None:
+    sources = {source.path: source for source in package_sources()}
+    unused = {path: names - set(private_names(sources[path])) for path, names in PRIVATE.items()}
+    assert {path: names for path, names in unused.items() if names} == {}
+
+
+def declared_distributions() -> dict[str, str]:
+    """Return what `pyproject.toml` asks for, extras included: names in small letters, and their versions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    found = [re.fullmatch(r"([\w-]+)(\[.*\])?(.*)", entry) for entry in wanted]
+    return {match[1].lower(): match[3] for match in found if match is not None}
+
+
+def test_whatever_is_imported_is_declared() -> None:
+    declared = declared_distributions()
+    ours = sys.stdlib_module_names | {"seq2seq"}
+    imported = {name.split(".")[0] for source in package_sources() for name in source.imports()} - ours
+    assert "torch" in imported
+    names = {name: DISTRIBUTIONS.get(name, name).replace("_", "-").lower() for name in imported}
+    assert [name for name, distribution in names.items() if distribution not in declared] == []
+
+
+@pytest.mark.parametrize("distribution", ["torch", "transformers", "sacrebleu", "datasets"])
+def test_where_private_names_are_used_the_newest_version_is_named(distribution: str) -> None:
+    assert re.search(r"<\d+\.\d+", declared_distributions()[distribution])
 
 
 def test_every_test_file_is_collected() -> None:

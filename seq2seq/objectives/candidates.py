@@ -26,7 +26,7 @@ from seq2seq.objectives.randomness import own_seed
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidatePool:
     """Distinct candidates of each source, N rows each; where a source has fewer, rows without labels stand behind."""
 
     batch: Batch
@@ -71,7 +71,7 @@ class CandidateSearch:
         """Return the search for candidates of no more than these tokens."""
         return Greedy(max_length=max_length)
 
-    def __call__(self, model: nn.Module, batch: Batch, add_reference: bool = False) -> Candidates:
+    def __call__(self, model: nn.Module, batch: Batch, add_reference: bool = False) -> CandidatePool:
         """Return the candidates of a batch with one target row each, and the reference among them if wanted.
 
         Args:
@@ -177,7 +177,7 @@ def _count(found: Sequence[tuple[int, ...]], reference: tuple[int, ...] | None) 
 
 def as_rows(
     batch: Batch, candidates: Sequence[dict[tuple[int, ...], int]], pad_id: int, decoder_start_id: int
-) -> Candidates:
+) -> CandidatePool:
     """Return the candidates of each source, with how often each was found, as rows of a batch."""
     num_rows, device = max(map(len, candidates)), batch.labels.device
     rows = [[*counts, *[()] * (num_rows - len(counts))] for counts in candidates]
@@ -186,7 +186,7 @@ def as_rows(
     inputs = torch.cat([ids.new_full((len(ids), 1), decoder_start_id), ids[:, :-1]], dim=1)
     labels = ids.masked_fill(~mask, IGNORED_LABEL)
     counts = [[*counts.values(), *[0] * (num_rows - len(counts))] for counts in candidates]
-    return Candidates(
+    return CandidatePool(
         replace(batch, decoder_input_ids=inputs, labels=labels, target_perturbation=None),
         torch.tensor(counts, dtype=torch.float32, device=device),
     )

@@ -16,7 +16,7 @@ from seq2seq.config.declaring import part
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.metrics.cost import Cost
 from seq2seq.objectives.base import LossSum
-from seq2seq.objectives.candidates import Candidates, unpadded
+from seq2seq.objectives.candidates import CandidatePool, unpadded
 from seq2seq.objectives.cross_entropy import CrossEntropy, LabelSmoothing
 from seq2seq.objectives.log_probs import token_log_probs
 
@@ -80,7 +80,7 @@ class TextCost:
     decode: Callable[[Sequence[Sequence[int]]], Sequence[str]]
     from_right: bool = False
 
-    def __call__(self, candidates: Candidates, references: Batch) -> Tensor:
+    def __call__(self, candidates: CandidatePool, references: Batch) -> Tensor:
         """Return the cost of each candidate against its source's reference, float32 [B, N]; 0 where there is none."""
         is_real = candidates.is_real
         hypotheses = self._texts([ids for ids in unpadded(candidates.batch.labels) if ids])
@@ -102,7 +102,7 @@ def row_log_probs(model: nn.Module, batch: Batch) -> Tensor:
     return log_probs
 
 
-def candidate_log_probs(model: nn.Module, candidates: Candidates) -> Tensor:
+def candidate_log_probs(model: nn.Module, candidates: CandidatePool) -> Tensor:
     """Return the log-probability of each candidate, [B, N], up to and with its end; 0 where there is none."""
     return row_log_probs(model, candidates.batch).sum(1).view(candidates.counts.shape)
 
@@ -114,6 +114,6 @@ def added_up(batch: Batch, losses: Tensor, **logs: Tensor) -> LossSum:
     return LossSum((num_tokens * losses).sum(), num_tokens.sum().float(), sums)
 
 
-def mean_cost(costs: Tensor, candidates: Candidates) -> Tensor:
+def mean_cost(costs: Tensor, candidates: CandidatePool) -> Tensor:
     """Return the mean cost of what was found for each source, duplicates and all, [B]."""
     return (costs * candidates.counts).sum(1) / candidates.counts.sum(1)

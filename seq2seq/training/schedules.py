@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-Schedule = Callable[[int], float]
+RateSchedule = Callable[[int], float]
 ScheduleName = Literal["inverse_square_root", "cosine", "linear", "constant"]
 
 
@@ -19,7 +19,7 @@ def schedule_named(
     max_steps: int,
     learning_rate: float = 1.0,
     final_learning_rate: float = 0.0,
-) -> Schedule:
+) -> RateSchedule:
     """Return a schedule with its options filled in.
 
     Args:
@@ -38,7 +38,7 @@ def schedule_named(
     if not 0.0 <= final_learning_rate <= learning_rate:
         raise ValueError(f"`final_learning_rate` ({final_learning_rate}) must lie between 0 and {learning_rate}.")
     final_factor = final_learning_rate / learning_rate if learning_rate else 0.0
-    schedules: dict[str, Schedule] = {
+    schedules: dict[str, RateSchedule] = {
         "inverse_square_root": lambda step: inverse_square_root(step, warmup_steps),
         "cosine": lambda step: cosine(step, warmup_steps, max_steps, final_factor),
         "linear": lambda step: linear(step, warmup_steps, max_steps, final_factor),

@@ -28,7 +28,7 @@ from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.interruption import StopRequest, stop_signals
 from seq2seq.training.progress import ProgressDisplay
 from seq2seq.training.randomness import seed_micro_batch
-from seq2seq.training.schedules import Schedule
+from seq2seq.training.schedules import RateSchedule
 from seq2seq.training.tracking import Tracker, add_step, peak_memory_mib, window_values
 from seq2seq.training.validation import Validation
 
@@ -86,7 +86,7 @@ class Trainer:
         objective: Objective,
         gradient_rule: GradientRule,
         optimizer: Optimizer,
-        schedule: Schedule,
+        schedule: RateSchedule,
         loader: Loader,
         checkpoints: Checkpoints,
         tracker: Tracker,

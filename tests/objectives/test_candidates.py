@@ -9,14 +9,14 @@ import torch
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.models.transformer.dropout import Dropout
-from seq2seq.objectives.candidates import Candidates, as_rows, unpadded
+from seq2seq.objectives.candidates import CandidatePool, as_rows, unpadded
 from seq2seq.objectives.sequences import candidate_log_probs
 from tests.objectives.generated import EOS, PAD, START, TARGET_LENGTHS, candidate_search, pairs, searched_model
 
 ROWS = [0, 1, 2, 3, 4]
 
 
-def per_source(found: Candidates) -> list[dict[tuple[int, ...], float]]:
+def per_source(found: CandidatePool) -> list[dict[tuple[int, ...], float]]:
     """Return how often each candidate of each source was found."""
     rows, counts = unpadded(found.batch.labels), found.counts.flatten().tolist()
     width = found.counts.shape[1]

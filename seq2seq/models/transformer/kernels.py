@@ -14,7 +14,7 @@ ZERO_LEVEL = 128
 """The unsigned level that stands for 0."""
 
 
-def can_pack(dtype: torch.dtype) -> bool:
+def has_packed_products(dtype: torch.dtype) -> bool:
     """Return whether oneDNN has kernels for packed weights of this type on this machine."""
     if not torch.backends.mkldnn.is_available():
         return False
@@ -31,7 +31,7 @@ def has_bfloat16() -> bool:
 
 
 def packed(weight: Tensor) -> Tensor:
-    """Return a weight [out, in] in oneDNN's own format, for `packed_product`; only where `can_pack`."""
+    """Return a weight [out, in] in oneDNN's own format, for `packed_product`; only where `has_packed_products`."""
     return torch.ops.mkldnn._reorder_linear_weight(weight)
 
 

@@ -85,7 +85,7 @@ def can_quantize(device: torch.device | str) -> bool:
 
 def can_pack(weight: Tensor) -> bool:
     """Return whether oneDNN has kernels for such a weight on this machine."""
-    return weight.device.type == "cpu" and kernels.can_pack(weight.dtype)
+    return weight.device.type == "cpu" and kernels.has_packed_products(weight.dtype)
 
 
 @torch.no_grad()

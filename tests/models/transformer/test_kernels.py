@@ -55,7 +55,7 @@ def test_a_fused_gelu_is_that_of_torch(variant: str) -> None:
 @pytest.mark.usefixtures("bare")
 def test_without_packing_a_model_stays_as_it_is() -> None:
     model = tiny_model().float()
-    assert not any(kernels.can_pack(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16))
+    assert not any(kernels.has_packed_products(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16))
     packed = pack(deepcopy(model))
     assert not any(isinstance(module, PackedLinear) for module in packed.modules())
     pairs = random_pairs()
