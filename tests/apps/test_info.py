@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_what_is_no_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert f"seq2seq info: error: {tmp_path} holds no model" in error
     assert error.count("\n") == 1
+
+
+def test_damaged_weights_are_named(copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(copy_task / "run" / "model", model)
+    (model / "model.safetensors").write_bytes(b"\xff" * 20)
+    for verb in (["info", str(model)], ["decode", "--model", str(model), "--input", str(tmp_path)]):
+        assert main(verb) == 2
+        error = capsys.readouterr().err
+        assert f"{model / 'model.safetensors'} is damaged" in error
+        assert error.count("\n") == 1

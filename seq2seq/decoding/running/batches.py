@@ -20,11 +20,7 @@ import torch
 
 from seq2seq.decoding.parts.hypothesis import Hypothesis
 from seq2seq.decoding.parts.search import Search
-from seq2seq.models.interface import Seq2Seq, UnsuitableModel
-
-SOURCE_PADDING = 0
-"""What stands behind shorter sources: any id that is a row of the source's embeddings, since it is masked. The padding
-of the target is none where the source has a smaller vocabulary."""
+from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq, UnsuitableModel
 
 WITHOUT_MEMORY = re.compile(
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|could not create a primitive"

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from seq2seq.data.bucketing import cut_batches, snake_order
 from seq2seq.data.collate import pad_right
-from seq2seq.decoding.running.batches import SOURCE_PADDING
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq
 
 LOGITS_AT_ONCE = 2**24
 """64 MiB in float32; a few tensors of this size exist at a time."""
