@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+SOURCE_PADDING = 0
+"""What stands behind shorter sources: any id that is a row of the source's embeddings, since it is masked. The padding
+of the target is none where the source has a smaller vocabulary."""
+
 State = Any
 """What a model remembers between steps; only the model looks inside."""
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,14 @@ def test_a_log_that_a_kill_has_cut(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(log)
     assert training_facts(tmp_path) == {"train.step": 4, "train.loss": 1.5}
     assert training_facts(tmp_path / "nowhere") == {}
+
+
+def test_damaged_weights_are_named(copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(copy_task / "run" / "model", model)
+    (model / "model.safetensors").write_bytes(b"\xff" * 20)
+    for verb in (["info", str(model)], ["decode", "--model", str(model), "--input", str(tmp_path)]):
+        assert main(verb) == 2
+        error = capsys.readouterr().err
+        assert f"{model / 'model.safetensors'} is damaged" in error
+        assert error.count("\n") == 1

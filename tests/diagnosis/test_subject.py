@@ -45,3 +45,20 @@ def test_generation_by_turns_is_refused() -> None:
     model.generation_order = "interleaved"
     with pytest.raises(ValueError, match="no prefix to diagnose"):
         subject_of(model, ["a"], ["a"])
+
+
+def test_what_is_too_long_is_cut_or_named(caplog: pytest.LogCaptureFixture) -> None:
+    model = RandomModel(VOCAB_SIZE)
+    model.max_source_tokens, model.max_target_tokens = 4, 5
+    assert subject_of(model, ["abcdefg", "abc"], ["abcd", "a"]).sources == [[A, B, C, END], [A, B, C, END]]
+    assert "Line 1 has 8 tokens, of which the model takes 4" in caplog.text
+    with pytest.raises(ValueError, match="Reference 2 has 6 tokens, of which the model takes 5"):
+        subject_of(model, ["a", "a"], ["abcd", "abcde"])
+
+
+def test_a_search_that_fails_is_no_diagnosis() -> None:
+    model = RandomModel(VOCAB_SIZE)
+    logits = model.logits
+    model.logits = lambda source, prefix: logits(source, prefix) * (float("nan") if source[0] == B else 1)
+    with pytest.raises(ValueError, match=r"source of pair 2 failed: .*not finite"):
+        subject_of(model, ["a", "b", "c"], ["a", "b", "c"]).greedy()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.decoding.parts.search import Hypothesis, Search
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import Seq2Seq, UnsuitableModel
 
 
 def read_from_right(hypothesis: Hypothesis) -> Hypothesis:
@@ -25,9 +25,11 @@ def read_from_right(hypothesis: Hypothesis) -> Hypothesis:
 
 
 def refuse_prefixes(prefixes: Sequence[Sequence[int]] | None, order: str) -> None:
-    """Raise ValueError if there are prefixes: an order other than from the left does not begin with them."""
+    """Raise UnsuitableModel if there are prefixes: an order other than from the left does not begin with them."""
     if prefixes is not None and any(prefixes):
-        raise ValueError(f"Forced prefixes are for generation from the left; leave them out with the order `{order}`.")
+        raise UnsuitableModel(
+            f"Forced prefixes are for generation from the left; leave them out with the order `{order}`."
+        )
 
 
 @dataclass(frozen=True)

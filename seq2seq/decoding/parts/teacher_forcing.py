@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seq2seq.data.bucketing import cut_batches, snake_order
 from seq2seq.data.collate import pad_right
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq
 
 LOGITS_AT_ONCE = 2**24
 """64 MiB in float32; a few tensors of this size exist at a time."""
@@ -24,8 +24,6 @@ LOGITS_AT_ONCE = 2**24
 ROWS_AT_A_TIME = 8
 """Rows whose logits are normalised together, in float32 whatever type they have."""
 
-SOURCE_PADDING = 0
-"""It is in every vocabulary, and masked."""
 
 Ids = Sequence[int]
 ReadT = TypeVar("ReadT")

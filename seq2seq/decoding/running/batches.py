@@ -19,8 +19,7 @@ from typing import Protocol
 import torch
 
 from seq2seq.decoding.parts.search import Hypothesis, Search, failure
-from seq2seq.decoding.parts.teacher_forcing import SOURCE_PADDING
-from seq2seq.models.interface import Seq2Seq, UnsuitableModel
+from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq, UnsuitableModel
 
 BATCH_TOKENS = 8192
 """Budget of one batch: source tokens, padding included, times the hypotheses that run at a time, such as `beam_width`,

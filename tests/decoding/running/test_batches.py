@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq2seq.data.generation_order import RIGHT
 from seq2seq.decoding import BeamSearch, Greedy
+from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.running.batches import InProcess, SourceBatch, wants_memory
 from seq2seq.models.interface import UnsuitableModel
 from tests.fakes import PrefixState, RandomModel
@@ -68,6 +70,16 @@ def test_logits_that_are_not_finite_are_a_failure_of_their_sentence() -> None:
 def test_what_fails_whatever_the_source_ends_the_search(error: Exception) -> None:
     with pytest.raises(type(error)):
         list(InProcess(Failing(error), Greedy()).search_batches([BATCH]))
+
+
+def test_prefixes_that_a_search_does_not_take_end_it() -> None:
+    search = FromSide(Greedy(), RIGHT)
+    with pytest.raises(UnsuitableModel, match="leave them out with the order `r2l`"):
+        list(
+            InProcess(RandomModel(vocab_size=11), search).search_batches(
+                [SourceBatch([[5, 2]] * 3, [0, 1, 2], [[], [5], []])]
+            )
+        )
 
 
 def test_a_traceback_is_logged_once_and_none_for_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
