@@ -3,23 +3,27 @@
     seq2seq decode --model runs/x --beam-width 5 < source.txt > output.txt
     seq2seq decode --model runs/x --input test.en --reference test.de --n-best 5 --output nbest.jsonl
     seq2seq decode --model runs/both --bidirectional < source.txt  # or --generation-order r2l, or --rescore both
+    seq2seq decode --model runs/x --input test.en --score-targets test.de --output scores.jsonl
     seq2seq decode --model runs/x --tune-metric bleu --tune-source dev.en --tune-reference dev.de < source.txt
 
-Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
-decode into a file that was stopped goes on where it stopped. Search options default to those of the run. The weight of
-`--rescore` is chosen on validation text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
+Several models are an ensemble. With references the output is scored. `--score-targets` generates nothing, but writes
+what the model gives each target. Under `accelerate launch` the work is shared; a decode into a file that was stopped
+goes on where it stopped. Search options default to those of the run. The weight of `--rescore` is chosen on validation
+text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
 """
 
 import argparse
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
@@ -83,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         help="score the output by each `--rescoring-weight` from 0 to 1, print which is best, and write its output",
     )
+    parser.add_argument(
+        "--score-targets",
+        metavar="FILE",
+        help="generate nothing, but score the target that this file has for each line of the input",
+    )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument("--max-source-tokens", type=int, help="longer sources are cut, with a warning")
     add_tuning_arguments(parser)
@@ -118,7 +127,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.left_model and arguments.rescore in (None, "none"):
         raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
     processes = launched_processes(arguments.device)
-    num_workers = chosen_workers(arguments, processes)
+    if arguments.score_targets:
+        check_score_targets(arguments, processes.num_processes)
+    num_workers = 1 if arguments.score_targets else chosen_workers(arguments, processes)
     if processes.num_processes > 1 and (arguments.output == STANDARD or is_stream(arguments.input)):
         raise ValueError("Several processes need files: give `--input` and `--output`.")
     if tune_first(arguments, processes):
@@ -137,6 +148,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.trace:
         return write_trace(generator, arguments)
+    if arguments.score_targets:
+        targets = read_lines(Path(arguments.score_targets))
+        results = scored_lines(generator, input_lines(arguments), targets, arguments.max_source_tokens)
+        write_results(results, arguments, partial(score_format, chosen_format(arguments)))
+        return 0
     keep_freed_memory()
     search = generator.searcher().search
     if arguments.tune_rescoring_weight:
@@ -166,8 +182,7 @@ def write_trace(generator: TextGenerator, arguments: argparse.Namespace) -> int:
     from seq2seq.decoding.running.trace import trace
     from seq2seq.decoding.running.trace_page import write_trace_page
 
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
-    line = next((line for line in lines if line.strip()), None)
+    line = next((line for line in input_lines(arguments) if line.strip()), None)
     if line is None:
         raise ValueError("There is no line to trace; give one on standard input or by `--input`.")
     tokenizer = generator.tokenizer
@@ -265,15 +280,22 @@ def write_tuned(
 
 def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
     """Return the results of the input's lines."""
-    lines = read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
+    lines = input_lines(arguments)
     prefixes = read_lines(Path(arguments.prefixes)) if arguments.prefixes else None
     pool_lines = 1 if somebody_types(arguments) else POOL_LINES
     return generator.stream(lines, prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher)
 
 
-def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
-    """Write results to the output in its format, each as soon as it is there if it is standard output."""
-    formatted = FORMATS[chosen_format(arguments)]
+def input_lines(arguments: argparse.Namespace) -> Iterator[str]:
+    """Return the lines of the input."""
+    return read_standard() if arguments.input == STANDARD else read_lines(Path(arguments.input))
+
+
+def write_results(
+    results: Iterable[NBest], arguments: argparse.Namespace, formatted: Callable[[NBest], list[str]] | None = None
+) -> None:
+    """Write results to the output, by default in its format, each as soon as it is there if it is standard output."""
+    formatted = formatted or FORMATS[chosen_format(arguments)]
     lines = (line for nbest in results for line in formatted(nbest))
     if arguments.output != STANDARD:
         write_lines(Path(arguments.output), lines)

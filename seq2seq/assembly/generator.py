@@ -8,6 +8,7 @@ tokenizer loads too.
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -17,10 +18,15 @@ import torch
 
 from seq2seq.assembly.search import build_search
 from seq2seq.config.schema import DecodingConfig
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import METHODS
+from seq2seq.decoding import METHODS, Hypothesis
+from seq2seq.decoding.algorithms.directions import read_from_right
+from seq2seq.decoding.parts.options import length_divisor
+from seq2seq.decoding.parts.search import checked
+from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.decoding.running.batches import InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
+from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines, truncate_source
 from seq2seq.decoding.running.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
@@ -148,6 +154,44 @@ class TextGenerator:
         """Return the search that all search options, by default this generator's, describe, on its model."""
         search = build_search(options or self.options, self.model.generation_order, self.tokenizer.decode)
         return InProcess(self.model, search, self.device)
+
+    def score_targets(
+        self, sources: Sequence[str], targets: Sequence[str], max_source_tokens: int | None = None, **options: Any
+    ) -> list[TextHypothesis]:
+        """Return each target as a hypothesis for its source, with what the model gives it instead of what it says.
+
+        `score` is the sum of `token_log_probs`, end of sentence included, and `normalized_score` that divided by the
+        length penalty: what a search reports of the same text, if its segmentation is the tokenizer's own. Perplexity
+        is the exponential of minus the summed scores over the number of tokens.
+
+        Args:
+            max_source_tokens: longer sources are cut, with a warning.
+            options: search options; of these, those of the length penalty count, and which of its two orders a
+                `bidirectional` model scores in (`generation_order`, by default from the left).
+
+        Raises:
+            ValueError: there are more or fewer targets than sources, or the model cannot score from one end.
+        """
+        if len(sources) != len(targets):
+            raise ValueError(f"There are {len(targets)} targets for {len(sources)} sources; give one for each.")
+        chosen = checked_options(self.options | options)
+        order = self.model.generation_order if chosen["generation_order"] == "auto" else chosen["generation_order"]
+        side = RIGHT if order == "r2l" else LEFT
+        encoded = self.tokenizer.encode_sources([self.source_prefix + source for source in sources])
+        source_ids = [truncate_source(ids, max_source_tokens, line) for line, ids in enumerate(encoded, start=1)]
+        generated = self.tokenizer.encode_targets(list(targets))
+        if side == RIGHT:
+            generated = [from_right(ids) for ids in generated]
+        found = target_log_probs(self.model.from_side(side), source_ids, generated, self.device)
+        results = []
+        for target, ids, log_probs in zip(targets, generated, found, strict=True):
+            score = math.fsum(log_probs)
+            divisor = length_divisor(len(ids), chosen["length_penalty"], chosen["length_normalization"])
+            [hypothesis] = checked([Hypothesis(tuple(ids), tuple(log_probs), score, score / divisor, finished=True)])
+            read = read_from_right(hypothesis) if side == RIGHT else hypothesis
+            scored = TextHypothesis.create(read, self.tokenizer)
+            results.append(scored if hypothesis.error else dataclasses.replace(scored, text=target))
+        return results
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""
