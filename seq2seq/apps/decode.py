@@ -3,11 +3,13 @@
     seq2seq decode --model runs/x --beam-width 5 < source.txt > output.txt
     seq2seq decode --model runs/x --input test.en --reference test.de --n-best 5 --output nbest.jsonl
     seq2seq decode --model runs/both --bidirectional < source.txt  # or --generation-order r2l, or --rescore both
+    seq2seq decode --model runs/x --input test.en --score-targets test.de --output scores.jsonl
     seq2seq decode --model runs/x --tune-metric bleu --tune-source dev.en --tune-reference dev.de < source.txt
 
-Several models are an ensemble. With references the output is scored. Under `accelerate launch` the work is shared; a
-decode into a file that was stopped goes on where it stopped. Search options default to those of the run. The weight of
-`--rescore` is chosen on validation text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
+Several models are an ensemble. With references the output is scored. `--score-targets` generates nothing, but writes
+what the model gives each target. Under `accelerate launch` the work is shared; a decode into a file that was stopped
+goes on where it stopped. Search options default to those of the run. The weight of `--rescore` is chosen on validation
+text, by `--tune-rescoring-weight bleu`, and then given as `--rescoring-weight`.
 
 A line whose search fails becomes an empty one (in JSONL with an `error`), the log names it, and the exit code is 1.
 What comes through a pipe is decoded as it comes.
@@ -17,11 +19,13 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
 from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
@@ -90,6 +94,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         help="score the output by each `--rescoring-weight` from 0 to 1, print which is best, and write its output",
     )
+    parser.add_argument(
+        "--score-targets",
+        metavar="FILE",
+        help="generate nothing, but score the target that this file has for each line of the input",
+    )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument(
         "--max-source-tokens",
@@ -145,7 +154,9 @@ def _truth(text: str) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     check_arguments(arguments)
     processes = launched_processes(arguments.device)
-    num_workers = chosen_workers(arguments, processes)
+    if arguments.score_targets:
+        check_score_targets(arguments, processes.num_processes)
+    num_workers = 1 if arguments.score_targets else chosen_workers(arguments, processes)
     if processes.num_processes > 1 and any(map(is_stream, named_files(arguments))):
         raise ValueError("Several processes need files: give `--input` and `--output`, and no pipes.")
     if tune_first(arguments, processes):
@@ -154,6 +165,11 @@ def run(arguments: argparse.Namespace) -> int:
     generator = load_generator(arguments, processes)
     if arguments.trace:
         return write_trace(generator, arguments)
+    if arguments.score_targets:
+        targets = lines(arguments.score_targets)
+        results = scored_lines(generator, lines(arguments.input), targets, arguments.max_source_tokens)
+        write_results(results, arguments, partial(score_format, chosen_format(arguments)))
+        return 0
     keep_freed_memory()
     search = generator.searcher().search
     if getattr(search, "n_best", 1) > 1 and chosen_format(arguments) == "text" and not arguments.tune_rescoring_weight:
@@ -348,9 +364,11 @@ def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Nam
     )
 
 
-def write_results(results: Iterable[NBest], arguments: argparse.Namespace) -> None:
-    """Write results to the output in its format, each as soon as it is there if it is standard output."""
-    formatted = FORMATS[chosen_format(arguments)]
+def write_results(
+    results: Iterable[NBest], arguments: argparse.Namespace, formatted: Callable[[NBest], list[str]] | None = None
+) -> None:
+    """Write results to the output, by default in its format, each as soon as it is there if it is standard output."""
+    formatted = formatted or FORMATS[chosen_format(arguments)]
     found = (line for nbest in results for line in formatted(nbest))
     if arguments.output != STANDARD:
         with locked(arguments.output):

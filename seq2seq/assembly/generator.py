@@ -7,8 +7,9 @@ tokenizer loads too.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,6 +20,7 @@ from seq2seq.assembly.search import (
     changed_search,
     complete_search,
     default_search,
+    inner_search,
     search_of_older_version,
     within_reach,
 )
@@ -26,11 +28,16 @@ from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import tree_of
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import plain
+from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import SEARCHES, Search
+from seq2seq.decoding import SEARCHES, Hypothesis, Search
+from seq2seq.decoding.algorithms.directions import read_from_right
 from seq2seq.decoding.algorithms.rescoring import Rescored
+from seq2seq.decoding.parts.options import OneSided, SearchOptions
+from seq2seq.decoding.parts.search import checked
+from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines
+from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines, truncate_source
 from seq2seq.decoding.running.output import NBest, TextHypothesis
 from seq2seq.files import read_object, written
 from seq2seq.models.ensemble import Ensemble
@@ -170,6 +177,47 @@ class TextGenerator:
         order = self.model.generation_order
         search = within_reach(changed_search(self.search, options, order), self.model.max_target_tokens)
         return InProcess(self.model, complete_search(search, order, self.tokenizer), self.device)
+
+    def score_targets(
+        self, sources: Sequence[str], targets: Sequence[str], max_source_tokens: int | None = None, **options: Any
+    ) -> list[TextHypothesis]:
+        """Return each target as a hypothesis for its source, with what the model gives it instead of what it says.
+
+        `score` is the sum of `token_log_probs`, end of sentence included, and `normalized_score` that divided by the
+        length penalty: what a search reports of the same text, if its segmentation is the tokenizer's own. Perplexity
+        is the exponential of minus the summed scores over the number of tokens.
+
+        Args:
+            max_source_tokens: longer sources are cut, with a warning.
+            options: search options; of these, those of the length penalty count, and which of its two orders a
+                `bidirectional` model scores in (`generation_order`, by default from the left).
+
+        Raises:
+            ValueError: there are more or fewer targets than sources, or the model cannot score from one end.
+        """
+        if len(sources) != len(targets):
+            raise ValueError(f"There are {len(targets)} targets for {len(sources)} sources; give one for each.")
+        order = self.model.generation_order
+        chosen = inner_search(changed_search(self.search, options, order))
+        assert isinstance(chosen, SearchOptions), "a search of one model has a length penalty"
+        if isinstance(chosen, OneSided) and chosen.generation_order != "auto":
+            order = chosen.generation_order
+        side = RIGHT if order == "r2l" else LEFT
+        encoded = self.tokenizer.encode_sources([self.source_prefix + source for source in sources])
+        source_ids = [truncate_source(ids, max_source_tokens, line) for line, ids in enumerate(encoded, start=1)]
+        generated = self.tokenizer.encode_targets(list(targets))
+        if side == RIGHT:
+            generated = [from_right(ids) for ids in generated]
+        found = target_log_probs(self.model.from_side(side), source_ids, generated, self.device)
+        results = []
+        for target, ids, log_probs in zip(targets, generated, found, strict=True):
+            score = math.fsum(log_probs)
+            normalized = score / chosen.divisor(len(ids))
+            [hypothesis] = checked([Hypothesis(tuple(ids), tuple(log_probs), score, normalized, finished=True)])
+            read = read_from_right(hypothesis) if side == RIGHT else hypothesis
+            scored = TextHypothesis.create(read, self.tokenizer)
+            results.append(scored if hypothesis.error else replace(scored, text=target))
+        return results
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""

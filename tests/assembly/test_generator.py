@@ -29,6 +29,7 @@ def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1, **options
         encoder_layers=1,
         decoder_layers=1,
         ffn_size=13,
+        generation_order=generation_order,
         pad_token_id=tokenizer.pad_id,
         bos_token_id=tokenizer.bos_id,
         eos_token_id=tokenizer.eos_id,
@@ -218,3 +219,68 @@ def test_long_sources_are_cut_where_asked(copy_task: Path, caplog: pytest.LogCap
     [nbest] = generator.stream(["abcdefg"], max_source_tokens=4)
     assert nbest.text == generator("abc")[0].text
     assert "Line 1 has 8 tokens" in caplog.text
+
+
+def test_a_given_target_scores_what_the_search_reports_of_it(copy_task: Path) -> None:
+    """Of 7 sources with 3 hypotheses each, in one call, and with other length penalties."""
+    generator = seq2seq.load(copy_task / "run", device="cpu", n_best=3, max_length=31)
+    texts = distinct_texts()[:7]
+    for options in ({}, {"length_penalty": 0.3, "length_normalization": "gnmt"}):
+        found = [
+            (text, h) for text, hypotheses in zip(texts, generator(texts, **options), strict=True) for h in hypotheses
+        ]
+        assert all(h.finished for _, h in found)
+        scored = generator.score_targets([text for text, _ in found], [h.text for _, h in found], **options)
+        for (_, expected), hypothesis in zip(found, scored, strict=True):
+            assert (hypothesis.text, hypothesis.tokens) == (expected.text, expected.tokens)
+            assert hypothesis.token_log_probs == pytest.approx(expected.token_log_probs, abs=1e-5)
+            assert hypothesis.score == pytest.approx(expected.score, abs=1e-5)
+            assert hypothesis.normalized_score == pytest.approx(expected.normalized_score, abs=1e-5)
+    assert generator.score_targets([], []) == []
+    with pytest.raises(ValueError, match="2 targets for 1 sources"):
+        generator.score_targets(["abc"], ["abc", "cab"])
+
+
+@pytest.mark.parametrize(("trained", "order"), [("r2l", "auto"), ("bidirectional", "auto"), ("bidirectional", "r2l")])
+def test_a_given_target_is_scored_in_the_order_of_the_search(
+    copy_task: Path, tmp_path: Path, trained: str, order: str
+) -> None:
+    tokenizer = TextTokenizer.load(copy_task / "run" / "model")
+    generator = seq2seq.load(
+        write_model(tmp_path / "model", tokenizer, 3, trained), device="cpu", generation_order=order
+    )
+    searched = "l2r" if (trained, order) == ("bidirectional", "auto") else "r2l"
+    texts = distinct_texts()[:5]
+    options = {"generation_order": searched, "max_length": 29, "beam_width": 47, "n_best": 47}
+    found = [(text, h) for text, hs in zip(texts, generator(texts, **options), strict=True) for h in hs]
+    scored = generator.score_targets([text for text, _ in found], [h.text for _, h in found])
+    num_equal = 0
+    for (_, expected), hypothesis in zip(found, scored, strict=True):
+        assert hypothesis.direction == searched
+        if hypothesis.tokens == expected.tokens:  # an untrained model says what no text has, too
+            num_equal += len(expected.tokens) > 2
+            assert hypothesis.token_log_probs == pytest.approx(expected.token_log_probs, abs=1e-5)
+    assert num_equal > 0
+
+
+def test_an_interleaved_model_does_not_score_from_one_end(copy_task: Path, tmp_path: Path) -> None:
+    tokenizer = TextTokenizer.load(copy_task / "run" / "model")
+    generator = seq2seq.load(write_model(tmp_path / "model", tokenizer, 3, "interleaved"), device="cpu")
+    with pytest.raises(ValueError, match="cannot generate in the order `l2r`"):
+        generator.score_targets(["abc"], ["abc"])
+
+
+@pytest.mark.parametrize(("value", "loads"), [(0.0, True), (0.2, False)])
+def test_options_of_former_versions_are_passed_over_where_they_did_nothing(
+    copy_task: Path, tmp_path: Path, value: float, loads: bool
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(copy_task / "run" / "model", folder)
+    decoding = json.loads((folder / "decoding.json").read_text())
+    decoding["search"]["coverage_penalty"] = value
+    (folder / "decoding.json").write_text(json.dumps(decoding))
+    if loads:
+        assert seq2seq.load(folder, device="cpu")("jabc")[0].text == "jabc"
+    else:
+        with pytest.raises(ValueError, match=r"decoding.json: there is no `coverage_penalty` any more"):
+            seq2seq.load(folder, device="cpu")

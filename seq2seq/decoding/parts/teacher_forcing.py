@@ -89,9 +89,7 @@ def of_all(
         targets: one per source, otherwise as for `forced`.
         read: as for `forced`; returns values [R, T] by the names of `found`.
     """
-    source_lengths, lengths = (
-        numpy.array([len(ids) for ids in side], dtype=numpy.int64) for side in (sources, targets)
-    )
+    source_lengths, lengths = (numpy.array([*map(len, side)], dtype=numpy.int64) for side in (sources, targets))
     starts = numpy.cumsum(lengths) - lengths
     budget = max(1, LOGITS_AT_ONCE // model.vocab_size)
     plan = cut_batches(snake_order(source_lengths, lengths), source_lengths, lengths, batch_tokens=budget)
@@ -113,7 +111,7 @@ def of_all(
 def target_log_probs(
     model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids], device: torch.device | str = "cpu"
 ) -> list[list[float]]:
-    """Return the log-probability of each token of each target, in the order of generation; arguments as for `of_all`."""
+    """Return the log-probability of each token of each target; arguments as for `of_all`."""
     lengths = [len(ids) for ids in targets]
     found = numpy.empty(sum(lengths), numpy.float32)
     of_all(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seq2seq.decoding.parts import teacher_forcing
-from seq2seq.decoding.parts.teacher_forcing import forced_tokens, token_values
+from seq2seq.decoding.parts.teacher_forcing import forced_tokens, target_log_probs, token_values
 from tests.fakes import RandomModel
 from tests.oracles import token_log_probs
 
@@ -56,3 +56,16 @@ def test_a_token_without_probability_leaves_the_entropy_finite() -> None:
     values = token_values(logits, torch.tensor([[1]]), torch.tensor([0]))
     assert float(values["entropies"]) == pytest.approx(1.5 * math.log(2))
     assert bool(values["is_best"])
+
+
+@pytest.mark.parametrize("logits_at_once", [1, 11 * VOCAB_SIZE, 2**24])
+def test_log_probabilities_of_tokens_are_those_of_one_pass_per_target(
+    monkeypatch: pytest.MonkeyPatch, logits_at_once: int
+) -> None:
+    monkeypatch.setattr(teacher_forcing, "LOGITS_AT_ONCE", logits_at_once)
+    model = RandomModel(VOCAB_SIZE)
+    found = target_log_probs(model, SOURCES, TARGETS)
+    assert [len(values) for values in found] == [2, 5, 1, 3, 7]
+    for values, source, target in zip(found, SOURCES, TARGETS, strict=True):
+        assert values == pytest.approx(token_log_probs(model, source, target), abs=1e-5)
+    assert target_log_probs(model, [], []) == []
