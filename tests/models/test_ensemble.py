@@ -50,3 +50,13 @@ def test_what_does_not_fit_is_refused() -> None:
     for weights in ([1.0], [1.0, 0.0]):
         with pytest.raises(ValueError, match="2 models need as many positive weights"):
             Ensemble([tiny_model()] * 2, weights)
+
+
+def test_probabilities_are_mixed_in_float32() -> None:
+    """Logits of a model in bfloat16 are rounded once, and not again by what mixes them."""
+    logits = torch.randn(3, 5, 37).bfloat16() * 4
+    ensemble = Ensemble([tiny_model().eval(), tiny_model().eval()])
+    mixed = ensemble._mixture([logits, logits])
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, logits.float().log_softmax(-1), atol=1e-6, rtol=1e-6)
+    assert ensemble._mixture([logits.double(), logits.double()]).dtype == torch.float64
