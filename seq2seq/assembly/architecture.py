@@ -35,10 +35,11 @@ def architecture_of(options: TransformerOptions) -> dict[str, Any]:
 def first_difference(
     expected: Mapping[str, Any], found: Mapping[str, Any], ignored: Collection[str] = ()
 ) -> str | None:
-    """Return the name of an option in which two architectures differ, if possible one that both have."""
-    both, either = expected.keys() & found.keys(), expected.keys() | found.keys()
-    names = [name for name in (*sorted(both), *sorted(either)) if name not in ignored]
-    return next((name for name in names if expected.get(name) != found.get(name)), None)
+    """Return the name of an option in which two architectures differ: if possible one that both have, and before those
+    that follow from it."""
+    either = {**expected, **found}
+    names = [*(name for name in expected if name in found), *either]
+    return next((name for name in names if name not in ignored and expected.get(name) != found.get(name)), None)
 
 
 def _with_effect(options: Mapping[str, Any]) -> dict[str, Any]:
