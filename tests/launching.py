@@ -1,4 +1,4 @@
-"""Starting a module on two processes of this machine."""
+"""Starting a module on several processes of this machine."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ SECONDS = 300
 """Half a minute is usual. A launch that hangs should fail, not hold everything up."""
 
 
-def launch_two(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Return the finished run of `python -m module arguments` on two processes; fail with its errors if it failed.
+def launch(num_processes: int, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return the finished run of `python -m module arguments` on so many processes; fail with its errors if it failed.
 
     All addresses are loopback ones: by default the launcher and gloo ask for the machine's own name, and where no name
     server answers both wait for minutes.
     """
-    launcher = ["torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc_per_node=2"]
+    launcher = ["torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc_per_node={num_processes}"]
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", module, *arguments],
         cwd=ROOT,

@@ -194,8 +194,8 @@ def run(arguments: argparse.Namespace) -> int:
         scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
         print(scores, file=report_stream(arguments))
     if num_failed:
-        lines = "1 line" if num_failed == 1 else f"{num_failed} lines"
-        print(f"seq2seq decode: {lines} could not be decoded and left an empty output; see above.", file=sys.stderr)
+        counted = "1 line" if num_failed == 1 else f"{num_failed} lines"
+        print(f"seq2seq decode: {counted} could not be decoded and left an empty output; see above.", file=sys.stderr)
     return 1 if num_failed else 0
 
 

@@ -6,10 +6,9 @@ Lines of sources and of targets enter; for each leaves its target as a hypothesi
 import itertools
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 
 from seq2seq.assembly.generator import TextGenerator
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import flat_options
 from seq2seq.decoding.running.corpus import POOL_LINES
 from seq2seq.decoding.running.output import FORMATS, NBest
 
@@ -22,7 +21,7 @@ UNFIT = ("prefixes", "reference", "trace", "tune_rescoring_weight", "tune_metric
 
 def check_score_targets(arguments: Namespace, num_processes: int) -> None:
     """Raise ValueError for an option of `decode` that has no meaning for targets that are given."""
-    searched = [field.name for field in fields(DecodingConfig) if field.name not in COUNTING]
+    searched = [name for name, _, _ in flat_options() if name not in COUNTING]
     for name in (*UNFIT, *searched):
         if getattr(arguments, name) not in (None, (), []):
             flag = "--" + name.replace("_", "-")

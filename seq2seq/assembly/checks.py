@@ -7,6 +7,7 @@ from seq2seq.assembly.choices import made
 from seq2seq.assembly.cost import check_cost
 from seq2seq.assembly.decoder_inputs import build_decoder_inputs
 from seq2seq.assembly.gradient_rule import GRADIENT_RULES
+from seq2seq.assembly.limits import check_limits
 from seq2seq.assembly.search import build_search
 from seq2seq.assembly.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
 from seq2seq.config.schema import RunConfig
@@ -17,7 +18,7 @@ from seq2seq.models.transformer.side_by_side import check_stackable
 
 def check_config(config: RunConfig) -> None:
     """Raise ValueError for options that do not fit together, before any work is done."""
-    training, validation = config.training, config.validation
+    validation = config.validation
     for metric in validation.metrics:
         make_metric(metric)
     if validation.select_by != "loss" and validation.select_by not in validation.metrics:
@@ -25,11 +26,7 @@ def check_config(config: RunConfig) -> None:
             f"`validation.select_by` is {validation.select_by!r}, which is neither `loss` nor one of "
             f"`validation.metrics` ({', '.join(validation.metrics) or 'none'})."
         )
-    if training.average_checkpoints * training.checkpoint_every > training.max_steps:
-        raise ValueError(
-            f"`training.average_checkpoints` is {training.average_checkpoints}, but {training.max_steps} steps with a "
-            f"checkpoint every {training.checkpoint_every} leave fewer; lower it or `training.checkpoint_every`."
-        )
+    check_limits(config)
     check_companions(config)
     build_decoder_inputs(config)
     check_objective(config)

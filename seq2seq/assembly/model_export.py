@@ -13,14 +13,19 @@ from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.weights import weights_written
-from seq2seq.training.averaging import average_weights
-from seq2seq.training.checkpoint import checkpoint_path, checkpoint_paths
+from seq2seq.training.averaging import average_weights, last_checkpoints
+from seq2seq.training.checkpoint import TrainingState, checkpoint_path, checkpoint_paths
 
 
-def chosen_checkpoints(folder: Path, average_checkpoints: int, best_step: int | None) -> list[Path]:
-    """Return the checkpoints that make the exported model: the last N to average, else the best, else the last."""
+def chosen_checkpoints(folder: Path, average_checkpoints: int, state: TrainingState) -> list[Path]:
+    """Return the checkpoints that make the exported model: the last N to average, else the best, else the last.
+
+    Raises:
+        ValueError: there are fewer than N.
+    """
     if average_checkpoints:
-        return checkpoint_paths(folder)[-average_checkpoints:]
+        return last_checkpoints(folder, average_checkpoints, state.regular)
+    best_step = state.best.step
     if best_step is not None and checkpoint_path(folder, best_step).is_dir():
         return [checkpoint_path(folder, best_step)]
     return checkpoint_paths(folder)[-1:]

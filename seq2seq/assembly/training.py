@@ -3,21 +3,20 @@
 configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companions import Companions, prepare_companions
 from seq2seq.assembly.data import build_data, build_loader
-from seq2seq.assembly.generator import PRECISIONS, model_folder
+from seq2seq.assembly.generator import model_folder
 from seq2seq.assembly.gradient_rule import build_gradient_rule
-from seq2seq.assembly.model import build_model_config, initialize_from
+from seq2seq.assembly.model import build_model_config, check_start, initialize_from
 from seq2seq.assembly.model_export import chosen_checkpoints, export_model
 from seq2seq.assembly.objective import build_objective
 from seq2seq.assembly.precision import with_precision
@@ -28,21 +27,16 @@ from seq2seq.assembly.run_directory import (
     enter_run_directory,
     occupied,
 )
-from seq2seq.assembly.search import build_search, within_reach
 from seq2seq.assembly.stages import stages
+from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.config.schema import RunConfig
 from seq2seq.data.corpus import Dataset
-from seq2seq.data.generation_order import Arranged
-from seq2seq.data.loader import TrainingLoader, ValidationLoader
+from seq2seq.data.filters import FilterReport
+from seq2seq.data.loader import TrainingLoader
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding.running.batches import InProcess
-from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.metrics import make_metric
 from seq2seq.models.modes import evaluating
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.models.transformer.packing import decoding_copy
-from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.accelerator import build_accelerator, leave_processes
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.curves import plot_curves
@@ -52,7 +46,6 @@ from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
-from seq2seq.training.validation import Validation
 
 
 def train_in_stages(config: RunConfig) -> None:
@@ -76,6 +69,7 @@ def train(config: RunConfig) -> None:
         ValueError: anything in the configuration or the data that the user must change.
     """
     check_config(config)
+    check_start(config)
     transformers.utils.logging.disable_progress_bar()
     prepare_process(config.training.threads)
     keep_freed_memory()
@@ -92,11 +86,12 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
         tokenizer, train_corpus, validation_corpus = build_data(config, folder)
+    validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
     model_config = build_model_config(config, tokenizer)
     trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
-    report_data(config, loader, trainer, accelerator)
+    report_data(config, loader, validation_report, trainer, accelerator)
     state = trainer.run()
     if companions is not None:
         report_positions(trainer, accelerator)
@@ -105,9 +100,13 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
 
 
 def report_data(
-    config: RunConfig, loader: TrainingLoader | StreamingLoader, trainer: Trainer, accelerator: Accelerator
+    config: RunConfig,
+    loader: TrainingLoader | StreamingLoader,
+    validation_report: FilterReport,
+    trainer: Trainer,
+    accelerator: Accelerator,
 ) -> None:
-    """Say on the screen and in the log what the training data became."""
+    """Say on the screen and in the log what the data became."""
     model = accelerator.unwrap_model(trainer.model)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     facts: dict[str, float] = {"parameters": num_parameters}
@@ -118,13 +117,21 @@ def report_data(
         text += (
             f"; {loader.filter_report}; {len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding"
         )
+    if validation_report.kept < validation_report.rows:
+        facts |= {f"validation_{name}": count for name, count in validation_report.as_dict().items()}
+        text += f"; of the validation pairs, {validation_report}"
     if accelerator.is_main_process:
         trainer.tracker.log("data", 0, facts)
         print(f"{config.run_directory}: {text}", flush=True)
 
 
 def report_positions(trainer: Trainer, accelerator: Accelerator) -> None:
-    """Say in which quarter of the validation targets the loss is what, beside companions; see `loss_by_position`."""
+    """Say in which quarter of the validation targets the loss is what, beside companions; see `loss_by_position`.
+
+    A run that had ended has said so already.
+    """
+    if broadcast_object_list([trainer.tracker.has("positions", trainer.max_steps)])[0]:
+        return
     model = accelerator.unwrap_model(trainer.model)
     assert trainer.validation is not None, "a trainer that is built here validates"
     with evaluating(model):
@@ -186,22 +193,7 @@ def build_trainer(
             keep_checkpoints=max(training.keep_checkpoints, training.average_checkpoints),
         ),
         tracker=Tracker(folder, tensorboard=training.tensorboard, enabled=accelerator.is_main_process),
-        validation=Validation(
-            accelerator=accelerator,
-            model=model,
-            objective=CrossEntropy(config.objective.label_smoothing),  # comparable, whatever is trained
-            batches=lambda: ValidationLoader(
-                validation_corpus,
-                tokenizer,
-                batch_tokens=config.data.batch_tokens,
-                num_processes=accelerator.num_processes,
-                process_index=accelerator.process_index,
-                arrange=companions.validation if companions else Arranged(config.model.generation_order),
-            ),
-            decode=build_validation_decoder(config, model, tokenizer, validation_corpus, accelerator),
-            select_by=config.validation.select_by,
-            patience=config.validation.patience,
-        ),
+        validation=build_validation(config, model, tokenizer, validation_corpus, accelerator, companions),
         ema=ema,
         seed=training.seed,
         max_steps=training.max_steps,
@@ -215,51 +207,6 @@ def build_trainer(
     )
 
 
-def build_validation_decoder(
-    config: RunConfig, model: torch.nn.Module, tokenizer: TextTokenizer, corpus: Dataset, accelerator: Accelerator
-) -> Callable[[], dict[str, float]] | None:
-    """Return the function that decodes the validation pairs and scores them, or None without metrics.
-
-    Raises:
-        ValueError: the model is sharded, so that no process could decode by itself.
-    """
-    validation = config.validation
-    if not validation.metrics:
-        return None
-    if accelerator.distributed_type.value == "FSDP":
-        raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
-    rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
-    sources, references = list(rows["source"]), [[target] for target in rows["target"]]
-    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
-    options = within_reach(asdict(config.decoding) | chosen, accelerator.unwrap_model(model).max_target_tokens)
-    search = build_search(options, config.model.generation_order)
-    bare_model = accelerator.unwrap_model(model)
-    index, num_processes = accelerator.process_index, accelerator.num_processes
-
-    def decode() -> dict[str, float]:
-        share = sources[index::num_processes]
-        copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
-        searcher = InProcess(copy, search, accelerator.device)
-        found = decode_lines(share, searcher, tokenizer, config.decoding.batch_tokens)
-        texts = interleaved(gather_object([[nbest.text for nbest in found]]))
-        return {name: score_of(name, texts, references) for name in validation.metrics}
-
-    return decode
-
-
-def interleaved(shares: Sequence[Sequence[str]]) -> list[str]:
-    """Return the items of process r of n, which are numbers r, r + n, …, in their order."""
-    texts = [""] * sum(map(len, shares))
-    for index, share in enumerate(shares):
-        texts[index :: len(shares)] = share
-    return texts
-
-
-def score_of(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    metric = make_metric(name)
-    return metric.score(metric.statistics(texts, references).sum(0)).value
-
-
 # ---- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,8 +217,12 @@ def finish(
     tokenizer: TextTokenizer,
     state: TrainingState,
 ) -> None:
-    """Export the model, draw the curves, and say where both are."""
-    checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state.best.step)
+    """Export the model, draw the curves, and say where both are.
+
+    Raises:
+        ValueError: there are fewer checkpoints than are to be averaged.
+    """
+    checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state)
     export_model(
         folder / MODEL_FOLDER,
         checkpoints,

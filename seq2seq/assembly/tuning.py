@@ -19,7 +19,8 @@ from seq2seq.assembly.generator import load, model_folder
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
 from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
-from seq2seq.assembly.training import score_of, train
+from seq2seq.assembly.training import train
+from seq2seq.assembly.validation import score_of
 from seq2seq.config.decoder_inputs import DecoderInputsConfig
 from seq2seq.config.gradient import GradientConfig, ParameterSearchConfig
 from seq2seq.config.loading import load_run_config

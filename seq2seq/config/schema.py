@@ -243,7 +243,8 @@ class TrainingConfig:
     keep_checkpoints: int = 3
     """Newest checkpoints kept; the best one is kept besides."""
     average_checkpoints: int = 0
-    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint."""
+    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint. Those count
+    that are due by `checkpoint_every`, that were the best when they were made, and the last one of the run."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
     tensorboard: bool = True
@@ -260,11 +261,14 @@ class ValidationConfig:
     """Metrics of decoded validation text: bleu, chrf, chrf++, ter, rouge1, rouge2, rougeL, rougeLsum, exact_match,
     sequence_error_rate, word_error_rate, phone_error_rate, character_error_rate."""
     select_by: str = "loss"
-    """What chooses the best checkpoint: `loss`, or one of `metrics`."""
+    """What chooses the best checkpoint: `loss`, or one of `metrics`. Of equal values, the lower loss is better."""
     patience: int = 0
     """Validations without a new best before training stops; 0 never stops early."""
     max_rows: int = 0
     """Most validation pairs that are decoded; 0 decodes all."""
+    batch_tokens: int = 0
+    """Budget of one batch of validation: source plus target tokens, or, where they are decoded, source tokens times
+    `beam_width`, padding included; 0 takes `data.batch_tokens` and `decoding.batch_tokens`."""
     beam_width: int = 1
     """Beam width of decoding in validation; 1 is greedy."""
 

@@ -1,7 +1,7 @@
 """Which training pairs are dropped, and a report of why.
 
-Token counts enter, the numbers of the kept rows leave, with a report that adds up over the parts of a stream. Only
-training pairs are ever filtered; validation and decoding see all rows.
+Token counts enter, the numbers of the kept rows leave, with a report that adds up over the parts of a stream.
+Validation leaves out only what no model could take, and decoding sees all rows.
 """
 
 from dataclasses import asdict, dataclass, fields

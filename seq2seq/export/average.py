@@ -3,19 +3,14 @@
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from seq2seq.assembly.architecture import architecture, first_difference
 from seq2seq.assembly.generator import common_tokenizer, model_folder
-from seq2seq.files import new_folder, read_object
-from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, is_loadable
-from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.files import new_folder
+from seq2seq.models.transformer.inference import WEIGHTS_FILE
 from seq2seq.models.weights import read_weights, write_weights
 from seq2seq.training.averaging import weighted_mean
-
-WITHOUT_EFFECT = ("dtype", "transformers_version")
-"""Of a model's description, beside all dropout, what does not say how it computes."""
 
 
 def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
@@ -55,18 +50,8 @@ def check_same_architecture(first: Path, other: Path) -> None:
     """Raise ValueError naming the first option in which two models differ: weights that mean other things can have the
     same shapes, such as those of the two generation orders."""
     expected, found = architecture(first), architecture(other)
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(
-                f"{other} has `{name}: {found.get(name)}`, but {first} `{name}: {expected.get(name)}`; only models of "
-                "the same architecture have a mean."
-            )
-
-
-def architecture(folder: Path) -> dict[str, Any]:
-    """Return how a model's weights are used; an option that an older version did not write has its default."""
-    options = read_object(folder / CONFIG_FILE)
-    if is_loadable(folder):
-        defaults = asdict(TransformerOptions())
-        options = {name: options.get(name, default) for name, default in defaults.items()}
-    return {name: value for name, value in options.items() if "dropout" not in name and name not in WITHOUT_EFFECT}
+    if (name := first_difference(expected, found)) is not None:
+        raise ValueError(
+            f"{other} has `{name}: {found.get(name)}`, but {first} `{name}: {expected.get(name)}`; only models of "
+            "the same architecture have a mean."
+        )

@@ -88,7 +88,9 @@ class Ensemble:
         )
 
     def _mixture(self, logits: Sequence[Tensor]) -> Tensor:
-        parts = zip(logits, self.weights, strict=True)
+        """Return the log of the mean probabilities, in float32 at least: bfloat16 keeps no third digit of a sum."""
+        wide = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in logits]
+        parts = zip(wide, self.weights, strict=True)
         return torch.stack([part.log_softmax(dim=-1) + math.log(weight) for part, weight in parts]).logsumexp(dim=0)
 
 

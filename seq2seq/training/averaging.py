@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seq2seq.training.checkpoint import checkpoint_paths, exported_weights, verify
+from seq2seq.training.checkpoint import checkpoint_path, exported_weights, verify
 
 
 def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
@@ -53,16 +53,21 @@ def weighted_mean(shares: Sequence[float], named: Iterable[tuple[Path, dict[str,
     }
 
 
-def last_checkpoints(folder: Path, num_checkpoints: int) -> list[Path]:
+def last_checkpoints(folder: Path, num_checkpoints: int, steps: Sequence[int]) -> list[Path]:
     """Return the newest checkpoints of a run, oldest first.
+
+    Args:
+        steps: those that count, in ascending order; see `TrainingState.regular`.
 
     Raises:
         ValueError: there are fewer.
     """
-    paths = checkpoint_paths(folder)
+    paths = [path for step in steps if (path := checkpoint_path(folder, step)).is_dir()]
     if len(paths) < num_checkpoints:
+        there = ", ".join(path.name for path in paths)
         raise ValueError(
-            f"`average_checkpoints` is {num_checkpoints}, but {folder} holds {len(paths)}; "
-            "lower it, or raise `keep_checkpoints` or `max_steps`."
+            f"`training.average_checkpoints` is {num_checkpoints}, but {folder} holds {len(paths)}: {there}. Lower it "
+            "and give the command again, which trains no more and exports; or, for a new run, lower "
+            "`training.checkpoint_every`."
         )
     return paths[-num_checkpoints:]

@@ -7,6 +7,7 @@ A folder `step-00001000` holds numbered parts:
     2-averages.safetensors    exponential moving average, if there is one
     3-state.json              `TrainingState`, the loss scaler's state, versions of libraries
     checksums.json            SHA-256 of every part, and the version of this format
+    validation.json           `BestSoFar` after the validation of this step, which follows the checkpoint
 
 It is written under a temporary name, flushed to disk and renamed, so a folder with that name is whole; checksums tell
 if it is not any more. Nothing is pickled, so a checkpoint cannot run code.
@@ -29,7 +30,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, rename_folder
+from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, rename_folder, written
 from seq2seq.models.weights import read_weights, write_weights
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.sharding import fill, laid_out_like, whole
@@ -41,6 +42,7 @@ OPTIMIZER = "1-optimizer.safetensors"
 AVERAGES = "2-averages.safetensors"
 STATE = "3-state.json"
 CHECKSUMS = "checksums.json"
+VALIDATION = "validation.json"
 LIBRARIES = ("torch", "transformers", "datasets", "tokenizers", "accelerate", "safetensors")
 
 
@@ -59,7 +61,10 @@ class TrainingState:
     best: BestSoFar = field(default_factory=BestSoFar)
     """Validation so far."""
     window: dict[str, float] = field(default_factory=dict)
-    """Sums since the last line of the log."""
+    """Sums since the last line of the log; with those of this step, also where its line is written after it."""
+    regular: list[int] = field(default_factory=list)
+    """Steps of the newest checkpoints that any such run has, however it was stopped: those that are due, those that
+    were the best when they were made, and the one at the end."""
 
 
 class Checkpoints:
@@ -68,7 +73,8 @@ class Checkpoints:
     Args:
         folder: holds the checkpoints; created at the first save.
         model, optimizer: as prepared by the accelerator.
-        keep_checkpoints: newest ones kept; the one of the best validation is kept besides.
+        keep_checkpoints: newest ones kept; the one of the best validation is kept besides. One that a stop or a coming
+            validation leaves does not count: it is kept until there is a newer one.
     """
 
     def __init__(
@@ -90,23 +96,48 @@ class Checkpoints:
         self.ema = ema
         self.keep_checkpoints = keep_checkpoints
 
-    def save(self, state: TrainingState) -> Path:
+    def save(self, state: TrainingState, *, is_regular: bool = True) -> Path:
         """Write a checkpoint of this step unless there is one, then delete those that are not to be kept.
+
+        Args:
+            is_regular: whether it counts (see `TrainingState.regular`), which the state then says.
 
         Raises:
             OSError: it could not be written, for example because the disk is full; older ones are untouched.
         """
         path = checkpoint_path(self.folder, state.step)
-        tensors, entries = self._tensors(), self._entries(state)
-        problem = None
-        if self.accelerator.is_main_process and not path.exists():
-            problem = _write(path, tensors, entries)
+        if is_regular:
+            self._count(state)
+        is_main, problem = self.accelerator.is_main_process, None
+        if broadcast_object_list([is_main and not path.exists()])[0]:
+            tensors = self._tensors()
+            problem = _write(path, tensors, self._entries(state)) if is_main else None
         problem = broadcast_object_list([problem])[0]
         if problem:
             raise OSError(f"Checkpoint {path} could not be written: {problem}. Earlier checkpoints are whole.")
-        if self.accelerator.is_main_process:
-            self._delete_old(best_step=state.best.step)
+        if is_main:
+            self._delete_old(state)
         return path
+
+    def save_validation(self, state: TrainingState, *, is_best: bool) -> None:
+        """Write what the validation of this step came to beside its checkpoint; delete what is then not to be kept.
+
+        Where it cannot be written, a run that goes on from here validates again.
+        """
+        if is_best:
+            self._count(state)
+        if self.accelerator.is_main_process:
+            try:
+                _write_validation(checkpoint_path(self.folder, state.step) / VALIDATION, state.best)
+            except OSError as error:
+                warnings.warn(f"The validation of step {state.step} could not be kept: {error}", stacklevel=2)
+            else:
+                self._delete_old(state)
+
+    def _count(self, state: TrainingState) -> None:
+        """Note the checkpoint of this step among those that count."""
+        others = [step for step in state.regular if step != state.step]
+        state.regular = [*others, state.step][-self.keep_checkpoints :]
 
     def resume(self) -> TrainingState:
         """Load the newest whole checkpoint into model, optimizer and average; return its state, or a new one.
@@ -126,22 +157,24 @@ class Checkpoints:
         state = self._load(path)
         if self.accelerator.is_main_process:
             _set_aside_newer(self.folder, path)
-            self._delete_old(best_step=state.best.step)  # a kill may have come between it and the last save
+            self._delete_old(state)  # a kill may have come between it and the last save
         return state
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Return the tensors of every part on the CPU; a collective operation where the model is sharded."""
-        weights = {name: whole(tensor) for name, tensor in distinct_tensors(self.model).items()}
+        """Return the tensors of every part on the CPU, on the process that writes them; on others none.
+
+        All must call it where the model is sharded.
+        """
         optimizer = {
-            f"{name}/{key}": whole(torch.as_tensor(value))
+            f"{name}/{key}": torch.as_tensor(value)
             for name, parameter in self.model.named_parameters()
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }
-        parts = {WEIGHTS: weights, OPTIMIZER: optimizer}
+        parts = {WEIGHTS: distinct_tensors(self.model), OPTIMIZER: optimizer}
         if self.ema is not None:
-            averages = self.ema.named_averages(self.model)
-            parts[AVERAGES] = {name: whole(tensor) for name, tensor in averages.items()}
-        return parts
+            parts[AVERAGES] = self.ema.named_averages(self.model)
+        is_writer = self.accelerator.is_main_process
+        return {part: whole(tensors, is_wanted=is_writer) for part, tensors in parts.items()}
 
     def _entries(self, state: TrainingState) -> dict[str, Any]:
         scaler = self.accelerator.scaler
@@ -163,7 +196,13 @@ class Checkpoints:
             self.ema.num_updates = entries["num_averaged"]
         if self.accelerator.scaler is not None and entries["loss_scaler"] is not None:
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
-        return _state_of(entries, path / STATE)
+        paths = checkpoint_paths(self.folder)
+        before = [_step(other) for other in paths[: paths.index(path) + 1]]
+        state = _state_of({"regular": before} | entries, path / STATE)  # earlier versions counted all
+        state.best = read_validation(path) or state.best
+        if state.best.step == state.step:
+            self._count(state)
+        return state
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         """Restore what the optimizer has learnt; its options stay those of the present configuration."""
@@ -183,10 +222,10 @@ class Checkpoints:
         }
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
-    def _delete_old(self, best_step: int | None) -> None:
-        paths = checkpoint_paths(self.folder)
-        for path in paths[: -self.keep_checkpoints]:
-            if best_step is None or path != checkpoint_path(self.folder, best_step):
+    def _delete_old(self, state: TrainingState) -> None:
+        kept = {checkpoint_path(self.folder, step) for step in (*state.regular, state.best.step or 0, state.step)}
+        for path in checkpoint_paths(self.folder):
+            if path not in kept:
                 remove_folder(path)
 
 
@@ -198,7 +237,11 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 def checkpoint_paths(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, oldest first; temporary ones are not among them."""
     paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name)]
-    return sorted(paths, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(paths, key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def newest_whole(folder: Path) -> tuple[Path | None, str | None]:
@@ -250,6 +293,14 @@ def verify(path: Path) -> None:
     for name, checksum in checksums.items():
         if not (path / name).is_file() or fingerprint(path / name)["sha256"] != checksum:
             raise ValueError(f"Checkpoint {path} is damaged: {name} is missing or differs from its checksum.")
+
+
+def read_validation(path: Path) -> BestSoFar | None:
+    """Return what the validation after a checkpoint came to; None before it."""
+    try:
+        return BestSoFar(**read_object(path / VALIDATION))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def exported_weights(path: Path) -> dict[str, Tensor]:
@@ -312,6 +363,11 @@ def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Map
     except OSError as error:
         return str(error)
     return None
+
+
+def _write_validation(path: Path, best: BestSoFar) -> None:
+    with written(path) as file:
+        file.write(json.dumps(asdict(best)))
 
 
 @cache

@@ -14,13 +14,21 @@ class ProgressDisplay:
     Args:
         num_steps: of the whole run.
         first_step: steps done before, in an earlier part of the run.
+        max_seconds: time after which the run ends in any case; 0 sets no limit.
         enabled: False on all processes but the main one, where nothing is shown.
     """
 
     def __init__(
-        self, num_steps: int, first_step: int = 0, *, enabled: bool = True, stream: TextIO | None = None
+        self,
+        num_steps: int,
+        first_step: int = 0,
+        *,
+        max_seconds: float = 0.0,
+        enabled: bool = True,
+        stream: TextIO | None = None,
     ) -> None:
         self.num_steps = num_steps
+        self.max_seconds = max_seconds
         self.enabled = enabled
         self.stream = stream or sys.stderr
         self.bar: tqdm | None = None
@@ -29,16 +37,22 @@ class ProgressDisplay:
                 total=num_steps, initial=first_step, unit="step", dynamic_ncols=True, file=self.stream, smoothing=0.05
             )
 
-    def advance(self, loss: float, tokens_per_second: float) -> None:
-        """Show that a step is done."""
+    def advance(self, loss: float, tokens_per_second: float, seconds: float) -> None:
+        """Show that a step is done, after so much time over all parts of the run."""
         if self.bar is not None:
+            if self.max_seconds:  # as many steps as there is time for
+                expected = math.ceil((self.bar.n + 1) * self.max_seconds / max(seconds, 1e-9))
+                self.bar.total = max(self.bar.n + 1, min(self.num_steps, expected))
             self.bar.set_postfix_str(f"loss {loss:.3f}, {tokens_per_second:,.0f} target tokens/s", refresh=False)
             self.bar.update()
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
         """Write a line about a step where there is no bar."""
         if self.enabled and self.bar is None:
-            left = _clock((self.num_steps - step) * values["seconds_per_step"])
+            seconds = (self.num_steps - step) * values["seconds_per_step"]
+            if self.max_seconds:
+                seconds = min(seconds, self.max_seconds - values["seconds"])
+            left = _clock(seconds)
             loss, speed = values.get("loss", math.nan), values.get("tokens_per_second", 0.0)
             self.write(f"step {step}/{self.num_steps}, loss {loss:.4f}, {speed:,.0f} target tokens/s, {left} left")
 

@@ -4,15 +4,26 @@ One file so that nothing else needs to know whether a model is plain, replicated
 parameters are `DTensor`).
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Return the whole tensor on the CPU; every process must call it, in the same order, where it is sharded."""
-    tensor = tensor.detach()
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu().contiguous()
+def whole(tensors: Mapping[str, Tensor], *, is_wanted: bool = True) -> dict[str, Tensor]:
+    """Return whole tensors on the CPU, or nothing where they are not wanted.
+
+    Every process must call it, in the same order, where they are sharded: then each takes part in making one whole at a
+    time. Otherwise a process that does not want them has nothing to do.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach()
+        tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        if is_wanted:
+            found[name] = tensor.cpu().contiguous()
+    return found
 
 
 @torch.no_grad()

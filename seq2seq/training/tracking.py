@@ -36,6 +36,7 @@ class Tracker:
         self.tensorboard = tensorboard
         self.enabled = enabled
         self._summary_writer: Any = None
+        self._last_steps: dict[str, int] = {}
         if enabled:
             self.run_directory.mkdir(parents=True, exist_ok=True)
 
@@ -43,13 +44,18 @@ class Tracker:
         """Cut off what was logged after the step (and validation) from which the run goes on; 0, 0 for a new run."""
         if not self.enabled:
             return
-        last_steps = {"train": step, "validation": validated_step}
+        last_steps = {"validation": validated_step, "validation_error": validated_step}
         kept = [line for line in _whole_lines(self.path) if _belongs(line, last_steps, otherwise=step)]
+        self._last_steps = {entry.get("kind", ""): entry.get("step", 0) for entry in map(json.loads, kept)}
         if self.path.exists():
             with written(self.path) as file:
                 file.writelines(f"{line}\n" for line in dict.fromkeys(kept))
         if self.tensorboard:
             self._summary_writer = _summary_writer(self.run_directory / "tensorboard", purge_step=step + 1)
+
+    def has(self, kind: str, step: int) -> bool:
+        """Return whether the last line of this kind, when the run went on, was of this step; False if not enabled."""
+        return self._last_steps.get(kind) == step
 
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line; numbers that are not finite become null, which JSON can hold."""

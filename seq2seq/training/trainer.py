@@ -8,14 +8,14 @@ split. A run goes on from its newest checkpoint bit by bit, whenever and however
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -141,7 +141,14 @@ class Trainer:
         """
         self.state = self.checkpoints.resume()
         self.tracker.start(self.state.step, self.state.best.last_step)
-        display = ProgressDisplay(self.max_steps, self.state.step, enabled=self.accelerator.is_main_process)
+        if broadcast_object_list([self.tracker.has("train", self.state.step)])[0]:
+            self.state.window = {}
+        display = ProgressDisplay(
+            self.max_steps,
+            self.state.step,
+            max_seconds=60 * self.max_minutes,
+            enabled=self.accelerator.is_main_process,
+        )
         try:
             with stop_signals() as self.stop_request:
                 self._loop(display)
@@ -151,26 +158,46 @@ class Trainer:
         return self.state
 
     def _loop(self, display: ProgressDisplay) -> None:
+        is_over = self.state.step >= self.max_steps or self._is_out_of_time()
         if self.state.step > 0:
             display.write(f"Going on from step {self.state.step}.")
-        is_over = self.state.step >= self.max_steps or self._is_out_of_time()
-        if is_over or self._is_due(self.validate_every):
-            self._validate(display)  # a signal may have come between a step and its validation
-        is_over = is_over or self._is_patience_over()
+            is_over = self._end_step(is_over, display)  # a stop may have come between a step and what is due after it
+            self._forget_earlier_end(is_over)
         micro_batches = self.loader.micro_batches(self.state.position)
         while not is_over:
             start = time.perf_counter()
             result = self.train_step(micro_batches)
-            self._track(result, time.perf_counter() - start, display)
+            self._count(result, time.perf_counter() - start, display)
             if result.stop_signal is not None:
                 self._leave(result.stop_signal, display)
             is_over = self.state.step >= self.max_steps or result.out_of_time
-            is_best = (is_over or self._is_due(self.validate_every)) and self._validate(display)
-            is_over = is_over or self._is_patience_over()
-            if is_over:
-                self._log_window(display)
-            if is_over or is_best or self._is_due(self.checkpoint_every):
-                self.checkpoints.save(self.state)
+            is_over = self._end_step(is_over, display)
+
+    def _end_step(self, is_over: bool, display: ProgressDisplay) -> bool:
+        """Do what is due after a step, unless it was done; return whether the run is over, also by patience.
+
+        The checkpoint comes first: whatever fails after it costs no steps. Then the log and the validation.
+        """
+        is_regular = is_over or self._is_due(self.checkpoint_every)
+        is_validated = self.validation is None or self.state.best.last_step == self.state.step
+        validates = not is_validated and (is_over or self._is_due(self.validate_every))
+        if is_regular or validates:
+            self.checkpoints.save(self.state, is_regular=is_regular)
+        if self._is_due(self.log_every):
+            self._log_window(display)
+        if validates:
+            self._validate(display)
+        is_over = is_over or self._is_patience_over()
+        if is_over:
+            self._log_window(display)
+            self.checkpoints.save(self.state)
+        return is_over
+
+    def _forget_earlier_end(self, is_over: bool) -> None:
+        """Let the checkpoint at which an earlier part of the run ended count no more, if now it goes on."""
+        step = self.state.step
+        if not (is_over or self._is_due(self.checkpoint_every) or self.state.best.step == step):
+            self.state.regular = [other for other in self.state.regular if other != step]
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.state.step > 0 and self.state.step % every == 0
@@ -182,21 +209,26 @@ class Trainer:
         return 0 < self.max_minutes * 60 <= self.state.seconds
 
     def _leave(self, stop_signal: signal.Signals, display: ProgressDisplay) -> None:
-        path = self.checkpoints.save(self.state)
+        path = self.checkpoints.save(self.state, is_regular=self._is_due(self.checkpoint_every))
+        if self._is_due(self.log_every):
+            self._log_window(display)
         display.write(f"{stop_signal.name}: stopped after step {self.state.step}, saved {path}. Run again to go on.")
         raise SystemExit(128 + stop_signal)
 
-    def _validate(self, display: ProgressDisplay) -> bool:
-        """Validate unless this step was; return whether it is the best so far."""
-        if self.validation is None or self.state.best.last_step == self.state.step:
-            return False
+    def _validate(self, display: ProgressDisplay) -> None:
+        """Validate, and keep what came of it beside the checkpoint of this step."""
+        assert self.validation is not None, "a run without validation never comes here"
+        step = self.state.step
         with self.ema.applied() if self.ema else nullcontext():
-            values = self.validation.run(self.state.step)
-        is_best = self.validation.note(self.state.best, self.state.step, values)
-        self.tracker.log("validation", self.state.step, values)
+            values, problem = self.validation.run(step)
+        self._log("validation", values)
+        if problem is not None:
+            self._log("validation_error", {"error": problem})
+            display.write(f"validation at step {step} could not decode, so there are no scores: {problem}")
+        is_best = self.validation.note(self.state.best, step, values)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        display.write(f"validation at step {self.state.step}: {shown}{' (best)' if is_best else ''}")
-        return is_best
+        display.write(f"validation at step {step}: {shown}{' (best)' if is_best else ''}")
+        self.checkpoints.save_validation(self.state, is_best=is_best)
 
     # ---- one step ------------------------------------------------------------------------------------------------
 
@@ -286,13 +318,11 @@ class Trainer:
 
     # ---- the log -------------------------------------------------------------------------------------------------
 
-    def _track(self, result: StepResult, seconds: float, display: ProgressDisplay) -> None:
-        """Add a step to the sums since the last line of the log, and write a line if one is due."""
+    def _count(self, result: StepResult, seconds: float, display: ProgressDisplay) -> None:
+        """Add a step to the sums since the last line of the log."""
         self.state.seconds += seconds
         add_step(self.state.window, result.total, result.gradient_norm, seconds, skipped=result.skipped)
-        display.advance(result.total.mean, result.total.num_target_tokens / seconds)
-        if self._is_due(self.log_every):
-            self._log_window(display)
+        display.advance(result.total.mean, result.total.num_target_tokens / seconds, self.state.seconds)
 
     def _log_window(self, display: ProgressDisplay) -> None:
         """Write a line about the steps since the last one, if there were any."""
@@ -303,9 +333,26 @@ class Trainer:
             "seconds": self.state.seconds,
             "memory_mib": peak_memory_mib(self.accelerator.device),
         }
+        self._log("train", values)
         self.state.window = {}
-        self.tracker.log("train", self.state.step, values)
         display.report(self.state.step, values)
+
+    def _log(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Add a line to the log.
+
+        Raises:
+            OSError: it could not be written, on all processes; before that a checkpoint was, as far as that can be.
+        """
+        problem = None
+        try:
+            self.tracker.log(kind, self.state.step, values)
+        except OSError as error:
+            problem = str(error)
+        if problem := broadcast_object_list([problem])[0]:
+            path = self.checkpoints.save(self.state, is_regular=self._is_due(self.checkpoint_every))
+            raise OSError(
+                f"The log could not be written: {problem}. All steps are saved, in {path}; run again to go on."
+            )
 
 
 def _on_cpu(total: LossSum, norm: Tensor, flags: Tensor) -> tuple[LossSum, list[float]]:

@@ -1,12 +1,14 @@
 """How a model is judged in training, and when training has stopped to help.
 
-Batches and, optionally, a function that decodes and scores enter; the values of one validation leave. `BestSoFar`
-remembers which step was best by one of these values; it is part of a checkpoint, so a resumed run judges as before.
+Batches and, optionally, a function that decodes and scores enter; the values of one validation leave. A decode that
+fails is no error of the run: the loss counts, and what went wrong leaves beside it. `BestSoFar` remembers which step
+was best by one of these values; it is part of a checkpoint, so a resumed run judges as before.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -32,16 +34,46 @@ class BestSoFar:
     """Validations since the best one."""
     last_step: int = 0
     """Step of the latest validation; 0 before the first."""
+    loss: float | None = None
+    """Validation loss of the best."""
 
-    def see(self, step: int, value: float, *, lower_is_better: bool) -> bool:
-        """Take note of a validation; return whether it is a new best. A tie or a value that is no number is not."""
+    def see(self, step: int, value: float | None, *, lower_is_better: bool, loss: float | None = None) -> bool:
+        """Take note of a validation; return whether it is a new best.
+
+        Of equal values the one with the lower loss is better: metrics of a model that has learnt little are often all
+        0, or of one that has learnt all, 100. What is no number is no best.
+
+        Args:
+            value: None could not be measured, and says nothing for or against.
+        """
         self.last_step = step
+        if value is None:
+            return False
         sign = -1.0 if lower_is_better else 1.0
         better = not math.isnan(value) and (self.value is None or sign * value > sign * self.value)
+        if value == self.value and loss is not None:
+            better = self.loss is None or loss < self.loss
         if better:
-            self.value, self.step = value, step
+            self.value, self.step, self.loss = value, step, loss
         self.num_since = 0 if better else self.num_since + 1
         return better
+
+
+class DecodingFailed(Exception):
+    """Decoding failed on some process; its text says how. Raised on all processes alike."""
+
+
+def described(error: Exception) -> str:
+    """Return an error in one line, as a log has it."""
+    return str(error) if isinstance(error, DecodingFailed) else f"{type(error).__name__}: {error}"
+
+
+class Measured(NamedTuple):
+    """What a validation came to, the same on all processes."""
+
+    values: dict[str, float]
+    problem: str | None = None
+    """Why there are no decoded scores, if decoding or scoring failed."""
 
 
 class Validation:
@@ -53,6 +85,8 @@ class Validation:
             must hold each pair once; shares may differ in length.
         decode: returns scores by name, such as {"bleu": 31.4}. All processes call it, and what the main process
             returns counts. It finds the model in evaluation mode and, if there is an average, with averaged weights.
+            Where it fails on one process it must do so on all, or after their last exchange.
+        num_starts: tokens that the model takes in a step; a batch that only keeps others company has so many.
         select_by: `loss`, or a name that `decode` returns; the direction is known.
         patience: validations without a new best before `is_over`; 0 never.
     """
@@ -65,6 +99,7 @@ class Validation:
         objective: Objective,
         batches: Callable[[], Iterable[Batch]],
         decode: Callable[[], dict[str, float]] | None = None,
+        num_starts: int = 1,
         select_by: str = "loss",
         patience: int = 0,
     ) -> None:
@@ -74,28 +109,32 @@ class Validation:
         self.objective = objective
         self.batches = batches
         self.decode = decode
+        self.num_starts = num_starts
         self.select_by = select_by
         self.patience = patience
 
     @torch.no_grad()
-    def run(self, step: int) -> dict[str, float]:
-        """Return the values of this validation, the same on all processes; the model's mode is left as it was.
+    def run(self, step: int) -> Measured:
+        """Return what this validation came to; the model's mode is left as it was.
 
         Raises:
             ValueError: there is nothing to validate on, or `select_by` was not measured.
         """
         with evaluating(self.model):
-            values = per_token(self._total_loss(step)) | self._decoded_scores()
-        if self.select_by not in values:
+            loss = per_token(self._total_loss(step))
+            scores, problem = self._decoded_scores()
+        values = loss | scores
+        if self.select_by not in values and problem is None:
             raise ValueError(
                 f"`validation.select_by` is {self.select_by!r}, but validation only measured {', '.join(values)}; "
                 "choose one of these, or add it to `validation.metrics`."
             )
-        return values
+        return Measured(values, problem)
 
     def note(self, best: BestSoFar, step: int, values: dict[str, float]) -> bool:
         """Enter the values into `best`; return whether they are a new best."""
-        return best.see(step, values[self.select_by], lower_is_better=lower_is_better(self.select_by))
+        value, loss = values.get(self.select_by), values.get("loss")
+        return best.see(step, value, lower_is_better=lower_is_better(self.select_by), loss=loss)
 
     def is_over(self, best: BestSoFar) -> bool:
         """Return whether patience has run out."""
@@ -123,10 +162,19 @@ class Validation:
             num_active = torch.tensor(0 if batch is None else 1, device=self.accelerator.device)
             if int(self.accelerator.reduce(num_active)) == 0:
                 return
-            yield _empty_batch() if batch is None else batch
+            yield _empty_batch(self.num_starts) if batch is None else batch
 
-    def _decoded_scores(self) -> dict[str, float]:
-        return {} if self.decode is None else broadcast_object_list([self.decode()])[0]
+    def _decoded_scores(self) -> tuple[dict[str, float], str | None]:
+        """Return the scores, or what went wrong."""
+        if self.decode is None:
+            return {}, None
+        scores, problem = {}, None
+        try:
+            scores = self.decode()
+        except Exception as error:  # whatever it is, the loss is measured and training can go on
+            problem = described(error)
+        found: tuple[dict[str, float], str | None] = broadcast_object_list([(scores, problem)])[0]
+        return found
 
 
 def lower_is_better(name: str) -> bool:
@@ -134,8 +182,8 @@ def lower_is_better(name: str) -> bool:
     return name in LOSSES or (name in METRICS and not METRICS[name]().higher_is_better)
 
 
-def _empty_batch() -> Batch:
-    ids = torch.zeros(1, 1, dtype=torch.int64)
-    return Batch(
-        ids, torch.ones(1, 1, dtype=torch.bool), ids, torch.full_like(ids, IGNORED_LABEL), torch.zeros(1).long()
-    )
+def _empty_batch(num_starts: int) -> Batch:
+    """Return a pair of which nothing is predicted."""
+    source, target = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, num_starts, dtype=torch.int64)
+    labels = torch.full_like(target, IGNORED_LABEL)
+    return Batch(source, torch.ones_like(source, dtype=torch.bool), target, labels, torch.zeros(1).long())

@@ -10,13 +10,13 @@ from seq2seq.assembly.decoder_inputs import build_decoder_inputs
 from seq2seq.assembly.gradient_rule import build_gradient_rule
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.experimental.word_oracle import WordOracle
 from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty
 from seq2seq.gradients.base import Backprop
 from seq2seq.objectives.decoder_inputs import TeacherForcing
 from seq2seq.objectives.first_pass import Mixing
 from seq2seq.objectives.gold_schedules import GoldSchedule
 from seq2seq.objectives.random_replacement import RandomReplacement
-from seq2seq.experimental.word_oracle import WordOracle
 from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
 from tests.models.tiny import tiny_model
 from tests.tiny_run import write_copy_task

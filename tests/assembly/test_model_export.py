@@ -11,7 +11,8 @@ from transformers import GenerationConfig
 from seq2seq.assembly.model_export import chosen_checkpoints, export_model
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.training.checkpoint import WEIGHTS, checkpoint_paths, exported_weights
+from seq2seq.training.checkpoint import WEIGHTS, TrainingState, checkpoint_paths, exported_weights
+from seq2seq.training.validation import BestSoFar
 
 SEARCH = {"method": "beam", "beam_width": 7, "length_penalty": 0.6, "max_length": 11}
 
@@ -97,7 +98,6 @@ def umask() -> int:
         (0, 11, [11]),
         (0, 7, [31]),
         (2, 11, [23, 31]),
-        (5, None, [11, 23, 31]),
     ],
 )
 def test_which_checkpoints_are_exported(
@@ -106,8 +106,15 @@ def test_which_checkpoints_are_exported(
     """Step 7 was the best once, but its checkpoint is gone."""
     for step in (11, 23, 31):
         (tmp_path / f"step-{step:08}").mkdir()
-    found = chosen_checkpoints(tmp_path, average_checkpoints, best_step)
+    state = TrainingState(step=31, best=BestSoFar(step=best_step), regular=[11, 23, 31])
+    found = chosen_checkpoints(tmp_path, average_checkpoints, state)
     assert [path.name for path in found] == [f"step-{step:08}" for step in expected]
+
+
+def test_a_mean_of_fewer_than_were_asked_for_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "step-00000031").mkdir()
+    with pytest.raises(ValueError, match="`training.average_checkpoints` is 2, but .* holds 1: step-00000031. Lower"):
+        chosen_checkpoints(tmp_path, 2, TrainingState(step=31, regular=[31]))
 
 
 def test_a_damaged_checkpoint_is_not_exported(copy_task: Path, tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +7,6 @@ import pytest
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.data import build_tokenizer
 from seq2seq.assembly.gradient_rule import build_gradient_rule
-from seq2seq.assembly.training import interleaved, score_of
 from seq2seq.config.loading import load_run_config
 from seq2seq.data.corpus import read_corpus
 from seq2seq.gradients.greedy_cost import GreedyCost
@@ -16,18 +14,6 @@ from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics.cost import make_cost
 from tests.fakes import CharTokenizer
 from tests.tiny_run import write_copy_task
-
-
-@pytest.mark.parametrize("num_items", [0, 1, 2, 3, 7, 11])
-@pytest.mark.parametrize("num_processes", [1, 2, 3, 5])
-def test_interleaved_undoes_the_sharing_of_work(num_items: int, num_processes: int) -> None:
-    items = [str(number) for number in range(num_items)]
-    shares: Sequence[Sequence[str]] = [items[index::num_processes] for index in range(num_processes)]
-    assert interleaved(shares) == items
-
-
-def test_score_of_a_metric_by_name() -> None:
-    assert score_of("exact_match", ["a", "b", "c"], [["a"], ["x"], ["c"]]) == pytest.approx(200 / 3)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from seq2seq.apps.command import main
 from seq2seq.decoding.running.files import decode_file
 from seq2seq.training.tracking import read_log
 from tests.end_to_end.two_processes import POOL_LINES
-from tests.launching import launch_two
+from tests.launching import launch
 from tests.tiny_run import write_copy_task
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def launch(launcher: list[str], *arguments: str) -> None:
+def launch_by(launcher: list[str], *arguments: str) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *launcher, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
@@ -66,7 +66,8 @@ def test_two_processes_equal_one(
 ) -> None:
     config, one, two = write_copy_task(tmp_path, **SECTIONS), tmp_path / "one", tmp_path / "two"
     outputs = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
-    done = launch_two(
+    done = launch(
+        2,
         "tests.end_to_end.two_processes",
         *decode_arguments(copy_task, outputs[1]),
         *["--", config, "--run_directory", str(two)],
@@ -87,10 +88,10 @@ def test_two_processes_equal_one(
 def test_accelerate_launches_the_scripts_on_two_processes(copy_task: Path, tmp_path: Path) -> None:
     config, one, two = write_copy_task(tmp_path, **SECTIONS), tmp_path / "one", tmp_path / "two"
     launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--main_process_port=0"]
-    launch(launcher, "train.py", config, "--run_directory", str(two))
+    launch_by(launcher, "train.py", config, "--run_directory", str(two))
     assert main(["train", config, "--run_directory", str(one), "--training.gradient_accumulation", "2"]) == 0
     assert_equal_training(one, two)
     outputs = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
-    launch(launcher, "decode.py", *decode_arguments(copy_task, outputs[1]))
+    launch_by(launcher, "decode.py", *decode_arguments(copy_task, outputs[1]))
     assert main(["decode", *decode_arguments(copy_task, outputs[0])]) == 0
     assert outputs[1].read_bytes() == outputs[0].read_bytes()

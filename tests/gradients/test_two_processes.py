@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from seq2seq.training.tracking import read_log
 from tests.gradients.two_processes import NUM_STEPS, Shards, both
-from tests.launching import launch_two
+from tests.launching import launch
 
 COSTS = ("cost_mean", "cost_min", "cost_max")
 
@@ -22,7 +22,7 @@ COSTS = ("cost_mean", "cost_min", "cost_max")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder of the scenarios and what each process found."""
     folder = tmp_path_factory.mktemp("processes")
-    launch_two("tests.gradients.two_processes", str(folder))
+    launch(2, "tests.gradients.two_processes", str(folder))
     return folder, [json.loads((folder / f"{process}.json").read_text()) for process in range(2)]
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from seq2seq.models.two_models import TwoModels
 
 from seq2seq.models.ensemble import Ensemble
-from seq2seq.models.two_models import TwoModels
 from tests.models.tiny import random_pairs, tiny_model
 
 
@@ -59,3 +59,13 @@ def test_the_least_that_a_member_takes_is_what_all_take() -> None:
     for side in (0, 1):
         both = tiny_model(generation_order="bidirectional", positions="learned", max_positions=29).from_side(side)
         assert (both.max_source_tokens, both.max_target_tokens) == (29, 29)
+
+
+def test_probabilities_are_mixed_in_float32() -> None:
+    """Logits of a model in bfloat16 are rounded once, and not again by what mixes them."""
+    logits = torch.randn(3, 5, 37).bfloat16() * 4
+    ensemble = Ensemble([tiny_model().eval(), tiny_model().eval()])
+    mixed = ensemble._mixture([logits, logits])
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, logits.float().log_softmax(-1), atol=1e-6, rtol=1e-6)
+    assert ensemble._mixture([logits.double(), logits.double()]).dtype == torch.float64

@@ -11,7 +11,7 @@ from tests.training.test_checkpoint import damage, make_checkpoints
 
 def three_checkpoints(folder: Path) -> list[Path]:
     make_trainer(folder, max_steps=6, checkpoint_every=2).run()
-    return last_checkpoints(folder / "checkpoints", 3)
+    return last_checkpoints(folder / "checkpoints", 3, [2, 4, 6])
 
 
 def test_mean_of_all_tensors_under_all_names(tmp_path: Path) -> None:
@@ -34,13 +34,15 @@ def test_one_checkpoint_is_its_own_mean(tmp_path: Path) -> None:
 
 def test_last_ones_are_the_newest(tmp_path: Path) -> None:
     paths = three_checkpoints(tmp_path)
-    assert [path.name for path in last_checkpoints(paths[0].parent, 2)] == ["step-00000004", "step-00000006"]
+    found = last_checkpoints(paths[0].parent, 2, [2, 4, 6])
+    assert [path.name for path in found] == ["step-00000004", "step-00000006"]
+    assert [path.name for path in last_checkpoints(paths[0].parent, 2, [2, 6])] == ["step-00000002", "step-00000006"]
 
 
 def test_too_few_damaged_or_different_ones_are_refused(tmp_path: Path) -> None:
     paths = three_checkpoints(tmp_path / "run")
-    with pytest.raises(ValueError, match="`average_checkpoints` is 4, but .* holds 3"):
-        last_checkpoints(paths[0].parent, 4)
+    with pytest.raises(ValueError, match="`training.average_checkpoints` is 4, but .* holds 3: step-00000002, step-"):
+        last_checkpoints(paths[0].parent, 4, [1, 2, 4, 6])
     with pytest.raises(ValueError, match="no checkpoint"):
         average_weights([])
     other = make_checkpoints(tmp_path / "other")

@@ -1,6 +1,8 @@
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,7 +49,7 @@ def test_contents(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, max_steps=2, ema_decay=0.9)
     trainer.run()
     (path,) = checkpoint_paths(tmp_path / "checkpoints")
-    assert sorted(part.name for part in path.iterdir()) == [*PARTS, "checksums.json"]
+    assert sorted(part.name for part in path.iterdir()) == [*PARTS, "checksums.json", "validation.json"]
     weights = load_file(path / PARTS[0])
     names = {"embedding.weight", "hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "temperature"}
     assert weights.keys() == names, "the tied output embedding is stored once"
@@ -61,9 +63,59 @@ def test_contents(tmp_path: Path) -> None:
 
 
 def test_state_comes_back_whole(tmp_path: Path) -> None:
-    state = TrainingState(7, 21, {"epoch": 2, "batch": [3, None]}, 1.1, BestSoFar(0.1, 5, 2, 7), {"loss_sum": 1 / 3})
+    best = BestSoFar(0.1, 5, 2, 7, 0.3)
+    state = TrainingState(7, 21, {"epoch": 2, "batch": [3, None]}, 1.1, best, {"loss_sum": 1 / 3}, [2, 5])
     make_checkpoints(tmp_path).save(state)
+    assert state.regular == [2, 5, 7]
     assert make_checkpoints(tmp_path).resume() == state
+
+
+@pytest.mark.parametrize("is_best", [True, False])
+def test_a_validation_is_kept_beside_the_checkpoint_before_it(tmp_path: Path, is_best: bool) -> None:
+    checkpoints, state = make_checkpoints(tmp_path), TrainingState(step=7)
+    checkpoints.save(state, is_regular=False)
+    assert make_checkpoints(tmp_path).resume().best == BestSoFar()
+    state.best = BestSoFar(0.1, 7, 0, 7) if is_best else BestSoFar(0.1, 5, 1, 7)
+    checkpoints.save_validation(state, is_best=is_best)
+    again = make_checkpoints(tmp_path).resume()
+    assert again.best == state.best
+    assert again.regular == state.regular == ([7] if is_best else [])
+    (tmp_path / "step-00000007" / "validation.json").write_text('{"value": 0.1, "st')
+    assert make_checkpoints(tmp_path).resume().best == BestSoFar(), "it is made again"
+
+
+def test_a_validation_that_cannot_be_kept_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints, state = make_checkpoints(tmp_path), TrainingState(step=7)
+    checkpoints.save(state)
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_validation", full)
+    with pytest.warns(UserWarning, match="validation of step 7 could not be kept: .*No space left"):
+        checkpoints.save_validation(state, is_best=False)
+
+
+def test_a_checkpoint_of_an_older_version_counts_all_that_are_there(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path)
+    for step in (3, 5):
+        checkpoints.save(TrainingState(step=step, regular=[3] if step == 5 else []))
+    for path in checkpoint_paths(tmp_path):
+        state = json.loads((path / PARTS[3]).read_text())
+        del state["regular"], state["best"]["loss"]
+        (path / PARTS[3]).write_text(json.dumps(state))
+        contents = json.loads((path / "checksums.json").read_text())
+        contents["sha256"][PARTS[3]] = sha256((path / PARTS[3]).read_bytes()).hexdigest()
+        (path / "checksums.json").write_text(json.dumps(contents))
+    assert make_checkpoints(tmp_path).resume() == TrainingState(step=5, regular=[3, 5])
+
+
+def test_only_the_process_that_writes_copies_weights(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path)
+    (parts := checkpoints._tensors()).pop("2-averages.safetensors", None)
+    assert all(parts.values())
+    checkpoints.accelerator = SimpleNamespace(is_main_process=False)  # type: ignore[assignment]
+    assert not any(checkpoints._tensors().values())
 
 
 def test_nothing_there_is_a_new_run(tmp_path: Path) -> None:
@@ -89,11 +141,30 @@ def test_exported_weights_are_the_average_under_all_names(tmp_path: Path) -> Non
     [(1, None, [5]), (2, None, [4, 5]), (2, 2, [2, 4, 5]), (2, 5, [4, 5]), (9, 1, [1, 2, 3, 4, 5])],
 )
 def test_retention(keep: int, best: int | None, kept: list[int], tmp_path: Path) -> None:
-    checkpoints = make_checkpoints(tmp_path, keep_checkpoints=keep)
-    for step in range(1, 6):
-        checkpoints.save(TrainingState(step=step, best=BestSoFar(step=best)))
+    checkpoints, state = make_checkpoints(tmp_path, keep_checkpoints=keep), TrainingState(best=BestSoFar(step=best))
+    for state.step in range(1, 6):
+        checkpoints.save(state)
     assert steps(tmp_path) == kept
     assert len(list(tmp_path.iterdir())) == len(kept), "nothing else is left behind"
+
+
+def test_what_a_stop_leaves_is_kept_until_there_is_a_newer_one(tmp_path: Path) -> None:
+    checkpoints, state = make_checkpoints(tmp_path, keep_checkpoints=2), TrainingState(best=BestSoFar(step=3))
+    there = []
+    for state.step in range(1, 8):
+        checkpoints.save(state, is_regular=state.step % 2 == 0)
+        there.append(steps(tmp_path))
+    assert there == [[1], [2], [2, 3], [2, 3, 4], [2, 3, 4, 5], [3, 4, 6], [3, 4, 6, 7]]
+
+
+def test_what_a_kill_left_half_deleted_goes_when_the_run_goes_on(tmp_path: Path) -> None:
+    checkpoints, state = make_checkpoints(tmp_path, keep_checkpoints=1), TrainingState()
+    for state.step in (1, 2):
+        checkpoints.save(state)
+    shutil.copytree(tmp_path / "step-00000002", tmp_path / ".step-00000001.deleted")
+    shutil.copytree(tmp_path / "step-00000002", tmp_path / "step-00000001")
+    assert checkpoints.resume() == state
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
 
 
 def test_keeping_none_is_refused(tmp_path: Path) -> None:
@@ -143,11 +214,14 @@ def test_without_a_whole_one_training_does_not_start_over_in_silence(tmp_path: P
 
 
 def test_half_written_ones_are_never_picked_and_swept_away(tmp_path: Path) -> None:
-    checkpoints = make_checkpoints(tmp_path)
-    checkpoints.save(TrainingState(step=1))
+    checkpoints, state = make_checkpoints(tmp_path), TrainingState(step=1)
+    checkpoints.save(state)
     shutil.copytree(tmp_path / "step-00000001", tmp_path / ".step-00000002.writing")
     assert checkpoints.resume().step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    state.step = 3
+    checkpoints.save(state)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
 
 
 def test_one_that_a_kill_has_kept_from_being_deleted_goes_at_the_next_start(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 def test_plain_lines_where_there_is_no_terminal() -> None:
     stream = io.StringIO()
     display = ProgressDisplay(100, stream=stream)
-    display.advance(2.5, 1000.0)
+    display.advance(2.5, 1000.0, 60.0)
     display.report(7, VALUES)
     display.write("something happened")
     display.close()
@@ -26,8 +26,8 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 def test_a_bar_on_a_terminal() -> None:
     stream = Terminal()
     display = ProgressDisplay(10, first_step=4, stream=stream)
-    for _ in range(6):
-        display.advance(2.5, 1234.0)
+    for step in range(5, 11):
+        display.advance(2.5, 1234.0, 60.0 * step)
     display.report(10, VALUES)
     display.write("something happened")
     display.close()
@@ -40,7 +40,7 @@ def test_a_bar_on_a_terminal() -> None:
 def test_other_processes_are_silent() -> None:
     stream = Terminal()
     display = ProgressDisplay(10, enabled=False, stream=stream)
-    display.advance(2.5, 1234.0)
+    display.advance(2.5, 1234.0, 1.0)
     display.report(1, VALUES)
     display.write("something happened")
     display.close()
@@ -54,3 +54,22 @@ def test_time_left(seconds_per_step: float, left: str) -> None:
     stream = io.StringIO()
     ProgressDisplay(10, stream=stream).report(1, VALUES | {"seconds_per_step": seconds_per_step})
     assert stream.getvalue().endswith(f"{left}\n")
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(120.0, "1:00 left"), (160.0, "0:20 left"), (200.0, "0:00 left")])
+def test_time_left_is_never_more_than_the_run_is_given(seconds: float, left: str) -> None:
+    stream = io.StringIO()
+    ProgressDisplay(1000, max_seconds=180.0, stream=stream).report(1, VALUES | {"seconds": seconds})
+    assert stream.getvalue().endswith(f"{left}\n")
+
+
+def test_a_bar_goes_as_far_as_there_is_time() -> None:
+    stream = Terminal()
+    display = ProgressDisplay(1000, max_seconds=180.0, stream=stream)
+    assert display.bar is not None
+    for step, total in ((1, 18), (2, 18), (3, 18)):
+        display.advance(2.5, 1234.0, 10.0 * step)
+        assert display.bar.total == total
+    display.advance(2.5, 1234.0, 500.0)
+    assert display.bar.total == 4, "never less than what is done"
+    display.close()

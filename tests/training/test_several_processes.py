@@ -12,7 +12,7 @@ import torch
 
 from seq2seq.training.checkpoint import checkpoint_path, exported_weights
 from seq2seq.training.tracking import read_log
-from tests.launching import launch_two
+from tests.launching import launch
 from tests.training.fakes import make_trainer
 from tests.training.several_processes import NUM_STEPS
 
@@ -21,7 +21,7 @@ from tests.training.several_processes import NUM_STEPS
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder of the scenarios and what each process found."""
     folder = tmp_path_factory.mktemp("processes")
-    launch_two("tests.training.several_processes", str(folder))
+    launch(2, "tests.training.several_processes", str(folder))
     return folder, [json.loads((folder / f"{process}.json").read_text()) for process in range(2)]
 
 

@@ -23,7 +23,7 @@ def make_validation(model: TinyModel | None = None, **options: Any) -> Validatio
 
 def test_loss_is_the_mean_over_all_tokens_without_dropout() -> None:
     model = TinyModel(dropout=0.5)
-    values = make_validation(model).run(step=1)
+    values = make_validation(model).run(step=1).values
     batch = make_batch([0, 1, 2, 3, 4, 5])
     logits, labels = model.eval()(**batch.model_inputs()).logits.flatten(0, 1), batch.labels.flatten()
     assert values["loss"] == pytest.approx(cross_entropy(logits, labels, label_smoothing=0.1).item(), rel=1e-6)
@@ -37,18 +37,31 @@ def test_loss_is_the_mean_over_all_tokens_without_dropout() -> None:
 @pytest.mark.parametrize("was_training", [True, False])
 def test_mode_is_evaluation_inside_and_as_before_outside(was_training: bool) -> None:
     model = TinyModel().train(was_training)
-    values = make_validation(model, decode=lambda: {"mode": float(model.training)}).run(step=1)
+    values = make_validation(model, decode=lambda: {"mode": float(model.training)}).run(step=1).values
     assert values["mode"] == 0.0
     assert model.training is was_training
 
 
 def test_no_graph_is_built() -> None:
-    assert not make_validation(decode=lambda: {"grad": float(torch.is_grad_enabled())}).run(step=1)["grad"]
+    assert not make_validation(decode=lambda: {"grad": float(torch.is_grad_enabled())}).run(step=1).values["grad"]
 
 
 def test_decoded_scores_join_the_values() -> None:
-    values = make_validation(decode=lambda: {"bleu": 31.5}, select_by="bleu").run(step=1)
+    values = make_validation(decode=lambda: {"bleu": 31.5}, select_by="bleu").run(step=1).values
     assert values["bleu"] == 31.5
+
+
+def test_a_decode_that_fails_leaves_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    def failing() -> dict[str, float]:
+        raise ZeroDivisionError("no words")
+
+    validation = make_validation(decode=failing, select_by="bleu")
+    values, problem = validation.run(step=3)
+    assert problem == "ZeroDivisionError: no words"
+    assert values == make_validation().run(step=3).values
+    best = BestSoFar(value=7.0, step=1, num_since=1, last_step=2)
+    assert not validation.note(best, 3, values)
+    assert best == BestSoFar(value=7.0, step=1, num_since=1, last_step=3), "neither a best nor a try without one"
 
 
 def test_what_was_not_measured_cannot_select() -> None:
@@ -79,6 +92,26 @@ def test_best_goes_by_the_direction_of_its_value(select_by: str, values: list[fl
     assert best.step == best_step
     assert best.num_since == len(values) - best_step
     assert best.last_step == 3
+
+
+@pytest.mark.parametrize(
+    ("losses", "best_step"),
+    [([3.0, 2.0, 1.0], 3), ([3.0, 1.0, 2.0], 2), ([1.0, 1.0, 1.0], 1), ([math.nan, 5.0, math.nan], 1)],
+)
+@pytest.mark.parametrize("select_by", ["bleu", "word_error_rate"])
+def test_equal_values_are_told_apart_by_the_loss(select_by: str, losses: list[float], best_step: int) -> None:
+    validation, best = make_validation(select_by=select_by, patience=2), BestSoFar()
+    for step, loss in enumerate(losses, start=1):
+        validation.note(best, step, {select_by: 0.0, "loss": loss})
+    assert best.step == best_step
+    assert best.num_since == len(losses) - best_step
+
+
+def test_a_better_value_is_better_with_any_loss() -> None:
+    validation, best = make_validation(select_by="bleu"), BestSoFar()
+    for step, (value, loss) in enumerate([(1.0, 1.0), (2.0, 3.0), (1.5, 0.1), (2.0, 2.0)], start=1):
+        validation.note(best, step, {"bleu": value, "loss": loss})
+    assert (best.step, best.value, best.loss) == (4, 2.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ what is left out is training, saving and `generate`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,10 @@ class InferenceTransformer(SearchableTransformer):
         weights = load_weights(folder, options.tie_embeddings)
         expected = {name: parameter.shape for name, parameter in model.named_parameters()}
         wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
-        if wrong:
-            raise wrong_weights(folder, wrong)
-        model.load_state_dict({name: weights[name] for name in expected}, assign=True)
+        surplus = [name for name in weights if name not in expected]
+        if wrong or surplus:
+            raise wrong_weights(folder, wrong, surplus)
+        model.load_state_dict(weights, assign=True)
         return model.requires_grad_(False)
 
     @classmethod
@@ -119,7 +120,8 @@ def is_loadable(folder: Path) -> bool:
     return values.get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
 
 
-def wrong_weights(folder: Path, names: list[str]) -> ValueError:
-    """Return the error of weights that are absent or misshapen."""
-    shown = ", ".join(sorted(names)[:3])
-    return ValueError(f"the weights in {folder} are not those of its config.json; absent or misshapen: {shown}")
+def wrong_weights(folder: Path, names: list[str], surplus: Sequence[str] = ()) -> ValueError:
+    """Return the error of weights that are absent or misshapen, or for which there is no place."""
+    parts = {"absent or misshapen": names, "without a place": surplus}
+    shown = "; ".join(f"{problem}: {', '.join(sorted(found)[:3])}" for problem, found in parts.items() if found)
+    return ValueError(f"the weights in {folder} are not those of its config.json; {shown}")

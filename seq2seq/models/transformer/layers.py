@@ -118,12 +118,19 @@ class DecoderLayer(nn.Module):
         self_bias: Tensor | None,
         rotation: Tensor | None,
         remember: Remember | None,
-        source: KeysValues,
+        source: KeysValues | Tensor,
         source_bias: Tensor | None,
         need_weights: bool,
         partner: Partner | None = None,
     ) -> DecoderLayerOutput:
-        """Return the new hidden states; arguments are those of `SelfAttention` and `CrossAttention`."""
+        """Return the new hidden states; arguments are those of `SelfAttention` and `CrossAttention`.
+
+        Args:
+            source: keys and values of the encoder's output, or that output itself. From it they are made here, within
+                the layer's own forward: only there does a sharded layer (FSDP) have its weights.
+        """
+        if isinstance(source, Tensor):
+            source = self.cross_attention.keys_values(source)
         attended = self.self_attention(
             self.self_attention_residual.enter(hidden), self_bias, rotation, remember, need_weights, partner
         )

@@ -135,7 +135,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
         source_hidden: Tensor = encoder_outputs.last_hidden_state  # type: ignore[assignment]
-        source = self._source_keys_values(source_hidden, past_key_values)
+        source = self._source(source_hidden, past_key_values)
         bias = source_bias(attention_mask, source_hidden.dtype)
         output: DecoderOutput = self.decoder(
             *(decoder_input_ids, source, bias, decoder_attention_mask),
@@ -179,10 +179,10 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             )
         return super().generate(*arguments, **options)  # type: ignore[misc]
 
-    def _source_keys_values(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues]:
-        """Return each layer's keys and values of the source, from the cache if it has them already."""
+    def _source(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues] | Tensor:
+        """Return what the decoder attends to: with a cache each layer's keys and values, which it keeps."""
         if cache is None:
-            return self.decoder.source_keys_values(source_hidden)
+            return source_hidden
         if not cache.is_updated.get(0):
             for i, (keys, values) in enumerate(self.decoder.source_keys_values(source_hidden)):
                 cache.cross_attention_cache.update(keys, values, i)

@@ -182,13 +182,13 @@ class Decoder(nn.Module):
         self.norm = final_norm(options)
 
     def source_keys_values(self, source_hidden: Tensor) -> list[KeysValues]:
-        """Return each layer's keys and values of the encoder's output."""
+        """Return each layer's keys and values of the encoder's output, for those who need them more than once."""
         return [layer.cross_attention.keys_values(source_hidden) for layer in self.layers]
 
     def forward(
         self,
         input_ids: Tensor,
-        source: Sequence[KeysValues],
+        source: Sequence[KeysValues] | Tensor,
         source_bias: Tensor | None,
         attention_mask: Tensor | None = None,
         past: int = 0,
@@ -202,7 +202,7 @@ class Decoder(nn.Module):
 
         Args:
             input_ids: [B * G, T], successive positions of G successive rows per source.
-            source: per layer, keys and values of B sources.
+            source: per layer, keys and values of B sources; or the encoder's output [B, S, D], for once.
             source_bias: [B, 1, 1, S].
             attention_mask: [B * G, past + T], real positions; by default all.
             past: positions that `remember` already holds.
@@ -262,7 +262,7 @@ class Decoder(nn.Module):
         hidden: Tensor,
         self_bias: Tensor | None,
         rotation: Tensor | None,
-        source: Sequence[KeysValues],
+        source: Sequence[KeysValues] | Tensor,
         source_bias: Tensor | None,
         remember: Sequence[Remember] | None,
         need_weights: bool,
@@ -271,7 +271,8 @@ class Decoder(nn.Module):
         states, self_weights, cross_weights = [hidden], [], []
         for i, layer in enumerate(self.layers):
             keep = None if remember is None else remember[i]
-            output = layer(hidden, self_bias, rotation, keep, source[i], source_bias, need_weights, partner)
+            of_layer = source if isinstance(source, Tensor) else source[i]
+            output = layer(hidden, self_bias, rotation, keep, of_layer, source_bias, need_weights, partner)
             hidden = output.hidden
             states.append(hidden)
             self_weights.append(output.self_weights)

@@ -1,0 +1,140 @@
+"""From a configuration to the validation of its run: which pairs, in what batches, and how they are decoded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from seq2seq.assembly.companions import Companions
+from seq2seq.assembly.generator import PRECISIONS
+from seq2seq.assembly.search import build_search
+from seq2seq.config.schema import RunConfig
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.filters import FilterReport, filter_pairs
+from seq2seq.data.generation_order import Arranged, num_starts
+from seq2seq.data.loader import ValidationLoader, corpus_lengths
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.metrics import make_metric
+from seq2seq.models.transformer.packing import decoding_copy
+from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.training.validation import DecodingFailed, Validation, described
+
+
+def usable_pairs(config: RunConfig, corpus: Dataset) -> tuple[Dataset, FilterReport]:
+    """Return the tokenised validation pairs without those that the model cannot take, and a report of these.
+
+    These are pairs with a side that is longer than learned positions, or than the longest training pair and a whole
+    batch: what would not fit into memory, and so would end every validation.
+
+    Raises:
+        ValueError: no pair is left.
+    """
+    data = config.data
+    longest = max(validation_budget(config), data.max_source_tokens + data.max_target_tokens)
+    if config.model.positions == "learned":
+        longest = min(longest, config.model.max_positions)
+    rows, report = filter_pairs(
+        *corpus_lengths(corpus),
+        max_source_tokens=longest,
+        max_target_tokens=longest,
+        empty_source_length=-1,
+        empty_target_length=-1,
+    )
+    if len(corpus) and not len(rows):
+        raise ValueError(f"No validation pair is left that has no more than {longest} tokens a side: {report}.")
+    return (corpus if report.kept == report.rows else corpus.select(rows)), report
+
+
+def validation_budget(config: RunConfig) -> int:
+    """Return the tokens of a batch whose loss is measured."""
+    return config.validation.batch_tokens or config.data.batch_tokens
+
+
+def build_validation(
+    config: RunConfig,
+    model: torch.nn.Module,
+    tokenizer: TextTokenizer,
+    corpus: Dataset,
+    accelerator: Accelerator,
+    companions: Companions | None,
+) -> Validation:
+    """Return how the model, as prepared by the accelerator, is judged on these pairs."""
+    return Validation(
+        accelerator=accelerator,
+        model=model,
+        objective=CrossEntropy(config.objective.label_smoothing),  # comparable, whatever is trained
+        batches=lambda: ValidationLoader(
+            corpus,
+            tokenizer,
+            batch_tokens=validation_budget(config),
+            num_processes=accelerator.num_processes,
+            process_index=accelerator.process_index,
+            arrange=companions.validation if companions else Arranged(config.model.generation_order),
+        ),
+        decode=build_validation_decoder(config, model, tokenizer, corpus, accelerator),
+        num_starts=num_starts(config.model.generation_order),
+        select_by=config.validation.select_by,
+        patience=config.validation.patience,
+    )
+
+
+def build_validation_decoder(
+    config: RunConfig, model: torch.nn.Module, tokenizer: TextTokenizer, corpus: Dataset, accelerator: Accelerator
+) -> Callable[[], dict[str, float]] | None:
+    """Return the function that decodes the validation pairs and scores them, or None without metrics.
+
+    It raises `DecodingFailed`, on all processes alike, if one of them could not decode its share.
+
+    Raises:
+        ValueError: the model is sharded, so that no process could decode by itself.
+    """
+    validation = config.validation
+    if not validation.metrics:
+        return None
+    if accelerator.distributed_type.value == "FSDP":
+        raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
+    rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
+    sources, references = list(rows["source"]), [[target] for target in rows["target"]]
+    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
+    options = asdict(config.decoding) | chosen
+    search = build_search(options, config.model.generation_order)
+    batch_tokens = validation.batch_tokens or config.decoding.batch_tokens
+    bare_model = accelerator.unwrap_model(model)
+    index, num_processes = accelerator.process_index, accelerator.num_processes
+
+    def decoded_share() -> list[str]:
+        copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
+        searcher = InProcess(copy, search, accelerator.device)
+        found = decode_lines(sources[index::num_processes], searcher, tokenizer, batch_tokens)
+        return [nbest.text for nbest in found]
+
+    def decode() -> dict[str, float]:
+        share, problem = [], None
+        try:
+            share = decoded_share()
+        except Exception as error:  # the others wait for this process, so it must tell them
+            problem = described(error)
+        shares, problems = zip(*gather_object([(share, problem)]), strict=True)
+        if any(problems):
+            raise DecodingFailed(next(filter(None, problems)))
+        texts = interleaved(shares)
+        return {name: score_of(name, texts, references) for name in validation.metrics}
+
+    return decode
+
+
+def interleaved(shares: Sequence[Sequence[str]]) -> list[str]:
+    """Return the items of process r of n, which are numbers r, r + n, …, in their order."""
+    texts = [""] * sum(map(len, shares))
+    for index, share in enumerate(shares):
+        texts[index :: len(shares)] = share
+    return texts
+
+
+def score_of(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    metric = make_metric(name)
+    return metric.score(metric.statistics(texts, references).sum(0)).value

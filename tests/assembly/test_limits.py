@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from seq2seq.assembly.checks import check_config
+from seq2seq.config.loading import load_run_config
+from tests.tiny_run import write_copy_task
+
+LEARNED = ["--model.positions", "learned", "--model.max_positions", "16"]
+SHORT = ["--data.max_source_tokens", "16", "--data.max_target_tokens", "16", "--decoding.max_length", "16"]
+
+
+def check(folder: Path, *options: str) -> None:
+    check_config(load_run_config([write_copy_task(folder), *options]))
+
+
+@pytest.mark.parametrize("name", ["data.max_source_tokens", "data.max_target_tokens", "decoding.max_length"])
+def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str) -> None:
+    check(tmp_path, *LEARNED, *SHORT)
+    check(tmp_path, f"--{name}", "17")
+    with pytest.raises(
+        ValueError, match=rf"`{name}` allows 17 tokens, but .*no more than `model.max_positions` \(16\)"
+    ):
+        check(tmp_path, *LEARNED, *SHORT, f"--{name}", "17")
+
+
+@pytest.mark.filterwarnings("ignore:.*training.initialize_from")
+def test_what_is_generated_in_training_counts_too(tmp_path: Path) -> None:
+    samples = ["--objective.kind", "minimum_risk", *LEARNED, *SHORT]
+    check(tmp_path, *samples, "--candidates.max_length", "16")
+    with pytest.raises(ValueError, match="`candidates.max_length` allows 20 tokens"):
+        check(tmp_path, *samples, "--candidates.max_length", "20")
+    with pytest.raises(ValueError, match="`candidates.max_length` allows 24 tokens"):
+        check(tmp_path, *samples)
+    search = ["--gradient.kind", "parameter_search", *LEARNED, *SHORT, "--data.max_target_tokens"]
+    check(tmp_path, *search, "12")
+    with pytest.raises(ValueError, match="`data.max_target_tokens` allows 20 tokens"):
+        check(tmp_path, *search, "16")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("training.log_every", "training.checkpoint_every", "training.average_checkpoints", "training.max_minutes"),
+        *("validation.every", "validation.patience", "validation.max_rows", "validation.batch_tokens"),
+    ],
+)
+def test_counts_are_not_negative(tmp_path: Path, name: str) -> None:
+    check(tmp_path, f"--{name}", "0")
+    with pytest.raises(ValueError, match=f"`{name}` must be 0 or more, but is -1"):
+        check(tmp_path, f"--{name}", "-1")
+
+
+@pytest.mark.parametrize(("every", "most"), [(100, 3), (299, 2), (300, 1), (0, 1), (70, 5), (1, 300)])
+def test_no_more_checkpoints_are_averaged_than_there_will_be(tmp_path: Path, every: int, most: int) -> None:
+    """In 300 steps."""
+    check(tmp_path, "--training.checkpoint_every", str(every), "--training.average_checkpoints", str(most))
+    with pytest.raises(ValueError, match=f"`training.average_checkpoints` is {most + 1}, but 300 steps with a check"):
+        check(tmp_path, "--training.checkpoint_every", str(every), "--training.average_checkpoints", str(most + 1))
