@@ -114,7 +114,7 @@ def test_lines_that_fail_are_counted(paths, output_format):
     searcher, options = InProcess(failing_model(), SEARCH), OPTIONS | {"output_format": output_format}
     assert decode_file(*paths, searcher, TOKENIZER, **options) == 4
     if output_format == "text":
-        assert [row for row, line in enumerate(read_lines(paths[1])) if not line] == sorted([*FAILED_LINES, 1, 4])
+        assert [row for row, line in enumerate(lines(paths[1])) if not line] == sorted([*FAILED_LINES, 1, 4])
         return
     results = list(read_nbest(paths[1]))
     assert [result.id for result in results if result.failed] == FAILED_LINES
