@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import chain
 
 import multiprocess  # what `datasets` starts its workers with
 import numpy
@@ -24,18 +23,19 @@ from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
+from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
 SAMPLED_POOL_ROWS = 10_000
 """Pairs encoded and planned at a time with subword sampling. On Multi30k 6% of all positions are then padding, with
 4000 pairs 12%, with 20,000 only 4%; but the first batch waits for a whole pool, which takes seconds."""
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 """Raise it when the same texts would be stored as other columns than before."""
 _MAPPED_ROWS = 1000
 
 
 def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: int = 0) -> Dataset:
-    """Return the corpus with `source_ids`, `target_ids`, `source_length` and `target_length` beside its texts.
+    """Return the corpus with the columns `source_ids` and `target_ids` beside its texts.
 
     The result is kept beside the corpus under a name that depends on both corpus and tokenizer.
 
@@ -59,12 +59,7 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
 def _with_token_columns(texts: pyarrow.Table, tokenizer: TextTokenizer) -> pyarrow.Table:
     """Return the rows with their ids; as whole columns, because row by row `datasets` takes a third of all time."""
     for side, encode in (("source", tokenizer.encode_sources), ("target", tokenizer.encode_targets)):
-        sequences = encode(texts[side].to_pylist())
-        lengths = numpy.array([len(sequence) for sequence in sequences], dtype=numpy.int64)
-        offsets = numpy.concatenate([[0], lengths.cumsum()]).astype(numpy.int32)
-        values = numpy.fromiter(chain.from_iterable(sequences), dtype=numpy.int32, count=int(offsets[-1]))
-        ids = pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.array(values))
-        texts = texts.append_column(f"{side}_ids", ids).append_column(f"{side}_length", pyarrow.array(lengths))
+        texts = texts.append_column(f"{side}_ids", Sequences.of(encode(texts[side].to_pylist())).to_arrow())
     return texts
 
 
@@ -119,7 +114,7 @@ class TrainingLoader:
         process_index: int = 0,
         arrange: Arrangement | None = None,
     ) -> None:
-        self.dataset = dataset
+        self.texts = dataset.select_columns(["source", "target"])
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
         self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
@@ -127,7 +122,8 @@ class TrainingLoader:
         self.seed = seed
         self.num_processes = num_processes
         self.process_index = process_index
-        source_lengths, target_lengths = corpus_lengths(dataset)
+        self.pairs = stored_pairs(dataset)
+        source_lengths, target_lengths = self.pairs.source_lengths, self.pairs.target_lengths
         self.rows, self.filter_report = filter_pairs(
             source_lengths,
             target_lengths,
@@ -170,7 +166,7 @@ class TrainingLoader:
             start={"epoch": epoch, "pool": 0, "batch": 0},
             end={"epoch": epoch + 1, "pool": 0, "batch": 0},
             batches=batches,
-            make_batch=lambda rows: _stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, epoch),
+            make_batch=self.pairs.batch_maker(self.tokenizer, self.arrange, epoch),
         )
 
     def _sampled_epoch(self, epoch: int, first_pool: int) -> Iterator[Part]:
@@ -191,7 +187,7 @@ class TrainingLoader:
             )
 
     def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
-        texts = self.dataset[rows]
+        texts = self.texts[rows]
         return sample_pairs(
             self.tokenizer, texts["source"], texts["target"], rows, seed=self.seed, epoch=epoch, **self.limits
         )
@@ -216,11 +212,11 @@ class ValidationLoader:
         process_index: int = 0,
         arrange: Arrangement | None = None,
     ) -> None:
-        self.dataset = dataset
+        self.pairs = stored_pairs(dataset)
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
-        source_lengths, target_lengths = corpus_lengths(dataset)
-        target_lengths = self.arrange.slots(target_lengths, numpy.arange(len(dataset)))
+        source_lengths = self.pairs.source_lengths
+        target_lengths = self.arrange.slots(self.pairs.target_lengths, self.pairs.rows)
         order = numpy.lexsort((-target_lengths, -source_lengths))
         plan = cut_batches(
             order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows
@@ -231,19 +227,15 @@ class ValidationLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = (_stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, 0) for rows in self.batches)
-        return prefetch(batches, PREFETCHED_BATCHES)
+        make_batch = self.pairs.batch_maker(self.tokenizer, self.arrange, epoch=0)
+        return prefetch(map(make_batch, self.batches), PREFETCHED_BATCHES)
 
 
-def _stored_pairs(dataset: Dataset, rows: numpy.ndarray) -> EncodedPairs:
-    records = dataset[rows]
-    return EncodedPairs(rows, records["source_ids"], records["target_ids"])
-
-
-def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return the lengths of all sources and of all targets, in tokens."""
-    columns = dataset.select_columns(["source_length", "target_length"]).with_format("numpy")[:]
-    return columns["source_length"], columns["target_length"]
+def stored_pairs(dataset: Dataset) -> EncodedPairs:
+    """Return the pairs of a tokenised corpus; their ids stay in its file."""
+    columns = dataset.with_format("arrow")[:]
+    sides = (Sequences.of_column(columns[name]) for name in ("source_ids", "target_ids"))
+    return EncodedPairs(numpy.arange(len(dataset)), *sides)
 
 
 def empty_lengths(tokenizer: TextTokenizer) -> dict[str, int]:

@@ -21,6 +21,7 @@ from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.loader import empty_lengths
 from seq2seq.data.micro_batches import Part, Position, micro_batches
+from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
 
@@ -127,7 +128,8 @@ class StreamingLoader:
         sources = [record["source"] for record in records]
         targets = [record["target"] for record in records]
         rows = first_row + numpy.arange(len(records))
-        pairs = EncodedPairs(rows, self.tokenizer.encode_sources(sources), self.tokenizer.encode_targets(targets))
+        ids = Sequences.of(self.tokenizer.encode_sources(sources)), Sequences.of(self.tokenizer.encode_targets(targets))
+        pairs = EncodedPairs(rows, *ids)
         kept, report = filter_pairs(
             pairs.source_lengths,
             pairs.target_lengths,
