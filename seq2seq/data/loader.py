@@ -15,12 +15,12 @@ import numpy
 import pyarrow
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.bucketing import Plan, cut_batches, plan_batches
+from seq2seq.data.bucketing import EarlierPlans, Plan, cut_batches, plan_rest
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
-from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches
+from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
 from seq2seq.data.sequences import Sequences
@@ -123,68 +123,84 @@ class TrainingLoader:
         self.num_processes = num_processes
         self.process_index = process_index
         self.pairs = stored_pairs(dataset)
-        source_lengths, target_lengths = self.pairs.source_lengths, self.pairs.target_lengths
         self.rows, self.filter_report = filter_pairs(
-            source_lengths,
-            target_lengths,
+            self.pairs.source_lengths,
+            self.pairs.target_lengths,
             max_length_ratio=max_length_ratio,
             **self.limits,
             **empty_lengths(tokenizer),
         )
         if not len(self.rows):
             raise ValueError(f"No training pair is left: {self.filter_report}.")
-        self.source_lengths = source_lengths[self.rows]
-        self.target_lengths = target_lengths[self.rows]
+        self.source_lengths = self.pairs.source_lengths[self.rows]
+        self.target_lengths = self.pairs.target_lengths[self.rows]
 
-    def plan(self, epoch: int) -> Plan:
-        """Return the batches of one epoch without subword sampling; their numbers index `rows`."""
+    def plan(self, epoch: int, earlier: EarlierPlans = ()) -> Plan:
+        """Return the batches of one epoch without subword sampling; their numbers index `rows`.
+
+        Args:
+            earlier: plans of the epoch with other budgets that were used in part; see `plan_rest`.
+        """
         target_lengths = self.arrange.slots(self.target_lengths, self.rows)
-        return plan_batches(self.source_lengths, target_lengths, seed=self.seed, epoch=epoch, **self.budget)
+        return plan_rest(
+            self.source_lengths, target_lengths, earlier=earlier, seed=self.seed, epoch=epoch, **self.budget
+        )
 
     def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
 
         See `micro_batches.micro_batches`; None starts at the beginning.
         """
-        position = position or {"epoch": 0, "pool": 0, "batch": 0, "number": 0}
+        position = recounted(position or self._epoch_start(0) | {"number": 0}, self.budget["batch_tokens"])
         return micro_batches(
-            self._parts(position["epoch"], position["pool"]),
+            self._parts(position),
             position,
             num_processes=self.num_processes,
             process_index=self.process_index,
         )
 
-    def _parts(self, epoch: int, pool: int) -> Iterator[Part]:
-        """Yield parts for ever, starting with this one."""
-        while True:
-            yield from self._sampled_epoch(epoch, pool) if self.tokenizer.sampling else self._stored_epoch(epoch)
-            epoch, pool = epoch + 1, 0
+    def epoch_again(self, position: Position) -> Position:
+        """Return the position at the beginning of this one's epoch, for pairs that are others than they were."""
+        return self._epoch_start(position["epoch"]) | {"number": position["number"]}
 
-    def _stored_epoch(self, epoch: int) -> Iterator[Part]:
-        batches = [self.rows[batch] for batch in self.plan(epoch).batches]
+    def _epoch_start(self, epoch: int) -> Position:
+        return {"epoch": epoch, "pool": 0, "batch": 0, "batch_tokens": self.budget["batch_tokens"]}
+
+    def _parts(self, position: Position) -> Iterator[Part]:
+        """Yield parts for ever, starting with the one in which the position is."""
+        start = part_start(position)
+        while True:
+            yield from self._sampled_epoch(start) if self.tokenizer.sampling else self._stored_epoch(start)
+            start = self._epoch_start(start["epoch"] + 1)
+
+    def _stored_epoch(self, start: Position) -> Iterator[Part]:
+        epoch = start["epoch"]
         yield Part(
-            start={"epoch": epoch, "pool": 0, "batch": 0},
-            end={"epoch": epoch + 1, "pool": 0, "batch": 0},
-            batches=batches,
+            start=start,
+            end=self._epoch_start(epoch + 1),
+            batches=[self.rows[batch] for batch in self.plan(epoch, start.get("earlier", ())).batches],
             make_batch=self.pairs.batch_maker(self.tokenizer, self.arrange, epoch),
         )
 
-    def _sampled_epoch(self, epoch: int, first_pool: int) -> Iterator[Part]:
+    def _sampled_epoch(self, start: Position) -> Iterator[Part]:
+        epoch = start["epoch"]
         order = self.rows[numpy.argsort(random_keys(self.seed, epoch, self.rows), kind="stable")]
         num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
-        for pool in range(first_pool, num_pools):
+        for pool in range(start["pool"], num_pools):
             pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
-            target_lengths = self.arrange.slots(pairs.target_lengths, pairs.rows)
-            plan = plan_batches(
-                pairs.source_lengths, target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
+            plan = plan_rest(
+                pairs.source_lengths,
+                self.arrange.slots(pairs.target_lengths, pairs.rows),
+                earlier=start.get("earlier", ()),
+                seed=self.seed,
+                epoch=epoch,
+                pool=pool,
+                **self.budget,
             )
-            end = {"epoch": epoch, "pool": pool + 1} if pool + 1 < num_pools else {"epoch": epoch + 1, "pool": 0}
-            yield Part(
-                start={"epoch": epoch, "pool": pool, "batch": 0},
-                end={**end, "batch": 0},
-                batches=plan.batches,
-                make_batch=pairs.batch_maker(self.tokenizer, self.arrange, epoch),
-            )
+            next_pool = self._epoch_start(epoch) | {"pool": pool + 1}
+            end = next_pool if pool + 1 < num_pools else self._epoch_start(epoch + 1)
+            yield Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer, self.arrange, epoch))
+            start = end
 
     def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
         texts = self.texts[rows]
@@ -236,6 +252,12 @@ def stored_pairs(dataset: Dataset) -> EncodedPairs:
     columns = dataset.with_format("arrow")[:]
     sides = (Sequences.of_column(columns[name]) for name in ("source_ids", "target_ids"))
     return EncodedPairs(numpy.arange(len(dataset)), *sides)
+
+
+def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Return the lengths of all sources and of all targets of a tokenised corpus, in tokens."""
+    pairs = stored_pairs(dataset)
+    return pairs.source_lengths, pairs.target_lengths
 
 
 def empty_lengths(tokenizer: TextTokenizer) -> dict[str, int]:
