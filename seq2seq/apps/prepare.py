@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
     config = with_precision(load_run_config(arguments, program="seq2seq prepare"))
     check_config(config)
     folder = enter_run_directory(config)
-    tokenizer, train_corpus, validation_corpus = build_data(config, Path(folder))
+    tokenizer, train_corpus, validation_corpus, _ = build_data(config, Path(folder))
     build_model_config(config, tokenizer)
     print(f"source vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
     if config.data.train.streaming:

@@ -14,6 +14,7 @@ from accelerate.utils import gather_object
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companions import Companions, prepare_companions
+from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.generator import PRECISIONS, model_folder
 from seq2seq.assembly.gradient_rule import build_gradient_rule
@@ -83,11 +84,12 @@ def train(config: RunConfig) -> None:
     accelerator = build_accelerator(precision)
     with accelerator.main_process_first():
         folder = enter_run_directory(config)
-        tokenizer, train_corpus, validation_corpus = build_data(config, folder)
+        tokenizer, train_corpus, validation_corpus, fingerprints = build_data(config, folder)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
     model_config = build_model_config(config, tokenizer)
     trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
+    trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, trainer, accelerator)
     state = trainer.run()
     if companions is not None:
@@ -95,6 +97,22 @@ def train(config: RunConfig) -> None:
     if accelerator.is_main_process:
         finish(config, folder, model_config, tokenizer, state)
     accelerator.wait_for_everyone()
+
+
+def build_continuation(
+    config: RunConfig,
+    folder: Path,
+    fingerprints: dict[str, str],
+    loader: TrainingLoader | StreamingLoader,
+    accelerator: Accelerator,
+) -> Continuation:
+    """Return what fits a checkpoint's state to the data of now."""
+    record = fingerprints | {
+        "batch_tokens": str(config.data.batch_tokens),
+        "gradient_accumulation": str(config.training.gradient_accumulation),
+        "num_processes": str(accelerator.num_processes),
+    }
+    return Continuation(folder, record, loader.epoch_again, config.training.accept_changed_data)
 
 
 def report_data(

@@ -62,6 +62,8 @@ class TrainingState:
     """Validation so far."""
     window: dict[str, float] = field(default_factory=dict)
     """Sums since the last line of the log."""
+    data: dict[str, str] = field(default_factory=dict)
+    """What the data are and how they are dealt out, by name; empty in a checkpoint that says nothing of them."""
 
 
 class Checkpoints:
@@ -162,7 +164,7 @@ class Checkpoints:
         if self.accelerator.scaler is not None and entries["loss_scaler"] is not None:
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
         names = TrainingState.__dataclass_fields__
-        state = TrainingState(**{name: entries[name] for name in names})
+        state = TrainingState(**{name: entries[name] for name in names if name in entries})
         state.best = BestSoFar(**entries["best"])
         return state
 
@@ -202,6 +204,17 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, oldest first; temporary ones are not among them."""
     paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name)]
     return sorted(paths, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def newest_data(folder: Path) -> dict[str, str]:
+    """Return what the newest checkpoint that can be read says of its data; nothing where none says anything."""
+    for path in reversed(checkpoint_paths(folder)):
+        try:
+            data = json.loads((path / STATE).read_text(encoding="utf-8")).get("data", {})
+        except (OSError, ValueError, AttributeError):
+            continue
+        return data if isinstance(data, dict) else {}
+    return {}
 
 
 def newest_whole(folder: Path) -> tuple[Path | None, str | None]:
