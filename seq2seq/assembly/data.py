@@ -71,8 +71,8 @@ def fingerprints_of(data: DataConfig, train: Corpus, validation: Dataset) -> dic
 def stream_facts(corpus: CorpusConfig) -> dict[str, Any]:
     """Return what is known of a stream without reading it: the sizes of its files, or its name on the Hub."""
     files = [Path(path) for path in (corpus.source, corpus.target, corpus.path) if path is not None]
-    if all(file.is_file() for file in files):
-        return {"bytes": [file.stat().st_size for file in files]}
+    if any(file.exists() for file in files):
+        return {"bytes": [file.stat().st_size for file in files if file.is_file()]}
     return {"path": corpus.path, "name": corpus.name, "split": corpus.split}
 
 

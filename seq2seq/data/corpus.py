@@ -24,7 +24,7 @@ from seq2seq.data.table_files import COLUMN_READERS, lines, missing_column, nest
 
 Corpus: TypeAlias = Dataset | IterableDataset
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 """Raise it when the same files and options would be read as other rows than before."""
 _ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
