@@ -89,10 +89,11 @@ def prepare_data(arguments: argparse.Namespace, folder: Path) -> Values:
     datasets.config.HF_DATASETS_CACHE = folder / "cache"
     options = run_options(arguments, folder)
     config = load_run_config(options)
-    tokenizer, corpus, _ = build_data(config, Path(config.run_directory))
+    tokenizer, corpus, *_ = build_data(config, Path(config.run_directory))
     loader = build_loader(config, corpus, tokenizer, build_accelerator(cpu=True))
-    columns = {"source_ids": "input_ids", "target_ids": "labels", "source_length": "length"}
+    columns = {"source_ids": "input_ids", "target_ids": "labels"}
     pairs = corpus.select(loader.rows).select_columns(list(columns)).rename_columns(columns)
+    pairs = pairs.add_column("length", loader.source_lengths)
     pairs.save_to_disk(folder / "pairs")
     batches = [batch.tolist() for batch in loader.plan(0).batches]
     (folder / "batches.json").write_text(json.dumps(batches), encoding="utf-8")

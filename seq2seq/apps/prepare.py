@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
 def prepare(config: RunConfig) -> None:
     """Fill a run directory in which no other run is, and report."""
     folder = enter_run_directory(config)
-    tokenizer, train_corpus, validation_corpus = build_data(config, Path(folder))
+    tokenizer, train_corpus, validation_corpus, _ = build_data(config, Path(folder))
     build_model_config(config, tokenizer)
     print(f"source vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
     if config.data.train.streaming:

@@ -2,11 +2,11 @@
 
 A folder holds, for each corpus, its sources; two files aligned with them, what the model made of them from the left and
 from the right, both to be read from the left, or one of both in pairs; and a manifest that says of what they were made.
-Generating goes on where it was stopped.
+Generating goes on where it was stopped. No process holds the texts of a whole corpus.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,8 +29,8 @@ DIRECTIONS: tuple[Literal["l2r"], Literal["r2l"]] = ("l2r", "r2l")
 PAIRS = "pairs"
 """Ends of the names of files."""
 
-Texts = dict[str, list[str]]
-"""What became of each source, by direction."""
+Texts = Iterator[tuple[str, str]]
+"""What became of each source, from the left and from the right, both to be read from the left."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class CompanionTexts:
     max_length: int
     accelerator: Accelerator
 
-    def of(self, name: str, sources: Sequence[str], model: str | Path, *, in_pairs: bool = False) -> Texts:
-        """Return the texts that a run or model folder makes of the sources.
+    def of(self, name: str, sources: Iterable[str], model: str | Path, *, in_pairs: bool = False) -> Texts:
+        """Return the texts that a run or model folder makes of the sources, read from files as they are asked for.
 
         Args:
             name: what the files of these sources begin with.
@@ -86,7 +86,7 @@ class CompanionTexts:
         if self.accelerator.is_main_process:
             write_lines(manifest, [json.dumps(facts, indent=1)])
         self.accelerator.wait_for_everyone()
-        return read_pairs(files[PAIRS]) if in_pairs else {kind: list(lines(file)) for kind, file in files.items()}
+        return read_pairs(files[PAIRS]) if in_pairs else zip(*map(lines, files.values()), strict=True)
 
     def _generate(
         self, generator: TextGenerator, search: Search, source_file: Path, output: Path, output_format: str
@@ -131,6 +131,6 @@ def pair_search(beam: BeamSearch, trained_order: str) -> dict[str, Search]:
 
 
 def read_pairs(path: Path) -> Texts:
-    """Return the texts of a file of pairs; an empty source has become one empty text."""
-    found = [nbest.hypotheses for nbest in read_nbest(path)]
-    return {"l2r": [one_line(rows[0].text) for rows in found], "r2l": [one_line(rows[-1].text) for rows in found]}
+    """Yield the texts of a file of pairs; an empty source has become one empty text."""
+    for nbest in read_nbest(path):
+        yield one_line(nbest.hypotheses[0].text), one_line(nbest.hypotheses[-1].text)

@@ -1,36 +1,78 @@
 """From a configuration to its corpora, tokenizer and batches."""
 
 import dataclasses
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 from accelerate import Accelerator
 
 from seq2seq.assembly.companions import Companions
+from seq2seq.assembly.continuing import TRAIN, VALIDATION, check_pairs
 from seq2seq.assembly.generator import model_folder
-from seq2seq.assembly.run_directory import TOKENIZER_FOLDER
+from seq2seq.assembly.run_directory import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER
 from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
+from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
+from seq2seq.training.checkpoint import newest_data
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""
+TRAINED_ON = "trained_on.json"
+"""Says, in a tokenizer's folder, which pairs it was trained on."""
 
 
-def build_data(config: RunConfig, folder: Path) -> tuple[TextTokenizer, Corpus, Dataset]:
-    """Return tokenizer and corpora; the training corpus is tokenised unless it is a stream."""
-    train_corpus, validation_corpus = open_training(config.data), open_validation(config.data)
-    tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train_corpus)
+class RunData(NamedTuple):
+    """Tokenizer, corpora and what they are; the training corpus is tokenised unless it is a stream."""
+
+    tokenizer: TextTokenizer
+    train: Corpus
+    validation: Dataset
+    fingerprints: dict[str, str]
+
+
+def build_data(config: RunConfig, folder: Path) -> RunData:
+    """Return the data of a run.
+
+    Raises:
+        ValueError: the run has begun with other pairs, or the corpora cannot be read.
+    """
+    train, validation = open_training(config.data), open_validation(config.data)
+    fingerprints = fingerprints_of(config.data, train, validation)
+    recorded, accepts_changes = newest_data(folder / CHECKPOINTS_FOLDER), config.training.accept_changed_data
+    check_pairs(folder, recorded, fingerprints, accepts_changes=accepts_changes)
+    tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train, fingerprints[TRAIN])
     workers = config.data.num_workers
-    if not config.data.train.streaming:
-        train_corpus = tokenize_corpus(train_corpus, tokenizer, num_workers=workers)
-    return tokenizer, train_corpus, tokenize_corpus(validation_corpus, tokenizer, num_workers=workers)
+    if isinstance(train, Dataset):
+        train = tokenize_corpus(train, tokenizer, num_workers=workers)
+    return RunData(tokenizer, train, tokenize_corpus(validation, tokenizer, num_workers=workers), fingerprints)
+
+
+def fingerprints_of(data: DataConfig, train: Corpus, validation: Dataset) -> dict[str, str]:
+    """Return what the pairs of both corpora are, by `TRAIN` and `VALIDATION`.
+
+    Folds are known by all pairs and their number: to gather their own would take a hundred times as long.
+    """
+    whole = open_corpus(data.train, "data.train") if data.num_folds else train
+    fold = f", fold {data.left_out_fold} of {data.num_folds}" if data.num_folds else ""
+    of_train = corpus_fingerprint(whole, stream_facts(data.train))
+    of_validation = corpus_fingerprint(validation) if names_data(data.validation) else f"{of_train}{fold}"
+    return {TRAIN: f"{of_train}{' but' if fold else ''}{fold}", VALIDATION: of_validation}
+
+
+def stream_facts(corpus: CorpusConfig) -> dict[str, Any]:
+    """Return what is known of a stream without reading it: the sizes of its files, or its name on the Hub."""
+    files = [Path(path) for path in (corpus.source, corpus.target, corpus.path) if path is not None]
+    if any(file.exists() for file in files):
+        return {"bytes": [file.stat().st_size for file in files if file.is_file()]}
+    return {"path": corpus.path, "name": corpus.name, "split": corpus.split}
 
 
 def open_training(data: DataConfig) -> Corpus:
@@ -79,9 +121,16 @@ def open_corpus(corpus: CorpusConfig, option: str) -> Corpus:
     return read_corpus(**asdict(corpus))
 
 
-def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextTokenizer:
-    """Return the run's tokenizer: the one in `folder`, else one loaded or trained by the configuration, kept there."""
-    if folder.is_dir():
+def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus, fingerprint: str | None = None) -> TextTokenizer:
+    """Return the run's tokenizer: the one in `folder`, else one loaded or trained by the configuration, kept there.
+
+    One that was trained on other pairs, for a run that has no checkpoint yet, is made anew.
+
+    Args:
+        fingerprint: of the corpus; None takes the one in `folder` whatever it was trained on.
+    """
+    has_begun = any((folder.parent / CHECKPOINTS_FOLDER).glob("step-*"))
+    if folder.is_dir() and (has_begun or fingerprint is None or trained_on(folder) in (None, fingerprint)):
         return TextTokenizer.load(folder, sampling=config.tokenizer.sampling)
     run = config.tokenizer.from_run or config.training.initialize_from
     if run is not None:
@@ -92,18 +141,30 @@ def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus) -> TextToke
         tokenizer = TextTokenizer.from_pretrained(
             path, target_path, special_tokens=config.tokenizer.special_tokens, sampling=config.tokenizer.sampling
         )
-    else:
-        rows = corpus.take(STREAM_TOKENIZER_ROWS) if config.data.train.streaming else corpus
-        sources = (row["source"] for row in rows)
-        targets = (row["target"] for row in rows)
-        tokenizer = TextTokenizer.train(sources, targets, **options)
-    return _kept(tokenizer, folder)
+        return _kept(tokenizer, folder)
+    rows = corpus.take(STREAM_TOKENIZER_ROWS) if config.data.train.streaming else corpus
+    sources = (row["source"] for row in rows)
+    targets = (row["target"] for row in rows)
+    return _kept(TextTokenizer.train(sources, targets, **options), folder, fingerprint)
 
 
-def _kept(tokenizer: TextTokenizer, folder: Path) -> TextTokenizer:
+def trained_on(folder: Path) -> str | None:
+    """Return the fingerprint of the pairs that a kept tokenizer was trained on; None where it does not say."""
+    path = folder / TRAINED_ON
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is damaged; delete {folder} to have the tokenizer made again.") from None
+
+
+def _kept(tokenizer: TextTokenizer, folder: Path, fingerprint: str | None = None) -> TextTokenizer:
     """Return the tokenizer after writing it into a folder that appears whole or not at all."""
     with new_folder(folder) as unfinished:
         tokenizer.save(unfinished)
+        if fingerprint is not None:
+            (unfinished / TRAINED_ON).write_text(json.dumps({"fingerprint": fingerprint}) + "\n", encoding="utf-8")
     return tokenizer
 
 

@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 from seq2seq.config.loading import load_run_config, plain_value, save_run_config
 from seq2seq.config.schema import RunConfig
 from seq2seq.locks import locked
+from seq2seq.training.checkpoint import newest_data
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -28,6 +29,12 @@ FIXED = (
 """What may not change when a run goes on, since it would not be the same run any more."""
 FREE = ("data.num_workers",)
 """Exceptions: they change nothing but speed."""
+_PLACE = ("source", "target", "path", "format", "name", "split", "source_column", "target_column", "header")
+RECORDED = (
+    *(f"data.{corpus}.{option}" for corpus in ("train", "validation") for option in _PLACE),
+    *("data.batch_tokens", "training.gradient_accumulation"),
+)
+"""Exceptions where checkpoints say what the data were: the same pairs may lie elsewhere, and come in other batches."""
 TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "training.initialize_from")
 """What the tokenizer is trained by."""
 
@@ -46,8 +53,9 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     changed = changes(load_run_config([str(path)]), config) if path.is_file() else {}
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if has_begun:
+        free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE
         for name, (before, now) in changed.items():
-            if name.startswith(FIXED) and name not in FREE:
+            if name.startswith(FIXED) and name not in free:
                 raise ValueError(
                     f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "
                     "Give the new run another `run_directory`, or delete this one."

@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companions import Companions, prepare_companions
+from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.generator import model_folder
 from seq2seq.assembly.gradient_rule import build_gradient_rule
@@ -85,18 +86,35 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
-        tokenizer, train_corpus, validation_corpus = build_data(config, folder)
+        tokenizer, train_corpus, validation_corpus, fingerprints = build_data(config, folder)
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
     model_config = build_model_config(config, tokenizer)
     trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
+    trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)
     state = trainer.run()
     if companions is not None:
         report_positions(trainer, accelerator)
     if accelerator.is_main_process:
         finish(config, folder, model_config, tokenizer, state)
+
+
+def build_continuation(
+    config: RunConfig,
+    folder: Path,
+    fingerprints: dict[str, str],
+    loader: TrainingLoader | StreamingLoader,
+    accelerator: Accelerator,
+) -> Continuation:
+    """Return what fits a checkpoint's state to the data of now."""
+    record = fingerprints | {
+        "batch_tokens": str(config.data.batch_tokens),
+        "gradient_accumulation": str(config.training.gradient_accumulation),
+        "num_processes": str(accelerator.num_processes),
+    }
+    return Continuation(folder, record, loader.epoch_again, config.training.accept_changed_data)
 
 
 def report_data(

@@ -227,6 +227,8 @@ class TrainingConfig:
     """Optimizer steps."""
     initialize_from: str | None = None
     """Run or model folder whose weights and tokenizer this run starts with."""
+    accept_changed_data: bool = False
+    """Let a run that has begun go on with other training or validation pairs; it begins its present epoch anew."""
     max_minutes: float = 0.0
     """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit."""
     gradient_accumulation: int = 1

@@ -5,7 +5,9 @@ within large pools so that little padding is needed, cut where the token budget 
 Every row occurs exactly once per plan.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy
 
@@ -17,6 +19,10 @@ POOL_ROWS = 100_000
 ROWS_MULTIPLE = 8
 """Training batches have multiples of so many rows. Matrix libraries keep kernels for each shape they meet: on Multi30k
 this leaves 75 different numbers of positions instead of 194, at no cost in padding."""
+
+
+EarlierPlans = Sequence[Sequence[int]]
+"""Pairs of a budget and a number of batches; see `plan_rest`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,29 @@ def plan_batches(
         padding_share(shuffled_batches, source_lengths, target_lengths),
         sum(plan.num_oversized for plan in plans),
     )
+
+
+def plan_rest(
+    source_lengths: numpy.ndarray,
+    target_lengths: numpy.ndarray,
+    *,
+    earlier: EarlierPlans,
+    batch_tokens: int,
+    **options: Any,
+) -> Plan:
+    """Return the plan of the rows that earlier plans have left: with them, every row occurs exactly once.
+
+    Args:
+        earlier: the budgets of the plans before, each with how many of its first batches were used. The first planned
+            all rows, each other what those before it had left.
+        options: those of `plan_batches`.
+    """
+    rows = numpy.arange(len(source_lengths))
+    for budget, num_used in earlier:
+        before = plan_batches(source_lengths[rows], target_lengths[rows], batch_tokens=budget, **options)
+        rows = rows[numpy.sort(numpy.concatenate([rows[:0], *before.batches[num_used:]]))]
+    plan = plan_batches(source_lengths[rows], target_lengths[rows], batch_tokens=batch_tokens, **options)
+    return replace(plan, batches=[rows[batch] for batch in plan.batches])
 
 
 def snake_order(source_lengths: numpy.ndarray, target_lengths: numpy.ndarray) -> numpy.ndarray:

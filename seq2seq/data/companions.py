@@ -6,14 +6,14 @@ end; which is which changes at random from epoch to epoch. Now and then a row ha
 companion has run away: a loop, such as a greedy search falls into, is long, so that what learns its tokens soon loops.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
-from seq2seq.data.generation_order import LEFT, RIGHT, Ids, TargetRows, from_right
+from seq2seq.data.generation_order import LEFT, RIGHT, TargetRows, turned
 from seq2seq.data.random_keys import random_keys
+from seq2seq.data.sequences import Sequences
 
 _SIDE, _HIDDEN, _REFRESHED = 1, 2, 3
 """What a random key is for."""
@@ -34,8 +34,8 @@ class CompanionRows:
         is_scored: whether a companion's own tokens are predicted too, as in the authors' code.
     """
 
-    from_left: Sequence[Ids]
-    from_right: Sequence[Ids]
+    from_left: Sequences
+    from_right: Sequences
     seed: int
     dropout: float = 0.1
     is_scored: bool = True
@@ -44,26 +44,32 @@ class CompanionRows:
         """Return the positions that both rows of each target take."""
         longest = target_lengths.copy()
         for companions in (self.from_left, self.from_right):
-            lengths = numpy.array([len(companions[row]) for row in rows], dtype=target_lengths.dtype)
+            lengths = companions.lengths[rows]
             longest = numpy.maximum(longest, numpy.where(has_run_away(lengths, target_lengths), 0, lengths))
         return 2 * longest
 
-    def __call__(self, targets: Sequence[Ids], rows: numpy.ndarray, epoch: int) -> TargetRows:
+    def __call__(self, targets: Sequences, rows: numpy.ndarray, epoch: int) -> TargetRows:
         """See `Arrangement`."""
-        references = random_keys(self.seed, epoch, _SIDE, rows) % numpy.uint64(2)
+        references = (random_keys(self.seed, epoch, _SIDE, rows) % numpy.uint64(2)).astype(numpy.int64)
         hidden = _uniform(random_keys(self.seed, epoch, _HIDDEN, rows)) < self.dropout
-        ids: list[list[int]] = []
-        is_visible: list[bool] = []
-        is_scored: list[bool] = []
-        for target, row, side, is_hidden in zip(targets, rows, references, hidden, strict=True):
-            companion = self.from_right[row] if side == LEFT else self.from_left[row]
-            is_used = not has_run_away(len(companion), len(target))
-            companion = companion if is_used else target[-1:]
-            left, right = (target, companion) if side == LEFT else (companion, target)
-            ids += [list(left), from_right(right)]
-            is_visible += [is_used and not is_hidden] * 2
-            is_scored += [side == end or (self.is_scored and is_used) for end in (LEFT, RIGHT)]
-        return TargetRows(ids, [LEFT, RIGHT] * len(targets), is_visible, is_scored)
+        lengths = numpy.where(references == LEFT, self.from_right.lengths[rows], self.from_left.lengths[rows])
+        is_used = ~has_run_away(lengths, targets.lengths)
+
+        # One of four for each row: the reference, a companion, or of one that is not used the end of sentence alone.
+        parts = [targets, self.from_left.select(rows), self.from_right.select(rows), targets.last()]
+        reference, from_left, from_right, end = numpy.arange(len(parts))
+        left = numpy.where(references == LEFT, reference, numpy.where(is_used, from_left, end))
+        right = numpy.where(references == RIGHT, reference, numpy.where(is_used, from_right, end))
+        chosen = numpy.stack([left, right], 1) * len(targets) + numpy.arange(len(targets))[:, None]
+
+        sides = numpy.tile([LEFT, RIGHT], len(targets))
+        return TargetRows(
+            Sequences.joined(parts).select(chosen.ravel()),
+            turned(sides == RIGHT),
+            sides,
+            is_visible=numpy.repeat(is_used & ~hidden, 2),
+            is_scored=(numpy.repeat(references, 2) == sides) | numpy.repeat(is_used & self.is_scored, 2),
+        )
 
 
 def has_run_away(lengths: Any, target_lengths: Any) -> Any:
@@ -71,9 +77,9 @@ def has_run_away(lengths: Any, target_lengths: Any) -> Any:
     return lengths > RUNAWAY_RATIO * target_lengths + RUNAWAY_TOKENS
 
 
-def share_run_away(companions: Sequence[Ids], targets: Sequence[Ids]) -> float:
+def share_run_away(lengths: numpy.ndarray, target_lengths: numpy.ndarray) -> float:
     """Return the share of companions that are not used, being far longer than the reference."""
-    return sum(has_run_away(len(a), len(b)) for a, b in zip(companions, targets, strict=True)) / max(len(targets), 1)
+    return float(has_run_away(lengths, target_lengths).sum()) / max(len(target_lengths), 1)
 
 
 def refreshed_rows(num_rows: int, refresh: int, share: float, seed: int) -> numpy.ndarray:
@@ -84,11 +90,6 @@ def refreshed_rows(num_rows: int, refresh: int, share: float, seed: int) -> nump
     order = numpy.argsort(random_keys(seed, _REFRESHED, numpy.arange(num_rows)), kind="stable")
     count = max(1, round(share * num_rows))
     return numpy.sort(order.take(numpy.arange(refresh * count, (refresh + 1) * count), mode="wrap"))
-
-
-def share_identical(companions: Sequence[str], targets: Sequence[str]) -> float:
-    """Return the share of companions that are the reference itself, and so leak what they should not."""
-    return sum(a == b for a, b in zip(companions, targets, strict=True)) / max(len(targets), 1)
 
 
 def _uniform(keys: numpy.ndarray) -> numpy.ndarray:

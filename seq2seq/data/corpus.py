@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy
 import pyarrow
 from datasets import Dataset, IterableDataset, config, load_dataset
 
@@ -26,11 +27,12 @@ from seq2seq.lines import aligned, is_stream, plain_name, spooled
 
 Corpus: TypeAlias = Dataset | IterableDataset
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 """Raise it when the same files and options would be read as other rows than before."""
 _ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
 _WRITTEN_ROWS = 10_000
+TEXT_BLOCK_ROWS = 10_000
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 Pairs = Iterator[tuple[str, str]]
@@ -86,6 +88,13 @@ def read_corpus(
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
     options = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
     return _memory_mapped(pairs, files, options, cache_directory)
+
+
+def text_blocks(corpus: Dataset, rows: numpy.ndarray | None = None) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield sources and targets of these rows, by default of all, so many at a time that no list holds a corpus."""
+    chosen = corpus.select_columns(["source", "target"])
+    for block in (chosen if rows is None else chosen.select(rows)).iter(TEXT_BLOCK_ROWS):
+        yield block["source"], block["target"]
 
 
 def _format(path: str, format: str) -> str:

@@ -9,6 +9,7 @@ from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.generation_order import Arrangement
 from seq2seq.data.random_keys import random_keys
+from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
 
@@ -17,21 +18,20 @@ class EncodedPairs:
     """Ids of both sides, and each pair's number in its corpus."""
 
     rows: numpy.ndarray
-    source_ids: Sequence[Sequence[int]]
-    target_ids: Sequence[Sequence[int]]
+    source_ids: Sequences
+    target_ids: Sequences
 
     @property
     def source_lengths(self) -> numpy.ndarray:
-        return numpy.array([len(ids) for ids in self.source_ids], dtype=numpy.int64)
+        return self.source_ids.lengths
 
     @property
     def target_lengths(self) -> numpy.ndarray:
-        return numpy.array([len(ids) for ids in self.target_ids], dtype=numpy.int64)
+        return self.target_ids.lengths
 
     def select(self, indices: numpy.ndarray) -> "EncodedPairs":
         """Return the pairs at these places."""
-        source_ids = [self.source_ids[index] for index in indices]
-        return EncodedPairs(self.rows[indices], source_ids, [self.target_ids[index] for index in indices])
+        return EncodedPairs(self.rows[indices], self.source_ids.select(indices), self.target_ids.select(indices))
 
     def batch_maker(
         self, tokenizer: TextTokenizer, arrange: Arrangement, epoch: int
@@ -73,4 +73,4 @@ def sample_pairs(
             source_ids[index] = tokenizer.encode_sources([sources[index]])[0]
         if len(target_ids[index]) > max_target_tokens:
             target_ids[index] = tokenizer.encode_targets([targets[index]])[0]
-    return EncodedPairs(rows, source_ids, target_ids)
+    return EncodedPairs(rows, Sequences.of(source_ids), Sequences.of(target_ids))

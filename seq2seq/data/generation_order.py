@@ -1,14 +1,17 @@
 """In which order the tokens of a target are generated, and the rows that a model is trained on for it.
 
 Targets enter as token ids that end with end of sentence; rows of ids leave, one a target or, for both directions, two.
-Order is turned here, on ids after segmentation: no text is ever reversed.
+Order is turned here, on ids after segmentation, as a permutation that depends on lengths alone: no text is ever
+reversed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy
+
+from seq2seq.data.sequences import Order, Sequences
 
 GenerationOrder = Literal["l2r", "r2l", "bidirectional", "interleaved"]
 """From the left; from the right; both, each for itself or in one search; from both ends to the middle."""
@@ -20,13 +23,16 @@ LEFT, RIGHT = 0, 1
 class TargetRows(NamedTuple):
     """What becomes labels and decoder inputs: G successive rows for each target."""
 
-    ids: list[list[int]]
-    sides: list[int] | None = None
-    """The end that each row begins at; None where all begin left or the model knows."""
-    is_visible: list[bool] | None = None
-    """Whether a row may be seen by the other row of its target; None = no row."""
-    is_scored: list[bool] | None = None
-    """Whether a row's labels count; None = all do."""
+    ids: Sequences
+    """From left to right, end of sentence at the end."""
+    order: Order | None = None
+    """Of generation, in which the ids stand in the batch; None = that of reading."""
+    sides: numpy.ndarray | None = None
+    """int64, the end that each row begins at; None where all begin left or the model knows."""
+    is_visible: numpy.ndarray | None = None
+    """bool, whether a row may be seen by the other row of its target; None = no row."""
+    is_scored: numpy.ndarray | None = None
+    """bool, whether a row's labels count; None = all do."""
     num_starts: int = 1
     """Start tokens before a row, as many as tokens that are generated in a step."""
 
@@ -37,7 +43,7 @@ class Arrangement(Protocol):
     def slots(self, target_lengths: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
         """Return how many positions the rows of each target take."""
 
-    def __call__(self, targets: Sequence[Ids], rows: numpy.ndarray, epoch: int) -> TargetRows:
+    def __call__(self, targets: Sequences, rows: numpy.ndarray, epoch: int) -> TargetRows:
         """Return the rows of these targets.
 
         Args:
@@ -51,23 +57,35 @@ def from_right(ids: Ids) -> list[int]:
     return [*reversed(ids[:-1]), ids[-1]]
 
 
-def interleaved(ids: Ids) -> list[int]:
-    """Return the tokens from both ends in turn: A E B D C </s> for A B C D E </s>."""
-    words = ids[:-1]
-    return [words[i // 2] if i % 2 == 0 else words[-1 - i // 2] for i in range(len(words))] + [ids[-1]]
+def turned(is_turned: numpy.ndarray | bool) -> Order:
+    """Return the order from right to left, end of sentence at the end as before: C B A </s> for A B C </s>.
+
+    Args:
+        is_turned: bool [rows], which rows have it; the others stay.
+    """
+
+    def places(lengths: numpy.ndarray, num_columns: int) -> numpy.ndarray:
+        which = numpy.broadcast_to(is_turned, len(lengths))
+        firsts, steps = numpy.where(which, lengths - 2, 0), numpy.where(which, -1, 1)
+        found = firsts[:, None] + steps[:, None] * numpy.arange(num_columns)
+        return _ended(found, lengths)
+
+    return places
 
 
-def from_interleaved(ids: Ids) -> list[int]:
-    """Return tokens from both ends in turn, without end of sentence, from left to right."""
-    return [*ids[::2], *reversed(ids[1::2])]
+def interleaved(lengths: numpy.ndarray, num_columns: int) -> numpy.ndarray:
+    """Be the order from both ends in turn: A E B D C </s> for A B C D E </s>."""
+    steps = numpy.arange(num_columns) // 2
+    found = numpy.empty((len(lengths), num_columns), dtype=numpy.int64)
+    found[:, 0::2] = steps[0::2]
+    found[:, 1::2] = lengths[:, None] - 2 - steps[1::2]
+    return _ended(found, lengths)
 
 
-ROWS: dict[GenerationOrder, Callable[[Ids], list[list[int]]]] = {
-    "l2r": lambda ids: [list(ids)],
-    "r2l": lambda ids: [from_right(ids)],
-    "bidirectional": lambda ids: [list(ids), from_right(ids)],
-    "interleaved": lambda ids: [interleaved(ids)],
-}
+def _ended(places: numpy.ndarray, lengths: numpy.ndarray) -> numpy.ndarray:
+    """Return the places with end of sentence, a row's last, where it was; rows must not be empty."""
+    places[numpy.arange(len(lengths)), lengths - 1] = lengths - 1
+    return places
 
 
 def num_starts(order: str) -> int:
@@ -85,8 +103,14 @@ class Arranged:
         """See `Arrangement`."""
         return target_lengths * (2 if self.order == "bidirectional" else 1)
 
-    def __call__(self, targets: Sequence[Ids], rows: numpy.ndarray, epoch: int) -> TargetRows:
+    def __call__(self, targets: Sequences, rows: numpy.ndarray, epoch: int) -> TargetRows:
         """See `Arrangement`; nothing is random."""
-        arranged = [row for ids in targets for row in ROWS[self.order](ids)]
-        sides = [LEFT, RIGHT] * len(targets) if self.order == "bidirectional" else None
-        return TargetRows(arranged, sides, num_starts=num_starts(self.order))
+        match self.order:
+            case "l2r":
+                return TargetRows(targets)
+            case "r2l":
+                return TargetRows(targets, turned(True))
+            case "interleaved":
+                return TargetRows(targets, interleaved, num_starts=num_starts(self.order))
+        sides = numpy.tile([LEFT, RIGHT], len(targets))
+        return TargetRows(targets.select(numpy.repeat(numpy.arange(len(targets)), 2)), turned(sides == RIGHT), sides)

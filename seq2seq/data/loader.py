@@ -9,33 +9,33 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import chain
 
 import multiprocess  # what `datasets` starts its workers with
 import numpy
 import pyarrow
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.bucketing import Plan, cut_batches, plan_batches
+from seq2seq.data.bucketing import EarlierPlans, Plan, cut_batches, plan_rest
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
-from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches
+from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
+from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
 SAMPLED_POOL_ROWS = 10_000
 """Pairs encoded and planned at a time with subword sampling. On Multi30k 6% of all positions are then padding, with
 4000 pairs 12%, with 20,000 only 4%; but the first batch waits for a whole pool, which takes seconds."""
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 """Raise it when the same texts would be stored as other columns than before."""
 _MAPPED_ROWS = 1000
 
 
 def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: int = 0) -> Dataset:
-    """Return the corpus with `source_ids`, `target_ids`, `source_length` and `target_length` beside its texts.
+    """Return the corpus with the columns `source_ids` and `target_ids` beside its texts.
 
     The result is kept beside the corpus under a name that depends on both corpus and tokenizer.
 
@@ -59,12 +59,7 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
 def _with_token_columns(texts: pyarrow.Table, tokenizer: TextTokenizer) -> pyarrow.Table:
     """Return the rows with their ids; as whole columns, because row by row `datasets` takes a third of all time."""
     for side, encode in (("source", tokenizer.encode_sources), ("target", tokenizer.encode_targets)):
-        sequences = encode(texts[side].to_pylist())
-        lengths = numpy.array([len(sequence) for sequence in sequences], dtype=numpy.int64)
-        offsets = numpy.concatenate([[0], lengths.cumsum()]).astype(numpy.int32)
-        values = numpy.fromiter(chain.from_iterable(sequences), dtype=numpy.int32, count=int(offsets[-1]))
-        ids = pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.array(values))
-        texts = texts.append_column(f"{side}_ids", ids).append_column(f"{side}_length", pyarrow.array(lengths))
+        texts = texts.append_column(f"{side}_ids", Sequences.of(encode(texts[side].to_pylist())).to_arrow())
     return texts
 
 
@@ -119,7 +114,7 @@ class TrainingLoader:
         process_index: int = 0,
         arrange: Arrangement | None = None,
     ) -> None:
-        self.dataset = dataset
+        self.texts = dataset.select_columns(["source", "target"])
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
         self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
@@ -127,71 +122,88 @@ class TrainingLoader:
         self.seed = seed
         self.num_processes = num_processes
         self.process_index = process_index
-        source_lengths, target_lengths = corpus_lengths(dataset)
+        self.pairs = stored_pairs(dataset)
         self.rows, self.filter_report = filter_pairs(
-            source_lengths,
-            target_lengths,
+            self.pairs.source_lengths,
+            self.pairs.target_lengths,
             max_length_ratio=max_length_ratio,
             **self.limits,
             **empty_lengths(tokenizer),
         )
         if not len(self.rows):
             raise ValueError(f"No training pair is left: {self.filter_report}.")
-        self.source_lengths = source_lengths[self.rows]
-        self.target_lengths = target_lengths[self.rows]
+        self.source_lengths = self.pairs.source_lengths[self.rows]
+        self.target_lengths = self.pairs.target_lengths[self.rows]
 
-    def plan(self, epoch: int) -> Plan:
-        """Return the batches of one epoch without subword sampling; their numbers index `rows`."""
+    def plan(self, epoch: int, earlier: EarlierPlans = ()) -> Plan:
+        """Return the batches of one epoch without subword sampling; their numbers index `rows`.
+
+        Args:
+            earlier: plans of the epoch with other budgets that were used in part; see `plan_rest`.
+        """
         target_lengths = self.arrange.slots(self.target_lengths, self.rows)
-        return plan_batches(self.source_lengths, target_lengths, seed=self.seed, epoch=epoch, **self.budget)
+        return plan_rest(
+            self.source_lengths, target_lengths, earlier=earlier, seed=self.seed, epoch=epoch, **self.budget
+        )
 
     def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
 
         See `micro_batches.micro_batches`; None starts at the beginning.
         """
-        position = position or {"epoch": 0, "pool": 0, "batch": 0, "number": 0}
+        position = recounted(position or self._epoch_start(0) | {"number": 0}, self.budget["batch_tokens"])
         return micro_batches(
-            self._parts(position["epoch"], position["pool"]),
+            self._parts(position),
             position,
             num_processes=self.num_processes,
             process_index=self.process_index,
         )
 
-    def _parts(self, epoch: int, pool: int) -> Iterator[Part]:
-        """Yield parts for ever, starting with this one."""
-        while True:
-            yield from self._sampled_epoch(epoch, pool) if self.tokenizer.sampling else self._stored_epoch(epoch)
-            epoch, pool = epoch + 1, 0
+    def epoch_again(self, position: Position) -> Position:
+        """Return the position at the beginning of this one's epoch, for pairs that are others than they were."""
+        return self._epoch_start(position["epoch"]) | {"number": position["number"]}
 
-    def _stored_epoch(self, epoch: int) -> Iterator[Part]:
-        batches = [self.rows[batch] for batch in self.plan(epoch).batches]
+    def _epoch_start(self, epoch: int) -> Position:
+        return {"epoch": epoch, "pool": 0, "batch": 0, "batch_tokens": self.budget["batch_tokens"]}
+
+    def _parts(self, position: Position) -> Iterator[Part]:
+        """Yield parts for ever, starting with the one in which the position is."""
+        start = part_start(position)
+        while True:
+            yield from self._sampled_epoch(start) if self.tokenizer.sampling else self._stored_epoch(start)
+            start = self._epoch_start(start["epoch"] + 1)
+
+    def _stored_epoch(self, start: Position) -> Iterator[Part]:
+        epoch = start["epoch"]
         yield Part(
-            start={"epoch": epoch, "pool": 0, "batch": 0},
-            end={"epoch": epoch + 1, "pool": 0, "batch": 0},
-            batches=batches,
-            make_batch=lambda rows: _stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, epoch),
+            start=start,
+            end=self._epoch_start(epoch + 1),
+            batches=[self.rows[batch] for batch in self.plan(epoch, start.get("earlier", ())).batches],
+            make_batch=self.pairs.batch_maker(self.tokenizer, self.arrange, epoch),
         )
 
-    def _sampled_epoch(self, epoch: int, first_pool: int) -> Iterator[Part]:
+    def _sampled_epoch(self, start: Position) -> Iterator[Part]:
+        epoch = start["epoch"]
         order = self.rows[numpy.argsort(random_keys(self.seed, epoch, self.rows), kind="stable")]
         num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
-        for pool in range(first_pool, num_pools):
+        for pool in range(start["pool"], num_pools):
             pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
-            target_lengths = self.arrange.slots(pairs.target_lengths, pairs.rows)
-            plan = plan_batches(
-                pairs.source_lengths, target_lengths, seed=self.seed, epoch=epoch, pool=pool, **self.budget
+            plan = plan_rest(
+                pairs.source_lengths,
+                self.arrange.slots(pairs.target_lengths, pairs.rows),
+                earlier=start.get("earlier", ()),
+                seed=self.seed,
+                epoch=epoch,
+                pool=pool,
+                **self.budget,
             )
-            end = {"epoch": epoch, "pool": pool + 1} if pool + 1 < num_pools else {"epoch": epoch + 1, "pool": 0}
-            yield Part(
-                start={"epoch": epoch, "pool": pool, "batch": 0},
-                end={**end, "batch": 0},
-                batches=plan.batches,
-                make_batch=pairs.batch_maker(self.tokenizer, self.arrange, epoch),
-            )
+            next_pool = self._epoch_start(epoch) | {"pool": pool + 1}
+            end = next_pool if pool + 1 < num_pools else self._epoch_start(epoch + 1)
+            yield Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer, self.arrange, epoch))
+            start = end
 
     def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
-        texts = self.dataset[rows]
+        texts = self.texts[rows]
         return sample_pairs(
             self.tokenizer, texts["source"], texts["target"], rows, seed=self.seed, epoch=epoch, **self.limits
         )
@@ -216,11 +228,11 @@ class ValidationLoader:
         process_index: int = 0,
         arrange: Arrangement | None = None,
     ) -> None:
-        self.dataset = dataset
+        self.pairs = stored_pairs(dataset)
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
-        source_lengths, target_lengths = corpus_lengths(dataset)
-        target_lengths = self.arrange.slots(target_lengths, numpy.arange(len(dataset)))
+        source_lengths = self.pairs.source_lengths
+        target_lengths = self.arrange.slots(self.pairs.target_lengths, self.pairs.rows)
         order = numpy.lexsort((-target_lengths, -source_lengths))
         plan = cut_batches(
             order, source_lengths, target_lengths, batch_tokens=batch_tokens, max_batch_rows=max_batch_rows
@@ -231,19 +243,21 @@ class ValidationLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = (_stored_pairs(self.dataset, rows).batch(self.tokenizer, self.arrange, 0) for rows in self.batches)
-        return prefetch(batches, PREFETCHED_BATCHES)
+        make_batch = self.pairs.batch_maker(self.tokenizer, self.arrange, epoch=0)
+        return prefetch(map(make_batch, self.batches), PREFETCHED_BATCHES)
 
 
-def _stored_pairs(dataset: Dataset, rows: numpy.ndarray) -> EncodedPairs:
-    records = dataset[rows]
-    return EncodedPairs(rows, records["source_ids"], records["target_ids"])
+def stored_pairs(dataset: Dataset) -> EncodedPairs:
+    """Return the pairs of a tokenised corpus; their ids stay in its file."""
+    columns = dataset.with_format("arrow")[:]
+    sides = (Sequences.of_column(columns[name]) for name in ("source_ids", "target_ids"))
+    return EncodedPairs(numpy.arange(len(dataset)), *sides)
 
 
 def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return the lengths of all sources and of all targets, in tokens."""
-    columns = dataset.select_columns(["source_length", "target_length"]).with_format("numpy")[:]
-    return columns["source_length"], columns["target_length"]
+    """Return the lengths of all sources and of all targets of a tokenised corpus, in tokens."""
+    pairs = stored_pairs(dataset)
+    return pairs.source_lengths, pairs.target_lengths
 
 
 def empty_lengths(tokenizer: TextTokenizer) -> dict[str, int]:

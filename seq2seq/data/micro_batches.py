@@ -18,7 +18,12 @@ from seq2seq.data.prefetch import prefetch
 PREFETCHED_BATCHES = 8
 
 Position = dict[str, Any]
-"""Where in the stream one is, as JSON: `epoch`, `pool` in the epoch, `batch` in the pool, and the stream's `number`."""
+"""Where in the stream one is, as JSON: `epoch`, `pool` in the epoch, `batch` in the pool, and the stream's `number`.
+
+`batch` counts batches of a plan, and a plan depends on the budget of a batch, so that is there as `batch_tokens`. Where
+the budget has changed within a pool, `earlier` has the budgets before and how many batches of each were used, and
+`batch` counts those of the plan of all rows that were left: no pair of the pool is left out or seen twice.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,20 @@ class Part:
     end: Position
     batches: list[numpy.ndarray]
     make_batch: Callable[[numpy.ndarray], Batch]
+
+
+def recounted(position: Position, batch_tokens: int) -> Position:
+    """Return the same place as a position for this budget; one that knows of no budget was counted by it."""
+    before = position.get("batch_tokens", batch_tokens)
+    if before == batch_tokens or not position["batch"]:
+        return {**position, "batch_tokens": batch_tokens}
+    earlier = [*position.get("earlier", []), [before, position["batch"]]]
+    return {**position, "batch": 0, "batch_tokens": batch_tokens, "earlier": earlier}
+
+
+def part_start(position: Position) -> Position:
+    """Return the beginning of the part in which a position is."""
+    return {name: value for name, value in position.items() if name != "number"} | {"batch": 0}
 
 
 def micro_batches(

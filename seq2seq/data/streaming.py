@@ -14,13 +14,14 @@ from weakref import ref
 import numpy
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.bucketing import plan_batches
+from seq2seq.data.bucketing import plan_rest
 from seq2seq.data.corpus import IterableDataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.loader import empty_lengths
-from seq2seq.data.micro_batches import Part, Position, micro_batches
+from seq2seq.data.micro_batches import Part, Position, micro_batches, part_start, recounted
+from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
 
@@ -74,18 +75,23 @@ class StreamingLoader:
         """
         if (before := self._latest()) is not None:
             before.close()
-        position = position or {**self._epoch_start(0), "number": 0}
+        position = recounted(position or self._epoch_start(0) | {"number": 0}, self.budget["batch_tokens"])
         stream = micro_batches(
             self._parts(position), position, num_processes=self.num_processes, process_index=self.process_index
         )
         self._latest = ref(stream)
         return stream
 
+    def epoch_again(self, position: Position) -> Position:
+        """Return the position at the beginning of this one's epoch, for pairs that are others than they were."""
+        return self._epoch_start(position["epoch"]) | {"number": position["number"]}
+
     def _epoch_start(self, epoch: int) -> Position:
-        return {"epoch": epoch, "pool": 0, "batch": 0, "row": 0, "stream": self._beginning}
+        start = {"epoch": epoch, "pool": 0, "batch": 0, "batch_tokens": self.budget["batch_tokens"]}
+        return start | {"row": 0, "stream": self._beginning}
 
     def _parts(self, position: Position) -> Iterator[Part]:
-        start = {name: value for name, value in position.items() if name != "number"} | {"batch": 0}
+        start = part_start(position)
         while True:
             any_batch = start["pool"] > 0
             for part in self._epoch(start):
@@ -104,6 +110,7 @@ class StreamingLoader:
                 "epoch": start["epoch"],
                 "pool": start["pool"] + 1,
                 "batch": 0,
+                "batch_tokens": self.budget["batch_tokens"],
                 "row": start["row"] + len(records),
                 "stream": copy.deepcopy(self.dataset.state_dict()),
             }
@@ -112,9 +119,10 @@ class StreamingLoader:
 
     def _part(self, records: list[dict[str, Any]], start: Position, end: Position) -> Part:
         pairs = self._encoded(records, start["row"], start["epoch"])
-        plan = plan_batches(
+        plan = plan_rest(
             pairs.source_lengths,
             self.arrange.slots(pairs.target_lengths, pairs.rows),
+            earlier=start.get("earlier", ()),
             seed=self.seed,
             epoch=start["epoch"],
             pool=start["pool"],
@@ -127,7 +135,8 @@ class StreamingLoader:
         sources = [record["source"] for record in records]
         targets = [record["target"] for record in records]
         rows = first_row + numpy.arange(len(records))
-        pairs = EncodedPairs(rows, self.tokenizer.encode_sources(sources), self.tokenizer.encode_targets(targets))
+        ids = Sequences.of(self.tokenizer.encode_sources(sources)), Sequences.of(self.tokenizer.encode_targets(targets))
+        pairs = EncodedPairs(rows, *ids)
         kept, report = filter_pairs(
             pairs.source_lengths,
             pairs.target_lengths,

@@ -8,7 +8,10 @@ Whatever is wrong with a file is a ValueError that names the file and the line, 
 import csv
 import difflib
 import json
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,16 @@ Row = tuple[int, list[Any]]
 _LONGEST_CSV_FIELD = 2**31 - 1
 """The csv module refuses fields beyond 131,072 characters unless told otherwise; whole documents are longer."""
 
+_LOOKED_AT_ROWS = 100
+"""First rows of a table without a header that say how many fields its rows have."""
+_HEADER_WORDS = (
+    "source target src tgt trg input output text translation reference question answer prompt completion response "
+    "document summary original corrected noisy clean grapheme phoneme word pronunciation "
+    "ar bg cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv th tr uk vi zh "
+    "english german french spanish italian portuguese russian chinese japanese arabic"
+)
+"""What columns of pairs are called, in lower case."""
+
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line, without its end.
@@ -34,8 +47,13 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
-    """Yield the columns' values of each row. Fields are what stands between tabs; TSV knows no quotes."""
-    return _table_rows(path, ((number, line.split("\t")) for number, line in lines(path)), columns, header)
+    """Yield the columns' values of each row. Fields are what stands between tabs; TSV knows no quotes.
+
+    Without a header that counts them, a row of more fields than the others is left out, with a warning: a tab within a
+    text would shift what is behind it into another column.
+    """
+    records = ((number, line.split("\t")) for number, line in lines(path))
+    return _table_rows(path, records if header else _of_usual_width(path, records), columns, header)
 
 
 def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
@@ -106,19 +124,53 @@ def _some(path: Path, *, keep_ends: bool) -> Iterator[tuple[int, str]]:
         raise ValueError(f"{path}: the file is empty.")
 
 
+def _of_usual_width(path: Path, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that have no more fields than most of the first ones; warn of the others."""
+    first = list(islice(records, _LOOKED_AT_ROWS))
+    [(width, _)] = Counter(len(fields) for _, fields in first).most_common(1)
+    left_out = []
+    for number, fields in chain(first, records):
+        if len(fields) > width:
+            left_out.append(number)
+        else:
+            yield number, fields
+    if left_out:
+        shown = ", ".join(map(str, left_out[:5])) + (", …" if len(left_out) > 5 else "")
+        warnings.warn(
+            f"{path}: {len(left_out)} row{'s' * (len(left_out) != 1)} with more than {width} fields, as the others "
+            f"have, left out (line {shown}); a tab within a text separates it.",
+            stacklevel=1,
+        )
+
+
+def _warn_of_header(path: Path, number: int, values: list[str]) -> None:
+    names = [value.strip().lower() for value in values]
+    if len(set(names)) > 1 and set(_HEADER_WORDS.split()).issuperset(names):
+        warnings.warn(
+            f"{path}:{number}: the first row reads like the names of columns ({', '.join(values)}), but is taken as a "
+            "pair of texts. Set `header: true` if they are.",
+            stacklevel=1,
+        )
+
+
 def _table_rows(
     path: Path, records: Iterator[tuple[int, list[str]]], columns: Sequence[str], header: bool
 ) -> Iterator[Row]:
     names = next(records)[1] if header else []
     indices = [_column_index(path, column, names, header) for column in columns]
     num_fields = max(indices) + 1
+    is_first = not header
     for number, fields in records:
         if len(fields) < num_fields:
             raise ValueError(
                 f"{path}:{number}: column {num_fields - 1} (counted from 0) is needed, "
                 f"but this row has {len(fields)} field{'s' * (len(fields) != 1)}."
             )
-        yield number, [fields[index] for index in indices]
+        values = [fields[index] for index in indices]
+        if is_first:
+            _warn_of_header(path, number, values)
+            is_first = False
+        yield number, values
 
 
 def _column_index(path: Path, column: str, names: list[str], header: bool) -> int:

@@ -65,6 +65,8 @@ class TrainingState:
     regular: list[int] = field(default_factory=list)
     """Steps of the newest checkpoints that any such run has, however it was stopped: those that are due, those that
     were the best when they were made, and the one at the end."""
+    data: dict[str, str] = field(default_factory=dict)
+    """What the data are and how they are dealt out, by name; empty in a checkpoint that says nothing of them."""
 
 
 class Checkpoints:
@@ -244,6 +246,17 @@ def _step(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
+def newest_data(folder: Path) -> dict[str, str]:
+    """Return what the newest checkpoint that can be read says of its data; nothing where none says anything."""
+    for path in reversed(checkpoint_paths(folder)):
+        try:
+            data = json.loads((path / STATE).read_text(encoding="utf-8")).get("data", {})
+        except (OSError, ValueError, AttributeError):
+            continue
+        return data if isinstance(data, dict) else {}
+    return {}
+
+
 def newest_whole(folder: Path) -> tuple[Path | None, str | None]:
     """Return the newest checkpoint whose parts are whole, with a warning for each that is not; or what is wrong.
 
@@ -315,6 +328,7 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
 def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
     """Return the state that a file holds; raise ValueError naming it if these are not its entries."""
     try:
+        entries = {"data": {}, **entries}  # earlier versions said nothing of them
         state = TrainingState(**{name: entries[name] for name in TrainingState.__dataclass_fields__})
         state.best = BestSoFar(**entries["best"])
     except (KeyError, TypeError) as error:

@@ -8,7 +8,7 @@ split. A run goes on from its newest checkpoint bit by bit, whenever and however
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,6 +73,8 @@ class Trainer:
         gradient_accumulation: micro-batches per process and step.
         clip_norm, flooding: see `gradients.transforms`; 0 switches clipping or flooding off.
         log_every, checkpoint_every, validate_every: steps; 0 leaves only the one at the end.
+        when_resumed: fits the state that the run begins with, new or of a checkpoint, to what is there now; returns
+            what has changed since, for the log.
 
     Raises:
         ValueError: an option is out of range.
@@ -101,6 +103,7 @@ class Trainer:
         log_every: int = 50,
         checkpoint_every: int = 1000,
         validate_every: int = 1000,
+        when_resumed: Callable[[TrainingState], dict[str, Any]] = lambda state: {},
     ) -> None:
         if min(max_steps, gradient_accumulation) < 1:
             raise ValueError(f"`max_steps` ({max_steps}) and `gradient_accumulation` must be at least 1.")
@@ -126,6 +129,7 @@ class Trainer:
         self.log_every = log_every
         self.checkpoint_every = checkpoint_every
         self.validate_every = validate_every
+        self.when_resumed = when_resumed
         self.state = TrainingState()
         self.stop_request = StopRequest()
         self.num_skipped = 0
@@ -140,6 +144,7 @@ class Trainer:
             FloatingPointError: loss or gradient is not finite.
         """
         self.state = self.checkpoints.resume()
+        changed = self.when_resumed(self.state)
         self.tracker.start(self.state.step, self.state.best.last_step)
         if broadcast_object_list([self.tracker.has("train", self.state.step)])[0]:
             self.state.window = {}
@@ -150,6 +155,9 @@ class Trainer:
             enabled=self.accelerator.is_main_process,
         )
         try:
+            if changed:
+                self.tracker.log("changed", self.state.step, changed)
+                display.write(f"Changed: {', '.join(changed)}; from here on it is not bit by bit the run of before.")
             with stop_signals() as self.stop_request:
                 self._loop(display)
         finally:

@@ -1,18 +1,24 @@
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.companion_texts import DIRECTIONS, Texts, check_companions
-from seq2seq.assembly.companions import leaks, training_texts, validation_texts
+from seq2seq.assembly.companion_texts import Texts, check_companions
+from seq2seq.assembly.companions import Found, leaks, of_training, of_validation
 from seq2seq.assembly.model import initialize_from
 from seq2seq.assembly.stages import stages
 from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
+from seq2seq.data import corpus as corpus_module
+from seq2seq.data.companions import refreshed_rows
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.sequences import Sequences
 from tests.models.tiny import tiny_model
 
 FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2r": "c"}}
@@ -109,46 +115,76 @@ def test_refreshes_without_a_first_stage_are_refused() -> None:
         check_config(config)
 
 
+class Letters:
+    """Stands for a tokenizer: a token is the code of a character."""
+
+    def encode_targets(self, texts: list[str]) -> list[list[int]]:
+        return [[*map(ord, text), 0] for text in texts]
+
+
+def corpus_of(sources: list[str], targets: list[str]) -> Dataset:
+    return Dataset.from_dict({"source": sources, "target": targets})
+
+
+def texts_of(ids: Sequences) -> list[str]:
+    return ["".join(map(chr, row[:-1])) for row in ids.tolist()]
+
+
 class Named:
     """Stands for `CompanionTexts`: a text says which model made it of what; also remembers what was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, bool]] = []
 
-    def of(self, name: str, sources: list[str], model: str, *, in_pairs: bool = False) -> Texts:
-        self.asked.append((name, len(sources), in_pairs))
-        return {direction: [f"{model} {direction} {source}" for source in sources] for direction in DIRECTIONS}
+    def of(self, name: str, sources: Iterator[str], model: str, *, in_pairs: bool = False) -> Texts:
+        found = list(sources)
+        self.asked.append((name, len(found), in_pairs))
+        return iter([(f"{model} l2r {source}", f"{model} r2l {source}") for source in found])
 
 
+@pytest.mark.parametrize("block_rows", [3, 10_000])
 @pytest.mark.parametrize("fold_models", [(), ("a", "b", "c")])
-def test_a_refresh_replaces_a_share_of_the_companions(fold_models: tuple[str, ...]) -> None:
+def test_a_refresh_replaces_a_share_of_the_companions(
+    fold_models: tuple[str, ...], block_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of 11 pairs, 4 are a share of 0.4: 3 of the first are left when the third refresh begins anew with them."""
+    monkeypatch.setattr(corpus_module, "TEXT_BLOCK_ROWS", block_rows)
     sources, named = [f"s{row}" for row in range(11)], Named()
+    targets = ["z l2r s" + source[1:] if source in ("s2", "s3") else "other" for source in sources]
     config = CompanionsConfig(model="m", fold_models=fold_models, refreshed_share=0.4, refreshed_by=("x", "y", "z"))
-    found, newest = training_texts(named, config, sources, seed=1)  # type: ignore[arg-type]
-    makers = {direction: [text.split()[0] for text in texts] for direction, texts in found.items()}
-    assert makers["l2r"] == makers["r2l"]
-    assert Counter(makers["l2r"]) == {"x": 3, "y": 4, "z": 4}
-    assert [row for row, maker in enumerate(makers["l2r"]) if maker == "z"] == list(newest)
-    for direction, texts in found.items():
-        assert [text.split()[1:] for text in texts] == [[direction, source] for source in sources]
+    found = of_training(named, config, corpus_of(sources, targets), Letters(), seed=1, num_shown=2)  # type: ignore[arg-type]
+    from_left, from_right = map(texts_of, found.ids)
+    makers = [text.split()[0] for text in from_left]
+    assert makers == [text.split()[0] for text in from_right]
+    assert Counter(makers) == {"x": 3, "y": 4, "z": 4}
+    newest = [row for row, maker in enumerate(makers) if maker == "z"]
+    assert newest == refreshed_rows(11, 2, 0.4, 1).tolist()
+    assert [text.split()[1:] for text in from_left] == [["l2r", source] for source in sources]
+    assert [text.split()[1:] for text in from_right] == [["r2l", source] for source in sources]
+    assert found.shown == [(from_left[row], from_right[row], targets[row]) for row in newest[:2]]
+    assert found.is_identical.tolist() == [
+        [a == b for a, b in zip(texts, targets, strict=True)] for texts in (from_left, from_right)
+    ]
     assert named.asked[-3:] == [(f"train-refreshed-{refresh}", 4, True) for refresh in range(3)]
     first = (
         [("train-0", 4, False), ("train-1", 4, False), ("train-2", 3, False)] if fold_models else [("train", 11, False)]
     )
     assert named.asked[:-3] == first
-    assert validation_texts(named, config, ["v"])["r2l"] == ["z r2l v"]  # type: ignore[arg-type]
+    validation = of_validation(named, config, corpus_of(["v"], ["w"]), Letters())  # type: ignore[arg-type]
+    assert (texts_of(validation.ids[1]), validation.shown) == (["z r2l v"], [("z l2r v", "z r2l v", "w")])
     assert named.asked[-1] == ("validation-refreshed-2", 1, True)
 
 
 def test_what_leaks_is_compared_with_the_newest_companions() -> None:
     """Those of row 2 are the reference, of validation pairs none is: a gap of 100. `identical` counts all rows."""
-    targets, wrong = ["a b c d", "e f g h", "i j k l"], "x x x x"
-    train = {"l2r": [wrong, wrong, targets[2]], "r2l": [targets[0], wrong, targets[2]]}
-    validation = {direction: [wrong] for direction in DIRECTIONS}
-    found = leaks(train, targets, [2], validation, ["m n o p"])
+    nothing, target, wrong = (Sequences.of([]), Sequences.of([])), "i j k l", "x x x x"
+    is_identical = numpy.array([[False, False, True], [True, False, True]])
+    train = Found(nothing, is_identical, [(target, target, target)])
+    found = leaks(train, Found(nothing, is_identical[:, :1], [(wrong, wrong, "m n o p")]))
     assert found["identical"] == pytest.approx(1 / 2)
     assert found["bleu_gap"] == pytest.approx(100)
+    empty = Found(nothing, is_identical[:, :0], [(wrong, wrong, "m n o p")])
+    assert leaks(empty, empty) == {"identical": 0, "bleu_gap": 0}
 
 
 def test_a_first_stage_needs_steps() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
-from seq2seq.assembly.data import open_corpus, open_training, open_validation
+from seq2seq.assembly.data import fingerprints_of, open_corpus, open_training, open_validation, stream_facts
 from seq2seq.assembly.stages import stages
 from seq2seq.config.schema import CompanionsConfig, CorpusConfig, DataConfig, ModelConfig, RunConfig
 from seq2seq.data.corpus import Corpus
@@ -39,6 +39,29 @@ def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusConfig, tmp_
     data = DataConfig(pairs, other, num_folds=4)
     assert (len(open_training(data)), list(open_validation(data)["source"])) == (8, ["a"])
     assert len(open_training(DataConfig(pairs, other))) == 11
+
+
+def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusConfig) -> None:
+    def found(**options: int) -> dict[str, str]:
+        data = DataConfig(pairs, **options)
+        return fingerprints_of(data, open_training(data), open_validation(data))
+
+    first = found(num_folds=4)
+    assert found(num_folds=4) == first
+    assert first["train"] != first["validation"]
+    for options in ({"num_folds": 5}, {"num_folds": 4, "left_out_fold": 1}):
+        other = found(**options)
+        assert other["train"] != first["train"]
+        assert other["validation"] != first["validation"]
+    before, path = first["train"], Path(str(pairs.path))
+    path.write_text(path.read_text().replace("s7", "x"))
+    assert found(num_folds=4)["train"] != before
+
+
+def test_a_stream_is_known_by_its_files_or_its_name(pairs: CorpusConfig, tmp_path: Path) -> None:
+    assert stream_facts(pairs) == {"bytes": [Path(str(pairs.path)).stat().st_size]}
+    hub = CorpusConfig(path="somebody/pairs", name="de-en")
+    assert stream_facts(hub) == {"path": "somebody/pairs", "name": "de-en", "split": "train"}
 
 
 def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusConfig) -> None:

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from accelerate import Accelerator
 from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
 from seq2seq.config.loading import load_run_config
 from seq2seq.config.schema import RunConfig
+from seq2seq.training.checkpoint import STATE
 
 
 def configuration(folder: Path, *options: str) -> RunConfig:
@@ -66,6 +68,33 @@ def test_a_run_that_has_begun_takes_other_options(begun: Path, option: str, valu
     assert changed != configuration(begun)
     folder = enter_run_directory(changed)
     assert load_run_config([str(folder / "config.yaml")]) == changed
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("data.train.path", "other.tsv"),
+        ("data.validation.format", "csv"),
+        ("data.train.target_column", "2"),
+        ("data.batch_tokens", "2048"),
+        ("training.gradient_accumulation", "3"),
+    ],
+)
+def test_where_checkpoints_know_their_data_these_may_be_elsewhere(begun: Path, option: str, value: str) -> None:
+    state = begun / "run" / "checkpoints" / "step-00000007" / STATE
+    for entries in ({"step": 7}, {"step": 7, "data": {}}):
+        state.write_text(json.dumps(entries))
+        with pytest.raises(ValueError, match=f"holds a run with `{option}`"):
+            enter_run_directory(configuration(begun, f"--{option}", value))
+    state.write_text(json.dumps({"step": 7, "data": {"train": "7 pairs"}}))
+    enter_run_directory(configuration(begun, f"--{option}", value))
+
+
+@pytest.mark.parametrize("option", ["data.train.source_prefix", "data.train.tag_column", "data.max_source_tokens"])
+def test_what_decides_which_run_it_is_stays_although_data_are_known(begun: Path, option: str) -> None:
+    (begun / "run" / "checkpoints" / "step-00000007" / STATE).write_text(json.dumps({"data": {"train": "7 pairs"}}))
+    with pytest.raises(ValueError, match=f"holds a run with `{option}`"):
+        enter_run_directory(configuration(begun, f"--{option}", "17"))
 
 
 def test_a_prepared_tokenizer_is_kept_for_the_same_options_only(tmp_path: Path) -> None:

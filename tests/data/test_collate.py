@@ -3,11 +3,12 @@ import torch
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.data.collate import collate, pad_right
 from seq2seq.data.generation_order import TargetRows
+from seq2seq.data.sequences import Sequences
 
 
 def test_batch_written_out() -> None:
     batch = collate(
-        [[11, 12, 2], [13, 2], [2]], TargetRows([[21, 2], [22, 23, 24, 2], [2]]), [7, 5, 3],
+        Sequences.of([[11, 12, 2], [13, 2], [2]]), TargetRows(Sequences.of([[21, 2], [22, 23, 24, 2], [2]])), [7, 5, 3],
         source_pad_id=9, target_pad_id=0, decoder_start_id=1,
     )  # fmt: skip
     assert batch.input_ids.tolist() == [[11, 12, 2], [13, 2, 9], [2, 9, 9]]
@@ -20,7 +21,8 @@ def test_batch_written_out() -> None:
 
 
 def test_labels_equal_to_padding_are_kept() -> None:
-    batch = collate([[0, 2]], TargetRows([[0, 5, 0]]), [0], source_pad_id=0, target_pad_id=0, decoder_start_id=0)
+    targets = TargetRows(Sequences.of([[0, 5, 0]]))
+    batch = collate(Sequences.of([[0, 2]]), targets, [0], source_pad_id=0, target_pad_id=0, decoder_start_id=0)
     assert batch.labels.tolist() == [[0, 5, 0]]
     assert IGNORED_LABEL not in batch.labels
 

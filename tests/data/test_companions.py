@@ -2,8 +2,9 @@ import numpy
 import pytest
 
 from seq2seq.data.collate import collate
-from seq2seq.data.companions import CompanionRows, refreshed_rows, share_identical, share_run_away
+from seq2seq.data.companions import CompanionRows, refreshed_rows, share_run_away
 from seq2seq.data.generation_order import Arrangement
+from seq2seq.data.sequences import Sequences
 
 EOS = 2
 TARGETS = [[11, 12, 13, EOS], [14, 15, EOS], [16, EOS]]
@@ -11,8 +12,23 @@ FROM_LEFT = [[21, 22, EOS], [23, 24, 25, 26, EOS], [27, EOS]]
 FROM_RIGHT = [[31, 32, 33, EOS], [EOS], [34, 35, EOS]]
 
 
-def rows_of(epoch: int = 0, **options: float) -> CompanionRows:
-    return CompanionRows(FROM_LEFT, FROM_RIGHT, seed=5, **options)  # type: ignore[arg-type]
+def rows_of(**options: float) -> CompanionRows:
+    return CompanionRows(Sequences.of(FROM_LEFT), Sequences.of(FROM_RIGHT), seed=5, **options)  # type: ignore[arg-type]
+
+
+def arranged(arrange: Arrangement, targets: list[list[int]], rows: list[int], epoch: int) -> dict[str, list]:
+    """Return the fields of the rows of these targets as lists, ids in the order of generation."""
+    found = arrange(Sequences.of(targets), numpy.array(rows), epoch)
+    ids, mask = found.ids.padded(0, order=found.order)
+    assert found.sides is not None
+    assert found.is_visible is not None
+    assert found.is_scored is not None
+    return {
+        "ids": [row[real].tolist() for row, real in zip(ids, mask, strict=True)],
+        "sides": found.sides.tolist(),
+        "is_visible": found.is_visible.tolist(),
+        "is_scored": found.is_scored.tolist(),
+    }
 
 
 def test_one_row_is_the_reference_and_the_other_never() -> None:
@@ -20,10 +36,10 @@ def test_one_row_is_the_reference_and_the_other_never() -> None:
     arrange: Arrangement = rows_of(dropout=0.0)
     references = []
     for epoch in range(20):
-        found = arrange(TARGETS, numpy.arange(3), epoch)
-        assert found.sides == [0, 1] * 3
+        found = arranged(arrange, TARGETS, [0, 1, 2], epoch)
+        assert found["sides"] == [0, 1] * 3
         for i, target in enumerate(TARGETS):
-            left, right = found.ids[2 * i], found.ids[2 * i + 1]
+            left, right = found["ids"][2 * i : 2 * i + 2]
             read = [*reversed(right[:-1]), EOS]
             from_left = (left, read) == (target, FROM_RIGHT[i])
             assert from_left or (left, read) == (FROM_LEFT[i], target)
@@ -33,32 +49,30 @@ def test_one_row_is_the_reference_and_the_other_never() -> None:
 
 def test_rows_depend_on_seed_epoch_and_row_alone() -> None:
     arrange = rows_of(dropout=0.5)
-    together = arrange(TARGETS, numpy.arange(3), 4)
+    together = arranged(arrange, TARGETS, [0, 1, 2], 4)
     for i in range(3):
-        alone = arrange(TARGETS[i : i + 1], numpy.array([i]), 4)
-        assert alone.ids == together.ids[2 * i : 2 * i + 2]
-        assert together.is_visible is not None
-        assert alone.is_visible == together.is_visible[2 * i : 2 * i + 2]
+        alone = arranged(arrange, TARGETS[i : i + 1], [i], 4)
+        assert alone == {name: values[2 * i : 2 * i + 2] for name, values in together.items()}
 
 
 @pytest.mark.parametrize(("dropout", "expected"), [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25)])
 def test_companions_are_hidden_as_often_as_asked_for(dropout: float, expected: float) -> None:
-    arrange = CompanionRows([[EOS]] * 4000, [[EOS]] * 4000, seed=3, dropout=dropout)
-    found = arrange([[EOS]] * 4000, numpy.arange(4000), 0)
-    assert found.is_visible is not None
-    assert found.is_visible[::2] == found.is_visible[1::2], "both rows of a target see each other, or neither"
-    assert 1 - numpy.mean(found.is_visible) == pytest.approx(expected, abs=0.03)
+    ends = Sequences.of([[EOS]] * 4000)
+    arrange = CompanionRows(ends, ends, seed=3, dropout=dropout)
+    is_visible = arranged(arrange, [[EOS]] * 4000, list(range(4000)), 0)["is_visible"]
+    assert is_visible[::2] == is_visible[1::2], "both rows of a target see each other, or neither"
+    assert 1 - numpy.mean(is_visible) == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("scored", [True, False])
 def test_labels_of_companions(scored: bool) -> None:
-    arrange = CompanionRows(FROM_LEFT, FROM_RIGHT, seed=5, dropout=0.0, is_scored=scored)
-    targets = arrange(TARGETS, numpy.arange(3), 0)
-    batch = collate([[5, EOS]] * 3, targets, [0, 1, 2], source_pad_id=0, target_pad_id=0, decoder_start_id=1)
-    rows = sum(map(len, targets.ids)) if scored else sum(map(len, TARGETS))
+    targets = rows_of(dropout=0.0, is_scored=scored)(Sequences.of(TARGETS), numpy.arange(3), 0)
+    sources = Sequences.of([[5, EOS]] * 3)
+    batch = collate(sources, targets, [0, 1, 2], source_pad_id=0, target_pad_id=0, decoder_start_id=1)
+    rows = targets.ids.lengths.sum() if scored else sum(map(len, TARGETS))
     assert batch.num_target_tokens == rows
     assert batch.visible is not None
-    assert batch.visible.sum(1).tolist() == [len(ids) for ids in targets.ids], "start and words, not what is behind"
+    assert batch.visible.sum(1).tolist() == targets.ids.lengths.tolist(), "start and words, not what is behind"
 
 
 def test_slots_hold_the_longest_of_three() -> None:
@@ -68,27 +82,20 @@ def test_slots_hold_the_longest_of_three() -> None:
 
 def test_a_runaway_companion_is_neither_seen_nor_learned() -> None:
     """Of 3 tokens the longest companion that is used has 9 (1.5 * 3 + 5 = 9.5)."""
-    target, loops = [11, 12, EOS], [[21] * 9 + [EOS], [21] * 8 + [EOS]]
+    target, loops = [11, 12, EOS], Sequences.of([[21] * 9 + [EOS], [21] * 8 + [EOS]])
     arrange = CompanionRows(loops, loops, seed=5, dropout=0.0)
     sides = set()
     for epoch in range(9):
-        found = arrange([target, target], numpy.arange(2), epoch)
-        assert found.is_scored is not None
-        reference = found.ids[:2].index([EOS]) ^ 1
+        found = arranged(arrange, [target, target], [0, 1], epoch)
+        reference = found["ids"][:2].index([EOS]) ^ 1
         sides.add(reference)
-        assert len(found.ids[reference]) == 3
-        assert found.is_scored[:2] == [reference == 0, reference == 1]
-        assert found.is_visible == [False, False, True, True]
-        assert sorted(map(len, found.ids[2:])) == [3, 9]
-        assert found.is_scored[2:] == [True, True]
+        assert len(found["ids"][reference]) == 3
+        assert found["is_scored"] == [reference == 0, reference == 1, True, True]
+        assert found["is_visible"] == [False, False, True, True]
+        assert sorted(map(len, found["ids"][2:])) == [3, 9]
     assert sides == {0, 1}
     assert arrange.slots(numpy.array([3, 3]), numpy.arange(2)).tolist() == [6, 18]
-    assert share_run_away(loops, [target, target]) == 0.5
-
-
-def test_share_identical() -> None:
-    assert share_identical(["a", "b", "c", "d"], ["a", "x", "c", "y"]) == 0.5
-    assert share_identical([], []) == 0
+    assert share_run_away(loops.lengths, numpy.array([3, 3])) == 0.5
 
 
 def test_rows_take_turns_at_refreshes() -> None:

@@ -88,6 +88,41 @@ def test_named_columns_with_tag_before_prefix(read: Any, tmp_path: Path, name: s
     assert read(path=path, tag_column="tag", source_prefix="say: ", **options) == [("<v> say: a", "b")]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_row_with_a_stray_tab_is_left_out_and_named(read: Any, tmp_path: Path, streaming: bool) -> None:
+    """It is so wherever it stands: first, behind the rows that are looked at first, last."""
+    rows = [(f"s{n}", f"t{n}") for n in range(201)]
+    lines = [f"{source}\t{target}" for source, target in rows]
+    for place in (0, 151, 203):
+        lines.insert(place, "ab\tcd\tdcba")
+    path = write(tmp_path / "x.tsv", "\n".join(lines))
+    with pytest.warns(UserWarning, match=r"x\.tsv: 3 rows with more than 2 fields.* left out \(line 1, 152, 204\)"):
+        assert read(path=path, streaming=streaming) == rows
+
+
+def test_rows_of_three_fields_are_as_good_as_of_two(read: Any, tmp_path: Path) -> None:
+    """A third column is no stray tab, a header says itself how many there are, and CSV has quotes."""
+    path = write(tmp_path / "x.tsv", "a\tb\tc\nd\te\tf\ng\th\n")
+    assert read(path=path) == [("a", "b"), ("d", "e"), ("g", "h")]
+    path = write(tmp_path / "y.tsv", "source\ttarget\na\tb\tc\nd\te\n")
+    assert read(path=path, header=True) == [("a", "b"), ("d", "e")]
+    path = write(tmp_path / "z.csv", "a,b,c\nd,e\n")
+    assert read(path=path) == [("a", "b"), ("d", "e")]
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("x.tsv", "source\ttarget"), ("x.tsv", "SRC\tTgt "), ("x.csv", "de,en"), ("x.tsv", "en\tfr\tid")],
+)
+def test_a_first_row_that_reads_like_a_header_is_warned_of(read: Any, tmp_path: Path, name: str, first: str) -> None:
+    more = first[::-1]
+    path = write(tmp_path / name, f"{first}\n{more}\n")
+    with pytest.warns(UserWarning, match=rf"{name}:1: the first row reads like the names of columns .*`header: true`"):
+        assert len(read(path=path)) == 2, "it is a pair all the same"
+    ordinary = write(tmp_path / f"ordinary-{name}", f"{more}\n{first}\n")
+    assert len(read(path=ordinary)) == 2
+
+
 def test_csv_keeps_what_quotes_hold(read: Any, tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", '"a\nb, c\r\rd","e\u2028\x85f"\n"","g""h"\n' + "i" * 200_000 + ",j\n")
     assert read(path=path) == [("a\nb, c\r\rd", "e\u2028\x85f"), ("", 'g"h'), ("i" * 200_000, "j")]

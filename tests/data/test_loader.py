@@ -129,6 +129,43 @@ def test_position_may_be_resumed_by_another_number_of_processes(corpus_file: Pat
     assert [shares[0][0][1], shares[1][0][1], shares[0][1][1]] == [batch for _, batch in whole[3:6]]
 
 
+@CASES
+def test_another_budget_goes_on_with_the_pairs_that_are_left(corpus_file: Path, kind: str, sampling: float) -> None:
+    """The budget changes twice within a pool, and once more between pools or epochs: each pair comes once an epoch."""
+    kept = [row for row in range(NUM_ROWS) if row not in (EMPTY_ROW, LONG_ROW)]
+    position, rows = None, []
+    for batch_tokens, number in ((150, 3), (100, 2), (300, 1), (90, 4), (150, 200)):
+        loader = make_loader(corpus_file, kind, sampling, batch_tokens=batch_tokens)
+        for after, batch in islice(loader.micro_batches(position), number):
+            assert batch.num_slots <= batch_tokens or len(batch) == 1
+            position = json.loads(json.dumps(after))
+            rows += batch.rows.tolist()
+            if len(rows) >= len(kept):
+                break
+    assert sorted(rows) == kept
+
+
+@CASES
+def test_another_budget_within_a_pool_can_be_resumed(corpus_file: Path, kind: str, sampling: float) -> None:
+    position = take(make_loader(corpus_file, kind, sampling), 3)[-1][0]
+    whole = take(make_loader(corpus_file, kind, sampling, batch_tokens=100), 40, position)
+    assert [after["number"] for after, _ in whole] == list(range(4, 44))
+    for cut in (1, 2, 20):
+        after = json.loads(json.dumps(whole[cut - 1][0]))
+        assert take(make_loader(corpus_file, kind, sampling, batch_tokens=100), 3, after) == whole[cut : cut + 3]
+
+
+@CASES
+def test_an_epoch_can_begin_again(corpus_file: Path, kind: str, sampling: float) -> None:
+    loader = make_loader(corpus_file, kind, sampling)
+    whole = take(loader, len(epochs(loader, 1)[0]) + 5)
+    position = loader.epoch_again(whole[-2][0])
+    assert position["epoch"] == 1
+    found = take(loader, 4, position)
+    assert [content for _, content in found] == [content for _, content in whole[-5:-1]]
+    assert found[0][0]["number"] == whole[-1][0]["number"]
+
+
 def test_sampling_does_not_depend_on_batch_mates(corpus_file: Path) -> None:
     def sampled(**options: Any) -> dict[int, list[int]]:
         loader = make_loader(corpus_file, "map", 0.3, **options)

@@ -17,6 +17,7 @@ from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.companions import CompanionRows
 from seq2seq.data.generation_order import LEFT, RIGHT, Arranged, Arrangement
+from seq2seq.data.sequences import Sequences
 from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
@@ -59,7 +60,7 @@ def model_of(**options: Any) -> Seq2SeqTransformer:
 
 
 def batch_of(found: Pairs, rows: numpy.ndarray, arrange: Arrangement, epoch: int) -> Batch:
-    sources, targets = ([part[row] for row in rows] for part in found)
+    sources, targets = (Sequences.of([part[row] for row in rows]) for part in found)
     arranged = arrange(targets, rows, epoch)
     return collate(sources, arranged, rows, source_pad_id=0, target_pad_id=0, decoder_start_id=1)
 
@@ -96,7 +97,8 @@ def trained_in_two_stages(fresh: Callable[[int], Pairs]) -> tuple[Seq2SeqTransfo
     train(apart, lambda step: batch_of(fresh(ROWS), numpy.arange(ROWS), references, step), steps=1000)
 
     known = fresh(NUM_COMPANIONS)
-    companions = CompanionRows(*(generated(apart, search, known[0]) for search in (FROM_LEFT, FROM_RIGHT)), seed=1)
+    found = (Sequences.of(generated(apart, search, known[0])) for search in (FROM_LEFT, FROM_RIGHT))
+    companions = CompanionRows(*found, seed=1)
     draw = numpy.random.default_rng(1)
     together = model_of(interaction="tanh", interaction_weight=1.0)
     together.load_state_dict(apart.state_dict())

@@ -110,7 +110,7 @@ def test_a_finished_run_is_exported_again_without_training(tmp_path: Path) -> No
     [
         ("training.seed", "2"),
         ("model.dropout", "0.3"),
-        ("data.batch_tokens", "300"),
+        ("data.max_source_tokens", "300"),
         ("decoder_inputs.kind", "word_oracle"),
         ("gradient.where", "source"),
     ],

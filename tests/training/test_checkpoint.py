@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from hashlib import sha256
@@ -13,10 +14,13 @@ from torch import nn
 
 from seq2seq.training import checkpoint
 from seq2seq.training.checkpoint import (
+    CHECKSUMS,
+    STATE,
     Checkpoints,
     TrainingState,
     checkpoint_paths,
     exported_weights,
+    newest_data,
     newest_whole,
     verify,
 )
@@ -116,6 +120,27 @@ def test_only_the_process_that_writes_copies_weights(tmp_path: Path) -> None:
     assert all(parts.values())
     checkpoints.accelerator = SimpleNamespace(is_main_process=False)  # type: ignore[assignment]
     assert not any(checkpoints._tensors().values())
+
+
+def test_what_a_checkpoint_says_of_its_data(tmp_path: Path) -> None:
+    """The newest readable one counts; one of before there was such a record says nothing, and is resumed."""
+    record = {"train": "7 pairs"}
+    checkpoints = make_checkpoints(tmp_path)
+    assert newest_data(tmp_path / "none") == {}
+    for step, data in ((1, {}), (2, record), (3, {"train": "8 pairs"})):
+        newest = checkpoints.save(TrainingState(step, data=data))
+    (newest / STATE).write_text("{")
+    assert newest_data(tmp_path) == record
+    shutil.rmtree(newest)
+    older = checkpoint_paths(tmp_path)[-1]
+    entries = json.loads((older / STATE).read_text())
+    assert entries.pop("data") == record
+    (older / STATE).write_text(json.dumps(entries))
+    sums = json.loads((older / CHECKSUMS).read_text())
+    sums["sha256"][STATE] = hashlib.sha256((older / STATE).read_bytes()).hexdigest()
+    (older / CHECKSUMS).write_text(json.dumps(sums))
+    assert newest_data(tmp_path) == {}
+    assert make_checkpoints(tmp_path).resume() == TrainingState(2)
 
 
 def test_nothing_there_is_a_new_run(tmp_path: Path) -> None:
