@@ -28,7 +28,7 @@ from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import build_trainer
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, searching

@@ -12,8 +12,8 @@ import yaml
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.run_directory import flat
-from seq2seq.config.loading import load_run_config, plain_value, save_run_config
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.configuration import load_run_config, plain_value, save_run_config
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer
 

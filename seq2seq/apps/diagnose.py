@@ -156,8 +156,8 @@ def read_pairs(arguments: argparse.Namespace, path: str) -> Pairs:
     config = Path(path) / CONFIG_FILE
     if not config.is_file():
         raise ValueError(f"{path} is no run directory, with a {CONFIG_FILE}; give `--source` and `--reference`.")
+    from seq2seq.assembly.configuration import load_run_config
     from seq2seq.assembly.data import open_training, open_validation
-    from seq2seq.config.loading import load_run_config
 
     data = load_run_config([str(config)]).data
     corpus = open_training(data) if arguments.data == "train" else open_validation(data)

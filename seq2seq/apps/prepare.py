@@ -7,12 +7,11 @@ errors in the data show here, with file and line.
 from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.data import build_data, filter_options
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
-from seq2seq.config.loading import load_run_config
-from seq2seq.config.schema import RunConfig
 from seq2seq.data.loader import TrainingLoader
 from seq2seq.locks import locked
 

@@ -1,7 +1,7 @@
 """Train a model from a configuration: `seq2seq train configs/x.yaml --training.max_steps 4000`."""
 
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.training import train_in_stages
-from seq2seq.config.loading import load_run_config
 
 
 def run(arguments: list[str]) -> int:

@@ -1,37 +1,72 @@
-"""What in a configuration does not fit together, found before any work is done."""
+"""What in a configuration does not fit together, found before any work is done.
+
+Each component has checked its own options when it was made; here are conditions between sections.
+"""
 
 import warnings
-from dataclasses import asdict
 
-from seq2seq.assembly.choices import made
-from seq2seq.assembly.cost import check_cost
-from seq2seq.assembly.decoder_inputs import build_decoder_inputs
-from seq2seq.assembly.gradient_rule import GRADIENT_RULES
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.limits import check_limits
-from seq2seq.assembly.search import build_search
-from seq2seq.assembly.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.search import complete_search, default_search
+from seq2seq.assembly.validation import validation_search
+from seq2seq.assembly.ways_of_training import check_cost
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
+from seq2seq.models.transformer.options import check_use
 from seq2seq.models.transformer.side_by_side import check_stackable
+from seq2seq.objectives.random_replacement import RandomReplacement
+from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
+from seq2seq.objectives.sequences import CostObjective, SequenceObjective
+from seq2seq.training.schedules import schedule_named
 
 
 def check_config(config: RunConfig) -> None:
     """Raise ValueError for options that do not fit together, before any work is done."""
-    validation = config.validation
-    for metric in validation.metrics:
+    for metric in config.validation.metrics:
         make_metric(metric)
-    if validation.select_by != "loss" and validation.select_by not in validation.metrics:
-        raise ValueError(
-            f"`validation.select_by` is {validation.select_by!r}, which is neither `loss` nor one of "
-            f"`validation.metrics` ({', '.join(validation.metrics) or 'none'})."
-        )
+    check_data(config)
+    check_use(config.model)
     check_limits(config)
+    check_schedule(config)
     check_companions(config)
-    build_decoder_inputs(config)
+    check_decoder_inputs(config)
     check_objective(config)
-    check_gradient(config)
-    build_search(asdict(config.decoding), config.model.generation_order, detokenize=str)  # nothing is decoded here
+    if isinstance(config.gradient, ParameterSearch):
+        check_parameter_search(config)
+    order = config.model.generation_order
+    complete_search(config.decoding or default_search(order), order, None)
+    if config.validation.metrics:
+        validation_search(config, None)
+
+
+def check_data(config: RunConfig) -> None:
+    """Raise ValueError for corpora that are not named, and vocabularies that the model cannot share."""
+    data, tokenizer = config.data, config.tokenizer
+    if not data.train.is_named:
+        raise ValueError("`data.train` names no data: set `data.train.path`, or `data.train.source` and `.target`.")
+    if not data.validation.is_named and not data.num_folds:
+        raise ValueError(
+            "`data.validation` names no data: set `data.validation.path`, or `data.validation.source` and "
+            "`data.validation.target`, or `data.num_folds` to 20 to hold every twentieth training pair out."
+        )
+    is_trained = tokenizer.path is None and tokenizer.from_run is None and config.training.initialize_from is None
+    if config.model.tie_embeddings == "all" and is_trained and not tokenizer.shared:
+        raise ValueError(
+            "`model.tie_embeddings: all` needs one vocabulary, but `tokenizer.shared` is false; share the tokenizer, or "
+            "set `model.tie_embeddings` to `target` or `none`."
+        )
+
+
+def check_schedule(config: RunConfig) -> None:
+    """Raise ValueError for a warm-up that is longer than the training that it begins."""
+    optimization = config.optimizer
+    schedule_named(
+        optimization.schedule,
+        warmup_steps=optimization.warmup_steps,
+        max_steps=config.training.max_steps,
+        learning_rate=optimization.learning_rate,
+        final_learning_rate=optimization.final_learning_rate,
+    )
 
 
 def check_companions(config: RunConfig) -> None:
@@ -47,58 +82,66 @@ def check_companions(config: RunConfig) -> None:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
     if config.companions.refreshes:
         raise ValueError("`companions.refreshes` are made by a run itself; set `companions.model` to `self`.")
-    data = config.data
-    if data.num_folds and not 0 <= data.left_out_fold < data.num_folds:
-        raise ValueError(f"`data.left_out_fold` must be below `data.num_folds` ({data.num_folds}).")
-    if data.num_folds and data.train.streaming:
-        raise ValueError("Folds are of a corpus that is held on disk; leave out `data.train.streaming`.")
     if config.companions.model is not None and config.data.train.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")
 
 
+def check_decoder_inputs(config: RunConfig) -> None:
+    """Raise ValueError for decoder inputs that the model's embeddings or the vocabularies do not allow."""
+    inputs = config.decoder_inputs
+    is_sampled = isinstance(inputs, ScheduledSampling | ConfidenceSampling)
+    if is_sampled and inputs.mixture.is_expected and config.model.tie_embeddings == "none":
+        raise ValueError(
+            f"`mixing: {inputs.mixture.mixing}` averages output embeddings as if they were the target's; set "
+            "`model.tie_embeddings` to `all` or `target`, or `mixing` to `argmax` or `sampled`."
+        )
+    if isinstance(inputs, RandomReplacement) and inputs.pool in ("source", "both") and not config.tokenizer.shared:
+        raise ValueError(
+            f"`decoder_inputs.random_replacement.pool: {inputs.pool}` puts source tokens into the target, but the two "
+            "sides have their own vocabularies; set `pool` to `target` or `vocabulary`, or train with "
+            "`tokenizer.shared: true`."
+        )
+
+
 def check_objective(config: RunConfig) -> None:
-    """Raise ValueError for options of the objective that are wrong, and warn of one that needs a trained model."""
-    kind = config.objective.kind
-    if kind not in SEQUENCE_OBJECTIVES:
+    """Raise ValueError for an objective that is not for such a model, and warn of one that needs a trained model."""
+    objective, order = config.objective, config.model.generation_order
+    if not isinstance(objective, SequenceObjective):
         return
-    check_cost(config.candidates.cost, config)
-    build_sequence_objective(config, tokenizer=None)
-    if config.candidates.mle_weight < 1 and config.training.initialize_from is None:
+    if order not in ("l2r", "r2l"):
+        raise ValueError(
+            "An `objective` on what the model generates is for models that generate from one end, but "
+            f"`model.generation_order` is {order}; use l2r or r2l."
+        )
+    if isinstance(objective, CostObjective):
+        check_cost(objective.cost, config)
+    if objective.mle_weight < 1 and config.training.initialize_from is None:
         warnings.warn(
-            f"`objective.kind: {kind}` looks at what the model generates, from which one that is not trained cannot "
-            "learn. Train with `cross_entropy` first, and name that run in `training.initialize_from`.",
+            "This `objective` looks at what the model generates, from which one that is not trained cannot learn. "
+            "Train with `cross_entropy` first, and name that run in `training.initialize_from`.",
             stacklevel=2,
         )
 
 
-def check_gradient(config: RunConfig) -> None:
-    """Raise ValueError for options of the gradient rule that are wrong; see also `check_parameter_search`."""
-    if config.gradient.kind == "parameter_search":
-        check_parameter_search(config)
-    else:
-        made(GRADIENT_RULES[config.gradient.kind], asdict(config.gradient))
-
-
 def check_parameter_search(config: RunConfig) -> None:
     """Raise ValueError for what a parameter search cannot go with; warn if there is nothing to search from."""
-    training = config.training
+    training, search = config.training, config.gradient
     if training.gradient_accumulation > 1:
         raise ValueError(
-            "`gradient.kind: parameter_search` judges a candidate on all pairs of a step at once; set "
+            "`gradient: parameter_search` judges a candidate on all pairs of a step at once; set "
             "`training.gradient_accumulation: 1` and raise `data.batch_tokens` instead."
         )
     if config.optimizer.flooding > 0:
         raise ValueError("A parameter search minimises no loss that could be flooded; set `optimizer.flooding: 0`.")
     if training.precision == "fp16":
         raise ValueError(
-            "`gradient.kind: parameter_search` needs gradients without loss scaling; set `training.precision` to "
-            "bf16 or fp32."
+            "`gradient: parameter_search` needs gradients without loss scaling; set `training.precision` to bf16 or "
+            "fp32."
         )
     if config.model.generation_order != "l2r":
         raise ValueError("A parameter search decodes from the left; set `model.generation_order: l2r`.")
-    check_cost(config.parameter_search.cost, config)
-    made(ParameterSearch, asdict(config.parameter_search) | {"cost": None})
-    if config.parameter_search.candidates_at_once > 1:
+    check_cost(search.cost, config)
+    if search.candidates_at_once > 1:
         check_stackable(config.model.positions, config.model.generation_order)
     if training.initialize_from is None:
         warnings.warn(

@@ -10,11 +10,12 @@ import numpy
 from accelerate import Accelerator
 
 from seq2seq.assembly.companion_texts import CompanionTexts, Texts
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.run_directory import COMPANIONS_FOLDER
-from seq2seq.config.schema import CompanionsConfig, RunConfig
 from seq2seq.data.companions import CompanionRows, refreshed_rows, share_run_away
 from seq2seq.data.corpus import Corpus, Dataset, text_blocks
 from seq2seq.data.loader import stored_pairs
+from seq2seq.data.options import CompanionOptions
 from seq2seq.data.sequences import Sequences, SequencesByRow
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.metrics import make_metric
@@ -42,10 +43,8 @@ def prepare_companions(
     if companions.model is None:
         return None
     assert isinstance(train_corpus, Dataset), "`checks` refuses companions of a stream"
-    limits = {"n_best": 1, "max_length": config.data.max_target_tokens, "mbr": "none"}
-    options = {"beam_width": companions.beam_width} | limits
     kept = folder / COMPANIONS_FOLDER if companions.folder is None else Path(companions.folder)
-    texts = CompanionTexts(kept, tokenizer, options, accelerator)
+    texts = CompanionTexts(kept, tokenizer, companions.beam_width, config.data.max_target_tokens, accelerator)
     train = of_training(texts, companions, train_corpus, tokenizer, seed, num_shown=len(validation_corpus))
     validation = of_validation(texts, companions, validation_corpus, tokenizer)
     if accelerator.is_main_process:
@@ -114,7 +113,7 @@ class Collected:
 
 def of_training(
     texts: CompanionTexts,
-    config: CompanionsConfig,
+    config: CompanionOptions,
     corpus: Dataset,
     tokenizer: TextTokenizer,
     seed: int,
@@ -141,7 +140,7 @@ def of_training(
     return collected.found()
 
 
-def of_validation(texts: CompanionTexts, config: CompanionsConfig, corpus: Dataset, tokenizer: TextTokenizer) -> Found:
+def of_validation(texts: CompanionTexts, config: CompanionOptions, corpus: Dataset, tokenizer: TextTokenizer) -> Found:
     """Return what the newest model makes of the validation sources."""
     assert config.model is not None, "a run without companions needs no texts"
     rows = numpy.arange(len(corpus))

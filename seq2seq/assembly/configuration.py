@@ -11,21 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import files
-from seq2seq.assembly.companion_options import CompanionOptions
-from seq2seq.assembly.data import DataOptions
 from seq2seq.config.command_line import help_text, read_configuration, split_arguments
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import read_yaml
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import to_yaml
+from seq2seq.data.options import CompanionOptions, DataOptions
 from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.decoding import SEARCHES
 from seq2seq.gradients import GRADIENT_RULES
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.objectives import DECODER_INPUTS, OBJECTIVES
-from seq2seq.training.optimizer import OptimizerOptions
-from seq2seq.training.trainer import TrainingOptions
-from seq2seq.training.validation import ValidationOptions
+from seq2seq.training.options import OptimizerOptions, TrainingOptions, ValidationOptions
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ MOVED = {
         for name in ("mbr", "mbr_epsilon", "mbr_candidates", "mbr_pairwise", "num_samples")
     },
     "decoding.batch_tokens": "it is an option of `decode`, `--batch-tokens`, and for validation "
-    "`validation.decoding_batch_tokens`",
+    "`validation.batch_tokens`",
     "decoding.coverage_penalty": "it is gone, since no run spoke for it",
     **{
         f"model.{name}": "it is gone, since no run spoke for it"

@@ -10,14 +10,15 @@ import numpy
 from accelerate import Accelerator
 
 from seq2seq.assembly.companions import Companions
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, VALIDATION, check_pairs
 from seq2seq.assembly.generator import model_folder
 from seq2seq.assembly.run_directory import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER
-from seq2seq.config.schema import CorpusConfig, DataConfig, RunConfig
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
+from seq2seq.data.options import CorpusOptions, DataOptions
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
@@ -55,7 +56,7 @@ def build_data(config: RunConfig, folder: Path) -> RunData:
     return RunData(tokenizer, train, tokenize_corpus(validation, tokenizer, num_workers=workers), fingerprints)
 
 
-def fingerprints_of(data: DataConfig, train: Corpus, validation: Dataset) -> dict[str, str]:
+def fingerprints_of(data: DataOptions, train: Corpus, validation: Dataset) -> dict[str, str]:
     """Return what the pairs of both corpora are, by `TRAIN` and `VALIDATION`.
 
     Folds are known by all pairs and their number: to gather their own would take a hundred times as long.
@@ -63,11 +64,11 @@ def fingerprints_of(data: DataConfig, train: Corpus, validation: Dataset) -> dic
     whole = open_corpus(data.train, "data.train") if data.num_folds else train
     fold = f", fold {data.left_out_fold} of {data.num_folds}" if data.num_folds else ""
     of_train = corpus_fingerprint(whole, stream_facts(data.train))
-    of_validation = corpus_fingerprint(validation) if names_data(data.validation) else f"{of_train}{fold}"
+    of_validation = corpus_fingerprint(validation) if data.validation.is_named else f"{of_train}{fold}"
     return {TRAIN: f"{of_train}{' but' if fold else ''}{fold}", VALIDATION: of_validation}
 
 
-def stream_facts(corpus: CorpusConfig) -> dict[str, Any]:
+def stream_facts(corpus: CorpusOptions) -> dict[str, Any]:
     """Return what is known of a stream without reading it: the sizes of its files, or its name on the Hub."""
     files = [Path(path) for path in (corpus.source, corpus.target, corpus.path) if path is not None]
     if any(file.exists() for file in files):
@@ -75,18 +76,18 @@ def stream_facts(corpus: CorpusConfig) -> dict[str, Any]:
     return {"path": corpus.path, "name": corpus.name, "split": corpus.split}
 
 
-def open_training(data: DataConfig) -> Corpus:
+def open_training(data: DataOptions) -> Corpus:
     """Return the pairs to learn from: all but the fold that is left out."""
     return _fold(data, is_left_out=False) if data.num_folds else open_corpus(data.train, "data.train")
 
 
-def open_validation(data: DataConfig) -> Dataset:
+def open_validation(data: DataOptions) -> Dataset:
     """Return the pairs to validate on: those that are named, else the fold that is left out.
 
     Raises:
         ValueError: there are neither.
     """
-    if names_data(data.validation):
+    if data.validation.is_named:
         return open_corpus(dataclasses.replace(data.validation, streaming=False), "data.validation")
     if not data.num_folds:
         raise ValueError(
@@ -96,7 +97,7 @@ def open_validation(data: DataConfig) -> Dataset:
     return _fold(data, is_left_out=True)
 
 
-def _fold(data: DataConfig, *, is_left_out: bool) -> Dataset:
+def _fold(data: DataOptions, *, is_left_out: bool) -> Dataset:
     """Return the training pairs of the fold that is left out, or all others; raise ValueError if there are none."""
     assert not data.train.streaming, "`checks` refuses folds of a stream"
     corpus = open_corpus(data.train, "data.train")
@@ -109,14 +110,9 @@ def _fold(data: DataConfig, *, is_left_out: bool) -> Dataset:
     return corpus.select(rows)
 
 
-def names_data(corpus: CorpusConfig) -> bool:
-    """Return whether a section says where its pairs are."""
-    return not (corpus.path is None and corpus.source is None and corpus.target is None)
-
-
-def open_corpus(corpus: CorpusConfig, option: str) -> Corpus:
+def open_corpus(corpus: CorpusOptions, option: str) -> Corpus:
     """Return the corpus that a section describes; its name stands in the error of one that names no data."""
-    if not names_data(corpus):
+    if not corpus.is_named:
         raise ValueError(f"`{option}` names no data: set `{option}.path`, or `{option}.source` and `{option}.target`.")
     return read_corpus(**asdict(corpus))
 
@@ -187,7 +183,7 @@ def build_loader(
     return TrainingLoader(corpus, tokenizer, **options)
 
 
-def filter_options(data: DataConfig) -> dict[str, Any]:
+def filter_options(data: DataOptions) -> dict[str, Any]:
     """Return what decides which pairs are kept and how they are batched."""
     names = ("max_source_tokens", "max_target_tokens", "max_length_ratio", "batch_tokens", "max_batch_rows")
     return {name: getattr(data, name) for name in names}

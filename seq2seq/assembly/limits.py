@@ -1,26 +1,17 @@
-"""Lengths and counts of a configuration that are out of range or do not fit together."""
+"""Lengths of a configuration that do not fit together."""
 
 import math
 
-from seq2seq.assembly.sequence_objective import SEQUENCE_OBJECTIVES
-from seq2seq.config.schema import RunConfig
-from seq2seq.gradients.parameter_search import LENGTH_FACTOR
-
-COUNTS = {
-    "training": ("log_every", "checkpoint_every", "average_checkpoints", "max_minutes"),
-    "validation": ("every", "patience", "max_rows", "batch_tokens"),
-}
-"""Options of which 0 switches something off and no less is meant."""
+from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.search import inner_search
+from seq2seq.decoding.parts.options import SearchOptions
+from seq2seq.gradients.parameter_search import LENGTH_FACTOR, ParameterSearch
+from seq2seq.objectives.candidates import CandidateSearch
+from seq2seq.objectives.sequences import SequenceObjective
 
 
 def check_limits(config: RunConfig) -> None:
-    """Raise ValueError for a count below 0, for more checkpoints to average than there will be, and for sequences that
-    are longer than the model has positions for."""
-    for section, names in COUNTS.items():
-        for name in names:
-            if not (value := getattr(getattr(config, section), name)) >= 0:
-                raise ValueError(f"`{section}.{name}` must be 0 or more, but is {value}.")
-    _check_average(config)
+    """Raise ValueError for sequences that are longer than the model has positions for."""
     if config.model.positions == "learned":
         for name, length in longest(config).items():
             if length > config.model.max_positions:
@@ -32,25 +23,18 @@ def check_limits(config: RunConfig) -> None:
 
 def longest(config: RunConfig) -> dict[str, int]:
     """Return how long the sequences are that a run may put into its model, by the option that says so."""
-    data, candidates = config.data, config.candidates
+    data, objective = config.data, config.objective
     lengths = {
         "data.max_source_tokens": data.max_source_tokens,
         "data.max_target_tokens": data.max_target_tokens,  # companions are no longer either
-        "decoding.max_length": config.decoding.max_length,
     }
-    if config.objective.kind in SEQUENCE_OBJECTIVES:
-        of_references = math.ceil(data.max_target_tokens * candidates.max_length_ratio)
-        lengths["candidates.max_length"] = min(candidates.max_length, of_references)
-    if config.gradient.kind == "parameter_search":  # whose hypotheses may be longer than references
+    if config.decoding is not None:
+        search = inner_search(config.decoding)
+        lengths["the `max_length` of `decoding`"] = search.max_length if isinstance(search, SearchOptions) else 0
+    if isinstance(objective, SequenceObjective):
+        limits: CandidateSearch = config.objective.candidates
+        of_references = math.ceil(data.max_target_tokens * limits.max_length_ratio)
+        lengths["the `max_length` of `objective`"] = min(limits.max_length, of_references)
+    if isinstance(config.gradient, ParameterSearch):  # whose hypotheses may be longer than references
         lengths["data.max_target_tokens"] = int(LENGTH_FACTOR * data.max_target_tokens)
     return lengths
-
-
-def _check_average(config: RunConfig) -> None:
-    training = config.training
-    every = training.checkpoint_every or training.max_steps
-    if training.average_checkpoints * every >= training.max_steps + every:
-        raise ValueError(
-            f"`training.average_checkpoints` is {training.average_checkpoints}, but {training.max_steps} steps with a "
-            f"checkpoint every {every} leave fewer; lower it or `training.checkpoint_every`."
-        )

@@ -1,12 +1,12 @@
 """From a configuration to its model, with fresh weights or those of another."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from seq2seq.assembly.architecture import architecture, architecture_of, first_difference
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import model_folder
-from seq2seq.config.schema import RunConfig
+from seq2seq.config.declaring import options_of
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.inference import is_loadable, load_weights, wrong_weights
@@ -19,7 +19,7 @@ MAY_CHANGE = ("generation_order", "interaction", "interaction_weight", "interact
 def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTransformerConfig:
     """Return the model's own configuration: the section, with what the tokenizer decides."""
     return Seq2SeqTransformerConfig(
-        **asdict(config.model),
+        **{name: getattr(config.model, name) for name in options_of(TransformerOptions)},
         vocab_size=tokenizer.target_vocab_size,
         source_vocab_size=tokenizer.source_vocab_size,
         pad_token_id=tokenizer.pad_id,
@@ -32,9 +32,9 @@ def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTr
 def check_start(config: RunConfig) -> None:
     """Raise ValueError if the run cannot start with the weights that it names, as far as its options alone tell."""
     if config.training.initialize_from is not None:
-        options = architecture_of(TransformerOptions(**asdict(config.model)))
+        options = architecture_of(config.model)
         folder = model_folder(config.training.initialize_from)
-        _check_architecture(folder, {name: options[name] for name in asdict(config.model) if name in options})
+        _check_architecture(folder, {name: options[name] for name in options_of(TransformerOptions) if name in options})
 
 
 def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:

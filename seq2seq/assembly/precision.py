@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.configuration import RunConfig
 
 CPU_ABILITIES = ("avx512_bf16", "amx_bf16", "bf16")
 """Names of bfloat16 products: two of x86, one of ARM."""

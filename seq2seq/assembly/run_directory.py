@@ -1,6 +1,5 @@
 """A run directory's configuration file: written for a new run, compared with for one that goes on."""
 
-import dataclasses
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +9,8 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from seq2seq.config.loading import load_run_config, plain_value, save_run_config
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
+from seq2seq.config.writing import dotted, plain
 from seq2seq.locks import locked
 from seq2seq.training.checkpoint import newest_data
 
@@ -23,7 +22,7 @@ TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
     *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
-    *("decoder_inputs.", "objective.", "candidates.", "gradient.", "parameter_search."),
+    *("decoder_inputs.", "objective.", "gradient."),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
 )
 """What may not change when a run goes on, since it would not be the same run any more."""
@@ -50,7 +49,7 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     """
     folder = Path(config.run_directory)
     path = folder / CONFIG_FILE
-    changed = changes(load_run_config([str(path)]), config) if path.is_file() else {}
+    changed = changes(read_run_config(path), config) if path.is_file() else {}
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if has_begun:
         free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE
@@ -91,17 +90,6 @@ def occupied(folder: Path, accelerator: Accelerator) -> Iterator[None]:
 
 def changes(before: RunConfig, now: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Return both values of every option that differs, by its dotted name."""
-    values = flat(before)
-    return {name: (values[name], value) for name, value in flat(now).items() if values[name] != value}
-
-
-def flat(section: Any, prefix: str = "") -> dict[str, Any]:
-    """Return every option's value by its dotted name."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        if dataclasses.is_dataclass(value):
-            values |= flat(value, f"{prefix}{field.name}.")
-        else:
-            values[prefix + field.name] = plain_value(value)
-    return values
+    values, others = dotted(plain(before)), dotted(plain(now))
+    names = [*others, *(name for name in values if name not in others)]
+    return {name: (values.get(name), others.get(name)) for name in names if values.get(name) != others.get(name)}

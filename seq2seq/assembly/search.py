@@ -86,8 +86,15 @@ def default_search(trained_order: str) -> Search:
 def beam_search_like(search: Search, beam_width: int) -> BeamSearch:
     """Return beam search of this width for one hypothesis, with what another search says of lengths and stopping."""
     inner = inner_search(search)
-    stopping = {"early_stopping": inner.early_stopping} if isinstance(inner, EarlyStopping) else {}
-    return BeamSearch(**_limits(inner), **stopping, beam_width=beam_width)
+    values = _limits(inner)
+    if isinstance(inner, EarlyStopping):
+        values["early_stopping"] = inner.early_stopping
+    return BeamSearch(**values, beam_width=beam_width)
+
+
+def greedy_search_like(search: Search) -> Greedy:
+    """Return greedy search with what another search says of lengths."""
+    return Greedy(**_limits(inner_search(search)))
 
 
 def within_reach(search: Search, max_target_tokens: int | None) -> Search:
@@ -96,7 +103,8 @@ def within_reach(search: Search, max_target_tokens: int | None) -> Search:
         return replace(search, candidates=within_reach(search.candidates, max_target_tokens))
     if isinstance(search, MinimumBayesRisk):
         candidates = None if search.candidates is None else within_reach(search.candidates, max_target_tokens)
-        return replace(search, samples=within_reach(search.samples, max_target_tokens), candidates=candidates)
+        samples: Any = within_reach(search.samples, max_target_tokens)
+        return replace(search, samples=samples, candidates=candidates)
     if max_target_tokens is None or not isinstance(search, SearchOptions) or search.max_length <= max_target_tokens:
         return search
     logger.warning(
@@ -104,7 +112,7 @@ def within_reach(search: Search, max_target_tokens: int | None) -> Search:
         search.max_length,
         max_target_tokens,
     )
-    return replace(search, max_length=max_target_tokens)  # type: ignore[type-var]
+    return replace(search, max_length=max_target_tokens)
 
 
 def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer | None) -> Search:
@@ -123,14 +131,14 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
 
         if trained_order == "interleaved":
             raise ValueError("`mbr` needs samples, which cannot be drawn in the order `interleaved`; leave out `mbr`.")
-        candidates = search.candidates
-        return replace(
-            search,
-            samples=complete_search(search.samples, trained_order, tokenizer),
-            candidates=None if candidates is None else complete_search(candidates, trained_order, tokenizer),
-            utility=make_utility(search.metric, pairwise=search.pairwise),
-            detokenize=None if tokenizer is None else tokenizer.decode,
-        )
+        parts: dict[str, Any] = {
+            "samples": complete_search(search.samples, trained_order, tokenizer),
+            "utility": make_utility(search.metric, pairwise=search.pairwise),
+            "detokenize": None if tokenizer is None else tokenizer.decode,
+        }
+        if search.candidates is not None:
+            parts["candidates"] = complete_search(search.candidates, trained_order, tokenizer)
+        return replace(search, **parts)
     if not isinstance(search, OneSided):
         order = "interleaved" if isinstance(search, InterleavedBeamSearch) else "bidirectional"
         if order != trained_order:

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.run_directory import COMPANIONS_FOLDER
-from seq2seq.config.schema import CompanionsConfig, RunConfig
+from seq2seq.data.options import CompanionOptions
+from seq2seq.data.tokenizer import TokenizerOptions
+from seq2seq.models.transformer.options import without_interaction
 
 FIRST_STAGE, FOLD, PART = "first_stage", "fold_{}", "part_{}"
 """Folders in the run directory."""
@@ -43,16 +46,16 @@ def stages(config: RunConfig) -> list[RunConfig]:
     first = replace(
         config,
         run_directory=str(folder / FIRST_STAGE),
-        model=replace(config.model, interaction="none"),
+        model=without_interaction(config.model),
         training=replace(config.training, max_steps=companions.first_steps),
-        companions=CompanionsConfig(),
+        companions=CompanionOptions(),
     )
     folds = [
         replace(
             first,
             run_directory=str(folder / FOLD.format(fold)),
             data=replace(config.data, num_folds=companions.folds, left_out_fold=fold),
-            tokenizer=replace(config.tokenizer, from_run=first.run_directory),
+            tokenizer=TokenizerOptions(from_run=first.run_directory, sampling=config.tokenizer.sampling),
         )
         for fold in range(companions.folds)
     ]

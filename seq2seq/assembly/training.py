@@ -3,7 +3,6 @@
 configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,13 +12,12 @@ from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companions import Companions, prepare_companions
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.generator import model_folder
-from seq2seq.assembly.gradient_rule import build_gradient_rule
 from seq2seq.assembly.model import build_model_config, check_start, initialize_from
 from seq2seq.assembly.model_export import chosen_checkpoints, export_model
-from seq2seq.assembly.objective import build_objective
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.run_directory import (
@@ -30,7 +28,7 @@ from seq2seq.assembly.run_directory import (
 )
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.validation import build_validation, usable_pairs
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport
 from seq2seq.data.loader import TrainingLoader
@@ -246,7 +244,7 @@ def finish(
         checkpoints,
         model_config,
         tokenizer,
-        asdict(config.decoding),
+        config.decoding,
         config.data.train.source_prefix,
     )
     steps = ", ".join(path.name for path in checkpoints)

@@ -15,25 +15,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.generator import load, model_folder
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
 from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.assembly.training import train
 from seq2seq.assembly.validation import score_of
-from seq2seq.config.decoder_inputs import DecoderInputsConfig
-from seq2seq.config.gradient import GradientConfig, ParameterSearchConfig
-from seq2seq.config.loading import load_run_config
-from seq2seq.config.objective import ObjectiveConfig
-from seq2seq.config.schema import (
-    CompanionsConfig,
-    CorpusConfig,
-    OptimizerConfig,
-    RunConfig,
-    ValidationConfig,
-)
+from seq2seq.data.options import CompanionOptions, CorpusOptions
 from seq2seq.files import new_folder, read_object, written
+from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned
+from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.decoder_inputs import TeacherForcing
+from seq2seq.training.options import OptimizerOptions, ValidationOptions
 from seq2seq.training.validation import lower_is_better
 
 RESULT_FILE = "tuning.json"
@@ -84,20 +79,19 @@ class Tuning:
             raise ValueError(f"{self.run} has no {CONFIG_FILE}: only a run directory can be tuned, not a model alone.")
         if self.steps < 1:
             raise ValueError(f"`--tune-steps` must be at least 1, but is {self.steps}.")
-        config = load_run_config([str(self.run / CONFIG_FILE)])
+        config = read_run_config(self.run / CONFIG_FILE)
         prefix = config.data.train.source_prefix
-        pairs = CorpusConfig(source=self.source, target=self.reference, source_prefix=prefix)
+        pairs = CorpusOptions(source=self.source, target=self.reference, source_prefix=prefix)
         tuned = replace(
             config,
             run_directory=str(self.folder),
-            data=replace(config.data, train=pairs, validation=CorpusConfig(), num_folds=HELD_OUT, left_out_fold=0),
+            data=replace(config.data, train=pairs, validation=CorpusOptions(), num_folds=HELD_OUT, left_out_fold=0),
             tokenizer=replace(config.tokenizer, sampling=0.0),
-            companions=CompanionsConfig(),
-            decoder_inputs=DecoderInputsConfig(),
-            objective=ObjectiveConfig(label_smoothing=config.objective.label_smoothing),
-            gradient=GradientConfig(kind="parameter_search"),
-            parameter_search=ParameterSearchConfig(cost=self.metric),
-            optimizer=OptimizerConfig(learning_rate=LEARNING_RATE, schedule="constant", warmup_steps=0),
+            companions=CompanionOptions(),
+            decoder_inputs=TeacherForcing(),
+            objective=CrossEntropy(label_smoothing=config.objective.label_smoothing),
+            gradient=ParameterSearch(cost=self.metric),
+            optimizer=OptimizerOptions(learning_rate=LEARNING_RATE, schedule="constant", warmup_steps=0),
             training=replace(
                 config.training,
                 max_steps=self.steps,
@@ -110,7 +104,7 @@ class Tuning:
                 average_checkpoints=0,
                 threads=self.threads,
             ),
-            validation=ValidationConfig(
+            validation=ValidationOptions(
                 every=max(1, self.steps // NUM_VALIDATIONS), metrics=(self.metric,), select_by=self.metric, max_rows=0
             ),
         )
@@ -128,7 +122,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
     """
     config, result = tuning.config(), tuning.folder / RESULT_FILE
     check_config(config)
-    is_finished = result.is_file() and load_run_config([str(tuning.folder / CONFIG_FILE)]) == config
+    is_finished = result.is_file() and read_run_config(tuning.folder / CONFIG_FILE) == config
     found = read_object(result) if is_finished else {}
     is_finished = found.get("steps") == tuning.steps
     if not is_finished:

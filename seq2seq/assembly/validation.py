@@ -1,22 +1,22 @@
 """From a configuration to the validation of its run: which pairs, in what batches, and how they are decoded."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.assembly.companions import Companions
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import PRECISIONS
-from seq2seq.assembly.search import build_search
-from seq2seq.config.schema import RunConfig
+from seq2seq.assembly.search import beam_search_like, complete_search, default_search, within_reach
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, num_starts
 from seq2seq.data.loader import ValidationLoader, corpus_lengths
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding import Search
+from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess
 from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.packing import decoding_copy
@@ -66,7 +66,7 @@ def build_validation(
     return Validation(
         accelerator=accelerator,
         model=model,
-        objective=CrossEntropy(config.objective.label_smoothing),  # comparable, whatever is trained
+        objective=CrossEntropy(label_smoothing=config.objective.label_smoothing),  # comparable, whatever is trained
         batches=lambda: ValidationLoader(
             corpus,
             tokenizer,
@@ -99,11 +99,9 @@ def build_validation_decoder(
         raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
     rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
     sources, references = list(rows["source"]), [[target] for target in rows["target"]]
-    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
-    options = asdict(config.decoding) | chosen
-    search = build_search(options, config.model.generation_order)
-    batch_tokens = validation.batch_tokens or config.decoding.batch_tokens
     bare_model = accelerator.unwrap_model(model)
+    search = validation_search(config, bare_model.max_target_tokens)
+    batch_tokens = validation.batch_tokens or BATCH_TOKENS
     index, num_processes = accelerator.process_index, accelerator.num_processes
 
     def decoded_share() -> list[str]:
@@ -125,6 +123,13 @@ def build_validation_decoder(
         return {name: score_of(name, texts, references) for name in validation.metrics}
 
     return decode
+
+
+def validation_search(config: RunConfig, max_target_tokens: int | None) -> Search:
+    """Return the search of a validation: a beam in the model's order, with the limits of decoding."""
+    order = config.model.generation_order
+    beam = beam_search_like(config.decoding or default_search(order), config.validation.beam_width)
+    return complete_search(within_reach(beam, max_target_tokens), order, None)
 
 
 def interleaved(shares: Sequence[Sequence[str]]) -> list[str]:

@@ -156,10 +156,11 @@ def build_gradient_rule(config: RunConfig, tokenizer: TextTokenizer, accelerator
     """
     rule: Any = config.gradient
     if isinstance(rule, ForPrecision):
-        return rule.for_precision(config.training.precision)
+        rule = rule.for_precision(config.training.precision)
     if isinstance(rule, ParameterSearch):
-        return _complete_search(rule, config, tokenizer, accelerator)
-    return rule  # type: ignore[no-any-return]
+        rule = _complete_search(rule, config, tokenizer, accelerator)
+    completed: GradientRule = rule
+    return completed
 
 
 def _complete_search(

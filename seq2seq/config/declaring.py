@@ -90,7 +90,7 @@ class Option:
 
 
 @cache
-def options_of(component: type) -> dict[str, Option]:
+def options_of(component: Any) -> dict[str, Option]:
     """Return the options of a component by name, in the order of its fields."""
     hints = typing.get_type_hints(component)
     options = {}
@@ -99,7 +99,7 @@ def options_of(component: type) -> dict[str, Option]:
             continue
         kind, is_optional = _without_none(hints[field.name])
         chosen = field.metadata.get("choice")
-        section = kind if chosen is None and dataclasses.is_dataclass(kind) else None
+        section: Any = kind if chosen is None and dataclasses.is_dataclass(kind) else None
         is_optional = is_optional or (chosen is not None and field.default is None)
         options[field.name] = Option(field.name, kind, is_optional, field, section, chosen)
     return options
@@ -113,7 +113,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 @cache
-def texts_of(component: type) -> dict[str, str]:
+def texts_of(component: Any) -> dict[str, str]:
     """Return the text of each option of a component, in one line."""
     texts: dict[str, str] = {}
     for kind in reversed(component.__mro__):

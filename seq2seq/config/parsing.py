@@ -10,7 +10,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar
 
@@ -256,7 +256,7 @@ def _number(kind: type, text: str) -> Any:
 def _tuple_of(kind: Any, node: Node) -> tuple:
     if not isinstance(node.value, list):
         raise _Mismatch
-    kinds: Iterator[Any] | Sequence[Any] = typing.get_args(kind)
+    kinds: Sequence[Any] = typing.get_args(kind)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = [kinds[0]] * len(node.value)
     if len(kinds) != len(node.value):

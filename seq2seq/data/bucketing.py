@@ -16,6 +16,9 @@ from seq2seq.data.random_keys import random_keys
 POOL_ROWS = 100_000
 """Rows sorted together; large enough that padding hardly falls further, small enough that epochs differ."""
 
+NO_LIMIT = 0
+"""As a number of rows."""
+
 ROWS_MULTIPLE = 8
 """Training batches have multiples of so many rows. Matrix libraries keep kernels for each shape they meet: on Multi30k
 this leaves 75 different numbers of positions instead of 194, at no cost in padding."""
@@ -41,7 +44,7 @@ def plan_batches(
     target_lengths: numpy.ndarray,
     *,
     batch_tokens: int,
-    max_batch_rows: int = 0,
+    max_batch_rows: int = NO_LIMIT,
     seed: int,
     epoch: int,
     pool: int = 0,
@@ -119,7 +122,7 @@ def cut_batches(
     target_lengths: numpy.ndarray,
     *,
     batch_tokens: int,
-    max_batch_rows: int = 0,
+    max_batch_rows: int = NO_LIMIT,
     rows_multiple: int = 1,
 ) -> Plan:
     """Return `order` cut into batches, each as long as budget and row limit allow.
@@ -158,7 +161,7 @@ def padding_share(batches: list[numpy.ndarray], source_lengths: numpy.ndarray, t
 
 
 def length_sorted_batches(
-    source_lengths: numpy.ndarray, *, batch_tokens: int, beam_width: int = 1, max_batch_rows: int = 0
+    source_lengths: numpy.ndarray, *, batch_tokens: int, beam_width: int, max_batch_rows: int = NO_LIMIT
 ) -> list[numpy.ndarray]:
     """Return batches for decoding, longest sources first, so that a memory shortage shows at once.
 

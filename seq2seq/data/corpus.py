@@ -21,6 +21,7 @@ import numpy
 import pyarrow
 from datasets import Dataset, IterableDataset, config, load_dataset
 
+from seq2seq.data.options import CorpusOptions
 from seq2seq.data.table_files import COLUMN_READERS, missing_column, nested_value
 from seq2seq.files import fingerprint, read_object, written
 from seq2seq.lines import aligned, is_stream, plain_name, spooled
@@ -38,56 +39,42 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 Pairs = Iterator[tuple[str, str]]
 
 
-def read_corpus(
-    *,
-    source: str | Path | None = None,
-    target: str | Path | None = None,
-    path: str | Path | None = None,
-    format: str = "auto",
-    name: str | None = None,
-    split: str = "train",
-    source_column: str = "source",
-    target_column: str = "target",
-    header: bool = False,
-    source_prefix: str = "",
-    tag_column: str | None = None,
-    streaming: bool = False,
-    cache_directory: str | Path | None = None,
-) -> Corpus:
-    """Return the corpus with the columns `source` and `target`; the options are those of `CorpusConfig`.
+def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) -> Corpus:
+    """Return the corpus with the columns `source` and `target`.
 
     A stream is checked while it is iterated, anything else before this returns.
 
     Args:
+        options: those of `CorpusOptions`.
         cache_directory: where the Arrow file is kept; by default in the cache of `datasets`.
 
     Raises:
         ValueError: the options do not fit together, or the data is not as they say: named with file and line.
     """
-    if (path is None) == (source is None and target is None):
+    corpus = CorpusOptions(**options)
+    if not corpus.is_named:
         raise ValueError("Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set.")
-    columns = [source_column, target_column, *([tag_column] if tag_column else [])]
-    if path is None:
-        if source is None or target is None:
-            raise ValueError("`source` and `target` go together: give the file of the other side too.")
-        if tag_column is not None:
-            raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
-        files = [_regular(Path(source)), _regular(Path(target))]
+    tag_column, source_prefix = corpus.tag_column, corpus.source_prefix
+    columns = [corpus.source_column, corpus.target_column, *([tag_column] if tag_column else [])]
+    if corpus.path is None:
+        assert corpus.source is not None and corpus.target is not None, "the options say so"  # noqa: PT018
+        files = [_regular(Path(corpus.source)), _regular(Path(corpus.target))]
         pairs = partial(_aligned_pairs, files[0], files[1], source_prefix)
     else:
-        kind = _format(str(path), format)
+        path, header = str(corpus.path), corpus.header
+        kind = _format(path, corpus.format)
         if kind == "hub":
-            rows = _hub_rows(str(path), name, split, streaming, cache_directory)
-            return _hub_pairs(rows, str(path), columns, source_prefix)
+            rows = _hub_rows(path, corpus.name, corpus.split, corpus.streaming, cache_directory)
+            return _hub_pairs(rows, path, columns, source_prefix)
         files = [_regular(Path(path))]
         if kind in ("tsv", "csv") and not header:
             positions = {"source": "0", "target": "1"}
             columns = [positions.get(column, column) for column in columns]
         pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix)
-    if streaming:
+    if corpus.streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
-    options = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
-    return _memory_mapped(pairs, files, options, cache_directory)
+    described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
+    return _memory_mapped(pairs, files, described, cache_directory)
 
 
 def text_blocks(corpus: Dataset, rows: numpy.ndarray | None = None) -> Iterator[tuple[list[str], list[str]]]:

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy
 
+ANY_RATIO = 0.0
+"""As the largest ratio of lengths."""
+
 
 @dataclass(frozen=True)
 class FilterReport:
@@ -40,7 +43,7 @@ def filter_pairs(
     *,
     max_source_tokens: int,
     max_target_tokens: int,
-    max_length_ratio: float = 0.0,
+    max_length_ratio: float = ANY_RATIO,
     empty_source_length: int = 1,
     empty_target_length: int = 1,
 ) -> tuple[numpy.ndarray, FilterReport]:

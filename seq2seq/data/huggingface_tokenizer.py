@@ -92,7 +92,7 @@ class HuggingFaceTokenizer:
         return [*self._prefix, *ids, self.eos_id]
 
     def sampler(self, rate: float) -> PipelineSampler:
-        """Return the random encoder of this side; `rate` as in `TokenizerConfig.sampling`.
+        """Return the random encoder of this side; `rate` as in `TokenizerOptions.sampling`.
 
         Raises:
             ValueError: this tokenizer has no subwords to sample, or is not held by the `tokenizers` library.

@@ -15,10 +15,10 @@ import numpy
 import pyarrow
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.bucketing import EarlierPlans, Plan, cut_batches, plan_rest
+from seq2seq.data.bucketing import NO_LIMIT, EarlierPlans, Plan, cut_batches, plan_rest
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
-from seq2seq.data.filters import filter_pairs
+from seq2seq.data.filters import ANY_RATIO, filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
 from seq2seq.data.prefetch import prefetch
@@ -106,9 +106,9 @@ class TrainingLoader:
         *,
         max_source_tokens: int,
         max_target_tokens: int,
-        max_length_ratio: float = 0.0,
+        max_length_ratio: float = ANY_RATIO,
         batch_tokens: int,
-        max_batch_rows: int = 0,
+        max_batch_rows: int = NO_LIMIT,
         seed: int,
         num_processes: int = 1,
         process_index: int = 0,
@@ -223,7 +223,7 @@ class ValidationLoader:
         tokenizer: TextTokenizer,
         *,
         batch_tokens: int,
-        max_batch_rows: int = 0,
+        max_batch_rows: int = NO_LIMIT,
         num_processes: int = 1,
         process_index: int = 0,
         arrange: Arrangement | None = None,

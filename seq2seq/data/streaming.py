@@ -14,10 +14,10 @@ from weakref import ref
 import numpy
 
 from seq2seq.data.batch import Batch
-from seq2seq.data.bucketing import plan_rest
+from seq2seq.data.bucketing import NO_LIMIT, plan_rest
 from seq2seq.data.corpus import IterableDataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
-from seq2seq.data.filters import FilterReport, filter_pairs
+from seq2seq.data.filters import ANY_RATIO, FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.loader import empty_lengths
 from seq2seq.data.micro_batches import Part, Position, micro_batches, part_start, recounted
@@ -39,9 +39,9 @@ class StreamingLoader:
         *,
         max_source_tokens: int,
         max_target_tokens: int,
-        max_length_ratio: float = 0.0,
+        max_length_ratio: float = ANY_RATIO,
         batch_tokens: int,
-        max_batch_rows: int = 0,
+        max_batch_rows: int = NO_LIMIT,
         pool_rows: int,
         seed: int,
         num_processes: int = 1,

@@ -1,6 +1,6 @@
 """Trains the vocabulary of one side.
 
-Texts and the options of `TokenizerConfig` enter, a `tokenizers.Tokenizer` leaves. The same texts give the same
+Texts and the options of `TokenizerOptions` enter, a `tokenizers.Tokenizer` leaves. The same texts give the same
 vocabulary in every process, which is why SentencePiece finds the Unigram pieces: the trainer of `tokenizers` starts
 from a hash table in random order, and its scores differ from run to run.
 """

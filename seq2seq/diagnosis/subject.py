@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy
 
-from seq2seq.assembly.choices import made
 from seq2seq.assembly.generator import TextGenerator
+from seq2seq.assembly.search import greedy_search_like
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
-from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
@@ -97,7 +96,7 @@ class Subject:
         self, rows: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None
     ) -> list[Hypothesis]:
         """Return what the model says by itself, by default of all pairs, behind prefixes where there are any."""
-        return self.found(made(Greedy, self.options), rows, prefixes)
+        return self.found(greedy_search_like(self.decoding), rows, prefixes)
 
     def found(
         self, search: Search, rows: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None

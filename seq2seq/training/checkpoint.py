@@ -87,7 +87,7 @@ class Checkpoints:
         model: nn.Module,
         optimizer: Optimizer,
         ema: ExponentialMovingAverage | None = None,
-        keep_checkpoints: int = 3,
+        keep_checkpoints: int,
     ) -> None:
         if keep_checkpoints < 1:
             raise ValueError(f"`keep_checkpoints` must be at least 1, but is {keep_checkpoints}.")

@@ -16,8 +16,8 @@ def build_optimizer(
     *,
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.98),
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
+    epsilon: float,
+    weight_decay: float,
 ) -> Optimizer:
     """Return AdamW (Loshchilov, Hutter 2019); call it before the model is wrapped for several processes.
 

@@ -81,9 +81,12 @@ class TrainingOptions:
     keep_checkpoints: int = 3
     """Newest checkpoints kept; the best one is kept besides."""
     average_checkpoints: int = 0
-    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint."""
+    """Average the weights of the last N checkpoints into the exported model; 0 exports the best checkpoint. Those count
+    that are due by `checkpoint_every`, that were the best when they were made, and the last one of the run."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
+    accept_changed_data: bool = False
+    """Let a run that has begun go on with other training or validation pairs; it begins its present epoch anew."""
     tensorboard: bool = True
     """Write TensorBoard files where the package is installed."""
 
@@ -92,11 +95,11 @@ class TrainingOptions:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         _not_negative(self, "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads")
-        steps = self.average_checkpoints * self.checkpoint_every
-        if self.average_checkpoints and not 0 < steps <= self.max_steps:
+        every = self.checkpoint_every or self.max_steps
+        if self.average_checkpoints * every >= self.max_steps + every:
             raise ValueError(
                 f"`average_checkpoints` is {self.average_checkpoints}, but {self.max_steps} steps with a checkpoint "
-                f"every {self.checkpoint_every or self.max_steps} leave fewer; lower it or `checkpoint_every`."
+                f"every {every} leave fewer; lower it or `checkpoint_every`."
             )
 
 
@@ -114,16 +117,19 @@ class ValidationOptions:
     """Metrics of decoded validation text: bleu, chrf, chrf++, ter, rouge1, rouge2, rougeL, rougeLsum, exact_match,
     sequence_error_rate, word_error_rate, phone_error_rate, character_error_rate."""
     select_by: str = "loss"
-    """What chooses the best checkpoint: `loss`, or one of `metrics`."""
+    """What chooses the best checkpoint: `loss`, or one of `metrics`. Of equal values, the lower loss is better."""
     patience: int = 0
     """Validations without a new best before training stops; 0 never stops early."""
     max_rows: int = 0
     """Most validation pairs that are decoded; 0 decodes all."""
     beam_width: int = 1
     """Beam width of decoding in validation; 1 is greedy."""
+    batch_tokens: int = 0
+    """Budget of one batch of validation: source plus target tokens, or, where they are decoded, source tokens times
+    `beam_width`, padding included; 0 takes `data.batch_tokens`, and for decoding what `decode` takes."""
 
     def __post_init__(self) -> None:
-        _not_negative(self, "every", "patience", "max_rows")
+        _not_negative(self, "every", "patience", "max_rows", "batch_tokens")
         if self.beam_width < 1:
             raise ValueError(f"`beam_width` must be at least 1, but is {self.beam_width}.")
         if self.select_by != "loss" and self.select_by not in self.metrics:

@@ -17,8 +17,8 @@ def schedule_named(
     *,
     warmup_steps: int,
     max_steps: int,
-    learning_rate: float = 1.0,
-    final_learning_rate: float = 0.0,
+    learning_rate: float,
+    final_learning_rate: float,
 ) -> RateSchedule:
     """Return a schedule with its options filled in.
 

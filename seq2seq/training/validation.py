@@ -100,8 +100,8 @@ class Validation:
         batches: Callable[[], Iterable[Batch]],
         decode: Callable[[], dict[str, float]] | None = None,
         num_starts: int = 1,
-        select_by: str = "loss",
-        patience: int = 0,
+        select_by: str,
+        patience: int,
     ) -> None:
         self.accelerator = accelerator
         # DDP's own forward would be no help: there are no gradients to share, and shares may differ in length.

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
 from seq2seq.config.documentation import option_documentation
-from seq2seq.config.schema import CorpusConfig, DecodingConfig, OptimizerConfig, TrainingConfig
+from seq2seq.config.schema import CorpusOptions, DecodingConfig, OptimizerOptions, TrainingOptions
 
 
 def without_spaces(text: str) -> str:
@@ -52,7 +52,7 @@ def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_of_a_configuration_has_every_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = helped(verb, capsys)
     assert f"seq2seq {verb}" in printed
-    for section in (CorpusConfig, OptimizerConfig, TrainingConfig):
+    for section in (CorpusOptions, OptimizerOptions, TrainingOptions):
         for name, text in option_documentation(section).items():
             assert without_spaces(text) in without_spaces(printed), name
 

@@ -14,7 +14,7 @@ from seq2seq.assembly.companion_texts import Texts, check_companions
 from seq2seq.assembly.companions import Found, leaks, of_training, of_validation
 from seq2seq.assembly.model import initialize_from
 from seq2seq.assembly.stages import stages
-from seq2seq.config.schema import CompanionsConfig, DecodingConfig, ModelConfig, RunConfig, TrainingConfig
+from seq2seq.config.schema import CompanionOptions, DecodingConfig, ModelConfig, RunConfig, TrainingOptions
 from seq2seq.data import corpus as corpus_module
 from seq2seq.data.companions import refreshed_rows
 from seq2seq.data.corpus import Dataset
@@ -25,8 +25,8 @@ FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2
 SELF = RunConfig(
     run_directory="runs/x",
     model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
-    companions=CompanionsConfig(model="self", first_steps=70),
-    training=TrainingConfig(max_steps=30),
+    companions=CompanionOptions(model="self", first_steps=70),
+    training=TrainingOptions(max_steps=30),
     decoding=DecodingConfig(beam_width=4),
 )
 
@@ -75,7 +75,7 @@ def test_folds_that_begin_with_weights_that_know_their_pairs_are_refused() -> No
 def test_each_refresh_begins_a_part_of_the_steps(folds: int) -> None:
     """31 steps in three parts; each starts from the part before, which makes the newest companions."""
     companions = replace(SELF.companions, refreshes=2, folds=folds)
-    configs = stages(replace(SELF, companions=companions, training=TrainingConfig(max_steps=31)))
+    configs = stages(replace(SELF, companions=companions, training=TrainingOptions(max_steps=31)))
     first, parts = configs[0], configs[1 + folds :]
     runs = ["runs/x/part_0", "runs/x/part_1", "runs/x"]
     assert [part.run_directory for part in parts] == runs
@@ -109,7 +109,7 @@ def test_refreshes_that_cannot_be_made(options: dict[str, Any], message: str) ->
 
 
 def test_refreshes_without_a_first_stage_are_refused() -> None:
-    config = replace(SELF, companions=CompanionsConfig(model="runs/y", refreshes=1))
+    config = replace(SELF, companions=CompanionOptions(model="runs/y", refreshes=1))
     assert stages(config) == [config]
     with pytest.raises(ValueError, match="set `companions.model` to `self`"):
         check_config(config)
@@ -151,7 +151,7 @@ def test_a_refresh_replaces_a_share_of_the_companions(
     monkeypatch.setattr(corpus_module, "TEXT_BLOCK_ROWS", block_rows)
     sources, named = [f"s{row}" for row in range(11)], Named()
     targets = ["z l2r s" + source[1:] if source in ("s2", "s3") else "other" for source in sources]
-    config = CompanionsConfig(model="m", fold_models=fold_models, refreshed_share=0.4, refreshed_by=("x", "y", "z"))
+    config = CompanionOptions(model="m", fold_models=fold_models, refreshed_share=0.4, refreshed_by=("x", "y", "z"))
     found = of_training(named, config, corpus_of(sources, targets), Letters(), seed=1, num_shown=2)  # type: ignore[arg-type]
     from_left, from_right = map(texts_of, found.ids)
     makers = [text.split()[0] for text in from_left]
@@ -189,18 +189,18 @@ def test_what_leaks_is_compared_with_the_newest_companions() -> None:
 
 def test_a_first_stage_needs_steps() -> None:
     with pytest.raises(ValueError, match="first_steps"):
-        stages(replace(SELF, companions=CompanionsConfig(model="self")))
+        stages(replace(SELF, companions=CompanionOptions(model="self")))
 
 
 def test_combinations_that_leak_or_waste_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be trained on references alone"):
-        check_config(replace(SELF, companions=CompanionsConfig()))
+        check_config(replace(SELF, companions=CompanionOptions()))
     with pytest.raises(ValueError, match="set `model.interaction`"):
         check_config(replace(SELF, model=ModelConfig(generation_order="bidirectional")))
     check_config(
         replace(
             SELF,
-            companions=CompanionsConfig(),
+            companions=CompanionOptions(),
             model=ModelConfig(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0),
         )
     )

@@ -9,7 +9,7 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.cost import build_cost
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.metrics.transport import word_rotators_distance
 from seq2seq.models.transformer.inference import load_weights

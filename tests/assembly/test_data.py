@@ -8,42 +8,42 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly.data import fingerprints_of, open_corpus, open_training, open_validation, stream_facts
 from seq2seq.assembly.stages import stages
-from seq2seq.config.schema import CompanionsConfig, CorpusConfig, DataConfig, ModelConfig, RunConfig
+from seq2seq.config.schema import CompanionOptions, CorpusOptions, DataConfig, ModelConfig, RunConfig
 from seq2seq.data.corpus import Corpus
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task
 
 
 @pytest.fixture
-def pairs(tmp_path: Path, private_cache: Path) -> CorpusConfig:
+def pairs(tmp_path: Path, private_cache: Path) -> CorpusOptions:
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"s{row}\tt{row}\n" for row in range(11)))
-    return CorpusConfig(path=str(path))
+    return CorpusOptions(path=str(path))
 
 
 def test_a_corpus_that_names_no_data_names_its_options() -> None:
     with pytest.raises(ValueError, match=r"`data.train` names no data: set `data.train.path`, or `data.train.source`"):
-        open_corpus(CorpusConfig(), "data.train")
+        open_corpus(CorpusOptions(), "data.train")
 
 
-def test_the_fold_that_is_left_out_is_validated_on(pairs: CorpusConfig) -> None:
-    data = DataConfig(pairs, num_folds=4, left_out_fold=2)
+def test_the_fold_that_is_left_out_is_validated_on(pairs: CorpusOptions) -> None:
+    data = DataOptions(pairs, num_folds=4, left_out_fold=2)
     train, validation = open_training(data), open_validation(data)
     assert list(validation["source"]) == ["s2", "s6", "s10"]
     assert list(train["target"]) == [f"t{row}" for row in (0, 1, 3, 4, 5, 7, 8, 9)]
 
 
-def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusConfig, tmp_path: Path) -> None:
+def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusOptions, tmp_path: Path) -> None:
     (tmp_path / "other.tsv").write_text("a\tb\n")
-    other = CorpusConfig(path=str(tmp_path / "other.tsv"))
-    data = DataConfig(pairs, other, num_folds=4)
+    other = CorpusOptions(path=str(tmp_path / "other.tsv"))
+    data = DataOptions(pairs, other, num_folds=4)
     assert (len(open_training(data)), list(open_validation(data)["source"])) == (8, ["a"])
-    assert len(open_training(DataConfig(pairs, other))) == 11
+    assert len(open_training(DataOptions(pairs, other))) == 11
 
 
-def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusConfig) -> None:
+def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusOptions) -> None:
     def found(**options: int) -> dict[str, str]:
-        data = DataConfig(pairs, **options)
+        data = DataOptions(pairs, **options)
         return fingerprints_of(data, open_training(data), open_validation(data))
 
     first = found(num_folds=4)
@@ -58,33 +58,33 @@ def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusConfig) -> N
     assert found(num_folds=4)["train"] != before
 
 
-def test_a_stream_is_known_by_its_files_or_its_name(pairs: CorpusConfig, tmp_path: Path) -> None:
+def test_a_stream_is_known_by_its_files_or_its_name(pairs: CorpusOptions, tmp_path: Path) -> None:
     assert stream_facts(pairs) == {"bytes": [Path(str(pairs.path)).stat().st_size]}
-    hub = CorpusConfig(path="somebody/pairs", name="de-en")
+    hub = CorpusOptions(path="somebody/pairs", name="de-en")
     assert stream_facts(hub) == {"path": "somebody/pairs", "name": "de-en", "split": "train"}
 
 
-def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusConfig) -> None:
+def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusOptions) -> None:
     with pytest.raises(ValueError, match="`data.validation` names no data: .* or `data.num_folds` to 20"):
-        open_validation(DataConfig(pairs))
+        open_validation(DataOptions(pairs))
 
 
 @pytest.mark.parametrize(
     ("num_folds", "left_out_fold", "open_part"), [(1, 0, open_training), (12, 11, open_validation)]
 )
 def test_both_parts_need_a_pair(
-    pairs: CorpusConfig, num_folds: int, left_out_fold: int, open_part: Callable[[DataConfig], Corpus]
+    pairs: CorpusOptions, num_folds: int, left_out_fold: int, open_part: Callable[[DataConfig], Corpus]
 ) -> None:
     with pytest.raises(ValueError, match=rf"`data.num_folds` \({num_folds}\) parts .* more pairs than 11"):
-        open_part(DataConfig(pairs, num_folds=num_folds, left_out_fold=left_out_fold))
+        open_part(DataOptions(pairs, num_folds=num_folds, left_out_fold=left_out_fold))
 
 
 def test_folds_of_companions_are_not_folds_of_folds() -> None:
     config = RunConfig(
         run_directory="runs/x",
-        data=DataConfig(num_folds=20),
+        data=DataOptions(num_folds=20),
         model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
-        companions=CompanionsConfig(model="self", first_steps=7, folds=2),
+        companions=CompanionOptions(model="self", first_steps=7, folds=2),
     )
     with pytest.raises(ValueError, match="set `data.num_folds` to 0"):
         stages(config)

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.decoder_inputs import build_decoder_inputs
 from seq2seq.assembly.gradient_rule import build_gradient_rule
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.experimental.word_oracle import WordOracle
 from seq2seq.gradients.adversarial import AdversarialTraining, GradientPenalty

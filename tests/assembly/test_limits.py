@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from tests.tiny_run import write_copy_task
 
 LEARNED = ["--model.positions", "learned", "--model.max_positions", "16"]

@@ -8,7 +8,7 @@ import torch
 
 from seq2seq.apps.command import main
 from seq2seq.assembly.objective import OBJECTIVES, build_objective
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.objectives.raml import RAML
 from seq2seq.objectives.token_reweighting import ModelScorer, TokenReweighting

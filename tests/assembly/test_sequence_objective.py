@@ -7,7 +7,7 @@ import pytest
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.sequence_objective import SEQUENCE_OBJECTIVES, build_sequence_objective
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.objectives.minimum_risk import MinimumRisk
 from seq2seq.objectives.ranking import Ranking
 from seq2seq.objectives.sequences import WithLikelihood

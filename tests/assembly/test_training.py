@@ -7,7 +7,7 @@ import pytest
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.data import build_tokenizer
 from seq2seq.assembly.gradient_rule import build_gradient_rule
-from seq2seq.config.loading import load_run_config
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.corpus import read_corpus
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import ParameterSearch

@@ -5,10 +5,10 @@ Every option is checked on construction, so that a wrong combination is refused 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from seq2seq.config.declaring import part
+from seq2seq.config.declaring import part, refuse_unused
 from seq2seq.data.generation_order import GenerationOrder
 
 MODEL_TYPE = "seq2seq_transformer"
@@ -52,6 +52,9 @@ REMOVED: dict[str, Any] = {
 }
 """Options that models once had, and the value that makes the models of today."""
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+INTERACTION_OPTIONS = ("interaction_weight", "interaction_layers", "interaction_dropout")
 
 
 def refuse_removed(values: Mapping[str, Any]) -> None:
@@ -217,3 +220,15 @@ class TransformerOptions:
                 "`generation_order` 'interleaved' counts positions from both ends, which 'learned' `positions` do not "
                 "have; use 'sinusoidal' or 'rotary'"
             )
+
+
+def without_interaction(options: TransformerOptions) -> TransformerOptions:
+    """Return the options of a model whose directions do not see each other, with nothing said of how they would."""
+    defaults: dict[str, Any] = {name: getattr(TransformerOptions, name) for name in INTERACTION_OPTIONS}
+    return replace(options, interaction="none", **defaults)
+
+
+def check_use(options: TransformerOptions) -> None:
+    """Raise ValueError for an option that says nothing beside another; models that were saved may hold such."""
+    refuse_unused(options, ("max_positions",), "positions: learned", applies=options.positions == "learned")
+    refuse_unused(options, INTERACTION_OPTIONS, "an `interaction`", applies=options.interaction != "none")

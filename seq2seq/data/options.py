@@ -1,0 +1,156 @@
+"""The options of data: where a corpus is, which pairs are kept and how they are batched, and companions of pairs."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from seq2seq.config.declaring import refuse_unused
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """Where one parallel corpus is read from: two line-aligned files, or one table.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+
+    source: str | None = None
+    """File with one source text per line, aligned with `target`."""
+    target: str | None = None
+    """File with one target text per line, aligned with `source`."""
+    path: str | None = None
+    """Table with both sides: a .tsv, .csv, .jsonl, .json or .parquet file, or the name of a data set on the Hub."""
+    format: Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"] = "auto"
+    """Format of `path`; `auto` goes by the file's ending and takes a name that is no file for a Hub data set."""
+    name: str | None = None
+    """Configuration (subset) of a Hub data set."""
+    split: str = "train"
+    """Split of a Hub data set."""
+    source_column: str = "source"
+    """Column of the source text: a name, a dotted path such as `translation.en`, or a number counted from 0."""
+    target_column: str = "target"
+    """Column of the target text: a name, a dotted path such as `translation.de`, or a number counted from 0."""
+    header: bool = False
+    """Whether the first line of a TSV or CSV file names the columns. Without one, `source` is column 0 and `target`
+    column 1."""
+    source_prefix: str = ""
+    """Text put before every source text, for example `translate English to German: `."""
+    tag_column: str | None = None
+    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag)."""
+    streaming: bool = False
+    """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools."""
+
+    def __post_init__(self) -> None:
+        of_files = self.source is not None or self.target is not None
+        if self.path is not None and of_files:
+            raise ValueError(
+                "Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set."
+            )
+        if of_files and (self.source is None or self.target is None):
+            raise ValueError("`source` and `target` go together: give the file of the other side too.")
+        if of_files and self.tag_column is not None:
+            raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
+        of_tables = ("format", "name", "split", "source_column", "target_column", "header")
+        refuse_unused(self, of_tables, "a table (`path`)", applies=not of_files)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it says where its pairs are."""
+        return not (self.path is None and self.source is None and self.target is None)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Corpora, filters and batches.
+
+    Raises:
+        ValueError: an option is out of range, or options do not go together.
+    """
+
+    train: CorpusOptions = field(default_factory=CorpusOptions)
+    """The pairs to learn from."""
+    validation: CorpusOptions = field(default_factory=CorpusOptions)
+    """The pairs that choose the checkpoint; if it names none, those that `num_folds` leaves out of the training."""
+    max_source_tokens: int = 256
+    """Longest source, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    max_target_tokens: int = 256
+    """Longest target, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    max_length_ratio: float = 0.0
+    """Largest ratio of the longer side to the shorter, in tokens; 0 switches this filter off."""
+    batch_tokens: int = 4096
+    """Budget of one micro-batch on one process: source plus target tokens, padding included."""
+    max_batch_rows: int = 0
+    """Most pairs in one micro-batch; 0 sets no limit."""
+    pool_rows: int = 20000
+    """Pairs that a stream shuffles and sorts at a time (only with `streaming`)."""
+    num_workers: int = 0
+    """Worker processes that tokenise; 0 tokenises in the main process."""
+    num_folds: int = 0
+    """Parts that the training pairs are dealt into, one after another, when one of them is left out; 0 uses all. With
+    20 and no `validation`, every twentieth pair is validated on."""
+    left_out_fold: int = 0
+    """The part that is left out, counted from 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_source_tokens", "max_target_tokens", "batch_tokens", "pool_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        for name in ("max_length_ratio", "max_batch_rows", "num_workers", "num_folds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
+        if self.num_folds and not 0 <= self.left_out_fold < self.num_folds:
+            raise ValueError(f"`left_out_fold` ({self.left_out_fold}) must be below `num_folds` ({self.num_folds}).")
+        if self.num_folds and self.train.streaming:
+            raise ValueError("`num_folds` are of a corpus that is held on disk; leave out `train.streaming`.")
+        refuse_unused(self, ("left_out_fold",), "num_folds", applies=self.num_folds > 0)
+        refuse_unused(self, ("pool_rows",), "train.streaming: true", applies=self.train.streaming)
+
+
+@dataclass(frozen=True)
+class CompanionOptions:
+    """What the directions of a model with an `interaction` see of each other in training: hypotheses of a model, since
+    the reference would give away the answers.
+
+    Raises:
+        ValueError: an option is out of range, or would do nothing.
+    """
+
+    model: str | None = None
+    """Run or model folder of a `bidirectional` model that generates them. `self` stands for this run's own first stage,
+    which learns both directions without interaction."""
+    first_steps: int = 0
+    """Optimizer steps of the first stage, with `model: self`."""
+    folds: int = 0
+    """With `model: self`, parts of the training pairs whose companions are generated by a model that has not seen them,
+    trained like the first stage on the others, but never from `training.initialize_from`; 0 lets the first stage
+    generate all."""
+    fold_models: tuple[str, ...] = ()
+    """Runs that have left out one fold each, in their order, and generate its companions; given by `folds`."""
+    refreshes: int = 0
+    """With `model: self`, how often in training a share of the companions is generated anew, by the model as it is by
+    then, with its interaction on. The steps are cut into so many parts and one more, each a run with its own warm-up
+    and schedule that starts with the weights of the one before."""
+    refreshed_share: float = 0.2
+    """Share of the training pairs whose companions a refresh generates; all others keep theirs. Pairs take turns."""
+    refreshed_by: tuple[str, ...] = ()
+    """Runs that have generated a share each, in their order; given by `refreshes`."""
+    folder: str | None = None
+    """Where companions are kept; by default `companions` in the run directory."""
+    beam_width: int = 1
+    """Beam width of generating them; 1 is greedy."""
+    dropout: float = 0.1
+    """Probability that the two directions of a target do not see each other."""
+    scored: bool = False
+    """Whether the tokens of a companion are predicted too, as in the authors' code, and not only the reference's.
+    Whatever the model does wrong it then learns; docs/results/generation_orders.md has what that took."""
+
+    def __post_init__(self) -> None:
+        if self.beam_width < 1:
+            raise ValueError(f"`beam_width` must be at least 1, but is {self.beam_width}.")
+        if not 0.0 <= self.dropout <= 1.0:
+            raise ValueError(f"`dropout` must be between 0 and 1, but is {self.dropout}.")
+        if self.first_steps < 0:
+            raise ValueError(f"`first_steps` must be 0 or more, but is {self.first_steps}.")
+        refuse_unused(self, ("first_steps", "folds", "refreshes"), "model: self", applies=self.model == "self")
+        others = ("fold_models", "folder", "beam_width", "dropout", "scored")
+        refuse_unused(self, others, "companions that have a `model`", applies=self.model is not None)
