@@ -262,7 +262,8 @@ class _Frames(io.RawIOBase):
         self.package = package
         self.file = file
         self.frame: Any = None
-        self.compressed = self.plain = b""
+        self.compressed = b""
+        self.plain = memoryview(b"")  # of which a part is taken without a copy of the rest
 
     def readable(self) -> bool:
         return True
@@ -276,7 +277,7 @@ class _Frames(io.RawIOBase):
                 return 0
             self.frame = self.frame or self.package.ZstdDecompressor().decompressobj()
             try:
-                self.plain = self.frame.decompress(self.compressed)
+                self.plain = memoryview(self.frame.decompress(self.compressed))
             except self.package.ZstdError as error:
                 raise OSError(str(error)) from error
             self.compressed = self.frame.unused_data
