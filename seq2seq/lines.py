@@ -66,18 +66,18 @@ def plain_name(path: str | Path) -> str:
     return next((name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)), name)
 
 
-def lines(source: Source, encoding: str = "utf-8") -> Iterator[str]:
-    """Yield the texts of the lines.
+def lines(source: Source, encoding: str = "utf-8", *, name: str | None = None) -> Iterator[str]:
+    """Yield the texts of the lines; `name` is what errors call a source that has none.
 
     Raises:
         ValueError: the compression is damaged or not installed, or a line is not of the encoding.
         OSError: the file cannot be read.
     """
-    return (text for _, text in numbered_lines(source, encoding))
+    return (text for _, text in numbered_lines(source, encoding, name=name))
 
 
 def numbered_lines(
-    source: Source, encoding: str = "utf-8", *, errors: str = "strict", keep_ends: bool = False
+    source: Source, encoding: str = "utf-8", *, errors: str = "strict", keep_ends: bool = False, name: str | None = None
 ) -> Iterator[tuple[int, str]]:
     """Yield the number of each line, counted from 1, and its text.
 
@@ -85,7 +85,7 @@ def numbered_lines(
         errors: what becomes of bytes that are not of the encoding, as for `bytes.decode`.
         keep_ends: leave "\\n" and "\\r\\n" on the texts.
     """
-    name = name_of(source)
+    name = name or name_of(source)
     try:
         encoding = codecs.lookup(encoding).name
     except LookupError:
@@ -262,7 +262,8 @@ class _Frames(io.RawIOBase):
         self.package = package
         self.file = file
         self.frame: Any = None
-        self.compressed = self.plain = b""
+        self.compressed = b""
+        self.plain = memoryview(b"")  # of which a part is taken without a copy of the rest
 
     def readable(self) -> bool:
         return True
@@ -276,7 +277,7 @@ class _Frames(io.RawIOBase):
                 return 0
             self.frame = self.frame or self.package.ZstdDecompressor().decompressobj()
             try:
-                self.plain = self.frame.decompress(self.compressed)
+                self.plain = memoryview(self.frame.decompress(self.compressed))
             except self.package.ZstdError as error:
                 raise OSError(str(error)) from error
             self.compressed = self.frame.unused_data

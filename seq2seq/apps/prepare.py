@@ -17,7 +17,7 @@ from seq2seq.locks import locked
 
 
 def run(arguments: list[str]) -> int:
-    config = with_precision(load_run_config(arguments, program="seq2seq prepare"))
+    config = with_precision(load_run_config(arguments, "seq2seq prepare", __doc__ or ""))
     check_config(config)
     folder = Path(config.run_directory)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,5 +5,5 @@ from seq2seq.assembly.training import train_in_stages
 
 
 def run(arguments: list[str]) -> int:
-    train_in_stages(load_run_config(arguments))
+    train_in_stages(load_run_config(arguments, "seq2seq train", __doc__ or ""))
     return 0

@@ -89,9 +89,13 @@ class Option:
         return self.field.default
 
 
-@cache
-def options_of(component: Any) -> dict[str, Option]:
+def options_of(component: type) -> dict[str, Option]:
     """Return the options of a component by name, in the order of its fields."""
+    return _options_of(component)
+
+
+@cache
+def _options_of(component: Any) -> dict[str, Option]:
     hints = typing.get_type_hints(component)
     options = {}
     for field in dataclasses.fields(component):
@@ -112,9 +116,13 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-@cache
-def texts_of(component: Any) -> dict[str, str]:
+def texts_of(component: type) -> dict[str, str]:
     """Return the text of each option of a component, in one line."""
+    return _texts_of(component)
+
+
+@cache
+def _texts_of(component: Any) -> dict[str, str]:
     texts: dict[str, str] = {}
     for kind in reversed(component.__mro__):
         if dataclasses.is_dataclass(kind):

@@ -9,7 +9,7 @@ from seq2seq.assembly.architecture import architecture, first_difference
 from seq2seq.assembly.generator import common_tokenizer, model_folder
 from seq2seq.files import new_folder
 from seq2seq.models.transformer.inference import WEIGHTS_FILE
-from seq2seq.models.weights import read_weights, write_weights
+from seq2seq.models.weights import read_weights, weights_written, write_weights
 from seq2seq.training.averaging import weighted_mean
 
 
@@ -41,7 +41,7 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
         check_same_architecture(folders[0], path)
     common_tokenizer(folders)
     mean = weighted_mean(shares, ((path, read_weights(path / WEIGHTS_FILE)) for path in folders))
-    with new_folder(folder) as unfinished:
+    with new_folder(folder) as unfinished, weights_written(folder):
         shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
         write_weights(mean, unfinished / WEIGHTS_FILE)
 

@@ -10,9 +10,8 @@ from torch import Tensor
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors; raise OSError naming the file where they cannot be, for example because the disk is full."""
-    with weights_written(path):
-        save_file(dict(weights), path, metadata={"format": "pt"})
+    """Write tensors to a file, within `weights_written`."""
+    save_file(dict(weights), path, metadata={"format": "pt"})
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -25,11 +24,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def weights_written(path: Path) -> Iterator[None]:
-    """Let the library's errors of writing be OSErrors that name a file or folder."""
+    """Let the library's errors of writing, such as of a full disk, be OSErrors that name what is made in the end."""
     try:
         yield
     except SafetensorError as error:
-        raise OSError(f"{path} could not be written: {error}") from error
+        raise OSError(f"{path}: {error}") from error
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, rename_folder, written
-from seq2seq.models.weights import read_weights, write_weights
+from seq2seq.models.weights import read_weights, weights_written, write_weights
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.sharding import fill, laid_out_like, whole
 from seq2seq.training.validation import BestSoFar
@@ -367,7 +367,7 @@ def _fill_all(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor], path:
 def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Mapping[str, Any]) -> str | None:
     """Write a checkpoint; return what went wrong, after everything half-written is removed again."""
     try:
-        with new_folder(path) as unfinished:
+        with new_folder(path) as unfinished, weights_written(path):
             for name, part in tensors.items():
                 write_weights(part, unfinished / name)
             (unfinished / STATE).write_text(json.dumps(entries, indent=1), encoding="utf-8")

@@ -39,5 +39,5 @@ def test_a_full_disk_leaves_nothing(copy_task: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, "--model", run, run, "--output", mean]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert re.fullmatch(r"seq2seq average: error: .*too large.*\n", done.stderr), done.stderr
+    assert re.fullmatch(rf"seq2seq average: error: {mean}: .*too large.*\n", done.stderr), done.stderr
     assert list(tmp_path.iterdir()) == []

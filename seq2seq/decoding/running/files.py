@@ -45,6 +45,16 @@ def check_manifest(folder: Path, facts: dict[str, Any]) -> None:
         )
 
 
+def enter_parts(folder: Path, facts: dict[str, Any], process_index: int, wait_for_everyone: Callable[[], None]) -> None:
+    """Make a folder of parts and its manifest, after all processes have looked at what is there (`check_manifest`)."""
+    check_manifest(folder, facts)
+    wait_for_everyone()
+    if process_index == 0:
+        folder.mkdir(exist_ok=True)
+        write_lines(folder / MANIFEST, [json.dumps(facts, indent=2)])
+    wait_for_everyone()
+
+
 def part_path(folder: Path, pool: int) -> Path:
     return folder / f"part-{pool:08}.jsonl"
 
@@ -118,13 +128,7 @@ def decode_file(
             "max_source_tokens": max_source_tokens,
             "pool_lines": pool_lines,
         }
-        check_manifest(folder, facts)
-        wait_for_everyone()  # all have looked before the first one writes
-        if process_index == 0:
-            folder.mkdir(exist_ok=True)
-            write_lines(folder / MANIFEST, [json.dumps(facts, indent=2)])
-        wait_for_everyone()
-
+        enter_parts(folder, facts, process_index, wait_for_everyone)
         prefixes = None if prefixes_path is None else lines(prefixes_path)
         for number, (pool, pool_prefixes) in enumerate(pools_of(lines(input_path), prefixes, pool_lines)):
             part = part_path(folder, number)
