@@ -76,7 +76,8 @@ def train(config: RunConfig) -> None:
     assert precision != "auto", "`with_precision` says what it is on this machine"
     accelerator = build_accelerator(precision)
     with accelerator.main_process_first():
-        folder = enter_run_directory(config)
+        # One process writes: of several that do so at once each would take away what another is about to rename.
+        folder = enter_run_directory(config) if accelerator.is_main_process else Path(config.run_directory)
         tokenizer, train_corpus, validation_corpus = build_data(config, folder)
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
