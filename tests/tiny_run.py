@@ -32,11 +32,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "ffn_size": 64,
         "dropout": 0.0,
     },
-    "objective": {"label_smoothing": 0.0},
+    "objective": {"cross_entropy": {"label_smoothing": 0.0}},
     "optimizer": {"learning_rate": 5e-3, "warmup_steps": 20},
     "training": {"max_steps": 300, "checkpoint_every": 100, "log_every": 20, "threads": 1, "tensorboard": False},
     "validation": {"every": 100, "metrics": ["exact_match"], "select_by": "exact_match"},
-    "decoding": {"beam_width": 3, "max_length": 13},
+    "decoding": {"beam": {"beam_width": 3, "max_length": 13}},
 }
 """With these the copy task is learnt: all of 53 unseen strings, or all but a few."""
 

@@ -52,8 +52,8 @@ def check_data(config: RunConfig) -> None:
     is_trained = tokenizer.path is None and tokenizer.from_run is None and config.training.initialize_from is None
     if config.model.tie_embeddings == "all" and is_trained and not tokenizer.shared:
         raise ValueError(
-            "`model.tie_embeddings: all` needs one vocabulary, but `tokenizer.shared` is false; share the tokenizer, or "
-            "set `model.tie_embeddings` to `target` or `none`."
+            "`model.tie_embeddings: all` needs one vocabulary, but `tokenizer.shared` is false; share it, or set "
+            "`model.tie_embeddings` to `target` or `none`."
         )
 
 

@@ -256,7 +256,8 @@ def _plain(base: Search, given: dict[str, Any], trained_order: str) -> Search:
         if name not in options_of(kind):
             raise ValueError(_belongs_elsewhere(name, kind))
         values[name] = value
-    return kind(**values)  # type: ignore[no-any-return]
+    search: Search = kind(**values)
+    return search
 
 
 def _kind(base: Search, given: dict[str, Any], trained_order: str) -> tuple[type, dict[str, Any]]:

@@ -142,3 +142,16 @@ def test_tokens_are_counted_where_the_weight_is_something_else() -> None:
     values = window_values(window)
     assert values["tokens_per_second"] == pytest.approx(70.0)
     assert values["loss"] == pytest.approx(3.0)
+
+
+def test_the_last_line_of_a_kind_is_known_when_a_run_goes_on(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    tracker.start(0, 0)
+    for kind, step in (("train", 3), ("validation", 3), ("validation_error", 3), ("train", 5), ("validation_error", 5)):
+        tracker.log(kind, step, {})
+    assert not tracker.has("train", 5), "of what this part of the run logs it says nothing"
+    tracker = Tracker(tmp_path)
+    tracker.start(5, 3)
+    assert tracker.has("train", 5)
+    assert not tracker.has("train", 3)
+    assert [entry["step"] for entry in read_log(tracker.path) if entry["kind"] == "validation_error"] == [3]
