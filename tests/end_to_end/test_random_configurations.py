@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.random_configurations import DONE, REFUSED, outcomes, random_case
+from tests.end_to_end.random_configurations import DONE, REFUSED, Ended, outcomes, random_case, refused
 
-QUICK: tuple[int, ...] = (0, 1, 2, 3, 5, 6, 7, 9, 11)
-CHUNK, NUM_CASES = 50, 1000
+QUICK, CHUNK, NUM_CASES = 10, 50, 1000
 
 
-def assert_right(seeds: tuple[int, ...] | range, folder: Path) -> None:
+def assert_right(seeds: range, folder: Path) -> None:
     """Fail with all cases that went otherwise than they should, each with its seed and configuration."""
     found = list(outcomes(seeds, folder))
     wrong = [f"{text}\n  {case}" for case, text in found if text not in (DONE, REFUSED)]
@@ -19,14 +18,30 @@ def assert_right(seeds: tuple[int, ...] | range, folder: Path) -> None:
 
 
 def test_a_seed_is_a_case() -> None:
-    assert [str(random_case(seed)) for seed in range(20)] == [str(random_case(seed)) for seed in range(20)]
-    assert len({str(random_case(seed)) for seed in range(20)}) == 20
-    assert 250 < sum(random_case(seed).spoiled is not None for seed in range(1000)) < 550
-    assert {random_case(seed).processes for seed in range(NUM_CASES)} == {1, 2, 3}
+    cases = [random_case(seed) for seed in range(NUM_CASES)]
+    assert [str(random_case(seed)) for seed in range(20)] == [str(case) for case in cases[:20]]
+    assert len({str(case) for case in cases}) == NUM_CASES
+    assert 300 < sum(case.spoiled is not None for case in cases) < 500
+    assert {case.processes for case in cases} == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("ended", "worked", "expected"),
+    [
+        (Ended(2, ["wrong"]), False, REFUSED),
+        (Ended(2, ["wrong"]), True, "train: refused late: wrong"),
+        (Ended(2, ["wrong", "again"]), False, "train: not one line: ['wrong', 'again']"),
+        (Ended(2), False, "train: not one line: []"),
+        (Ended(1, ["wrong"]), False, "train: wrong code: 1"),
+        (Ended(None, escaped="KeyError: 'a'"), False, "train: escaped: KeyError: 'a'"),
+    ],
+)
+def test_a_refusal_is_one_line_before_any_work(ended: Ended, worked: bool, expected: str) -> None:
+    assert refused("train", ended, worked=worked) == expected
 
 
 def test_some_configurations(tmp_path: Path) -> None:
-    assert_right(QUICK, tmp_path)
+    assert_right(range(QUICK), tmp_path)
 
 
 @pytest.mark.slow
