@@ -42,7 +42,8 @@ def recorded(python: str, tree: Path, folder: Path, syntax: str, names: list[str
     done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, capture_output=True, text=True, check=False)
-    record: Record = {"commit": commit.stdout.strip(), "syntax": syntax} | json.loads(done.stdout)
+    about = {"commit": commit.stdout.strip(), "syntax": syntax, "only": names}
+    record: Record = about | json.loads(done.stdout)
     return record
 
 
@@ -63,12 +64,13 @@ def is_table(name: str) -> bool:
 
 
 def differences(a: Record, b: Record) -> Iterator[str]:
-    """Yield what the second record has otherwise, or lacks; what only it has is no difference."""
+    """Yield what the second record has otherwise, or lacks (unless by `--only`); what only it has is no difference."""
     for table in filter(is_table, a):
         for name, value in a[table].items():
             other = b[table].get(name)
             if other is None:
-                yield f"{table}, {name}: missing"
+                if not b.get("only"):
+                    yield f"{table}, {name}: missing"
             elif table == "trainings":
                 yield from (f"training {name}: {text}" for text in training_differences(value, other))
             else:
@@ -112,7 +114,7 @@ def compare(paths: list[Path]) -> int:
         if a[name] != b[name]:
             print(f"note: another {name}: {a[name]} became {b[name]}")
     found = list(differences(a, b))
-    print("\n".join(found) if found else f"equal: {len(a['trainings'])} trainings, {len(a['decodings'])} searches")
+    print("\n".join(found) if found else f"equal: {len(b['trainings'])} trainings, {len(b['decodings'])} searches")
     return 1 if found else 0
 
 

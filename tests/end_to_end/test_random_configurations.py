@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.random_configurations import DONE, REFUSED, Ended, outcomes, random_case, refused
+from tests.end_to_end.random_configurations import random_case
+from tests.end_to_end.random_running import DONE, REFUSED, Ended, outcomes, refused
 
 QUICK, CHUNK, NUM_CASES = 10, 50, 1000
 
