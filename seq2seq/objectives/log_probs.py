@@ -3,6 +3,9 @@
 Hidden states, output weights and labels enter; one number per position leaves, through which gradients flow. Logits
 exist for a block of real tokens at a time and are made twice, for the values and for their gradient: what many
 candidates per source would need for their logits at once is many times the rest of the model.
+
+Without gradients, and of any model, it is `decoding.parts.teacher_forcing` that scores targets. This one stays because
+training needs its backward, and because there a batch has hidden states, not the waist's logits.
 """
 
 from typing import Any

@@ -229,8 +229,8 @@ class BeamState(OfSentences):
         log_probs = _continue(self.log_probs, parents, candidates.log_probs)
         at_limit = self.limits == self.length + 1
         ends = ends | normalized.isnan()
-        finishes = (ends | at_limit.unsqueeze(1)) & ~self.done.unsqueeze(1)
-        pooled = torch.where(finishes, normalized, -torch.inf)
+        runs = self.done.unsqueeze(1) >= (ends | at_limit.unsqueeze(1))  # of truth values: done, or neither
+        pooled = normalized.masked_fill(runs, -torch.inf)
         finished_tokens, finished_log_probs, finished_scores = self._pool(tokens, log_probs, pooled, width)
 
         # A stable sort keeps the candidates' order among those that run on, whatever had ranked them.

@@ -9,7 +9,7 @@ import torch
 
 from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
-from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.decoding.parts.search import Hypothesis, failure
 from seq2seq.decoding.running.batches import InProcess
 from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
@@ -112,6 +112,24 @@ def test_batch_mates_change_nothing():
     assert together == [search.search(MODEL, *sources(t), rows=[5 + i])[0] for i, t in enumerate(texts)]
 
 
+def test_many_samples_are_searched_in_bounded_memory():
+    """61 samples of each of 7 lines, 61 rows at once: a line at a time, in sentences of 16."""
+    shapes = []
+
+    class Watched(RandomModel):
+        rows_at_once = 61
+
+        def step(self, state, token_ids):
+            shapes.append(tuple(token_ids.shape))
+            return super().step(state, token_ids)
+
+    search = risk(make_utility("chrf"), replace(SAMPLES, n_best=61))
+    model = Watched(vocab_size=len(TOKENIZER.vocabulary), scale=1.5)
+    bounded = list(decode_lines(LINES, InProcess(model, search), TOKENIZER))
+    assert max(sentences * width for sentences, width in shapes) == 4 * 16
+    assert bounded == list(decode_lines(LINES, InProcess(MODEL, search), TOKENIZER))
+
+
 @pytest.mark.skipif(not can_fork(), reason="processes share the weights under Linux only")
 def test_workers_find_what_one_process_finds():
     search = risk(make_utility("chrf"), n_best=2)
@@ -120,6 +138,12 @@ def test_workers_find_what_one_process_finds():
         shared = list(decoded(searcher=workers, pool_lines=4))
     assert shared == list(decoded(searcher=InProcess(MODEL, search)))
     assert [result.text.startswith("a") for result in shared if len(result.source) % 2] == [True] * 5
+
+
+def test_a_sentence_that_drawing_or_searching_fails_for_is_a_failure():
+    failed, [samples] = failure("broken"), SAMPLES.search(MODEL, *sources("dab"))
+    for search in (risk(samples=Found([failed])), risk(samples=Found(samples), candidates=Found([failed]))):
+        assert search.search(MODEL, *sources("a")) == [[failed]]
 
 
 def test_of_equals_the_likelier_wins():

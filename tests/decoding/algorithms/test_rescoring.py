@@ -1,7 +1,11 @@
 """N-best lists ranked anew."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.beam import BeamSearch
@@ -166,6 +170,47 @@ def test_an_interleaved_model_and_one_from_the_left_are_each_asked_for_what_it_k
         InterleavedAndLeft(interleaved, left).from_side(RIGHT)
     with pytest.raises(ValueError, match="share their target vocabulary"):
         InterleavedAndLeft(interleaved, model_of(1, vocab_size=7))
+
+
+class NotFinite(FromTheRight):
+    """Says nothing of sources that begin with a token, and no number as a judge of those that begin with another."""
+
+    def __init__(self, unsearched: int, unjudged: int) -> None:
+        super().__init__(vocab_size=7)
+        self.unsearched, self.unjudged = unsearched, unjudged
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        state, logits = super().encode(input_ids, attention_mask), self._random_logits
+        self.logits = lambda source, prefix: logits(source, prefix) * (math.nan if source[0] == self.unsearched else 1)
+        return state
+
+    def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        logits = super().teacher_forced(input_ids, attention_mask, decoder_input_ids)
+        num_rows = len(logits) // len(input_ids)
+        is_unjudged = (input_ids[:, 0] == self.unjudged).repeat_interleave(num_rows)
+        return logits.masked_fill(is_unjudged[:, None, None], math.nan)
+
+
+@pytest.mark.parametrize("margin", [0.0, 5.0])
+def test_a_sentence_that_one_search_or_one_order_fails_for_is_a_failure(margin: float) -> None:
+    """One source in five is not searched from the right, another not judged from there."""
+    input_ids = torch.tensor([[3, 4], [4, 5], [5, 3], [6, 3], [6, 6]])
+    batch = input_ids, torch.ones_like(input_ids, dtype=torch.bool)
+    inner = BeamSearch(beam_width=4, n_best=4, max_length=9)
+    left, right = RandomModel(vocab_size=7), NotFinite(unsearched=4, unjudged=5)
+    both = Rescored((FromSide(inner, LEFT), FromSide(inner, RIGHT)), 0.3, margin=margin, n_best=8)
+    found = both.search(BothDirections(left, right), *batch)
+    expected = both.search(BothDirections(left, NotFinite(unsearched=-1, unjudged=-1)), *batch)
+    weights = BestByWeight(both, (0.1, 0.5, 0.9)).search(BothDirections(left, right), *batch)
+    for i, (hypotheses, others) in enumerate(zip(found, expected, strict=True)):
+        assert len(weights[i]) == 3
+        assert {h.error is None for h in weights[i]} == {i not in (1, 2)}
+        if i in (1, 2):
+            [failed] = hypotheses
+            assert failed.tokens == ()
+            assert "not finite" in str(failed.error)
+        else:
+            assert hypotheses == others
 
 
 def test_weights_outside_of_zero_to_one() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.decoding import METHODS, BeamSearch, DiverseBeamSearch, Sampling
+from seq2seq.decoding import METHODS, DiverseBeamSearch, Sampling
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
@@ -43,8 +43,6 @@ def test_every_search_names_a_bad_option(search: type[Any], options: dict[str, A
 @pytest.mark.parametrize(
     ("search", "name"),
     [
-        (BeamSearch, "coverage_penalty"),
-        (DiverseBeamSearch, "coverage_penalty"),
         (DiverseBeamSearch, "diversity_penalty"),
         (Sampling, "temperature"),
     ],
