@@ -71,7 +71,7 @@ TRAININGS: dict[str, dict[str, Configuration]] = {
     "interleaved": {"model": {"generation_order": "interleaved"}, "training": LEARNT},
     "r_drop": {
         "objective": {"kind": "r_drop", "consistency_weight": 3.0, "label_smoothing": 0.05},
-        "optimizer": {"learning_rate": 5e-3, "warmup_steps": 5, "ema_decay": 0.8, "clipping": "soft"},
+        "optimizer": {"learning_rate": 5e-3, "warmup_steps": 5, "ema_decay": 0.8},
         "training": {"gradient_accumulation": 2},
     },
     "tailr_bf16": {
@@ -93,7 +93,7 @@ TRAININGS: dict[str, dict[str, Configuration]] = {
     },
     "adversarial": {
         "gradient": {"kind": "adversarial_training", "perturbation_size": 0.3, "norm_over": "row"},
-        "model": {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu", "tie_embeddings": "none"},
+        "model": {"positions": "rotary", "norm": "rms_norm", "activation": "gelu_tanh", "tie_embeddings": "none"},
         "tokenizer": {"kind": "unigram", "vocab_size": 200, "shared": False},
     },
     "parameter_search": {
@@ -109,7 +109,7 @@ TRAININGS: dict[str, dict[str, Configuration]] = {
             "gold_floor": 0.4,
         },
         "tokenizer": {"sampling": 0.1},
-        "optimizer": {"name": "adafactor", "learning_rate": 5e-3, "schedule": "cosine", "warmup_steps": 3},
+        "optimizer": {"learning_rate": 5e-3, "schedule": "cosine", "warmup_steps": 3},
     },
     "two_processes": {
         "model": {"generation_order": "bidirectional", "norm_position": "post", "positions": "learned"},
@@ -135,13 +135,54 @@ def configuration(name: str, folder: str) -> Configuration:
 # ---- the other syntax ------------------------------------------------------------------------------------------------
 
 
-def new_syntax(old: Configuration) -> Configuration:
-    """Return a configuration of the old syntax in that of tagged unions, such as `objective: {r_drop: {...}}`.
+OF_CANDIDATES = ("num_candidates", "temperature", "top_k", "diversity_penalty", "max_length_ratio", "max_length")
+OF_GOLD = (
+    "gold_by",
+    "step_schedule",
+    "decay_steps",
+    "position_schedule",
+    "decay_positions",
+    "gold_floor",
+    "gold_steps",
+)
+OF_MIXTURE = ("mixing", "mixing_temperature", "mixing_top_k")
+SEARCH_OF_ORDER = {"bidirectional": "synchronous", "interleaved": "interleaved"}
 
-    Every section that `configuration` makes enters: run_directory, data, tokenizer, model, companions, decoder_inputs,
-    objective, candidates, gradient, parameter_search, optimizer, training, validation and decoding.
-    """
-    raise NotImplementedError("There is no other syntax yet: this is the one place to write it down.")
+
+def new_syntax(old: Configuration) -> Configuration:
+    """Return a configuration of the old syntax in that of tagged unions, such as `objective: {r_drop: {...}}`."""
+    new = dict(old)
+    candidates, search = new.pop("candidates", {}), new.pop("parameter_search", {})
+    if "objective" in new:
+        new["objective"] = new_objective(dict(new["objective"]), dict(candidates))
+    if "gradient" in new:
+        options = dict(new["gradient"])
+        new["gradient"] = {options.pop("kind"): options | search}
+    if "decoder_inputs" in new:
+        options = dict(new["decoder_inputs"])
+        parts = {part: taken(options, names) for part, names in (("gold", OF_GOLD), ("mixture", OF_MIXTURE))}
+        new["decoder_inputs"] = {options.pop("kind"): options | {part: own for part, own in parts.items() if own}}
+    order = new["model"].get("generation_order", "l2r")
+    new["decoding"] = {SEARCH_OF_ORDER.get(order, "beam"): new["decoding"]}
+    return new
+
+
+def new_objective(options: Configuration, candidates: Configuration) -> Configuration:
+    """Return an objective of the old syntax, with the candidates that it judges, in the new one."""
+    kind = options.pop("kind")
+    if kind == "token_reweighting":
+        kind = options.pop("weighting")
+        options = {name.removeprefix(f"{kind}_"): value for name, value in options.items()}
+    of_search = taken(candidates, OF_CANDIDATES)
+    found_by = candidates.pop("search", "diverse_beam" if kind == "ranking" else "sampling")
+    if of_search:
+        candidates["candidates"] = of_search if kind == "reinforce" else {found_by: of_search}
+    return {kind: options | candidates}
+
+
+def taken(options: Configuration, names: tuple[str, ...]) -> Configuration:
+    """Take some options out of others."""
+    return {name: options.pop(name) for name in names if name in options}
 
 
 SYNTAXES = {"old": dict, "new": new_syntax}
@@ -155,7 +196,7 @@ BOTH = "bidirectional"
 SEARCHES: dict[str, list[str]] = {
     "greedy": ["l2r", "--method", "greedy"],
     "beam": ["l2r", "--beam-width", "5"],
-    "beam gnmt": ["l2r", "--length-normalization", "gnmt", "--length-penalty", "0.6", "--coverage-penalty", "0.2"],
+    "beam gnmt": ["l2r", "--length-normalization", "gnmt", "--length-penalty", "0.6"],
     "beam early": ["l2r", "--early-stopping", "--batch-tokens", "300", "--max-length-ratio", "0.5"],
     "diverse beam": ["l2r", "--method", "diverse_beam", "--beam-width", "6", "--num-groups", "3", "--n-best", "2"],
     "sampling": ["l2r", "--method", "sampling", "--top-k", "20", "--temperature", "0.8", "--seed", "3"],

@@ -120,7 +120,8 @@ def write_case(case: Case, folder: Path) -> list[str]:
     sections = case.sections | ({"data": paths | data} if isinstance(data, dict) else {})
     text = yaml.safe_dump({"run_directory": str(folder / "run"), **sections}, sort_keys=False)
     (folder / "run.yaml").write_text(text, encoding="utf-8")
-    return ["train", str(folder / "run.yaml")]
+    overrides = [word for name, value in case.overrides for word in (f"--{name}", value)]
+    return ["train", str(folder / "run.yaml"), *overrides]
 
 
 def outcome(case: Case, folder: Path) -> str:
