@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from decoding_speed import RESULTS, SIZES, processor, random_sources
 from event_counts import Counts, counts_of
+from seq2seq.config.schema import DecodingConfig
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.search import build_search
-from seq2seq.config.schema import DecodingConfig
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig

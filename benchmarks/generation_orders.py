@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from decoding_speed import RESULTS, processor
+from seq2seq.config.schema import DecodingConfig
 
 import seq2seq
 from seq2seq.apps.score import compare, score_texts
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.config.schema import DecodingConfig
 from seq2seq.lines import lines as read_lines
 
 ENDS = 4

@@ -23,8 +23,8 @@ from decoding_speed import RESULTS, processor
 from generation_orders import evaluate, print_means, search_options
 from mitigations import R_DROP
 
-from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.lines import lines as read_lines
 
 BASELINE = "l2r"
