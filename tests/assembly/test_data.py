@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import fingerprints_of, open_corpus, open_training, open_validation, stream_facts
 from seq2seq.assembly.stages import stages
-from seq2seq.config.schema import CompanionOptions, CorpusOptions, DataConfig, ModelConfig, RunConfig
 from seq2seq.data.corpus import Corpus
+from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
+from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task
 
@@ -73,7 +75,7 @@ def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusOptions)
     ("num_folds", "left_out_fold", "open_part"), [(1, 0, open_training), (12, 11, open_validation)]
 )
 def test_both_parts_need_a_pair(
-    pairs: CorpusOptions, num_folds: int, left_out_fold: int, open_part: Callable[[DataConfig], Corpus]
+    pairs: CorpusOptions, num_folds: int, left_out_fold: int, open_part: Callable[[DataOptions], Corpus]
 ) -> None:
     with pytest.raises(ValueError, match=rf"`data.num_folds` \({num_folds}\) parts .* more pairs than 11"):
         open_part(DataOptions(pairs, num_folds=num_folds, left_out_fold=left_out_fold))
@@ -83,7 +85,7 @@ def test_folds_of_companions_are_not_folds_of_folds() -> None:
     config = RunConfig(
         run_directory="runs/x",
         data=DataOptions(num_folds=20),
-        model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
+        model=TransformerOptions(generation_order="bidirectional", interaction="tanh"),
         companions=CompanionOptions(model="self", first_steps=7, folds=2),
     )
     with pytest.raises(ValueError, match="set `data.num_folds` to 0"):
