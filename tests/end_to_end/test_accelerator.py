@@ -46,7 +46,11 @@ def test_copying_is_learnt_in_every_precision(precision: str, tmp_path: Path) ->
 def test_every_search_finds_what_a_cpu_finds(order: str, tmp_path: Path) -> None:
     """All but near ties, which rounding decides: products add up in another order there. Samples are compared with
     another draw by the same seed."""
-    sections = {"model": {"generation_order": order}, "decoding": {"beam": {"beam_width": 4}}, "training": {"max_steps": 100}}
+    sections = {
+        "model": {"generation_order": order},
+        "decoding": {"beam": {"beam_width": 4}},
+        "training": {"max_steps": 100},
+    }
     assert main(["train", write_copy_task(tmp_path, **sections)]) == 0
     accelerator = torch.accelerator.current_accelerator()
     searches = [[], ["--beam-width", "8"]]
