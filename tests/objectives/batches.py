@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.generation_order import TargetRows
+from seq2seq.data.sequences import Sequences
 
 PAD, START, EOS, FIRST, VOCAB_SIZE = 0, 1, 2, 3, 37
 SPECIAL_IDS = (PAD, START, EOS)
@@ -24,9 +25,9 @@ def random_batch(
         lengths = [most, *torch.randint(1, most + 1, (count - 1,), generator=generator).tolist()]
         return [[*torch.randint(FIRST, VOCAB_SIZE, (n,), generator=generator).tolist(), EOS] for n in lengths]
 
-    targets = TargetRows(sentences(num_sources * rows_per_source, longest), num_starts=num_starts)
+    targets = TargetRows(Sequences.of(sentences(num_sources * rows_per_source, longest)), num_starts=num_starts)
     return collate(
-        sentences(num_sources, longest + 4),
+        Sequences.of(sentences(num_sources, longest + 4)),
         targets,
         range(num_sources),
         source_pad_id=PAD,

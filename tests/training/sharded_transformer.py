@@ -66,9 +66,9 @@ def gradient_error(accelerator: Accelerator, options: dict[str, Any]) -> float:
     """Return by how much the gradients of a step differ, relative to the largest of each parameter."""
     rows = list(range(NUM_PAIRS))
     whole, parts = make_model(options), sharded(make_model(options))
-    CrossEntropy(0.1)(whole, make_batch(rows, options), 1).loss_sum.backward()
+    CrossEntropy(label_smoothing=0.1)(whole, make_batch(rows, options), 1).loss_sum.backward()
     share = make_batch(rows[accelerator.process_index :: accelerator.num_processes], options)
-    CrossEntropy(0.1)(parts, share, 1).loss_sum.backward()
+    CrossEntropy(label_smoothing=0.1)(parts, share, 1).loss_sum.backward()
     errors = []
     for (name, parameter), expected in zip(parts.named_parameters(), whole.parameters(), strict=True):
         assert isinstance(parameter.grad, DTensor), name
@@ -81,7 +81,7 @@ def gradient_error(accelerator: Accelerator, options: dict[str, Any]) -> float:
 def validation_error(accelerator: Accelerator, options: dict[str, Any]) -> float:
     """Return by how much the validation loss differs; all but one process have no batch, or one batch less."""
     model, order = make_model(options).eval(), options.get("generation_order", "l2r")
-    expected = CrossEntropy()(model, make_batch(list(range(NUM_PAIRS)), options), 1).mean
+    expected = CrossEntropy(label_smoothing=0.0)(model, make_batch(list(range(NUM_PAIRS)), options), 1).mean
     batches = [make_batch(rows, options) for rows in ([0, 1], [2, 3, 4], [5, 6])]
     errors = []
     for first in (0, 1):  # shares of 3 and 0 batches, then of 2 and 1, or of 2, 1 and 0
@@ -89,9 +89,11 @@ def validation_error(accelerator: Accelerator, options: dict[str, Any]) -> float
         validation = Validation(
             accelerator=accelerator,
             model=sharded(make_model(options)),
-            objective=CrossEntropy(),
+            objective=CrossEntropy(label_smoothing=0.0),
             batches=lambda share=share: share,  # type: ignore[misc]
             num_starts=2 if order == "interleaved" else 1,
+            select_by="loss",
+            patience=0,
         )
         errors.append(abs(validation.run(1).values["loss"] - expected))
     return max(errors)

@@ -36,7 +36,8 @@ def make_checkpoints(folder: Path, **options: Any) -> Checkpoints:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model.embedding.weight.sum().backward()
     optimizer.step()
-    return Checkpoints(folder, accelerator=accelerator, model=model, optimizer=optimizer, **options)
+    defaults = {"keep_checkpoints": 3}
+    return Checkpoints(folder, accelerator=accelerator, model=model, optimizer=optimizer, **(defaults | options))
 
 
 def steps(folder: Path) -> list[int]:
