@@ -21,6 +21,7 @@ from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.companions import CompanionRows
 from seq2seq.data.generation_order import Arranged, Arrangement
+from seq2seq.data.sequences import Sequences
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.validation import Validation
@@ -43,14 +44,14 @@ def make_model(options: dict[str, Any]) -> Seq2SeqTransformer:
 
 def make_batch(rows: list[int], options: dict[str, Any]) -> Batch:
     """Return the pairs of these numbers, whose lengths and tokens depend on their number alone."""
-    targets = [[3 + (row * 5 + i * 7) % 28 for i in range(3 + row)] + [2] for row in range(NUM_PAIRS)]
-    sources = [[3 + (row * 11 + i) % 28 for i in range(2 + row % 4)] + [2] for row in rows]
+    targets = Sequences.of([[3 + (row * 5 + i * 7) % 28 for i in range(3 + row)] + [2] for row in range(NUM_PAIRS)])
+    sources = Sequences.of([[3 + (row * 11 + i) % 28 for i in range(2 + row % 4)] + [2] for row in rows])
     order = options.get("generation_order", "l2r")
     arrange: Arrangement = Arranged(order)
     if "interaction" in options:
         arrange = CompanionRows(targets, targets, seed=1, dropout=0.0)
     numbers = numpy.array(rows)
-    arranged = arrange([targets[row] for row in rows], numbers, 0)
+    arranged = arrange(targets.select(numbers), numbers, 0)
     return collate(sources, arranged, numbers, source_pad_id=0, target_pad_id=0, decoder_start_id=1)
 
 
