@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -99,9 +100,10 @@ def build_validation_decoder(
         raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
     rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
     sources, references = list(rows["source"]), [[target] for target in rows["target"]]
-    chosen = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
-    options = asdict(config.decoding) | chosen
-    search = build_search(options, config.model.generation_order)
+    chosen: dict[str, Any] = {"method": "beam", "beam_width": validation.beam_width, "n_best": 1, "mbr": "none"}
+    if config.model.generation_order == "interleaved":
+        chosen["rescore"] = "none"  # it takes a second model, which a training has not
+    search = build_search(asdict(config.decoding) | chosen, config.model.generation_order)
     batch_tokens = validation.batch_tokens or config.decoding.batch_tokens
     bare_model = accelerator.unwrap_model(model)
     index, num_processes = accelerator.process_index, accelerator.num_processes
