@@ -107,6 +107,16 @@ def test_a_decode_that_fails_says_how(tmp_path: Path, corpus: Dataset, monkeypat
         decoder(tmp_path, corpus)()
 
 
+def test_an_interleaved_model_is_validated_without_the_one_that_rescores_it(
+    tmp_path: Path, corpus: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(validation, "build_search", lambda options, order: seen.append(options))
+    for order in ("interleaved", "bidirectional"):
+        decoder(tmp_path, corpus, "--model.generation_order", order, "--decoding.rescore", "l2r")
+    assert [options["rescore"] for options in seen] == ["none", "l2r"]
+
+
 @pytest.mark.parametrize(("options", "budget"), [([], 8192), (["--validation.batch_tokens", "77"], 77)])
 def test_decoding_has_the_budget_of_validation(
     tmp_path: Path, corpus: Dataset, monkeypatch: pytest.MonkeyPatch, options: list[str], budget: int
