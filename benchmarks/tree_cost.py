@@ -1,16 +1,18 @@
-"""Instructions that training and decoding take in two trees of this project: what a refactoring costs.
+"""Processor time that training and decoding take in two trees of this project: what a refactoring costs.
 
-    python benchmarks/tree_cost.py --tree . --other ../before
+    python benchmarks/tree_cost.py --tree . --other ../before --rounds 7
 
-Each tree makes its own corpus and run of a small model, on one thread. A piece of work is done twice, a short and a
-long one, as whole processes under `perf stat`, and what they differ by counts, so that starting does not. Instructions
-of one thread in user mode repeat to a tenth of a percent, whatever else the machine does.
+Each tree makes its own run of a small model on the same corpus, on one thread. A piece of work is done twice, a short
+and a long one, as whole processes, and the user seconds that they differ by count, so that starting does not. The trees
+take turns, and the median of the rounds' ratios is what to quote; a machine that does something else spoils it.
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,15 +36,15 @@ SEARCHES = {
     "pairs, beam of 4": ("bidirectional", ["--beam-width", "4", "--bidirectional", "--pairing", "joint"]),
     "interleaved beam of 4": ("interleaved", ["--beam-width", "4"]),
 }
-SHORT, LONG = 200, 800
+SHORT, LONG = 200, 2000
 """Lines that are decoded."""
-STEPS = (60, 160)
+STEPS = (20, 120)
 """Steps that are trained."""
 
 
 def write_task(folder: Path) -> None:
     generator = random.Random(3)
-    texts = ["".join(generator.choices("abcdefghij", k=generator.randint(3, 25))) for _ in range(3000)]
+    texts = ["".join(generator.choices("abcdefghij", k=generator.randint(3, 25))) for _ in range(4050)]
     parts = {"train": texts[:2000], "dev": texts[2000:2050]}
     for name, part in parts.items():
         (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text[::-1]}\n" for text in part))
@@ -50,12 +52,11 @@ def write_task(folder: Path) -> None:
         (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
 
 
-def instructions(tree: Path, folder: Path, words: list[str]) -> int:
-    """Return the instructions of one command of a tree, as a whole process."""
-    counts = folder / "counts.txt"
-    command = ["perf", "stat", "--field-separator", ",", "--event", "instructions:u", "--output", str(counts)]
+def user_seconds(tree: Path, folder: Path, words: list[str]) -> float:
+    """Return the user seconds of one command of a tree, as a whole process."""
+    before = os.times().children_user
     done = subprocess.run(
-        [*command, sys.executable, "-m", "seq2seq.apps.command", *words],
+        [sys.executable, "-m", "seq2seq.apps.command", *words],
         cwd=folder,
         env=os.environ
         | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
@@ -64,50 +65,57 @@ def instructions(tree: Path, folder: Path, words: list[str]) -> int:
     )
     if done.returncode:
         raise SystemExit(f"{tree}: seq2seq {' '.join(words)}: {done.stderr[-2000:]}")
-    [line] = [line for line in counts.read_text().splitlines() if "instructions" in line]
-    return int(line.split(",")[0])
+    return os.times().children_user - before
 
 
-def measured(tree: Path, folder: Path) -> dict[str, int]:
-    """Return the instructions of each piece of work, by its name."""
-    write_task(folder)
-    found = {}
-    for order in ORDERS:
-        (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}"))
-        start = ["train", "run.yaml", "--run_directory"]
-        short, long = (
-            instructions(tree, folder, [*start, f"{order}_{steps}", "--training.max_steps", str(steps)])
-            for steps in STEPS
-        )
-        found[f"training, {order}"] = long - short
-    for name, (order, options) in SEARCHES.items():
-        decode = ["decode", "--model", f"{order}_{STEPS[1]}", "--processes", "1", "--threads", "1", *options, "--input"]
-        short, long = (instructions(tree, folder, [*decode, f"{number}.txt"]) for number in (SHORT, LONG))
-        found[name] = long - short
-    return found
+def training_seconds(tree: Path, folder: Path, order: str) -> float:
+    """Return what the steps of a training take beyond those of a short one."""
+    (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}"))
+    seconds = []
+    for steps in STEPS:
+        shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
+        words = ["train", "run.yaml", "--run_directory", f"{order}_{steps}", "--training.max_steps", str(steps)]
+        seconds.append(user_seconds(tree, folder, words))
+    return seconds[1] - seconds[0]
+
+
+def decoding_seconds(tree: Path, folder: Path, order: str, options: list[str]) -> float:
+    """Return what the lines of a long file take beyond those of a short one."""
+    words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", *options, "--input"]
+    short, long = (user_seconds(tree, folder, [*words, f"{number}.txt"]) for number in (SHORT, LONG))
+    return long - short
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, required=True, help="a checkout of this project")
     parser.add_argument("--other", type=Path, required=True, help="another, that it is compared with")
-    parser.add_argument("--output", type=Path, help="JSON file to write the counts to")
+    parser.add_argument("--rounds", type=int, default=5, help="times that each piece of work is done; default: 5")
+    parser.add_argument("--output", type=Path, help="JSON file to write the seconds to")
     options = parser.parse_args()
-    counts = []
-    for tree in (options.tree, options.other):
-        with tempfile.TemporaryDirectory() as folder:
-            counts.append(measured(tree.resolve(), Path(folder)))
-    rows = {
-        name: {"tree": counts[0][name], "other": other, "ratio": counts[0][name] / other}
-        for name, other in counts[1].items()
-    }
-    width = max(map(len, rows))
-    for name, row in rows.items():
-        print(
-            f"{name:{width}}  {row['tree'] / 1e9:8.3f}  {row['other'] / 1e9:8.3f} thousand million  {row['ratio']:.4f}"
-        )
+    trees = [options.tree.resolve(), options.other.resolve()]
+    work = {f"training, {order}": (training_seconds, (order,)) for order in ORDERS}
+    work |= {name: (decoding_seconds, arguments) for name, arguments in SEARCHES.items()}
+    found: dict[str, list[list[float]]] = {}
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        folders = [Path(first), Path(second)]
+        for folder in folders:
+            write_task(folder)
+        for name, (measure, arguments) in work.items():
+            rounds = [
+                [measure(tree, folder, *arguments) for tree, folder in zip(trees, folders, strict=True)]
+                for _ in range(options.rounds)
+            ]
+            found[name] = rounds
+            ratios = sorted(one / other for one, other in rounds)
+            seconds = [statistics.median(column) for column in zip(*rounds, strict=True)]
+            print(
+                f"{name:30}  {seconds[0]:7.2f} s  {seconds[1]:7.2f} s  ratio {statistics.median(ratios):.3f} "
+                f"({ratios[0]:.3f} to {ratios[-1]:.3f})",
+                flush=True,
+            )
     if options.output:
-        options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
