@@ -28,7 +28,7 @@ EXPERIMENTAL = "experimental"
 """Stands beside the gradients; nothing imports it, but configurations look into it by its name."""
 METRICS_READERS = {"metrics", "objectives", "gradients", EXPERIMENTAL, *LAYERS[LAYERS.index("training") :]}
 DECLARING = "config.declaring"
-"""How a component says what its options are, which is for all; the rest of `config` is for who reads a configuration."""
+"""How a component says what its options are, for all; the rest of `config` is for who reads a configuration."""
 CONFIG_READERS = {"config", *LAYERS[LAYERS.index("assembly") :]}
 
 OWNERS = {

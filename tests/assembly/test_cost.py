@@ -29,7 +29,7 @@ def test_words_are_as_far_apart_as_their_vectors_in_the_model_to_start_from(copy
     run = copy_task / "run"
     config = load_run_config([write_copy_task(tmp_path), "--init-from", str(run)])
     tokenizer = TextTokenizer.load(run / "model")
-    cost = build_cost(WRD, config, tokenizer)
+    cost = build_cost(WRD, config, tokenizer, pooled=False)
     same, other, longer = cost.per_segment(["ab", "ab", "abab"], ["ab", "cd", "cd"])
     ab, cd = (tokenizer.encode_targets([text])[0][:-1] for text in ("ab", "cd"))
     embeddings = load_weights(run / "model", "all")["decoder.embeddings.tokens.weight"].numpy()
