@@ -226,7 +226,10 @@ def test_what_is_said_to_be_written_can_be_read(text: str, tmp_path: Path) -> No
         ("gradient: {backprop: {alpha: 1}}", "it belongs to `gradient.parameter_search.alpha`."),
         ("decoder_inputs: {teacher_forcing: {pool: target}}", "belongs to `decoder_inputs.random_replacement.pool`."),
         ("decoding: {greedy: {top_p: 0.5}}", "`decoding.greedy` has no option `top_p`; it belongs to `decoding.sampli"),
-        ("training: {warmup_steps: 7}", "`training` has no option `warmup_steps`; it belongs to `optimizer.warmup_step"),
+        (
+            "training: {warmup_steps: 7}",
+            "`training` has no option `warmup_steps`; it belongs to `optimizer.warmup_step",
+        ),
         ("training: {max_step: 7}", "`training` has no option `max_step`. Did you mean `training.max_steps`?"),
         ("objective: {r_dorp: {}}", "`objective` is one of cross_entropy, r_drop, .* 'r_dorp'. Did you mean `r_drop`?"),
         ("objective: {r_drop: {}, raml: {}}", "`objective` is one of r_drop, raml; keep one."),

@@ -21,7 +21,9 @@ from tests.tiny_run import distinct_texts
 TEXTS = ["jabc", "fgh"]
 
 
-def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1, generation_order: Any = "l2r", **options: Any) -> Path:
+def write_model(
+    folder: Path, tokenizer: TextTokenizer, seed: int = 1, generation_order: Any = "l2r", **options: Any
+) -> Path:
     """Save an untrained model with this tokenizer."""
     torch.manual_seed(seed)
     config = Seq2SeqTransformerConfig(

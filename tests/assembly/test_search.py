@@ -405,7 +405,11 @@ def test_a_decode_that_was_stopped_knows_its_search_again() -> None:
 @pytest.mark.parametrize(
     ("trained", "options", "message"),
     [
-        ("bidirectional", {"generation_order": "bidirectional"}, "in the order `bidirectional`; set `generation_order`"),
+        (
+            "bidirectional",
+            {"generation_order": "bidirectional"},
+            "in the order `bidirectional`; set `generation_order`",
+        ),
         ("bidirectional", {"pairing": "rank", "mbr_candidates": "search"}, "in the order `bidirectional`; set"),
         ("interleaved", {}, "in the order `interleaved`; leave out `mbr`"),
         ("interleaved", {"generation_order": "interleaved"}, "in the order `interleaved`; leave out `mbr`"),
