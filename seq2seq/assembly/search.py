@@ -372,10 +372,13 @@ def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_
     one_sided = inner if isinstance(inner, OneSided) else BeamSearch(**_in_common(inner, BeamSearch))
     searches = around.get("mbr_candidates", "samples" if before.candidates is None else "search") == "search"
     limits = {name: given[name] for name in given if name in options_of(OneSided) or name in options_of(SearchOptions)}
+    num_samples = around.get("num_samples", before.samples.n_best)
+    if num_samples < 1:
+        raise ValueError(f"`num_samples` must be at least 1, but is {num_samples}.")
     samples = replace(
         before.samples,
         **(_in_common(one_sided, Sampling) | limits | sampled),
-        n_best=around.get("num_samples", before.samples.n_best),
+        n_best=num_samples,
     )
     if "epsilon" not in sampled and "mbr_epsilon" in around:
         samples = replace(samples, epsilon=around["mbr_epsilon"])
