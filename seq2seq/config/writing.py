@@ -41,6 +41,21 @@ def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def settings(component: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the value of every option by its dotted name; of one that holds a kind, the kind's name before its options."""
+    found: dict[str, Any] = {}
+    for name, option in options_of(type(component)).items():
+        value = getattr(component, name)
+        if value is not None and option.choice is not None:
+            kind = option.choice.name(value)
+            found |= {prefix + name: kind} | settings(value, f"{prefix}{name}.{kind}.")
+        elif value is not None and option.section is not None:
+            found |= settings(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _plain_value(option, value)
+    return found
+
+
 def reference(component: type) -> str:
     """Return the reference of all options of a configuration, in Markdown: a table for each section and kind."""
     tables: dict[str, list[str]] = {}
