@@ -415,7 +415,7 @@ def test_a_decode_that_was_stopped_knows_its_search_again() -> None:
         ("interleaved", {"generation_order": "interleaved"}, "in the order `interleaved`; leave out `mbr`"),
         ("l2r", {"generation_order": "r2l"}, "trained to generate in the order `l2r`"),
         ("l2r", {"mbr": "blue"}, "no metric 'blue'; did you mean 'bleu'"),
-        ("l2r", {"num_samples": 0}, "`n_best` must be at least 1, but is 0"),
+        ("l2r", {"num_samples": 0}, "`num_samples` must be at least 1, but is 0"),
         ("l2r", {"n_best": 0}, "`n_best` must be at least 1 .*but is 0"),
         ("l2r", {"num_samples": 4, "n_best": 5}, r"at most what is chosen from \(4\), but is 5"),
         ("l2r", {"mbr_candidates": "search", "n_best": 6}, r"at most what is chosen from \(5\), but is 6"),
