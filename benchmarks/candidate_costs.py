@@ -67,8 +67,8 @@ def main() -> None:
     for step in range(1, options.steps + 1):
         _, other = next(micro_batches)
         trainer.optimizer.zero_grad()
-        cost = OnTwoBatches(search.cost, other)
-        rule = replace(search, cost=cost, measure_current=True)
+        cost = OnTwoBatches(search.batch_cost, other)
+        rule = replace(search, batch_cost=cost, measure_current=True)
         rule(trainer.objective, trainer.model.train(), batch, step, trainer.accelerator.backward)
         *candidates, current = cost.found
         guided = [is_guided(k, search.components) for k in range(len(candidates))]

@@ -25,8 +25,7 @@ from decoding_speed import RESULTS, SIZES, processor, random_sources
 from event_counts import Counts, counts_of
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.assembly.search import build_search
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import changed_search, complete_search
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
@@ -63,8 +62,8 @@ def make_system(model_options: dict[str, Any], search_options: dict[str, Any], o
         model = load_model(folder, options.device, PRECISIONS[options.precision])
     length = options.target_length
     limits = {"min_length": length - 1, "max_length": length, "early_stopping": True, "beam_width": options.beam_width}
-    chosen = vars(DecodingConfig()) | limits | search_options
-    searcher = InProcess(model, build_search(chosen, config.generation_order), options.device)
+    search = changed_search(None, limits | search_options, config.generation_order)
+    searcher = InProcess(model, complete_search(search, config.generation_order, None), options.device)
     sources = random_sources(options)
     size = options.batch_size
     batches = [SourceBatch(sources[i : i + size], list(range(i, i + size))) for i in range(0, len(sources), size)]

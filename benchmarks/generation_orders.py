@@ -24,9 +24,10 @@ from typing import Any
 from decoding_speed import RESULTS, processor
 
 import seq2seq
+from seq2seq.apps.option_values import integer, number, truth
 from seq2seq.apps.score import compare, score_texts
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import flat_options
 from seq2seq.lines import lines as read_lines
 
 ENDS = 4
@@ -35,8 +36,10 @@ ENDS = 4
 
 def search_options(assignments: list[str]) -> dict[str, Any]:
     """Return `name=value` pairs with values of the option's type."""
-    kinds: dict[str, Any] = {name: type(value) for name, value in vars(DecodingConfig()).items()}
-    kinds |= {name: {"true": True, "false": False}.__getitem__ for name, kind in kinds.items() if kind is bool}
+    readers: dict[Any, Any] = {int: integer, float: number, bool: truth}
+    kinds: dict[str, Any] = {
+        name: str if isinstance(kind, tuple) else readers.get(kind, kind) for name, kind, _ in flat_options()
+    }
     kinds |= {name: lambda names: names.split(",") for name in ("right_model", "left_model")}  # options of loading
     pairs = [assignment.split("=", 1) for assignment in assignments]
     return {name: kinds[name](value) for name, value in pairs}

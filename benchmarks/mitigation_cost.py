@@ -22,13 +22,13 @@ from decoding_speed import RESULTS, processor
 from event_counts import counts_of
 from mitigations import BASELINE, VARIANTS
 
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import build_trainer
-from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.greedy_cost import GreedyCost
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, searching

@@ -23,8 +23,8 @@ from decoding_speed import RESULTS, processor
 from generation_orders import evaluate, print_means, search_options
 from mitigations import R_DROP
 
-from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.lines import lines as read_lines
 
 BASELINE = "l2r"
@@ -82,7 +82,7 @@ SEARCHES: dict[str, dict[str, list[str]]] = {
 def training_command(name: str, seed: int, options: argparse.Namespace, rest: list[str]) -> list[str]:
     """Return the command that trains one run."""
     command = [sys.executable, "train.py", options.config, "--run_directory", str(run_folder(name, seed, options))]
-    command += ["--training.seed", str(seed), "--decoding.beam_width", str(options.beam_width), *TRAININGS[name], *rest]
+    command += ["--training.seed", str(seed), *TRAININGS[name], *rest]
     if options.start is not None:
         command += ["--training.initialize_from", options.start]
     steps = round(options.steps / COSTS.get(name, 1))

@@ -1,6 +1,7 @@
 """Every configuration that is shipped: it parses, its options fit together, its model builds, it says nothing twice."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,15 +11,15 @@ import torch
 import yaml
 
 from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.configuration import PARSER, RunConfig, load_run_config, save_run_config
 from seq2seq.assembly.model import build_model_config
-from seq2seq.assembly.run_directory import flat
-from seq2seq.assembly.configuration import load_run_config, plain_value, save_run_config
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.config.declaring import all_options
+from seq2seq.config.nodes import tree_of
+from seq2seq.config.writing import dotted, plain
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer
 
 ROOT = Path(__file__).resolve().parents[1]
-DEFAULTS = flat(RunConfig(run_directory=""))
 
 every_configuration = pytest.mark.parametrize(
     "path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem
@@ -33,12 +34,22 @@ def fake_tokenizer(config: RunConfig) -> TextTokenizer:
     return cast(TextTokenizer, SimpleNamespace(pad_id=0, bos_id=1, eos_id=2, decoder_start_id=1, **sizes))
 
 
-def dotted(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested sections by their dotted names."""
-    values: dict[str, Any] = {}
+def without_one(options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name of each value that is said, and what is said without it."""
     for name, value in options.items():
-        values |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return values
+        if isinstance(value, dict) and value:
+            yield from ((f"{name}.{inner}", {**options, name: rest}) for inner, rest in without_one(value))
+        else:
+            yield name, {other: said for other, said in options.items() if other != name}
+
+
+def configuration_of(said: dict[str, Any]) -> RunConfig | None:
+    """Return the configuration that says this; None if that makes no sense."""
+    try:
+        config: RunConfig = PARSER.parse(tree_of(said, "a configuration"))
+    except ValueError:
+        return None
+    return config
 
 
 def test_there_are_configurations() -> None:
@@ -70,15 +81,20 @@ def test_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> 
     config = load_run_config([str(path)])
     save_run_config(config, tmp_path / "config.yaml")
     assert load_run_config([str(tmp_path / "config.yaml")]) == config
-    assert set(dotted(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == set(DEFAULTS)
+    written = set(dotted(yaml.safe_load((tmp_path / "config.yaml").read_text())))
+    assert written == set(dotted(plain(config)))
+    of_every_run = {name for name, option, _ in all_options(RunConfig) if option.section is option.choice is None}
+    of_some_kind = ("decoder_inputs.", "objective.", "gradient.", "decoding.")
+    assert {name for name in of_every_run if not name.startswith(of_some_kind)} <= written
 
 
 @every_configuration
 def test_only_what_differs_from_the_defaults_is_said(path: Path) -> None:
-    said = dotted(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert "run_directory" in said
-    repeated = [name for name, value in said.items() if plain_value(value) == DEFAULTS[name]]
-    assert repeated == []
+    config, said = load_run_config([str(path)]), yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert configuration_of(said) == config
+    fewer = dict(without_one(said))
+    assert len(fewer) > 5
+    assert [name for name, rest in fewer.items() if configuration_of(rest) == config] == []
 
 
 def test_run_directories_are_distinct() -> None:

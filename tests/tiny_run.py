@@ -39,6 +39,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decoding": {"beam": {"beam_width": 3, "max_length": 13}},
 }
 """With these the copy task is learnt: all of 53 unseen strings, or all but a few."""
+OF_ONE_KIND = ("decoder_inputs", "objective", "gradient", "decoding")
+"""Sections that hold the options of one kind, below its name."""
 
 
 def distinct_texts() -> list[str]:
@@ -54,7 +56,7 @@ def write_copy_task(folder: Path, **sections: dict[str, Any]) -> str:
     """Write train.tsv, validation.tsv, test.txt and run.yaml; return the path of the last, for a run in `folder`/run.
 
     Args:
-        sections: options that differ from `OPTIONS`, by section.
+        sections: options that differ from `OPTIONS`, by section; another kind takes the place of the one there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = distinct_texts()
@@ -62,11 +64,19 @@ def write_copy_task(folder: Path, **sections: dict[str, Any]) -> str:
     for name, part in parts.items():
         (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text}\n" for text in part))
     (folder / "test.txt").write_text("".join(f"{text}\n" for text in texts[-NUM_TEST:]))
-    options = {name: OPTIONS.get(name, {}) | sections.get(name, {}) for name in {**OPTIONS, **sections}}
+    options = {name: changed_section(name, sections.get(name, {})) for name in {**OPTIONS, **sections}}
     for name in parts:
         options["data"][name] = {"path": str(folder / f"{name}.tsv")} | options["data"].get(name, {})
     (folder / "run.yaml").write_text(yaml.safe_dump({"run_directory": str(folder / "run"), **options}))
     return str(folder / "run.yaml")
+
+
+def changed_section(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a section of `OPTIONS` with these options in place of its own."""
+    options = OPTIONS.get(name, {})
+    if name not in OF_ONE_KIND:
+        return options | changes
+    return {kind: options.get(kind, {}) | own for kind, own in (changes or options).items()}
 
 
 @pytest.fixture(scope="session")

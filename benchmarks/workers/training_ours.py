@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from workers.protocol import Values, now, serve
 
+from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.training import build_trainer
-from seq2seq.assembly.configuration import load_run_config
 from seq2seq.data.batch import Batch
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.trainer import Trainer

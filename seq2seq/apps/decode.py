@@ -16,15 +16,15 @@ What comes through a pipe is decoded as it comes.
 """
 
 import argparse
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from seq2seq.apps.option_values import integer, keywords_of, number
 from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
@@ -49,7 +49,7 @@ ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs="+", required=True, help="run directory or model folder; several: an ensemble")
-    parser.add_argument("--weights", nargs="+", type=_number, help="weights of `--model`'s members; default: equal")
+    parser.add_argument("--weights", nargs="+", type=number, help="weights of `--model`'s members; default: equal")
     parser.add_argument(
         "--right-model",
         nargs="+",
@@ -74,11 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
     parser.add_argument(
-        "--threads", type=_integer, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
+        "--threads", type=integer, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
     )
     parser.add_argument(
         "--processes",
-        type=_integer,
+        type=integer,
         default=0,
         help="processes that share the work on a CPU, a thread each; 0: one a core",
     )
@@ -102,53 +102,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     parser.add_argument(
         "--max-source-tokens",
-        type=_integer,
+        type=integer,
         help="longer sources are cut, with a warning; so are those longer than the model takes",
     )
     add_tuning_arguments(parser)
-    parser.add_argument("--batch-tokens", type=_integer, default=BATCH_TOKENS, help=BATCH_TOKENS_HELP)
+    parser.add_argument("--batch-tokens", type=integer, default=BATCH_TOKENS, help=BATCH_TOKENS_HELP)
     group = parser.add_argument_group("search options (default: those of the run)")
     for name, values, text in flat_options():
-        group.add_argument("--" + name.replace("_", "-"), dest=name, help=text.replace("%", "%%"), **_kind(values))
-
-
-def _kind(values: Any) -> dict[str, Any]:
-    """Return argparse's keywords for an option's type, or for what it can be."""
-    if isinstance(values, tuple):
-        return {"choices": values}
-    if values is bool:  # as a type it would take any word, `false` too, for true
-        return {"type": _truth, "nargs": "?", "const": True, "metavar": "BOOL"}
-    kinds: dict[Any, Any] = {int: _integer, float: _number}
-    return {"type": kinds.get(values, values), "metavar": values.__name__.upper()}
-
-
-def _integer(text: str) -> int:
-    """Return the integer of a text, of 64 bits at most: what torch can count."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
-    if not -(2**63) <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"must be an integer of 64 bits, but is {text}")
-    return value
-
-
-def _number(text: str) -> float:
-    """Return the number of a text that is one."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid float value: {text!r}") from None
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text}")
-    return value
-
-
-def _truth(text: str) -> bool:
-    """Return what `true` or `false` says."""
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"must be true or false, but is {text!r}")
-    return text.lower() == "true"
+        group.add_argument(
+            "--" + name.replace("_", "-"), dest=name, help=text.replace("%", "%%"), **keywords_of(values)
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ LIBRARIES = (
     "datasets",
     "accelerate",
     "sacrebleu",
-    "jsonargparse",
     "rouge-score",
 )
 OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "ctranslate2", "babel", "num2words")
@@ -67,7 +66,8 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     """
     from safetensors import SafetensorError, safe_open
 
-    from seq2seq.assembly.generator import model_folder, read_decoding
+    from seq2seq.assembly.generator import DecodingDefaults, model_folder, read_decoding
+    from seq2seq.assembly.search import default_search
     from seq2seq.config.writing import dotted, plain
 
     folder = model_folder(path)
@@ -83,7 +83,9 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     facts["parameters"] = parameters
     shown = ("d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "source_vocab_size", "vocab_size")
     facts |= {name: config[name] for name in shown if config.get(name) is not None}
-    found = dotted(plain(read_decoding(folder, str(config.get("generation_order", "l2r"))))["search"] or {})
+    order = str(config.get("generation_order", "l2r"))
+    search = read_decoding(folder, order).search or default_search(order)
+    found = dotted(plain(DecodingDefaults(search))["search"])
     facts |= {f"decoding.{name}": value for name, value in found.items() if value}
     return facts | training_facts(path)
 

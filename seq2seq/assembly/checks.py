@@ -80,8 +80,6 @@ def check_companions(config: RunConfig) -> None:
         )
     if config.companions.model is not None and not interacts:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
-    if config.companions.refreshes:
-        raise ValueError("`companions.refreshes` are made by a run itself; set `companions.model` to `self`.")
     if config.companions.model is not None and config.data.train.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")
 

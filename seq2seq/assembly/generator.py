@@ -334,7 +334,10 @@ def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
         return DecodingDefaults()
     saved = read_object(path)
     if isinstance(saved.get("search"), dict) and "method" in saved["search"]:
-        search = search_of_older_version(saved["search"], trained_order)
+        try:
+            search = search_of_older_version(saved["search"], trained_order)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         return DecodingDefaults(search, str(saved.get("source_prefix", "")))
     decoding: DecodingDefaults = Parser(DecodingDefaults).parse(tree_of(saved, str(path)))
     return decoding

@@ -16,7 +16,7 @@ def check_limits(config: RunConfig) -> None:
         for name, length in longest(config).items():
             if length > config.model.max_positions:
                 raise ValueError(
-                    f"`{name}` allows {length} tokens, but with `model.positions: learned` there are no more than "
+                    f"{name} allows {length} tokens, but with `model.positions: learned` there are no more than "
                     f"`model.max_positions` ({config.model.max_positions}); lower the one or raise the other."
                 )
 
@@ -25,8 +25,8 @@ def longest(config: RunConfig) -> dict[str, int]:
     """Return how long the sequences are that a run may put into its model, by the option that says so."""
     data, objective = config.data, config.objective
     lengths = {
-        "data.max_source_tokens": data.max_source_tokens,
-        "data.max_target_tokens": data.max_target_tokens,  # companions are no longer either
+        "`data.max_source_tokens`": data.max_source_tokens,
+        "`data.max_target_tokens`": data.max_target_tokens,  # companions are no longer either
     }
     if config.decoding is not None:
         search = inner_search(config.decoding)
@@ -36,5 +36,5 @@ def longest(config: RunConfig) -> dict[str, int]:
         of_references = math.ceil(data.max_target_tokens * limits.max_length_ratio)
         lengths["the `max_length` of `objective`"] = min(limits.max_length, of_references)
     if isinstance(config.gradient, ParameterSearch):  # whose hypotheses may be longer than references
-        lengths["data.max_target_tokens"] = int(LENGTH_FACTOR * data.max_target_tokens)
+        lengths["`data.max_target_tokens`"] = int(LENGTH_FACTOR * data.max_target_tokens)
     return lengths

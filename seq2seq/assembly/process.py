@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
+from seq2seq.lines import lines
+
 KERNEL_CACHE_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 KERNEL_CACHE_ENTRIES = 128
 """oneDNN keeps 1,024 kernels by default, one for each shape of each product, of about a megabyte each and up to four
@@ -72,7 +74,7 @@ def cpu_quota(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/s
         mounted: where the groups of version 2 are, and in `cpu` those of version 1.
     """
     folders = set()
-    for line in _text_of(groups).splitlines():
+    for line in lines(groups) if os.access(groups, os.R_OK) else ():
         _, controllers, path = line.split(":", 2)
         if controllers == "" or "cpu" in controllers.split(","):
             root = mounted / "cpu" if controllers else mounted

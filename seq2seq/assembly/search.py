@@ -17,6 +17,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import ONE_SIDED, SEARCHES
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
@@ -24,7 +25,7 @@ from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
-from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided, SearchOptions
+from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided, SearchOptions, returning_all
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.orders import wrong_order
 
@@ -137,7 +138,7 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
             "detokenize": None if tokenizer is None else tokenizer.decode,
         }
         if search.candidates is not None:
-            parts["candidates"] = complete_search(search.candidates, trained_order, tokenizer)
+            parts["candidates"] = complete_search(returning_all(search.candidates), trained_order, tokenizer)
         return replace(search, **parts)
     if not isinstance(search, OneSided):
         order = "interleaved" if isinstance(search, InterleavedBeamSearch) else "bidirectional"
@@ -191,9 +192,12 @@ def changed_search(base: Search | None, changes: Mapping[str, Any], trained_orde
         ValueError: there is no such option, or the search that they describe does not have it.
     """
     given = dict(changes)
-    known = {name for name, _, _ in flat_options()}
-    if unknown := sorted(given.keys() - known):
+    known = {name: values for name, values, _ in flat_options()}
+    if unknown := sorted(given.keys() - known.keys()):
         raise ValueError(f"There is no search option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
+    for name, value in given.items():
+        if isinstance(known[name], tuple) and value not in known[name]:
+            raise ValueError(f"`{name}` must be one of {', '.join(known[name])}, but is {value!r}.")
     base = default_search(trained_order) if base is None else base
     around = {name: given.pop(name) for name in (*_RESCORING, *_BAYES) if name in given}
     has_bayes = around.get("mbr", "none" if not isinstance(base, MinimumBayesRisk) else base.metric) != "none"
@@ -219,16 +223,25 @@ def search_of_older_version(values: Mapping[str, Any], trained_order: str) -> Se
     Raises:
         ValueError: an option is out of range, or there is no such search any more.
     """
+    if values.get("coverage_penalty", 0.0):
+        raise ValueError("there is no `coverage_penalty` any more; delete it there to search without it.")
     known = {name for name, _, _ in flat_options()}
     given = {name: value for name, value in values.items() if name in known}
-    for names, selector in ((_RESCORING, "rescore"), (_BAYES, "mbr")):
-        if given.get(selector, "none") == "none":
-            given = {name: value for name, value in given.items() if name not in names}
-    if trained_order != "bidirectional" or given.get("pairing") == "rank":
-        given.pop("pairing", None)
-    kind, _ = _kind(BeamSearch(), dict(given), trained_order)
-    around = {*_RESCORING, *_BAYES, "method", "generation_order", "pairing"}
-    given = {name: value for name, value in given.items() if name in around or name in options_of(kind)}
+    if given.get("mbr", "none") != "none":
+        counts = {*_BAYES, *_SAMPLED, *options_of(OneSided), *options_of(SearchOptions), "n_best"}
+        if given.get("mbr_candidates") == "search":
+            counts |= {"method", *options_of(ONE_SIDED[given.get("method", "beam")])}
+        if not given.get("epsilon"):
+            given.pop("epsilon", None)  # 0 left it to `mbr_epsilon`
+    elif given.get("rescore", "none") != "none":
+        counts = {*_RESCORING, "method", "n_best", *options_of(ONE_SIDED[given.get("method", "beam")])}
+        counts -= {"generation_order"}
+    else:
+        if trained_order != "bidirectional" or given.get("pairing") == "rank":
+            given.pop("pairing", None)
+        kind, _ = _kind(BeamSearch(), dict(given), trained_order)
+        counts = {"method", "generation_order", "pairing", *options_of(kind)}
+    given = {name: value for name, value in given.items() if name in counts}
     return changed_search(BeamSearch(), given, trained_order)
 
 
@@ -273,19 +286,26 @@ def _kind(base: Search, given: dict[str, Any], trained_order: str) -> tuple[type
             raise ValueError(f"Generation in the order `{order}` has beam search alone; leave out `method`.")
         if pairing is not None and order == "interleaved":
             raise ValueError("`pairing` belongs to the order `bidirectional`; leave it out.")
-        is_narrow = method == "greedy" or given.get("beam_width") == 1
-        narrow = {"beam_width": 2 if order == "bidirectional" else 1} if is_narrow else {}
-        if is_narrow:
-            given.pop("beam_width", None)
+        narrow = _narrow(given, order, method)
         if order == "interleaved":
             return InterleavedBeamSearch, narrow
         if pairing == "joint" or (pairing is None and isinstance(base, JointBeamSearch)):
             return JointBeamSearch, narrow
         return SynchronousBeamSearch, narrow | ({} if pairing is None else {"pairing": pairing})
+    if order == "auto" and method in (None, "beam") and not isinstance(base, OneSided):
+        return type(base), _narrow(given, trained_order)
     if order == "auto" and method is None:
         return type(base), {}
     kind = ONE_SIDED[method] if method else (type(base) if isinstance(base, OneSided) else BeamSearch)
     return kind, ({} if order == "auto" else {"generation_order": order})
+
+
+def _narrow(given: dict[str, Any], order: str, method: str | None = None) -> dict[str, Any]:
+    """Take a beam width of 1, or greedy search, out of the options; return the least that can generate from both ends."""
+    if method != "greedy" and given.get("beam_width") != 1:
+        return {}
+    given.pop("beam_width", None)
+    return {"beam_width": 2 if order == "bidirectional" else 1}
 
 
 def _values(search: Search, kind: type) -> dict[str, Any]:
@@ -317,16 +337,23 @@ def _belongs_elsewhere(name: str, kind: type) -> str:
 
 def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> Rescored:
     before = base if isinstance(base, Rescored) else Rescored()
-    n_best = given.pop("n_best", before.n_best if isinstance(base, Rescored) else getattr(base, "n_best", 1))
+    for name in ("generation_order", "pairing"):
+        if given.get(name, "auto") not in ("auto", "interleaved"):
+            raise ValueError(f"`rescore` says which ends are searched from, each by itself; leave out `{name}`.")
+    n_best = given.pop("n_best", getattr(base, "n_best", 1))
     inner = inner_search(base)
     if trained_order != "interleaved" and not isinstance(inner, OneSided):
         inner = BeamSearch(**_in_common(inner, BeamSearch))
     strings = _plain(inner, given, trained_order)
+    if trained_order == "interleaved" and isinstance(strings, OneSided):
+        strings = _in_pairs(strings, trained_order)
     if isinstance(strings, OneSided):
-        strings = replace(strings, generation_order="auto")  # `rescore` says which ends are searched from
+        strings = replace(strings, generation_order="auto")  # type: ignore[type-var]  # `rescore` says which ends
+    if not isinstance(strings, Greedy):  # a sampling draws what it returns; others are told to return all they find
+        strings = replace(strings, n_best=n_best if isinstance(strings, Sampling) else 1)  # type: ignore[type-var]
     return Rescored(
         rescore=around.get("rescore", before.rescore),
-        candidates=replace(strings, n_best=1),  # type: ignore[type-var]
+        candidates=strings,
         weight=around.get("rescoring_weight", before.weight),
         margin=around.get("rescoring_margin", before.margin),
         n_best=n_best,
@@ -335,8 +362,9 @@ def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], train
 
 def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_order: str) -> MinimumBayesRisk:
     before = base if isinstance(base, MinimumBayesRisk) else MinimumBayesRisk()
-    n_best = given.pop("n_best", before.n_best)
-    if (order := given.get("generation_order", "auto")) in ("bidirectional", "interleaved"):
+    n_best = given.pop("n_best", getattr(base, "n_best", 1))
+    order = given.get("generation_order", "bidirectional" if "pairing" in given else "auto")
+    if order in ("bidirectional", "interleaved"):
         instead = "set `generation_order` to l2r or r2l" if trained_order == "bidirectional" else "leave out `mbr`"
         raise ValueError(f"`mbr` needs samples, which cannot be drawn in the order `{order}`; {instead}.")
     sampled = {name: given.pop(name) for name in _SAMPLED if name in given}
@@ -344,20 +372,26 @@ def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_
     one_sided = inner if isinstance(inner, OneSided) else BeamSearch(**_in_common(inner, BeamSearch))
     searches = around.get("mbr_candidates", "samples" if before.candidates is None else "search") == "search"
     limits = {name: given[name] for name in given if name in options_of(OneSided) or name in options_of(SearchOptions)}
+    num_samples = around.get("num_samples", before.samples.n_best)
+    if num_samples < 1:
+        raise ValueError(f"`num_samples` must be at least 1, but is {num_samples}.")
     samples = replace(
         before.samples,
         **(_in_common(one_sided, Sampling) | limits | sampled),
-        n_best=around.get("num_samples", before.samples.n_best),
+        n_best=num_samples,
     )
     if "epsilon" not in sampled and "mbr_epsilon" in around:
         samples = replace(samples, epsilon=around["mbr_epsilon"])
     if not searches:
-        for name in given.keys() - limits.keys() - {"method"}:
+        for name in sorted(given.keys() - limits.keys() - {"method"}):
             raise ValueError(f"`{name}` belongs to `mbr_candidates` search; leave it out, or choose among a search's.")
+    candidates = _plain(one_sided, given, trained_order) if searches else None
+    if not isinstance(candidates, BeamSearch | DiverseBeamSearch | None):
+        raise ValueError("`mbr_candidates` are those of a beam; set `method` to beam or diverse_beam.")
     return MinimumBayesRisk(
         metric=around.get("mbr", before.metric),
         samples=samples,
-        candidates=_plain(one_sided, given, trained_order) if searches else None,
+        candidates=candidates,
         pairwise=around.get("mbr_pairwise", before.pairwise),
         n_best=n_best,
     )

@@ -64,12 +64,13 @@ def stages(config: RunConfig) -> list[RunConfig]:
         model=first.run_directory,
         first_steps=0,
         folds=0,
+        refreshes=0,
         fold_models=tuple(fold.run_directory for fold in folds),
     )
-    return [first, *folds, *parts(replace(config, companions=interacting), first.run_directory)]
+    return [first, *folds, *parts(replace(config, companions=interacting), first.run_directory, companions.refreshes)]
 
 
-def parts(config: RunConfig, first: str) -> list[RunConfig]:
+def parts(config: RunConfig, first: str, refreshes: int) -> list[RunConfig]:
     """Return the parts of training with interaction, in turn; without refreshes, the whole as one.
 
     All parts keep their companions in one folder, so that none is generated twice.
@@ -77,7 +78,7 @@ def parts(config: RunConfig, first: str) -> list[RunConfig]:
     Args:
         first: run that the first part starts from; each other starts from the part before.
     """
-    companions, count = config.companions, config.companions.refreshes + 1
+    companions, count = config.companions, refreshes + 1
     folder = Path(config.run_directory)
     runs = [*(str(folder / PART.format(part)) for part in range(count - 1)), config.run_directory]
     if count > 1 and companions.folder is None:
@@ -88,7 +89,7 @@ def parts(config: RunConfig, first: str) -> list[RunConfig]:
             config,
             run_directory=run,
             training=replace(config.training, max_steps=ends[part + 1] - ends[part], initialize_from=before),
-            companions=replace(companions, refreshes=0, refreshed_by=tuple(runs[:part])),
+            companions=replace(companions, refreshed_by=tuple(runs[:part])),
         )
         for part, (run, before) in enumerate(zip(runs, [first, *runs], strict=False))
     ]

@@ -152,5 +152,5 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
 def greedy_score(tuning: Tuning, folder: Path) -> float:
     """Return what the model of a folder reaches on the pairs of the tuning that are held out."""
     held_out = list(aligned(tuning.source, tuning.reference))[::HELD_OUT]
-    results = load(folder).stream([source for source, _ in held_out], method="greedy", n_best=1)
+    results = load(folder).stream([source for source, _ in held_out], mbr="none", method="greedy")
     return score_of(tuning.metric, [nbest.text for nbest in results], [[reference] for _, reference in held_out])

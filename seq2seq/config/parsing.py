@@ -156,11 +156,11 @@ class Parser:
         everything = {full: found for full, found, _ in all_options(self.component)}
         elsewhere = [full for full in everything if full.rsplit(".", 1)[-1] == name]
         begin = f"{place}: `{path[:-1]}` has no option `{name}`" if path else f"{place}: there is no option `{dotted}`"
-        if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
-            return f"{begin}. Did you mean `{path}{near[0]}`?"
         if elsewhere:
             shown = ", ".join(f"`{full}`" for full in elsewhere[:3])
             return f"{begin}; it belongs to {shown}."
+        if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
+            return f"{begin}. Did you mean `{path}{near[0]}`?"
         near = difflib.get_close_matches(dotted, everything, n=1, cutoff=0.5)
         near = near or [full for full in everything if difflib.get_close_matches(name, [full.rsplit(".", 1)[-1]])][:1]
         suggestion = f" Did you mean `{near[0]}`?" if near else ""

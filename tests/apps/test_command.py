@@ -13,8 +13,10 @@ from safetensors import SafetensorError
 
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
-from seq2seq.config.documentation import option_documentation
-from seq2seq.config.schema import CorpusOptions, DecodingConfig, OptimizerOptions, TrainingOptions
+from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.search import flat_options
+from seq2seq.config.declaring import all_options, options_of, texts_of
+from seq2seq.decoding import SEARCHES
 
 
 def without_spaces(text: str) -> str:
@@ -37,7 +39,8 @@ def test_usage_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixt
 
 def test_every_verb_has_its_module() -> None:
     modules = {path.stem for path in Path(command.__file__).parent.glob("*.py")} - {"__init__", "command"}
-    assert modules == set(VERBS)
+    runnable = {name for name in modules if hasattr(importlib.import_module(f"seq2seq.apps.{name}"), "run")}
+    assert runnable == set(VERBS)
 
 
 def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,9 +55,15 @@ def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_of_a_configuration_has_every_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = helped(verb, capsys)
     assert f"seq2seq {verb}" in printed
-    for section in (CorpusOptions, OptimizerOptions, TrainingOptions):
-        for name, text in option_documentation(section).items():
-            assert without_spaces(text) in without_spaces(printed), name
+    close = without_spaces(printed)
+    for name, option, owner in all_options(RunConfig):
+        text = texts_of(owner)[option.name]
+        assert len(text) > 3, name
+        assert without_spaces(text) in close, name
+        assert option.section is not None or f"--{name} " in printed, name
+    assert {"data.train.path", "optimizer.betas", "objective.minimum_risk.candidates.sampling.top_k"} <= {
+        name for name, _, _ in all_options(RunConfig)
+    }
 
 
 @pytest.mark.parametrize("verb", ["decode", "score", "diagnose", "info"])
@@ -71,11 +80,20 @@ def test_help_has_every_option_with_its_text(verb: str, capsys: pytest.CaptureFi
         assert all(option in printed for option in action.option_strings)
 
 
-def test_help_of_decode_has_the_texts_of_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_decode_has_the_options_and_texts_of_every_search(capsys: pytest.CaptureFixture[str]) -> None:
     printed = without_spaces(helped("decode", capsys))
-    for name, text in option_documentation(DecodingConfig).items():
+    options = {name: text for name, _, text in flat_options()}
+    assert {"method", "rescore", "mbr", "beam_width", "length_penalty", "num_groups", "top_p"} <= options.keys()
+    for name, text in options.items():
         assert f"--{name.replace('_', '-')}" in printed
+        assert len(text) > 10, name
         assert without_spaces(text) in printed, name
+
+
+def test_decode_has_every_option_of_a_search_of_one_model() -> None:
+    flat = {name for name, _, _ in flat_options()}
+    ranked_anew = {"rescored", "minimum_bayes_risk"}  # their own are `rescore`, `rescoring_weight`, `mbr` …
+    assert {name for kind in SEARCHES.keys() - ranked_anew for name in options_of(SEARCHES[kind])} <= flat
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,14 @@ def served_texts(folder: Path, texts: list[str]) -> list[str]:
     """Return what a server says that has nothing but the exported folder."""
     tokenizer = TextTokenizer.load(folder / "tokenizer")
     decoding = json.loads((folder / "decoding.json").read_text())
+    [search] = decoding["search"].values()
     tokens = json.loads((folder / "shared_vocabulary.json").read_text())
     sources = tokenizer.encode_sources([decoding["source_prefix"] + text for text in texts])
     results = ctranslate2.Translator(str(folder), device="cpu", intra_threads=1).translate_batch(
         [[tokens[index] for index in ids[:-1]] for ids in sources],
-        beam_size=decoding["search"]["beam_width"],
-        length_penalty=decoding["search"]["length_penalty"],
-        max_decoding_length=decoding["search"]["max_length"],
+        beam_size=search["beam_width"],
+        length_penalty=search["length_penalty"],
+        max_decoding_length=search["max_length"],
     )
     return tokenizer.decode_batch([[tokens.index(token) for token in result.hypotheses[0]] for result in results])
 
@@ -98,7 +99,7 @@ def test_options_that_ctranslate2_cannot_follow_are_said(
 ) -> None:
     shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
     decoding = json.loads((tmp_path / "model" / "decoding.json").read_text())
-    decoding["search"] |= {"max_length_ratio": 1.5, "length_normalization": "gnmt"}
+    decoding["search"]["beam"] |= {"max_length_ratio": 1.5, "length_normalization": "gnmt"}
     (tmp_path / "model" / "decoding.json").write_text(json.dumps(decoding))
     command[1] = str(tmp_path / "model")
     assert main(["export", *command, "--check", str(copy_task / "test.txt")]) == 0

@@ -23,7 +23,7 @@ def test_a_run_is_described(copy_task: Path, capsys: pytest.CaptureFixture[str])
     assert facts["parameters"] == sum(tensor.numel() for tensor in weights.values())
     assert (facts["d_model"], facts["encoder_layers"], facts["num_heads"], facts["ffn_size"]) == (32, 1, 2, 64)
     assert facts["vocab_size"] == 4 + 10, "special tokens and letters"
-    assert (facts["decoding.beam_width"], facts["decoding.max_length"]) == (3, 13)
+    assert (facts["decoding.beam.beam_width"], facts["decoding.beam.max_length"]) == (3, 13)
     log = read_log(copy_task / "run" / "log.jsonl")
     last = [entry for entry in log if entry["kind"] == "train"][-1]
     assert (facts["train.step"], facts["train.loss"]) == (300, last["loss"])

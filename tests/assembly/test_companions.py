@@ -12,22 +12,28 @@ import torch
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companion_texts import Texts, check_origin
 from seq2seq.assembly.companions import Found, leaks, of_training, of_validation
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.model import initialize_from
 from seq2seq.assembly.stages import stages
-from seq2seq.config.schema import CompanionOptions, DecodingConfig, ModelConfig, RunConfig, TrainingOptions
 from seq2seq.data import corpus as corpus_module
 from seq2seq.data.companions import refreshed_rows
 from seq2seq.data.corpus import Dataset
+from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
 from seq2seq.data.sequences import Sequences
+from seq2seq.decoding import BeamSearch
+from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.training.options import OptimizerOptions, TrainingOptions
 from tests.models.tiny import tiny_model
 
 FACTS = {"model": "a", "tokenizer": "b", "sources": {"bytes": 1}, "search": {"l2r": "c"}}
 SELF = RunConfig(
     run_directory="runs/x",
-    model=ModelConfig(generation_order="bidirectional", interaction="tanh"),
+    data=DataOptions(CorpusOptions(path="train.tsv"), CorpusOptions(path="validation.tsv")),
+    model=TransformerOptions(generation_order="bidirectional", interaction="tanh"),
     companions=CompanionOptions(model="self", first_steps=70),
+    optimizer=OptimizerOptions(warmup_steps=7),
     training=TrainingOptions(max_steps=30),
-    decoding=DecodingConfig(beam_width=4),
+    decoding=BeamSearch(beam_width=4),
 )
 
 
@@ -109,10 +115,8 @@ def test_refreshes_that_cannot_be_made(options: dict[str, Any], message: str) ->
 
 
 def test_refreshes_without_a_first_stage_are_refused() -> None:
-    config = replace(SELF, companions=CompanionOptions(model="runs/y", refreshes=1))
-    assert stages(config) == [config]
-    with pytest.raises(ValueError, match="set `companions.model` to `self`"):
-        check_config(config)
+    with pytest.raises(ValueError, match="`refreshes` belongs to `model: self` and would do nothing here"):
+        CompanionOptions(model="runs/y", refreshes=1)
 
 
 class Letters:
@@ -196,12 +200,12 @@ def test_combinations_that_leak_or_waste_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be trained on references alone"):
         check_config(replace(SELF, companions=CompanionOptions()))
     with pytest.raises(ValueError, match="set `model.interaction`"):
-        check_config(replace(SELF, model=ModelConfig(generation_order="bidirectional")))
+        check_config(replace(SELF, model=TransformerOptions(generation_order="bidirectional")))
     check_config(
         replace(
             SELF,
             companions=CompanionOptions(),
-            model=ModelConfig(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0),
+            model=TransformerOptions(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0),
         )
     )
 

@@ -9,10 +9,10 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 import seq2seq
 from seq2seq.assembly.generator import TextGenerator, model_folder, pick_device
-from seq2seq.assembly.search import build_search
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling
+from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search
+from seq2seq.decoding.running.batches import InProcess
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from tests.oracles import token_log_probs
@@ -21,7 +21,9 @@ from tests.tiny_run import distinct_texts
 TEXTS = ["jabc", "fgh"]
 
 
-def write_model(folder: Path, tokenizer: TextTokenizer, seed: int = 1, **options: Any) -> Path:
+def write_model(
+    folder: Path, tokenizer: TextTokenizer, seed: int = 1, generation_order: Any = "l2r", **options: Any
+) -> Path:
     """Save an untrained model with this tokenizer."""
     torch.manual_seed(seed)
     config = Seq2SeqTransformerConfig(
@@ -81,7 +83,7 @@ def test_what_is_longer_than_the_model_takes_is_cut(
             folders.append(write_model(tmp_path / "endless", tokenizer))
     generator = seq2seq.load(folders, device="cpu", beam_width=2, min_length=15)
     assert caplog.messages == ["`max_length` is 256, but the model has positions for 16 tokens; outputs end there."]
-    assert generator.options["max_length"] == 16
+    assert generator.search == BeamSearch(beam_width=2, min_length=15, max_length=16)
     caplog.clear()
     cut, exact, short = generator(["abcdefghij" * 3, "abcdefghijabcde", "abc"])
     assert caplog.messages == [
@@ -93,10 +95,10 @@ def test_what_is_longer_than_the_model_takes_is_cut(
 
 
 def test_unknown_options_are_refused_with_those_that_exist(copy_task: Path) -> None:
-    with pytest.raises(ValueError, match=r"no decoding option `beam`; there are .*beam_width"):
+    with pytest.raises(ValueError, match=r"no search option `beam`; there are .*beam_width"):
         seq2seq.load(copy_task / "run", device="cpu", beam=3)
     generator = seq2seq.load(copy_task / "run", device="cpu")
-    with pytest.raises(ValueError, match="no decoding option `num_beams`"):
+    with pytest.raises(ValueError, match="no search option `num_beams`"):
         generator(TEXTS, num_beams=3)
     with pytest.raises(ValueError, match=r"`method` must be one of greedy, beam, .*'breadth'"):
         generator(TEXTS, method="breadth")
@@ -106,32 +108,37 @@ def test_unknown_options_are_refused_with_those_that_exist(copy_task: Path) -> N
 
 def test_options_of_a_call_beat_those_of_load_and_those_of_the_run(copy_task: Path) -> None:
     generator = seq2seq.load(copy_task / "run", device="cpu", n_best=2)
-    assert generator.options["beam_width"] == 3, "the run's own"
-    assert generator.options["max_length"] == 13
+    assert generator.search == BeamSearch(beam_width=3, n_best=2, max_length=13), "the width and the limit of the run"
     assert len(generator("abc")) == 2
     assert len(generator("abc", n_best=1)) == 1
-    assert generator.options["n_best"] == 2, "a call changes nothing for the next"
+    assert getattr(generator.search, "n_best") == 2, "a call changes nothing for the next"
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"),
-    [("greedy", Greedy), ("beam", BeamSearch), ("sampling", Sampling), ("diverse_beam", DiverseBeamSearch)],
+    ("options", "expected"),
+    [
+        ({"method": "greedy"}, Greedy(max_length=7)),
+        ({"method": "beam"}, BeamSearch(beam_width=3, max_length=7)),
+        ({"method": "sampling", "n_best": 2}, Sampling(n_best=2, max_length=7)),
+        ({"method": "diverse_beam", "num_groups": 3}, DiverseBeamSearch(beam_width=3, num_groups=3, max_length=7)),
+    ],
 )
-def test_search_takes_those_options_that_it_has(copy_task: Path, method: str, kind: type) -> None:
-    options = seq2seq.load(copy_task / "run", device="cpu", num_groups=3).options
-    search = build_search(options | {"method": method, "max_length": 7}, "l2r")
-    assert isinstance(search, kind)
-    assert search.max_length == 7  # type: ignore[attr-defined]
+def test_a_method_takes_what_it_has_in_common_with_that_of_the_run(
+    copy_task: Path, options: dict[str, Any], expected: Search
+) -> None:
+    searcher = seq2seq.load(copy_task / "run", device="cpu").searcher(**options, max_length=7)
+    assert isinstance(searcher, InProcess)
+    assert searcher.search == expected
 
 
 def test_minimum_bayes_risk_in_python(copy_task: Path) -> None:
-    generator = seq2seq.load(copy_task / "run", device="cpu", num_samples=16, temperature=2.0)
-    ranked = generator("jabc", mbr="chrf", n_best=16)
+    generator = seq2seq.load(copy_task / "run", device="cpu", mbr="chrf", num_samples=16, temperature=2.0)
+    ranked = generator("jabc", n_best=16)
     assert len({hypothesis.text for hypothesis in ranked}) == len(ranked) > 1
     assert ranked[0].text == "jabc"
     assert 20 < ranked[0].normalized_score < 100
     assert ranked[0].score == pytest.approx(sum(ranked[0].token_log_probs))
-    [[best], _] = generator(TEXTS, mbr="chrf")
+    [[best], _] = generator(TEXTS)
     assert best.text == "jabc"
     assert best.normalized_score == ranked[0].normalized_score, "batch-mates change nothing"
 
@@ -171,7 +178,7 @@ def test_an_ensemble_is_the_mean_of_its_members(copy_task: Path, tmp_path: Path)
     members = [seq2seq.load(path, device="cpu") for path in (copy_task / "run", other)]
     both = seq2seq.load([copy_task / "run", other], device="cpu", weights=[3.0, 1.0], beam_width=1)
     assert isinstance(both.model, Ensemble)
-    assert both.options["max_length"] == 13, "of the first member"
+    assert getattr(both.search, "max_length") == 13, "of the first member"
     [best] = both("jabc")
     vocabulary = {
         token: index for index, token in enumerate(both.tokenizer.target_tokens(range(both.model.vocab_size)))
@@ -210,7 +217,7 @@ def test_fingerprints_tell_models_dtypes_and_weights_apart(copy_task: Path, tmp_
 
 def test_source_prefix_reaches_the_model_but_not_the_result(copy_task: Path) -> None:
     plain = seq2seq.load(copy_task / "run", device="cpu")
-    prefixed = TextGenerator(plain.model, plain.tokenizer, plain.options, source_prefix="ab")
+    prefixed = TextGenerator(plain.model, plain.tokenizer, plain.search, source_prefix="ab")
     [nbest] = prefixed.stream(["cde"])
     assert nbest.source == "cde"
     assert nbest.text == plain("abcde")[0].text
@@ -276,11 +283,12 @@ def test_options_of_former_versions_are_passed_over_where_they_did_nothing(
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(copy_task / "run" / "model", folder)
-    decoding = json.loads((folder / "decoding.json").read_text())
-    decoding["search"]["coverage_penalty"] = value
-    (folder / "decoding.json").write_text(json.dumps(decoding))
+    search = {"method": "beam", "beam_width": 3, "max_length": 13, "num_groups": 5, "coverage_penalty": value}
+    (folder / "decoding.json").write_text(json.dumps({"search": search, "source_prefix": ""}))
     if loads:
-        assert seq2seq.load(folder, device="cpu")("jabc")[0].text == "jabc"
+        generator = seq2seq.load(folder, device="cpu")
+        assert generator.search == BeamSearch(beam_width=3, max_length=13)
+        assert generator("jabc")[0].text == "jabc"
     else:
         with pytest.raises(ValueError, match=r"decoding.json: there is no `coverage_penalty` any more"):
             seq2seq.load(folder, device="cpu")

@@ -7,32 +7,40 @@ from seq2seq.assembly.configuration import load_run_config
 from tests.tiny_run import write_copy_task
 
 LEARNED = ["--model.positions", "learned", "--model.max_positions", "16"]
-SHORT = ["--data.max_source_tokens", "16", "--data.max_target_tokens", "16", "--decoding.max_length", "16"]
+SHORT = ["--data.max_source_tokens", "16", "--data.max_target_tokens", "16", "--decoding.beam.max_length", "16"]
 
 
 def check(folder: Path, *options: str) -> None:
     check_config(load_run_config([write_copy_task(folder), *options]))
 
 
-@pytest.mark.parametrize("name", ["data.max_source_tokens", "data.max_target_tokens", "decoding.max_length"])
-def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data.max_source_tokens", "`data.max_source_tokens`"),
+        ("data.max_target_tokens", "`data.max_target_tokens`"),
+        ("decoding.beam.max_length", "the `max_length` of `decoding`"),
+        ("decoding.rescored.candidates.beam.max_length", "the `max_length` of `decoding`"),
+    ],
+)
+def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str, said: str) -> None:
     check(tmp_path, *LEARNED, *SHORT)
-    check(tmp_path, f"--{name}", "17")
-    with pytest.raises(
-        ValueError, match=rf"`{name}` allows 17 tokens, but .*no more than `model.max_positions` \(16\)"
-    ):
-        check(tmp_path, *LEARNED, *SHORT, f"--{name}", "17")
+    order = ["--model.generation_order", "bidirectional"] if "rescored" in name else []
+    check(tmp_path, *order, f"--{name}", "17")
+    with pytest.raises(ValueError, match=rf"{said} allows 17 tokens, but .*no more than `model.max_positions` \(16\)"):
+        check(tmp_path, *LEARNED, *SHORT, *order, f"--{name}", "17")
 
 
 @pytest.mark.filterwarnings("ignore:.*training.initialize_from")
 def test_what_is_generated_in_training_counts_too(tmp_path: Path) -> None:
-    samples = ["--objective.kind", "minimum_risk", *LEARNED, *SHORT]
-    check(tmp_path, *samples, "--candidates.max_length", "16")
-    with pytest.raises(ValueError, match="`candidates.max_length` allows 20 tokens"):
-        check(tmp_path, *samples, "--candidates.max_length", "20")
-    with pytest.raises(ValueError, match="`candidates.max_length` allows 24 tokens"):
+    samples = ["--objective", "minimum_risk", *LEARNED, *SHORT]
+    longest = "--objective.minimum_risk.candidates.sampling.max_length"
+    check(tmp_path, *samples, longest, "16")
+    with pytest.raises(ValueError, match="the `max_length` of `objective` allows 20 tokens"):
+        check(tmp_path, *samples, longest, "20")
+    with pytest.raises(ValueError, match="the `max_length` of `objective` allows 24 tokens"):
         check(tmp_path, *samples)
-    search = ["--gradient.kind", "parameter_search", *LEARNED, *SHORT, "--data.max_target_tokens"]
+    search = ["--gradient", "parameter_search", *LEARNED, *SHORT, "--data.max_target_tokens"]
     check(tmp_path, *search, "12")
     with pytest.raises(ValueError, match="`data.max_target_tokens` allows 20 tokens"):
         check(tmp_path, *search, "16")
@@ -47,7 +55,7 @@ def test_what_is_generated_in_training_counts_too(tmp_path: Path) -> None:
 )
 def test_counts_are_not_negative(tmp_path: Path, name: str) -> None:
     check(tmp_path, f"--{name}", "0")
-    with pytest.raises(ValueError, match=f"`{name}` must be 0 or more, but is -1"):
+    with pytest.raises(ValueError, match=f"`--{name}`: .*`{name.split('.')[1]}` must be 0 or more, but is -1"):
         check(tmp_path, f"--{name}", "-1")
 
 
@@ -55,5 +63,5 @@ def test_counts_are_not_negative(tmp_path: Path, name: str) -> None:
 def test_no_more_checkpoints_are_averaged_than_there_will_be(tmp_path: Path, every: int, most: int) -> None:
     """In 300 steps."""
     check(tmp_path, "--training.checkpoint_every", str(every), "--training.average_checkpoints", str(most))
-    with pytest.raises(ValueError, match=f"`training.average_checkpoints` is {most + 1}, but 300 steps with a check"):
+    with pytest.raises(ValueError, match=f"`average_checkpoints` is {most + 1}, but 300 steps with a check"):
         check(tmp_path, "--training.checkpoint_every", str(every), "--training.average_checkpoints", str(most + 1))

@@ -42,7 +42,7 @@ def test_weights_of_another_architecture_are_refused_before_any_work(
 @pytest.mark.parametrize(
     "options",
     [
-        {"dropout": 0.7, "attention_dropout": 0.1, "initialization": "orthogonal", "max_positions": 5},
+        {"dropout": 0.7, "attention_dropout": 0.1, "max_positions": 5},
         {"generation_order": "r2l"},
         {"generation_order": "bidirectional", "interaction": "tanh"},
         {"key_size": 16, "value_size": 16},

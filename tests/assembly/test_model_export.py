@@ -8,13 +8,16 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from seq2seq.assembly.generator import DecodingDefaults, read_decoding
 from seq2seq.assembly.model_export import chosen_checkpoints, export_model
+from seq2seq.config.writing import plain
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import BeamSearch
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.training.checkpoint import WEIGHTS, TrainingState, checkpoint_paths, exported_weights
 from seq2seq.training.validation import BestSoFar
 
-SEARCH = {"method": "beam", "beam_width": 7, "length_penalty": 0.6, "max_length": 11}
+SEARCH = BeamSearch(beam_width=7, length_penalty=0.6, max_length=11)
 
 
 def exported(copy_task: Path, folder: Path, checkpoints: list[Path]) -> Path:
@@ -54,7 +57,9 @@ def test_the_run_exported_its_best_checkpoint(copy_task: Path) -> None:
 
 def test_what_is_exported_beside_the_weights(copy_task: Path, tmp_path: Path) -> None:
     folder = exported(copy_task, tmp_path / "model", checkpoint_paths(copy_task / "run" / "checkpoints")[-1:])
-    assert json.loads((folder / "decoding.json").read_text()) == {"search": SEARCH, "source_prefix": "copy: "}
+    saved = json.loads((folder / "decoding.json").read_text())
+    assert saved == {"search": {"beam": plain(SEARCH)}, "source_prefix": "copy: "}
+    assert read_decoding(folder, "l2r") == DecodingDefaults(SEARCH, "copy: ")
     generation = GenerationConfig.from_pretrained(folder)
     assert (generation.num_beams, generation.length_penalty) == (7, 0.6)
     assert generation.max_length == 12, "transformers counts the start token too"

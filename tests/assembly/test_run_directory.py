@@ -35,7 +35,10 @@ def begun(tmp_path: Path) -> Path:
         ("data.train.path", "'train.tsv'", "'other.tsv'"),
         ("tokenizer.kind", "'byte_bpe'", "'words'"),
         ("optimizer.betas", r"\[0.9, 0.98\]", r"\[0.8, 0.98\]"),
-        ("objective.label_smoothing", "0.1", "0.2"),
+        ("objective.cross_entropy.label_smoothing", "0.1", "0.2"),
+        ("objective", "'cross_entropy'", "'raml'"),
+        ("decoder_inputs", "'teacher_forcing'", "'random_replacement'"),
+        ("gradient", "'backprop'", "'adversarial_training'"),
         ("training.precision", "'fp32'", "'bf16'"),
         ("training.seed", "1", "2"),
         ("training.gradient_accumulation", "1", "3"),
@@ -59,7 +62,8 @@ def test_a_run_that_has_begun_refuses_what_would_make_it_another(
         ("training.max_steps", "23"),
         ("training.checkpoint_every", "11"),
         ("validation.metrics", "[chrf]"),
-        ("decoding.beam_width", "7"),
+        ("decoding.beam.beam_width", "7"),
+        ("decoding", "greedy"),
         ("data.num_workers", "2"),
     ],
 )
@@ -118,10 +122,19 @@ def test_changes_name_every_option_that_differs(tmp_path: Path) -> None:
     }
 
 
+def test_another_kind_is_one_change_that_is_named_first(tmp_path: Path) -> None:
+    before = configuration(tmp_path, "--objective.raml.raml_temperature", "0.2")
+    now = configuration(tmp_path, "--decoding", "greedy")
+    found = changes(before, now)
+    assert next(iter(found.items())) == ("objective", ("raml", "cross_entropy"))
+    assert found["objective.raml.raml_temperature"] == (0.2, None)
+    assert found["decoding"] == (None, "greedy")
+
+
 def test_a_damaged_configuration_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("training: [")
-    with pytest.raises(ValueError, match="parsing"):
+    with pytest.raises(ValueError, match=r"run/config.yaml, line 1: not valid YAML"):
         enter_run_directory(configuration(tmp_path))
 
 

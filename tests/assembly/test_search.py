@@ -1,45 +1,381 @@
-"""From options to a search: what minimum Bayes risk decoding is made of, and what it refuses."""
+"""From flat options and a model's order to a search: what each makes of another, and what is refused."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from seq2seq.assembly.search import build_search
-from seq2seq.config.schema import DecodingConfig
+from seq2seq.assembly.search import (
+    SELECTORS,
+    beam_search_like,
+    changed_search,
+    complete_search,
+    default_search,
+    flat_options,
+    greedy_search_like,
+    inner_search,
+    search_of_older_version,
+    within_reach,
+)
+from seq2seq.config.declaring import options_of
 from seq2seq.data.generation_order import LEFT, RIGHT
-from seq2seq.decoding import BeamSearch, Sampling
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding import ONE_SIDED, SEARCHES, BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search
 from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
+from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
+from seq2seq.decoding.algorithms.rescoring import Rescored
+from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+
+ORDERS = ("l2r", "r2l", "bidirectional", "interleaved")
+TOKENIZER = cast(TextTokenizer, SimpleNamespace(decode=str))
+TEXTS = {name: text for name, _, text in flat_options()}
+
+
+def described(trained_order: str = "l2r", base: Search | None = None, **options: Any) -> Any:
+    """Return the search that options describe, before it is completed."""
+    return changed_search(base, options, trained_order)
 
 
 def build(trained_order: str = "l2r", **options: Any) -> Any:
-    return build_search(asdict(DecodingConfig()) | {"mbr": "chrf"} | options, trained_order, detokenize=str)
+    """Return the search that runs."""
+    return complete_search(described(trained_order, **options), trained_order, TOKENIZER)
+
+
+# ---- flat options ----------------------------------------------------------------------------------------------------
+
+
+def test_flat_options_are_those_of_all_searches_each_once_and_with_a_text() -> None:
+    names = [name for name, _, _ in flat_options()]
+    assert len(names) == len(set(names))
+    nested = ("candidates", "samples", "weight", "margin", "metric", "pairwise")  # under other names in `SELECTORS`
+    assert set(names) == {*SELECTORS, *(name for kind in SEARCHES.values() for name in options_of(kind))} - {*nested}
+    assert all(len(text) > 10 for text in TEXTS.values()), TEXTS
+
+
+VALUES: dict[str, Any] = {
+    "beam_width": 8,
+    "n_best": 3,
+    "length_penalty": 0.5,
+    "length_normalization": "gnmt",
+    "early_stopping": True,
+    "min_length": 2,
+    "max_length": 77,
+    "max_length_ratio": 1.5,
+    "no_repeat_ngram": 3,
+    "generation_order": "l2r",
+    "temperature": 0.7,
+    "top_k": 9,
+    "top_p": 0.9,
+    "min_p": 0.1,
+    "epsilon": 0.01,
+    "seed": 5,
+    "num_groups": 4,
+    "diversity_penalty": 0.25,
+}
+"""A value of each option of a search of one model, other than its default."""
+
+
+def test_all_of_them_are_tried_below() -> None:
+    assert {*VALUES, *SELECTORS} == {*TEXTS}
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("method", ONE_SIDED)
+def test_an_option_reaches_the_search_that_has_it_and_others_refuse_it(method: str, name: str) -> None:
+    width = {"beam_width": 8, "num_groups": 2} if method == "diverse_beam" else {}
+    if name in options_of(ONE_SIDED[method]):
+        assert described(method=method, **width | {name: VALUES[name]}) == ONE_SIDED[method](
+            **width | {name: VALUES[name]}
+        )
+        return
+    owners = [own for own, kind in SEARCHES.items() if name in options_of(kind)]
+    with pytest.raises(ValueError, match=f"`{name}` belongs to {' and '.join(owners)}, but the search is {method}"):
+        described(method=method, **{name: VALUES[name]})
+
+
+@pytest.mark.parametrize(("order", "kind"), [("bidirectional", "synchronous"), ("interleaved", "interleaved")])
+@pytest.mark.parametrize("name", [name for name in VALUES if name != "generation_order"])
+def test_searches_from_both_ends_have_their_options_too(order: str, kind: str, name: str) -> None:
+    if name in options_of(SEARCHES[kind]) and (order, name) != ("interleaved", "no_repeat_ngram"):
+        expected = replace(SEARCHES[kind](), **{name: VALUES[name]})
+        assert described(order, **{name: VALUES[name]}) == build(order, **{name: VALUES[name]}) == expected
+    else:
+        with pytest.raises(ValueError, match=f"`{name}` (belongs to .* search is {kind}|needs the tokens in one)"):
+            build(order, **{name: VALUES[name]})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam": 3}, "There is no search option `beam`; there are beam_width, "),
+        ({"method": "breadth"}, "`method` must be one of greedy, beam, sampling, diverse_beam, but is 'breadth'"),
+        ({"pairing": "best"}, "`pairing` must be one of rank, joint, companion, but is 'best'"),
+        ({"rescore": "all"}, "`rescore` must be one of none, l2r, r2l, both, but is 'all'"),
+        ({"length_normalization": "sum"}, "`length_normalization` must be one of average, gnmt, but is 'sum'"),
+        ({"rescoring_weight": 0.3}, "`rescoring_weight` belongs to `rescore`, which is not asked for; add it"),
+        ({"rescoring_margin": 0.3}, "`rescoring_margin` belongs to `rescore`"),
+        ({"num_samples": 9}, "`num_samples` belongs to `mbr`, which is not asked for"),
+        ({"mbr_epsilon": 0.1}, "`mbr_epsilon` belongs to `mbr`"),
+        ({"mbr_candidates": "search"}, "`mbr_candidates` belongs to `mbr`"),
+        ({"mbr_pairwise": True}, "`mbr_pairwise` belongs to `mbr`"),
+        ({"mbr": "chrf", "rescore": "both"}, "`mbr` and `rescore` each rank the hypotheses in their own way"),
+    ],
+)
+def test_what_makes_no_search_is_refused(options: dict[str, Any], message: str) -> None:
+    for order in ("l2r", "bidirectional"):
+        with pytest.raises(ValueError, match=message):
+            described(order, **options)
+
+
+def test_where_another_algorithm_is_chosen_what_both_have_is_kept() -> None:
+    base = BeamSearch(beam_width=7, n_best=2, length_penalty=0.3, max_length=31, early_stopping=True)
+    assert described(base=base) == base
+    assert described(base=base, n_best=3) == replace(base, n_best=3)
+    assert described(base=base, method="greedy") == Greedy(length_penalty=0.3, max_length=31)
+    assert described(base=base, method="diverse_beam", num_groups=7) == DiverseBeamSearch(
+        beam_width=7, n_best=2, num_groups=7, length_penalty=0.3, max_length=31
+    )
+    joint = described("bidirectional", BeamSearch(beam_width=6, max_length=31), pairing="joint")
+    assert joint == JointBeamSearch(beam_width=6, max_length=31)
+    assert described("bidirectional", joint, max_length=7) == JointBeamSearch(beam_width=6, max_length=7)
+    assert described("bidirectional", joint, generation_order="l2r") == BeamSearch(
+        beam_width=6, max_length=31, generation_order="l2r"
+    )
+
+
+# ---- orders ----------------------------------------------------------------------------------------------------------
+
+
+def test_defaults_of_each_order_can_run() -> None:
+    defaults = {order: default_search(order) for order in ORDERS}
+    assert defaults == {
+        "l2r": BeamSearch(),
+        "r2l": BeamSearch(),
+        "bidirectional": SynchronousBeamSearch(),
+        "interleaved": InterleavedBeamSearch(),
+    }
+    completed = {order: complete_search(search, order, TOKENIZER) for order, search in defaults.items()}
+    assert completed == defaults | {"r2l": FromSide(BeamSearch(), RIGHT)}
+    for order in ORDERS:
+        assert changed_search(None, {}, order) == defaults[order]
+
+
+@pytest.mark.parametrize(
+    ("trained", "order", "expected"),
+    [
+        ("l2r", "l2r", BeamSearch(generation_order="l2r")),
+        ("r2l", "r2l", FromSide(BeamSearch(generation_order="r2l"), RIGHT)),
+        ("bidirectional", "l2r", FromSide(BeamSearch(beam_width=4, generation_order="l2r"), LEFT)),
+        ("bidirectional", "r2l", FromSide(BeamSearch(beam_width=4, generation_order="r2l"), RIGHT)),
+        ("bidirectional", "bidirectional", SynchronousBeamSearch()),
+        ("interleaved", "interleaved", InterleavedBeamSearch()),
+    ],
+)
+def test_orders_that_a_model_knows(trained: str, order: str, expected: Search) -> None:
+    assert build(trained, generation_order=order) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "order"),
+    [
+        (trained, order)
+        for trained in ORDERS
+        for order in ORDERS
+        if order != trained and (trained, order) not in (("bidirectional", "l2r"), ("bidirectional", "r2l"))
+    ],
+)
+def test_orders_that_a_model_does_not_know(trained: str, order: str) -> None:
+    with pytest.raises(ValueError, match=f"trained to generate in the order `{trained}`"):
+        build(trained, generation_order=order)
+
+
+@pytest.mark.parametrize(
+    ("search", "trained"),
+    [(SynchronousBeamSearch(), "l2r"), (JointBeamSearch(), "interleaved"), (InterleavedBeamSearch(), "bidirectional")],
+)
+def test_a_search_of_another_order_is_refused(search: Search, trained: str) -> None:
+    with pytest.raises(ValueError, match=f"trained to generate in the order `{trained}`"):
+        complete_search(search, trained, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"pairing": "rank"}, SynchronousBeamSearch()),
+        ({"pairing": "companion", "beam_width": 6}, SynchronousBeamSearch(pairing="companion", beam_width=6)),
+        ({"pairing": "joint"}, JointBeamSearch()),
+        ({"method": "beam"}, SynchronousBeamSearch()),
+        ({"method": "sampling"}, FromSide(Sampling(), LEFT)),
+        ({"method": "sampling", "generation_order": "r2l"}, FromSide(Sampling(generation_order="r2l"), RIGHT)),
+    ],
+)
+def test_searches_of_a_model_of_both_directions(options: dict[str, Any], expected: Search) -> None:
+    assert build("bidirectional", **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "message"),
+    [
+        ("bidirectional", {"method": "diverse_beam", "num_groups": 4}, "has beam search alone; .*or set `generation_o"),
+        ("interleaved", {"method": "sampling"}, r"`interleaved` has beam search alone; leave out `method`\.$"),
+        ("interleaved", {"method": "sampling", "generation_order": "interleaved"}, "has beam search alone"),
+        ("bidirectional", {"method": "sampling", "pairing": "rank"}, "has beam search alone"),
+        ("interleaved", {"pairing": "rank"}, "in the order `interleaved`"),
+        ("interleaved", {"pairing": "rank", "generation_order": "interleaved"}, "`pairing` belongs to the order `bid"),
+        ("l2r", {"pairing": "rank"}, "in the order `l2r`"),
+        ("bidirectional", {"beam_width": 5}, "half of `beam_width`, but that is 5; use 4 or 6"),
+    ],
+)
+def test_there_is_no_such_search_in_an_order(trained: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(trained, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"beam_width": 1}, {"method": "greedy"}, {"beam_width": 1, "method": "beam"}], ids=str
+)
+@pytest.mark.parametrize(
+    ("trained", "order", "expected"),
+    [
+        ("l2r", "auto", 1),
+        ("r2l", "auto", 1),
+        ("bidirectional", "auto", 2),
+        ("bidirectional", "bidirectional", 2),
+        ("bidirectional", "l2r", 1),
+        ("interleaved", "auto", 1),
+        ("interleaved", "interleaved", 1),
+    ],
+)
+def test_the_narrowest_beam_of_each_order(options: dict[str, Any], trained: str, order: str, expected: int) -> None:
+    """From both ends at least one hypothesis each is needed."""
+    assert build(trained, **options, generation_order=order).width == expected
+
+
+@pytest.mark.parametrize("trained", ORDERS)
+def test_a_configured_beam_of_width_1_is_the_narrowest(trained: str) -> None:
+    found = complete_search(BeamSearch(beam_width=1, max_length=9), trained, None)
+    assert found.width == (2 if trained == "bidirectional" else 1)
+
+
+@pytest.mark.parametrize("pairing", ["joint", "companion"])
+def test_a_pairing_stays_under_a_narrow_beam(pairing: str) -> None:
+    base = described("bidirectional", pairing=pairing)
+    for options in ({"beam_width": 1}, {"method": "beam", "beam_width": 2}):
+        assert described("bidirectional", base, **options) == replace(base, beam_width=2)
+
+
+# ---- rescored --------------------------------------------------------------------------------------------------------
+
+
+def test_rescoring_takes_its_own_options_and_those_of_the_search_within() -> None:
+    options = {"rescoring_weight": 0.25, "rescoring_margin": 0.125, "n_best": 3, "beam_width": 6, "length_penalty": 0.5}
+    found = described("bidirectional", rescore="r2l", **options)
+    inner = BeamSearch(beam_width=6, length_penalty=0.5)
+    assert found == Rescored(rescore="r2l", candidates=inner, weight=0.25, margin=0.125, n_best=3)
+    completed = complete_search(found, "bidirectional", None)
+    assert isinstance(completed, Rescored)
+    assert completed.searches == (FromSide(replace(inner, n_best=6), LEFT),)
+    assert (completed.orders, completed.length_penalty) == (("l2r", "r2l"), 0.5)
+    both: Any = complete_search(described("bidirectional", found, rescore="both"), "bidirectional", None)
+    assert [search.side for search in both.searches] == [LEFT, RIGHT]
+    assert described("bidirectional", found, rescore="none") == inner
+    assert described("bidirectional", found, rescoring_margin=0.5) == replace(found, margin=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "within"),
+    [
+        ({"method": "greedy"}, Greedy()),
+        ({"method": "sampling", "n_best": 7, "top_k": 3}, Sampling(n_best=7, top_k=3)),
+        ({"method": "diverse_beam", "beam_width": 6, "num_groups": 3}, DiverseBeamSearch(beam_width=6, num_groups=3)),
+    ],
+)
+def test_any_search_from_one_end_can_be_rescored(options: dict[str, Any], within: Any) -> None:
+    """Each returns all that it finds."""
+    found = build("bidirectional", rescore="both", **options)
+    assert found.candidates == within
+    assert [search.inner.width for search in found.searches] == [within.width] * 2
+    assert [search.inner.n_best for search in found.searches] == [within.width] * 2
+
+
+@pytest.mark.parametrize("base", [None, BeamSearch(beam_width=3), InterleavedBeamSearch(beam_width=3)])
+def test_an_interleaved_search_is_rescored_from_the_left(base: Search | None) -> None:
+    found = complete_search(described("interleaved", base, rescore="l2r", beam_width=3), "interleaved", None)
+    assert isinstance(found, Rescored)
+    assert found.searches == (InterleavedBeamSearch(beam_width=3, n_best=3),)
+    assert found.orders == ("interleaved", "l2r")
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "message"),
+    [
+        ("l2r", {"rescore": "both"}, "`rescore` needs both directions, but this model knows `l2r` alone"),
+        ("interleaved", {"rescore": "both"}, "`rescore` must be `l2r`, but is `both`"),
+        ("interleaved", {"rescore": "l2r", "method": "sampling"}, "has beam search alone"),
+        ("bidirectional", {"rescore": "both", "rescoring_weight": 1.5}, "`weight` must be between 0 and 1, but is 1.5"),
+        ("bidirectional", {"rescore": "both", "rescoring_margin": -1.0}, "`margin` must be at least 0, but is -1"),
+        ("bidirectional", {"rescore": "both", "n_best": 0}, "`n_best` must be at least 1, but is 0"),
+        ("bidirectional", {"rescore": "both", "generation_order": "l2r"}, "leave out `generation_order`"),
+        ("bidirectional", {"rescore": "both", "pairing": "companion"}, "leave out `pairing`"),
+        ("bidirectional", {"rescore": "both", "temperature": 0.5}, "`temperature` belongs to sampling"),
+    ],
+)
+def test_what_cannot_be_rescored(trained: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(trained, **options)
+
+
+# ---- minimum Bayes risk ----------------------------------------------------------------------------------------------
 
 
 def test_without_it_nothing_changes() -> None:
-    assert build(mbr="none", num_samples=7, mbr_candidates="search") == BeamSearch()
+    assert build(mbr="none") == BeamSearch()
 
 
 def test_samples_are_drawn_with_the_options_of_sampling() -> None:
-    search = build(num_samples=7, n_best=3, temperature=0.5, seed=9, beam_width=2)
+    search = build(mbr="chrf", num_samples=7, n_best=3, temperature=0.5, seed=9, max_length=31)
     assert isinstance(search, MinimumBayesRisk)
-    assert search.samples == Sampling(n_best=7, temperature=0.5, epsilon=0.02, seed=9)
+    assert search.samples == Sampling(n_best=7, temperature=0.5, epsilon=0.02, seed=9, max_length=31)
     assert (search.candidates, search.n_best, search.width) == (None, 3, 7)
+    assert search.detokenize([5]) == "[5]"
 
 
 @pytest.mark.parametrize(
     ("options", "epsilon"),
-    [({}, 0.02), ({"epsilon": 0.1}, 0.1), ({"mbr_epsilon": 0.0}, 0.0), ({"mbr_epsilon": 0.3}, 0.3)],
+    [
+        ({}, 0.02),
+        ({"epsilon": 0.1}, 0.1),
+        ({"epsilon": 0.0}, 0.0),
+        ({"mbr_epsilon": 0.0}, 0.0),
+        ({"mbr_epsilon": 0.3}, 0.3),
+        ({"mbr_epsilon": 0.3, "epsilon": 0.1}, 0.1),
+    ],
 )
 def test_which_epsilon_cuts_the_samples(options: dict[str, float], epsilon: float) -> None:
-    assert build(**options).samples.epsilon == epsilon
+    assert build(mbr="chrf", **options).samples.epsilon == epsilon
 
 
-def test_candidates_of_the_method() -> None:
-    search = build(mbr_candidates="search", beam_width=9, n_best=2, num_samples=7, length_penalty=0.5)
+def test_candidates_of_the_method_are_all_that_it_finds() -> None:
+    options = {"mbr_candidates": "search", "beam_width": 9, "n_best": 2, "num_samples": 7, "length_penalty": 0.5}
+    search = build(mbr="chrf", **options)
     assert search.candidates == BeamSearch(beam_width=9, n_best=9, length_penalty=0.5)
     assert (search.width, search.n_best) == (9, 2)
+    diverse = build(mbr="chrf", mbr_candidates="search", method="diverse_beam")
+    assert diverse.candidates == DiverseBeamSearch(n_best=5)
+
+
+def test_what_a_model_is_ranked_by_can_be_changed_and_left_out() -> None:
+    base = described(base=BeamSearch(beam_width=7, n_best=2, max_length=31), mbr="chrf", mbr_candidates="search")
+    assert base.n_best == 2, "as before"
+    assert inner_search(base) == BeamSearch(beam_width=7, n_best=2, max_length=31)
+    assert described(base=base, mbr="bleu", mbr_pairwise=True) == replace(base, metric="bleu", pairwise=True)
+    assert described(base=base, mbr_candidates="samples") == replace(base, candidates=None)
+    assert described(base=base, mbr="none", n_best=1) == BeamSearch(beam_width=7, max_length=31)
+    of_samples = described(mbr="chrf", max_length=31)
+    assert described(base=of_samples, mbr="none", method="greedy") == Greedy(max_length=31)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +383,7 @@ def test_candidates_of_the_method() -> None:
     [("r2l", "auto", RIGHT), ("bidirectional", "l2r", LEFT), ("bidirectional", "r2l", RIGHT)],
 )
 def test_samples_from_either_side(trained: str, order: str, side: int) -> None:
-    search = build(trained, generation_order=order, mbr_candidates="search")
+    search = build(trained, mbr="chrf", generation_order=order, mbr_candidates="search")
     for part, kind in ((search.samples, Sampling), (search.candidates, BeamSearch)):
         assert isinstance(part, FromSide)
         assert part.side == side
@@ -56,33 +392,150 @@ def test_samples_from_either_side(trained: str, order: str, side: int) -> None:
 
 def test_a_decode_that_was_stopped_knows_its_search_again() -> None:
     """A file's manifest compares searches by their text."""
-    assert repr(build()) == repr(build())
-    others = [
-        build(),
-        build(mbr="bleu"),
-        build(mbr_pairwise=True),
-        build(num_samples=7),
-        build(n_best=2),
-        build(mbr="ter"),
+    first = {"mbr": "chrf"}
+    assert repr(build(**first)) == repr(build(**first))
+    changes: list[dict[str, Any]] = [
+        *({}, {"mbr": "bleu"}, {"mbr_pairwise": True}, {"num_samples": 7}, {"n_best": 2}, {"mbr": "ter"}),
+        {"mbr_candidates": "search"},
     ]
+    others = [build(**first | change) for change in changes]
     assert len(set(map(repr, others))) == len(others)
 
 
 @pytest.mark.parametrize(
     ("trained", "options", "message"),
     [
-        ("bidirectional", {}, "in the order `bidirectional`; set `generation_order` to l2r or r2l"),
+        (
+            "bidirectional",
+            {"generation_order": "bidirectional"},
+            "in the order `bidirectional`; set `generation_order`",
+        ),
+        ("bidirectional", {"pairing": "rank", "mbr_candidates": "search"}, "in the order `bidirectional`; set"),
         ("interleaved", {}, "in the order `interleaved`; leave out `mbr`"),
+        ("interleaved", {"generation_order": "interleaved"}, "in the order `interleaved`; leave out `mbr`"),
         ("l2r", {"generation_order": "r2l"}, "trained to generate in the order `l2r`"),
-        ("bidirectional", {"generation_order": "l2r", "rescore": "both"}, "`mbr` and `rescore`"),
         ("l2r", {"mbr": "blue"}, "no metric 'blue'; did you mean 'bleu'"),
         ("l2r", {"num_samples": 0}, "`num_samples` must be at least 1, but is 0"),
-        ("l2r", {"n_best": 0}, "`n_best` must be at least 1, but is 0"),
-        ("l2r", {"num_samples": 4, "n_best": 5}, r"`num_samples` must be at least `n_best` \(5\), but is 4"),
-        ("l2r", {"mbr_candidates": "search", "n_best": 6}, r"`beam_width` must be at least `n_best` \(6\), but is 5"),
+        ("l2r", {"n_best": 0}, "`n_best` must be at least 1 .*but is 0"),
+        ("l2r", {"num_samples": 4, "n_best": 5}, r"at most what is chosen from \(4\), but is 5"),
+        ("l2r", {"mbr_candidates": "search", "n_best": 6}, r"at most what is chosen from \(5\), but is 6"),
         ("l2r", {"mbr_epsilon": 1.5}, "epsilon` must be at least 0 and below 1, but is 1.5"),
+        ("l2r", {"beam_width": 3}, "`beam_width` belongs to `mbr_candidates` search"),
+        ("l2r", {"mbr_candidates": "search", "method": "greedy"}, "set `method` to beam or diverse_beam"),
+        ("l2r", {"mbr_candidates": "search", "num_groups": 5}, "`num_groups` belongs to diverse_beam"),
     ],
 )
 def test_what_does_not_fit_is_named(trained: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build(trained, **options)
+        build(trained, **{"mbr": "chrf"} | options)
+
+
+def test_a_model_of_both_directions_is_sampled_from_the_left() -> None:
+    assert build("bidirectional", mbr="chrf").samples == FromSide(Sampling(n_best=64, epsilon=0.02), LEFT)
+
+
+# ---- searches like others --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        BeamSearch(beam_width=7, n_best=2, max_length=31, early_stopping=True),
+        JointBeamSearch(max_length=31, early_stopping=True),
+        Rescored(candidates=BeamSearch(max_length=31, early_stopping=True)),
+        MinimumBayesRisk(candidates=BeamSearch(max_length=31, early_stopping=True)),
+    ],
+)
+def test_a_beam_and_a_greedy_search_with_the_limits_of_another(search: Search) -> None:
+    assert beam_search_like(search, 3) == BeamSearch(beam_width=3, max_length=31, early_stopping=True)
+    assert greedy_search_like(search) == Greedy(max_length=31)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        BeamSearch(max_length=31),
+        Rescored(candidates=BeamSearch(max_length=31)),
+        MinimumBayesRisk(samples=Sampling(max_length=31), candidates=BeamSearch(max_length=31)),
+    ],
+)
+def test_no_search_goes_beyond_the_positions_of_a_model(search: Search, caplog: pytest.LogCaptureFixture) -> None:
+    assert within_reach(search, None) == within_reach(search, 31) == search
+    assert caplog.messages == []
+    found: Any = within_reach(search, 16)
+    assert inner_search(found) == BeamSearch(max_length=16)
+    assert getattr(found, "samples", Sampling(max_length=16)) == Sampling(max_length=16)
+    assert set(caplog.messages) == {"`max_length` is 31, but the model has positions for 16 tokens; outputs end there."}
+
+
+# ---- earlier versions ------------------------------------------------------------------------------------------------
+
+OLDER: dict[str, Any] = {
+    **{"method": "beam", "generation_order": "auto", "pairing": "rank"},
+    **{"rescore": "none", "rescoring_weight": 0.5, "rescoring_margin": 0.0},
+    **{"mbr": "none", "num_samples": 64, "mbr_epsilon": 0.02, "mbr_candidates": "samples", "mbr_pairwise": False},
+    **{"beam_width": 5, "n_best": 1, "length_penalty": 1.0, "length_normalization": "average"},
+    **{"early_stopping": False, "coverage_penalty": 0.0, "min_length": 0, "max_length": 256, "max_length_ratio": 0.0},
+    **{"no_repeat_ngram": 0, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "epsilon": 0.0, "seed": 1},
+    **{"num_groups": 5, "diversity_penalty": 0.5, "batch_tokens": 8192},
+}
+"""What a model folder of an earlier version said of a search, all options of all searches."""
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "expected"),
+    [
+        ("l2r", {}, BeamSearch()),
+        ("r2l", {"beam_width": 7}, FromSide(BeamSearch(beam_width=7), RIGHT)),
+        ("l2r", {"method": "greedy", "max_length": 31, "pairing": "joint"}, Greedy(max_length=31)),
+        ("l2r", {"method": "sampling", "top_k": 3, "n_best": 2}, Sampling(n_best=2, top_k=3)),
+        ("l2r", {"method": "diverse_beam", "diversity_penalty": 0.25}, DiverseBeamSearch(diversity_penalty=0.25)),
+        ("bidirectional", {"beam_width": 6}, SynchronousBeamSearch(beam_width=6)),
+        ("bidirectional", {"beam_width": 1}, SynchronousBeamSearch(beam_width=2)),
+        ("bidirectional", {"beam_width": 1, "pairing": "joint"}, JointBeamSearch(beam_width=2)),
+        (
+            "bidirectional",
+            {"beam_width": 6, "pairing": "companion"},
+            SynchronousBeamSearch(beam_width=6, pairing="companion"),
+        ),
+        ("bidirectional", {"generation_order": "r2l"}, FromSide(BeamSearch(generation_order="r2l"), RIGHT)),
+        ("interleaved", {"beam_width": 3}, InterleavedBeamSearch(beam_width=3)),
+    ],
+)
+def test_searches_of_earlier_versions(trained: str, options: dict[str, Any], expected: Search) -> None:
+    found = search_of_older_version(OLDER | options, trained)
+    assert complete_search(found, trained, TOKENIZER) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "expected"),
+    [
+        (
+            "bidirectional",
+            {"rescore": "both", "rescoring_weight": 0.25, "n_best": 2, "generation_order": "l2r", "pairing": "joint"},
+            Rescored(weight=0.25, n_best=2),
+        ),
+        ("bidirectional", {"rescore": "l2r", "method": "greedy"}, Rescored(rescore="l2r", candidates=Greedy())),
+        ("interleaved", {"rescore": "l2r"}, Rescored(rescore="l2r", candidates=InterleavedBeamSearch())),
+        ("l2r", {"mbr": "bleu", "n_best": 2, "temperature": 0.5, "beam_width": 9, "rescoring_weight": 0.2}, None),
+        ("l2r", {"mbr": "bleu", "mbr_candidates": "search", "beam_width": 9, "epsilon": 0.1}, None),
+    ],
+)
+def test_searches_of_earlier_versions_that_rank_anew(
+    trained: str, options: dict[str, Any], expected: Search | None
+) -> None:
+    found: Any = search_of_older_version(OLDER | options, trained)
+    complete_search(found, trained, TOKENIZER)
+    if expected is not None:
+        assert found == expected
+    elif "mbr_candidates" in options:
+        samples = Sampling(n_best=64, epsilon=0.1)
+        assert found == MinimumBayesRisk(metric="bleu", samples=samples, candidates=BeamSearch(beam_width=9))
+    else:
+        samples = Sampling(n_best=64, epsilon=0.02, temperature=0.5)
+        assert found == MinimumBayesRisk(metric="bleu", samples=samples, n_best=2)
+
+
+def test_what_an_earlier_version_did_and_this_one_does_not() -> None:
+    with pytest.raises(ValueError, match="there is no `coverage_penalty` any more; delete it there to search without"):
+        search_of_older_version(OLDER | {"coverage_penalty": 0.2}, "l2r")

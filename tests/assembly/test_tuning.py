@@ -114,7 +114,7 @@ def test_another_tuning_in_the_same_place_is_refused(copy_task: Path, tmp_path: 
     first = Tuning(copy_task / "run", "chrf", test, test, 1, tmp_path / "tuned", 1)
     assert tune(first, OneProcess("cpu"), lambda text: None)
     other = Tuning(copy_task / "run", "character_error_rate", test, test, 1, tmp_path / "tuned", 1)
-    with pytest.raises(ValueError, match="holds a run with `parameter_search.cost` = 'chrf', but now it is"):
+    with pytest.raises(ValueError, match="holds a run with `gradient.parameter_search.cost` = 'chrf', but now it is"):
         tune(other, OneProcess("cpu"), lambda text: None)
 
 

@@ -92,7 +92,7 @@ def decoder(tmp_path: Path, corpus: Dataset, *options: str) -> Callable[[], dict
         distributed_type=SimpleNamespace(value="NO"),
         unwrap_model=lambda model: model,
     )
-    model: Any = None
+    model: Any = SimpleNamespace(max_target_tokens=None)
     found = build_validation_decoder(config, model, TOKENIZER, corpus, one_process)
     assert found is not None
     return found

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seq2seq.assembly.generator import TextGenerator
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.running.batches import BATCH_TOKENS
 from seq2seq.diagnosis.subject import Subject
 from tests.fakes import CharTokenizer, PrefixModel
 
@@ -13,8 +15,15 @@ END = TOKENIZER.eos_id
 A, B, C, D, E, F, G = range(4, VOCAB_SIZE)
 
 
-def subject_of(model: PrefixModel, sources: Sequence[str], references: Sequence[str], **options: Any) -> Subject:
-    return Subject.create(TextGenerator(model, TOKENIZER, {"max_length": 23} | options), sources, references)
+def subject_of(
+    model: PrefixModel,
+    sources: Sequence[str],
+    references: Sequence[str],
+    batch_tokens: int = BATCH_TOKENS,
+    **options: Any,
+) -> Subject:
+    search = BeamSearch(max_length=23, **options)
+    return Subject.create(TextGenerator(model, TOKENIZER, search, batch_tokens=batch_tokens), sources, references)
 
 
 def row(**probabilities: float) -> list[float]:

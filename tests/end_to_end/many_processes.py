@@ -23,7 +23,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "data": {"batch_tokens": 64},
     "training": {"max_steps": 6, "log_every": 1, "checkpoint_every": 4},
     "validation": {"every": 3, "metrics": ["exact_match", "chrf"], "select_by": "chrf"},
-    "decoding": {"beam_width": 4},
+    "decoding": {"beam": {"beam_width": 4}},
 }
 """Validation pairs are two to four batches: of seven processes some have none."""
 

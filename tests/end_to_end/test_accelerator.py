@@ -46,7 +46,11 @@ def test_copying_is_learnt_in_every_precision(precision: str, tmp_path: Path) ->
 def test_every_search_finds_what_a_cpu_finds(order: str, tmp_path: Path) -> None:
     """All but near ties, which rounding decides: products add up in another order there. Samples are compared with
     another draw by the same seed."""
-    sections = {"model": {"generation_order": order}, "decoding": {"beam_width": 4}, "training": {"max_steps": 100}}
+    sections = {
+        "model": {"generation_order": order},
+        "decoding": {"beam": {"beam_width": 4}},
+        "training": {"max_steps": 100},
+    }
     assert main(["train", write_copy_task(tmp_path, **sections)]) == 0
     accelerator = torch.accelerator.current_accelerator()
     searches = [[], ["--beam-width", "8"]]
@@ -62,13 +66,17 @@ def test_every_search_finds_what_a_cpu_finds(order: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "sections",
     [
-        {"objective": {"kind": "r_drop"}, "gradient": {"kind": "adversarial_training"}},
-        {"objective": {"kind": "minimum_risk"}},
-        {"objective": {"kind": "ranking"}},
-        {"decoder_inputs": {"kind": "scheduled_sampling", "mixing": "soft", "step_schedule": "constant"}},
-        {"gradient": {"kind": "parameter_search"}},
+        {"objective": {"r_drop": {}}, "gradient": {"adversarial_training": {}}},
+        {"objective": {"minimum_risk": {}}},
+        {"objective": {"ranking": {}}},
+        {
+            "decoder_inputs": {
+                "scheduled_sampling": {"mixture": {"mixing": "soft"}, "gold": {"step_schedule": "constant"}}
+            }
+        },
+        {"gradient": {"parameter_search": {}}},
     ],
-    ids=lambda sections: "-".join(section["kind"] for section in sections.values()),
+    ids=lambda sections: "-".join(kind for section in sections.values() for kind in section),
 )
 def test_ways_of_training_go_on_where_they_were_stopped(sections: dict[str, Any], tmp_path: Path) -> None:
     """To rounding: sums on an accelerator have no fixed order."""

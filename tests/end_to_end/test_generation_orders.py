@@ -13,13 +13,13 @@ from tests.tiny_run import NUM_TEST, write_copy_task
 
 BIDIRECTIONAL: dict[str, Any] = {
     "model": {"generation_order": "bidirectional"},
-    "decoding": {"beam_width": 4},
+    "decoding": {"beam": {"beam_width": 4}},
     "training": {"max_steps": 500},
 }
 INTERACTION: dict[str, Any] = {
     "model": {"generation_order": "bidirectional", "interaction": "tanh"},
     "companions": {"model": "self", "first_steps": 400},
-    "decoding": {"beam_width": 4},
+    "decoding": {"beam": {"beam_width": 4}},
     "training": {"max_steps": 100, "checkpoint_every": 50},
 }
 

@@ -111,8 +111,9 @@ def test_a_finished_run_is_exported_again_without_training(tmp_path: Path) -> No
         ("training.seed", "2"),
         ("model.dropout", "0.3"),
         ("data.max_source_tokens", "300"),
-        ("decoder_inputs.kind", "word_oracle"),
-        ("gradient.where", "source"),
+        ("decoder_inputs", "experimental.word_oracle"),
+        ("gradient", "adversarial_training"),
+        ("objective.cross_entropy.label_smoothing", "0.2"),
     ],
 )
 def test_a_run_does_not_go_on_as_another(

@@ -15,28 +15,29 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "training": {"checkpoint_every": 3, "log_every": 1},
     "validation": {"every": 3, "metrics": [], "select_by": "loss"},
 }
+ORACLE, PENALTY = "experimental.word_oracle", "experimental.gradient_penalty"
 PREDICTED = {"step_schedule": "constant", "gold_floor": 0.3}
 
 VARIANTS: list[dict[str, dict[str, Any]]] = [
-    {"decoder_inputs": {"kind": "random_replacement", "pool": "both"}, "gradient": {"kind": "gradient_penalty"}},
+    {"decoder_inputs": {"random_replacement": {"pool": "both"}}, "gradient": {PENALTY: {}}},
     {
-        "decoder_inputs": {"kind": "scheduled_sampling", "mixing": "soft", **PREDICTED},
-        "gradient": {"kind": "adversarial_training"},
+        "decoder_inputs": {"scheduled_sampling": {"mixture": {"mixing": "soft"}, "gold": PREDICTED}},
+        "gradient": {"adversarial_training": {}},
         "training": {"gradient_accumulation": 2},
     },
 ]
 MORE: list[dict[str, dict[str, Any]]] = [
-    {"decoder_inputs": {"kind": "random_replacement", "pool": "vocabulary"}},
-    {"decoder_inputs": {"kind": "scheduled_sampling", **PREDICTED}, "model": {"generation_order": "interleaved"}},
+    {"decoder_inputs": {"random_replacement": {"pool": "vocabulary"}}},
+    {"decoder_inputs": {"scheduled_sampling": {"gold": PREDICTED}}, "model": {"generation_order": "interleaved"}},
     {
-        "decoder_inputs": {"kind": "scheduled_sampling", "gold_by": "step_and_position", "decay_steps": 0.5},
-        "gradient": {"kind": "adversarial_training", "norm_over": "row"},
+        "decoder_inputs": {"scheduled_sampling": {"gold": {"gold_by": "step_and_position", "decay_steps": 0.5}}},
+        "gradient": {"adversarial_training": {"norm_over": "row"}},
         "model": {"generation_order": "bidirectional"},
-        "decoding": {"beam_width": 2},
+        "decoding": {"synchronous": {"beam_width": 2}},
     },
-    {"decoder_inputs": {"kind": "confidence_sampling", "gold_confidence": 0.05, "random_confidence": 0.1}},
-    {"decoder_inputs": {"kind": "word_oracle", "gold_steps": 2, **PREDICTED}, "training": {"precision": "bf16"}},
-    {"gradient": {"kind": "gradient_penalty", "where": "source"}, "training": {"precision": "bf16"}},
+    {"decoder_inputs": {"confidence_sampling": {"gold_confidence": 0.05, "random_confidence": 0.1}}},
+    {"decoder_inputs": {ORACLE: {"gold": {"gold_steps": 2, **PREDICTED}}}, "training": {"precision": "bf16"}},
+    {"gradient": {PENALTY: {"where": "source"}}, "training": {"precision": "bf16"}},
 ]
 
 
@@ -55,7 +56,7 @@ def test_a_variant_trains_and_goes_on_bit_by_bit(variant: dict[str, dict[str, An
     for folder, max_steps in ((stopped, 3), (stopped, 6), (whole, 6)):
         assert main(["train", config, "--run_directory", str(folder), "--training.max_steps", str(max_steps)]) == 0
     assert_equal_runs(stopped, whole)
-    kinds = ["--decoder_inputs.kind", "teacher_forcing", "--gradient.kind", "backprop"]
+    kinds = ["--decoder_inputs", "teacher_forcing", "--gradient", "backprop"]
     assert main(["train", config, "--run_directory", str(plain), "--training.max_steps", "3", *kinds]) == 0
     losses, others = (
         [e["loss"] for e in read_log(run / "log.jsonl") if e["kind"] == "train"] for run in (whole, plain)

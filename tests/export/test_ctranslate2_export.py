@@ -12,6 +12,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from seq2seq.assembly.generator import DecodingDefaults, read_decoding
+from seq2seq.config.writing import plain
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
@@ -29,7 +31,7 @@ from tests.data.test_tokenizer import ENGLISH, GERMAN
 ctranslate2 = pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
 
 MAX_LENGTH = 23
-SEARCH = {"method": "beam", "beam_width": 3, "length_penalty": 0.6, "max_length": MAX_LENGTH}
+SEARCH = BeamSearch(beam_width=3, length_penalty=0.6, max_length=MAX_LENGTH)
 SIZES: dict[str, Any] = {
     "d_model": 30,
     "num_heads": 5,
@@ -196,7 +198,11 @@ def test_names_are_made_for_tokens_without_one_of_their_own() -> None:
 def test_the_folder_is_all_that_serving_needs(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     export_ctranslate2(tmp_path / "new" / "served", random_model(tokenizer), tokenizer, SEARCH, "copy: ", "int8")
     folder = tmp_path / "new" / "served"
-    assert json.loads((folder / "decoding.json").read_text()) == {"search": SEARCH, "source_prefix": "copy: "}
+    assert json.loads((folder / "decoding.json").read_text()) == {
+        "search": {"beam": plain(SEARCH)},
+        "source_prefix": "copy: ",
+    }
+    assert read_decoding(folder, "l2r") == DecodingDefaults(SEARCH, "copy: ")
     assert TextTokenizer.load(folder / "tokenizer").fingerprint() == tokenizer.fingerprint()
     config = json.loads((folder / "config.json").read_text())
     assert (config["decoder_start_token"], config["eos_token"], config["unk_token"]) == ("<bos>", "<eos>", "<unk>")

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from seq2seq.assembly.generator import TextGenerator
+from seq2seq.assembly.search import changed_search
 from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.algorithms.greedy import Greedy
+from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
+from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.export import ctranslate2_parity
 from seq2seq.export.ctranslate2_export import export_ctranslate2
 from seq2seq.export.ctranslate2_parity import comparable_search, different_options, encoded_sources, measure_parity
@@ -19,11 +23,11 @@ __all__ = ["tokenizer"]
 
 @pytest.fixture
 def generator(tokenizer: Any) -> TextGenerator:
-    return TextGenerator(random_model(tokenizer), tokenizer, {"max_length": MAX_LENGTH, "beam_width": 3})
+    return TextGenerator(random_model(tokenizer), tokenizer, BeamSearch(max_length=MAX_LENGTH, beam_width=3))
 
 
 def exported(generator: TextGenerator, folder: Path, quantization: str = "float32") -> Path:
-    export_ctranslate2(folder, generator.model, generator.tokenizer, generator.options, quantization=quantization)  # type: ignore[arg-type]
+    export_ctranslate2(folder, generator.model, generator.tokenizer, generator.search, quantization=quantization)  # type: ignore[arg-type]
     return folder
 
 
@@ -33,7 +37,8 @@ def exported(generator: TextGenerator, folder: Path, quantization: str = "float3
     ids=str,
 )
 def test_a_model_and_its_export_say_the_same(options: dict[str, Any], generator: TextGenerator, tmp_path: Path) -> None:
-    generator.options |= options
+    generator.batch_tokens = options.pop("batch_tokens", generator.batch_tokens)
+    generator.search = changed_search(generator.search, options, "l2r")
     parity = measure_parity(exported(generator, tmp_path / "served"), generator, [*TEXTS, "", " \t"])
     assert (parity.num_lines, parity.num_equal) == (len(TEXTS), len(TEXTS)), "blank lines do not count"
     assert parity.largest_score_difference < 2e-5
@@ -74,14 +79,17 @@ def test_nothing_to_compare_is_said(generator: TextGenerator) -> None:
 
 
 def test_the_search_is_one_that_both_have() -> None:
-    options = {"method": "greedy", "beam_width": 5, "length_penalty": 0.6, "max_length": 7, "min_length": 3}
-    assert comparable_search(options) == BeamSearch(1, length_penalty=0.6, max_length=7, early_stopping=True)
-    assert comparable_search(options | {"method": "beam", "length_penalty": 0.0}) == BeamSearch(
-        5, length_penalty=0.0, max_length=7, early_stopping=False
-    )
+    greedy = Greedy(length_penalty=0.6, max_length=7, min_length=3)
+    assert comparable_search(greedy) == BeamSearch(1, length_penalty=0.6, max_length=7, early_stopping=True)
+    beam = BeamSearch(5, length_penalty=0.0, max_length=7, min_length=3, early_stopping=True)
+    searches = [beam, Rescored(candidates=beam), MinimumBayesRisk(candidates=beam)]
+    for search in searches:
+        assert comparable_search(search) == BeamSearch(5, length_penalty=0.0, max_length=7, early_stopping=False)
 
 
 def test_options_that_are_left_out_are_named(generator: TextGenerator) -> None:
-    assert different_options(generator.options) == {}
-    changed = {"method": "diverse_beam", "length_normalization": "gnmt", "max_length_ratio": 1.5, "min_length": 3}
-    assert different_options(generator.options | changed | {"n_best": 2}) == changed
+    assert different_options(generator.search) == {}
+    changed = {"length_normalization": "gnmt", "max_length_ratio": 1.5, "min_length": 3}
+    diverse = changed_search(generator.search, {**changed, "method": "diverse_beam", "num_groups": 3}, "l2r")
+    assert different_options(diverse) == {"search": "diverse_beam", **changed}
+    assert different_options(Rescored(candidates=BeamSearch(min_length=3))) == {"search": "rescored", "min_length": 3}

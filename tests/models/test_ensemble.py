@@ -1,8 +1,8 @@
 import pytest
 import torch
-from seq2seq.models.two_models import TwoModels
 
 from seq2seq.models.ensemble import Ensemble
+from seq2seq.models.orders import TwoModels
 from tests.models.tiny import random_pairs, tiny_model
 
 

@@ -21,7 +21,7 @@ from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
-from seq2seq.decoding.parts.options import LengthNormalization, check_numbers, length_divisor
+from seq2seq.decoding.parts.options import LengthNormalization, check_numbers, length_divisor, returning_all
 from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
 from seq2seq.decoding.parts.teacher_forcing import log_probs_of
 from seq2seq.models.interface import Seq2Seq
@@ -79,6 +79,8 @@ class Rescored:
             raise ValueError(f"`weight` must be between 0 and 1, but is {self.weight}.")
         if self.margin < 0:
             raise ValueError(f"`margin` must be at least 0, but is {self.margin}.")
+        if self.n_best < 1:
+            raise ValueError(f"`n_best` must be at least 1, but is {self.n_best}.")
         check_numbers(self)
 
     def completed(self, trained_order: str) -> Self:
@@ -95,7 +97,7 @@ class Rescored:
             )
         if searched != ("interleaved",) and isinstance(found_by, InterleavedBeamSearch):
             raise wrong_order(trained_order, "interleaved")
-        all_found = replace(found_by, n_best=found_by.width)
+        all_found = returning_all(found_by)
         sides = [FromSide(all_found, SIDES[order]) for order in searched if order in SIDES]
         return replace(
             self,

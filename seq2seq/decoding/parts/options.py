@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -147,6 +147,11 @@ class OneSided:
     generation_order: Literal["auto", "l2r", "r2l"] = "auto"
     """From the left or from the right, for a model that knows both; `auto` takes the order that the model was trained
     for, and with it beam search from both ends where that is one of both."""
+
+
+def returning_all(search: Any) -> Any:
+    """Return a search that returns all that it finds, for another to choose from."""
+    return replace(search, n_best=search.width) if search.width > 1 else search
 
 
 def check_numbers(options: Any) -> None:

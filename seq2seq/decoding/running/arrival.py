@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, Queue
 from threading import Thread
 
-from seq2seq.lines import STANDARD, lines
+from seq2seq.lines import STANDARD, lines, name_of
 
 SECONDS_OF_SILENCE = 0.05
 """How long the next line may take before those that have come are decoded."""
@@ -57,7 +57,7 @@ def _pipe(name: str) -> Iterator[str]:
     Python's own object of standard input would then end the process in a crash, since it is closed at the end.
     """
     if name == STANDARD:
-        yield from lines(open(sys.stdin.fileno(), "rb", closefd=False))  # noqa: SIM115
+        yield from lines(open(sys.stdin.fileno(), "rb", closefd=False), name=name_of(name))  # noqa: SIM115
     else:
         yield from lines(name)
 

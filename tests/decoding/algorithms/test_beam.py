@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from seq2seq.config.schema import DecodingConfig
-from seq2seq.decoding import METHODS, BeamSearch, Greedy
+from seq2seq.decoding import ONE_SIDED, BeamSearch, Greedy
 from seq2seq.decoding.parts.options import length_divisor
 from tests.fakes import RandomModel, TableModel
 from tests.oracles import exhaustive_search, token_log_probs
@@ -119,9 +118,9 @@ def test_scores_equal_teacher_forcing():
             assert hypothesis.normalized_score == pytest.approx(sum(real) / len(real), abs=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_SIDED)
 def test_batch_mates_and_their_leaving_change_nothing(method):
-    search = METHODS[method](max_length=13)
+    search = ONE_SIDED[method](max_length=13)
     model = RandomModel(vocab_size=11)
     together = search.search(model, INPUT_IDS, MASK)
     num_stepped = model.num_rows_stepped
@@ -132,14 +131,7 @@ def test_batch_mates_and_their_leaving_change_nothing(method):
     assert num_stepped < longest * len(INPUT_IDS) * search.width, "finished sentences must leave"
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_defaults_are_those_of_the_schema(method):
-    schema = DecodingConfig()
-    options = {name: value for name, value in vars(METHODS[method]()).items() if name != "constraints"}
-    assert options == {name: getattr(schema, name) for name in options}
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_SIDED)
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_logits_that_are_not_finite_fail_their_sentence_alone(method, length):
     """Before the first token, or behind the first or second; nothing is found of that sentence, all of the others."""
@@ -148,7 +140,7 @@ def test_logits_that_are_not_finite_fail_their_sentence_alone(method, length):
     broken.logits = lambda source, prefix: (
         model.logits(source, prefix) * (math.nan if source[0] == 6 and len(prefix) >= length else 1)
     )
-    search = METHODS[method](max_length=13, min_length=3)
+    search = ONE_SIDED[method](max_length=13, min_length=3)
     found, expected = search.search(broken, INPUT_IDS, MASK), search.search(model, INPUT_IDS, MASK)
     for i, (hypotheses, others) in enumerate(zip(found, expected, strict=True)):
         if i in (3, 6):

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.decoding import METHODS, DiverseBeamSearch, Sampling
+from seq2seq.decoding import ONE_SIDED, DiverseBeamSearch, Sampling
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
 from seq2seq.decoding.parts.options import LENGTH_RATIO_OFFSET, BeamOptions, SearchOptions, length_divisor
 
-SEARCHES: list[type[Any]] = [*METHODS.values(), SynchronousBeamSearch, JointBeamSearch, InterleavedBeamSearch]
+SEARCHES: list[type[Any]] = [*ONE_SIDED.values(), SynchronousBeamSearch, JointBeamSearch, InterleavedBeamSearch]
 BEAMS = [search for search in SEARCHES if issubclass(search, BeamOptions)]
 
 

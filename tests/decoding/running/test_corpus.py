@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seq2seq.decoding import METHODS, BeamSearch, Greedy, Sampling
+from seq2seq.decoding import ONE_SIDED, BeamSearch, Greedy, Sampling
 from seq2seq.decoding.running.batches import InProcess, pad_sources
 from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS
@@ -40,16 +40,16 @@ def test_empty_lines_do_not_reach_the_model():
     assert decode([], model=model) == []
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_SIDED)
 @pytest.mark.parametrize(("batch_tokens", "pool_lines"), [(1, 1000), (20, 1000), (8192, 3), (40, 4)])
 def test_batches_and_pools_change_nothing(method, batch_tokens, pool_lines):
-    search = METHODS[method](max_length=7)
+    search = ONE_SIDED[method](max_length=7)
     assert decode(search=search, batch_tokens=batch_tokens, pool_lines=pool_lines) == decode(search=search)
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "diverse_beam"])
 def test_order_of_lines_changes_nothing(method):
-    search = METHODS[method](max_length=7)
+    search = ONE_SIDED[method](max_length=7)
     forward = {result.source: result.hypotheses for result in decode(search=search)}
     assert {result.source: result.hypotheses for result in decode(LINES[::-1], search=search)} == forward
 

@@ -3,15 +3,14 @@ from typing import Any
 
 import pytest
 
-from seq2seq.config.schema import ModelConfig
 from seq2seq.models.transformer import Seq2SeqTransformerConfig
 from seq2seq.models.transformer.options import TransformerOptions
 
 
-def test_options_and_defaults_are_those_of_the_schema() -> None:
-    config = Seq2SeqTransformerConfig()
-    for option in fields(ModelConfig):
-        assert getattr(config, option.name) == option.default, option.name
+def test_defaults_are_those_of_the_options() -> None:
+    config, options = Seq2SeqTransformerConfig(), TransformerOptions()
+    for option in fields(TransformerOptions):
+        assert getattr(config, option.name) == getattr(options, option.name), option.name
 
 
 @pytest.mark.parametrize(
