@@ -8,11 +8,10 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.assembly import tuning as build_tuning
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.data import open_training, open_validation
 from seq2seq.assembly.process import OneProcess
 from seq2seq.assembly.tuning import Tuning, greedy_score, tune
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import NUM_TEST
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from seq2seq.assembly import validation
-from seq2seq.assembly.validation import build_validation_decoder, interleaved, score_of, usable_pairs
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.validation import build_validation_decoder, in_input_order, score_of, usable_pairs
 from seq2seq.data.corpus import Dataset, read_corpus
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.training.validation import DecodingFailed
@@ -21,7 +20,7 @@ from tests.tiny_run import write_copy_task
 def test_interleaved_undoes_the_sharing_of_work(num_items: int, num_processes: int) -> None:
     items = [str(number) for number in range(num_items)]
     shares: Sequence[Sequence[str]] = [items[index::num_processes] for index in range(num_processes)]
-    assert interleaved(shares) == items
+    assert in_input_order(shares) == items
 
 
 def test_score_of_a_metric_by_name() -> None:
