@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from seq2seq.assembly import validation
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.validation import build_validation_decoder, interleaved, score_of, usable_pairs
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
 from seq2seq.data.corpus import Dataset, read_corpus
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.training.validation import DecodingFailed
