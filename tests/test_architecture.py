@@ -28,7 +28,7 @@ EXPERIMENTAL = "experimental"
 """Stands beside the gradients; nothing imports it, but configurations look into it by its name."""
 METRICS_READERS = {"metrics", "objectives", "gradients", EXPERIMENTAL, *LAYERS[LAYERS.index("training") :]}
 DECLARING = "config.declaring"
-"""How a component says what its options are, which is for all; the rest of `config` is for who reads a configuration."""
+"""How a component says what its options are, for all; the rest of `config` is for who reads a configuration."""
 CONFIG_READERS = {"config", *LAYERS[LAYERS.index("assembly") :]}
 
 OWNERS = {
@@ -72,7 +72,6 @@ PRIVATE = {
     "models/transformer/initialization.py": {"_is_hf_initialized"},
     "gradients/transforms.py": {"_foreach_mul_"},
     "training/ema.py": {"_foreach_lerp_"},
-    "data/loader.py": {"_fingerprint"},
 }
 """What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
 DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}

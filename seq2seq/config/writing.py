@@ -42,7 +42,7 @@ def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def settings(component: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the value of every option by its dotted name; a kind's is its name, and its options follow."""
+    """Return the value of every option by its dotted name; where a kind is held, its name before its options."""
     found: dict[str, Any] = {}
     for name, option in options_of(type(component)).items():
         value = getattr(component, name)
@@ -62,6 +62,8 @@ def reference(component: type) -> str:
     for name, option, owner in all_options(component):
         section, _, own = name.rpartition(".")
         text = texts_of(owner).get(option.name, "")
+        if names := _names_of(option):
+            text = f"{text} One of {', '.join(f'`{name}`' for name in names)}."
         shown = default_of(option).replace("|", "\\|")
         tables.setdefault(section, []).append(f"| `{own}` | {shown} | {text.replace('|', chr(92) + '|')} |")
     parts = []
@@ -69,6 +71,13 @@ def reference(component: type) -> str:
         title = f"## `{section}`" if section else "## At the top"
         parts += [title, "", "| option | default | |", "|---|---|---|", *rows, ""]
     return "\n".join(parts)
+
+
+def _names_of(option: Option) -> list[str]:
+    """Return the names that an option can hold, if it holds one of some."""
+    if option.choice is not None:
+        return option.choice.names()
+    return list(map(str, typing.get_args(option.kind))) if typing.get_origin(option.kind) is typing.Literal else []
 
 
 def default_of(option: Option) -> str:
@@ -94,10 +103,8 @@ def repr_of(value: Any) -> str:
 
 def kind_of(option: Option) -> str:
     """Return what a value of an option is, in a word, for usage lines."""
-    if option.choice is not None:
-        return "{" + ",".join(option.choice.names()) + "}"
-    if typing.get_origin(option.kind) is typing.Literal:
-        return "{" + ",".join(map(str, typing.get_args(option.kind))) + "}"
+    if names := _names_of(option):
+        return "{" + ",".join(names) + "}"
     if typing.get_origin(option.kind) is tuple:
         return "[…]"
     return "SECTION" if dataclasses.is_dataclass(option.kind) else option.kind.__name__.upper()

@@ -1,4 +1,4 @@
-"""The three axes of training, completed: what tokenizer, model and processes add to the options of a component."""
+"""The three axes of training, completed: what tokenizer, model and processes add to a component's options."""
 
 import json
 from dataclasses import replace
@@ -245,7 +245,7 @@ def test_words_are_as_far_apart_as_their_vectors_in_the_model_to_start_from(copy
     pytest.importorskip("ot")
     run = copy_task / "run"
     found = TextTokenizer.load(run / "model")
-    cost = build_cost(WRD, config_of(tmp_path, "--init-from", str(run)), found)
+    cost = build_cost(WRD, config_of(tmp_path, "--init-from", str(run)), found, pooled=False)
     same, other, longer = cost.per_segment(["ab", "ab", "abab"], ["ab", "cd", "cd"])
     ab, cd = (found.encode_targets([text])[0][:-1] for text in ("ab", "cd"))
     embeddings = load_weights(run / "model", "all")["decoder.embeddings.tokens.weight"].numpy()

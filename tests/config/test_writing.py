@@ -45,6 +45,6 @@ def test_the_reference_names_every_option_with_its_default() -> None:
         section, _, own = name.rpartition(".")
         assert f"| `{own}` |" in text
         assert not section or f"## `{section}`" in text
-    assert "| `water` | fresh | Where it swims. |" in text
+    assert "| `water` | fresh | Where it swims. One of `salt`, `fresh`. |" in text
     assert "| `name` | must be given |" in text
     assert "| `guest` | none |" in text
