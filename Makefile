@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --co
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4
 DEMO := runs/demo
 
-.PHONY: install demo check lint test test-slow bench format
+.PHONY: install demo check lint test test-slow bench format options
 
 install: $(INSTALLED)
 
@@ -48,6 +48,12 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 5 --batch-size 1
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/loading_speed.py --pairs 10000 100000
+
+# Write the reference of all options anew below the head of docs/options.md, which a test compares with the package.
+options: $(INSTALLED)
+	sed -i '/^## /,$$d' docs/options.md
+	$(BIN)/python -c "from seq2seq.assembly.configuration import RunConfig as R; \
+		from seq2seq.config.writing import reference; print(reference(R), end='')" >> docs/options.md
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

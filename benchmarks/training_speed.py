@@ -90,7 +90,7 @@ def prepare_data(arguments: argparse.Namespace, folder: Path) -> Values:
     options = run_options(arguments, folder)
     config = load_run_config(options)
     tokenizer, corpus, *_ = build_data(config, Path(config.run_directory))
-    loader = build_loader(config, corpus, tokenizer, build_accelerator(cpu=True))
+    loader = build_loader(config, corpus, tokenizer, build_accelerator("fp32", cpu=True))
     columns = {"source_ids": "input_ids", "target_ids": "labels"}
     pairs = corpus.select(loader.rows).select_columns(list(columns)).rename_columns(columns)
     pairs = pairs.add_column("length", loader.source_lengths)

@@ -28,7 +28,7 @@ EXPERIMENTAL = "experimental"
 """Stands beside the gradients; nothing imports it, but configurations look into it by its name."""
 METRICS_READERS = {"metrics", "objectives", "gradients", EXPERIMENTAL, *LAYERS[LAYERS.index("training") :]}
 DECLARING = "config.declaring"
-"""How a component says what its options are, which is for all; the rest of `config` is for who reads a configuration."""
+"""How a component says what its options are, for all; the rest of `config` is for who reads a configuration."""
 CONFIG_READERS = {"config", *LAYERS[LAYERS.index("assembly") :]}
 
 OWNERS = {
@@ -72,7 +72,6 @@ PRIVATE = {
     "models/transformer/initialization.py": {"_is_hf_initialized"},
     "gradients/transforms.py": {"_foreach_mul_"},
     "training/ema.py": {"_foreach_lerp_"},
-    "data/loader.py": {"_fingerprint"},
 }
 """What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
 DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}
@@ -409,6 +408,20 @@ def package_sources() -> list[Source]:
         Source(file.relative_to(package).as_posix(), file.read_text(encoding="utf-8"))
         for file in sorted(package.rglob("*.py"))
     ]
+
+
+OF_EVERY_VERB = {"add_arguments", "run"}
+"""What each file of `apps` has."""
+
+
+def test_a_name_is_that_of_one_thing() -> None:
+    places: dict[str, set[str]] = {}
+    for source in package_sources():
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(source.path)
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert {name: files for name, files in twice.items() if name not in OF_EVERY_VERB} == {}
 
 
 def test_private_names_are_still_used_where_they_may_be() -> None:

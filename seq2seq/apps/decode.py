@@ -109,7 +109,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-tokens", type=integer, default=BATCH_TOKENS, help=BATCH_TOKENS_HELP)
     group = parser.add_argument_group("search options (default: those of the run)")
     for name, values, text in flat_options():
-        group.add_argument("--" + name.replace("_", "-"), dest=name, help=text.replace("%", "%%"), **keywords_of(values))
+        group.add_argument(
+            "--" + name.replace("_", "-"), dest=name, help=text.replace("%", "%%"), **keywords_of(values)
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ class RunConfig:
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     """Optimizer, learning-rate schedule and what is done to gradients and weights."""
     training: TrainingOptions = field(default_factory=TrainingOptions)
-    """The loop."""
+    """The loop: how long, by what machine, and what is kept of it."""
     validation: ValidationOptions = field(default_factory=ValidationOptions)
     """How a checkpoint is judged."""
     decoding: Any = choice(SEARCHES, None)
@@ -79,6 +79,8 @@ MOVED = {
         f"decoder_inputs.{name}": f"write `decoder_inputs.scheduled_sampling.gold.{name}`"
         for name in ("gold_by", "step_schedule", "decay_steps", "position_schedule", "decay_positions", "gold_floor")
     },
+    "decoder_inputs.gold_steps": "write `decoder_inputs.scheduled_sampling.gold.gold_steps`, or "
+    "`decoder_inputs.confidence_sampling.gold_steps`",
     **{
         f"decoder_inputs.{name}": f"write `decoder_inputs.scheduled_sampling.mixture.{name}`"
         for name in ("mixing", "mixing_temperature", "mixing_top_k")

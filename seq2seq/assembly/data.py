@@ -185,5 +185,10 @@ def build_loader(
 
 def filter_options(data: DataOptions) -> dict[str, Any]:
     """Return what decides which pairs are kept and how they are batched."""
-    names = ("max_source_tokens", "max_target_tokens", "max_length_ratio", "batch_tokens", "max_batch_rows")
-    return {name: getattr(data, name) for name in names}
+    return {
+        "max_source_tokens": data.max_source_tokens,
+        "max_target_tokens": data.max_target_tokens,
+        "max_length_ratio": data.max_length_ratio,
+        "batch_tokens": data.batch_tokens,
+        "max_batch_rows": data.max_batch_rows,
+    }

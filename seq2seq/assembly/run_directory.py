@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
-from seq2seq.config.writing import dotted, plain
+from seq2seq.config.writing import settings
 from seq2seq.locks import locked
 from seq2seq.training.checkpoint import newest_data
 
@@ -22,7 +22,7 @@ TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
     *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
-    *("decoder_inputs.", "objective.", "gradient."),
+    *("decoder_inputs", "objective", "gradient"),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
 )
 """What may not change when a run goes on, since it would not be the same run any more."""
@@ -90,6 +90,6 @@ def occupied(folder: Path, accelerator: Accelerator) -> Iterator[None]:
 
 def changes(before: RunConfig, now: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Return both values of every option that differs, by its dotted name."""
-    values, others = dotted(plain(before)), dotted(plain(now))
+    values, others = settings(before), settings(now)
     names = [*others, *(name for name in values if name not in others)]
     return {name: (values.get(name), others.get(name)) for name in names if values.get(name) != others.get(name)}

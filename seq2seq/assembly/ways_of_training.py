@@ -81,7 +81,7 @@ def build_objective(config: RunConfig, tokenizer: TextTokenizer, device: torch.d
     if isinstance(objective, Gold) and objective.scorer is not None:
         objective = replace(objective, score=build_scorer(config, objective.scorer, tokenizer, device))
     if isinstance(objective, CostObjective):
-        cost = build_cost(objective.cost, config, tokenizer)
+        cost = build_cost(objective.cost, config, tokenizer, pooled=False)
         from_right = config.model.generation_order == "r2l"
         objective = replace(objective, text_cost=TextCost(cost, tokenizer.decode_batch, from_right=from_right))
     if isinstance(config.decoder_inputs, TeacherForcing):
@@ -111,7 +111,7 @@ def build_scorer(config: RunConfig, scorer: str, tokenizer: TextTokenizer, devic
     return ModelScorer(model.requires_grad_(False))
 
 
-def build_cost(name: str, config: RunConfig, tokenizer: TextTokenizer, *, pooled: bool = False) -> Cost:
+def build_cost(name: str, config: RunConfig, tokenizer: TextTokenizer, *, pooled: bool) -> Cost:
     """Return the cost of a metric, or of a distance between word vectors.
 
     Vectors are the target embeddings of the model that the training starts from, and stay so while it learns.

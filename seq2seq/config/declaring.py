@@ -150,9 +150,10 @@ def refuse_unused(component: Any, names: tuple[str, ...], belong_to: str, *, app
 
     Args:
         names: options that count only where `applies`.
-        belong_to: the choice that they are for, as it is written.
+        belong_to: the choice that they are for: as it is written, or words that quote what is written themselves.
     """
+    quoted = belong_to if "`" in belong_to else f"`{belong_to}`"
     defaults = {field.name: field.default for field in dataclasses.fields(component)}
     for name in names:
         if not applies and getattr(component, name) != defaults[name]:
-            raise ValueError(f"`{name}` belongs to `{belong_to}` and would do nothing here; leave it out.")
+            raise ValueError(f"`{name}` belongs to {quoted} and would do nothing here; leave it out.")

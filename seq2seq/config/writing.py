@@ -41,12 +41,29 @@ def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def settings(component: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the value of every option by its dotted name; where a kind is held, its name before its options."""
+    found: dict[str, Any] = {}
+    for name, option in options_of(type(component)).items():
+        value = getattr(component, name)
+        if value is not None and option.choice is not None:
+            kind = option.choice.name(value)
+            found |= {prefix + name: kind} | settings(value, f"{prefix}{name}.{kind}.")
+        elif value is not None and option.section is not None:
+            found |= settings(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _plain_value(option, value)
+    return found
+
+
 def reference(component: type) -> str:
     """Return the reference of all options of a configuration, in Markdown: a table for each section and kind."""
     tables: dict[str, list[str]] = {}
     for name, option, owner in all_options(component):
         section, _, own = name.rpartition(".")
         text = texts_of(owner).get(option.name, "")
+        if names := _names_of(option):
+            text = f"{text} One of {', '.join(f'`{name}`' for name in names)}."
         shown = default_of(option).replace("|", "\\|")
         tables.setdefault(section, []).append(f"| `{own}` | {shown} | {text.replace('|', chr(92) + '|')} |")
     parts = []
@@ -54,6 +71,13 @@ def reference(component: type) -> str:
         title = f"## `{section}`" if section else "## At the top"
         parts += [title, "", "| option | default | |", "|---|---|---|", *rows, ""]
     return "\n".join(parts)
+
+
+def _names_of(option: Option) -> list[str]:
+    """Return the names that an option can hold, if it holds one of some."""
+    if option.choice is not None:
+        return option.choice.names()
+    return list(map(str, typing.get_args(option.kind))) if typing.get_origin(option.kind) is typing.Literal else []
 
 
 def default_of(option: Option) -> str:
@@ -79,10 +103,8 @@ def repr_of(value: Any) -> str:
 
 def kind_of(option: Option) -> str:
     """Return what a value of an option is, in a word, for usage lines."""
-    if option.choice is not None:
-        return "{" + ",".join(option.choice.names()) + "}"
-    if typing.get_origin(option.kind) is typing.Literal:
-        return "{" + ",".join(map(str, typing.get_args(option.kind))) + "}"
+    if names := _names_of(option):
+        return "{" + ",".join(names) + "}"
     if typing.get_origin(option.kind) is tuple:
         return "[…]"
     return "SECTION" if dataclasses.is_dataclass(option.kind) else option.kind.__name__.upper()

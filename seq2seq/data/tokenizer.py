@@ -82,7 +82,9 @@ class TokenizerOptions:
         trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
         spelling = ("normalization", "lowercase")
         refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)
-        refuse_unused(self, ("special_tokens",), "a tokenizer of its own", applies=self.from_run is None)
+        refuse_unused(
+            self, ("special_tokens",), "a tokenizer of its own (no `from_run`)", applies=self.from_run is None
+        )
 
 
 class SideTokenizer(Protocol):

@@ -26,10 +26,10 @@ def train_tokenizer(
     *,
     kind: str,
     vocab_size: int,
-    min_frequency: int = 1,
-    normalization: str = "none",
-    lowercase: bool = False,
-    special_tokens: tuple[str, ...] = (),
+    min_frequency: int,
+    normalization: str,
+    lowercase: bool,
+    special_tokens: tuple[str, ...],
 ) -> Tokenizer:
     """Return a tokenizer trained on these texts.
 

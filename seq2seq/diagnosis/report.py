@@ -39,8 +39,8 @@ def diagnose(
     subject: Subject,
     references: Sequence[str],
     metrics: dict[str, Metric],
-    beam_widths: Sequence[int] = (1, 2, 5, 10, 20),
-    seed: int = 1,
+    beam_widths: Sequence[int],
+    seed: int,
 ) -> Diagnosis:
     """Return the diagnosis.
 

@@ -46,7 +46,7 @@ def log_density(from_zero: numpy.ndarray, from_mle: numpy.ndarray) -> numpy.ndar
 
 
 def candidate_weights(
-    costs: numpy.ndarray, log_densities: numpy.ndarray, alpha: float, alpha_mode: AlphaMode = "raw"
+    costs: numpy.ndarray, log_densities: numpy.ndarray, alpha: float, alpha_mode: AlphaMode
 ) -> numpy.ndarray:
     """Return softmax(-alpha * C - log q), float64 [K], of sum 1: self-normalised importance weights.
 

@@ -17,7 +17,7 @@ INITIAL_LOSS_SCALE = 16.0
 
 
 def build_accelerator(
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32", *, find_unused_parameters: bool = False, cpu: bool = False
+    precision: Literal["fp32", "bf16", "fp16"], *, find_unused_parameters: bool = False, cpu: bool = False
 ) -> Accelerator:
     """Return the accelerator for `Trainer`; then `model, optimizer = accelerator.prepare(model, optimizer)`.
 

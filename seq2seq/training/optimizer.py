@@ -15,7 +15,7 @@ def build_optimizer(
     model: nn.Module,
     *,
     learning_rate: float,
-    betas: tuple[float, float] = (0.9, 0.98),
+    betas: tuple[float, float],
     epsilon: float,
     weight_decay: float,
 ) -> Optimizer:

@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
-from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.data import fingerprints_of, open_corpus, open_training, open_validation, stream_facts
+from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.data import (
+    build_tokenizer,
+    fingerprints_of,
+    open_corpus,
+    open_training,
+    open_validation,
+    stream_facts,
+)
 from seq2seq.assembly.stages import stages
-from seq2seq.data.corpus import Corpus
+from seq2seq.data.corpus import Corpus, read_corpus
 from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.tracking import read_log
@@ -104,3 +111,27 @@ def test_one_file_is_enough_to_train_and_diagnose(tmp_path: Path, capsys: pytest
     assert f"validation pairs: {-(-num_pairs // 7)}" in capsys.readouterr().out
     report = ["--output", str(tmp_path / "report"), "--max-rows", "3"]
     assert main(["diagnose", "--model", str(tmp_path / "run"), "--data", "validation", *report]) == 0
+
+
+def test_a_tokenizer_is_trained_once_and_then_loaded(tmp_path: Path, private_cache: Path) -> None:
+    config = load_run_config([write_copy_task(tmp_path, tokenizer={"kind": "bpe", "vocab_size": 29})])
+    corpus = read_corpus(path=tmp_path / "train.tsv", cache_directory=private_cache)
+    leftover = tmp_path / "tokenizer.tmp" / "stale.json"
+    leftover.parent.mkdir()
+    leftover.touch()
+    trained = build_tokenizer(config, tmp_path / "tokenizer", corpus)
+    assert trained.source_vocab_size == 29
+    assert not (tmp_path / "tokenizer" / "stale.json").exists()
+    nothing = read_corpus(path=tmp_path / "validation.tsv", cache_directory=private_cache).select([])
+    assert build_tokenizer(config, tmp_path / "tokenizer", nothing).fingerprint() == trained.fingerprint()
+
+
+def test_a_tokenizer_can_be_loaded_from_elsewhere(copy_task: Path, tmp_path: Path, private_cache: Path) -> None:
+    elsewhere = copy_task / "run" / "tokenizer"
+    config = load_run_config(
+        [write_copy_task(tmp_path, tokenizer={"kind": "byte_bpe"}), "--tokenizer.path", str(elsewhere)]
+    )
+    corpus = read_corpus(path=tmp_path / "train.tsv", cache_directory=private_cache)
+    tokenizer = build_tokenizer(config, tmp_path / "tokenizer", corpus)
+    assert tokenizer.encode_sources(["abc"]) == build_tokenizer(config, elsewhere, corpus).encode_sources(["abc"])
+    assert (tmp_path / "tokenizer" / "tokenizer.json").is_file(), "kept, so that the run does not depend on elsewhere"

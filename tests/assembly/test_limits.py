@@ -27,9 +27,7 @@ def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str,
     check(tmp_path, *LEARNED, *SHORT)
     order = ["--model.generation_order", "bidirectional"] if "rescored" in name else []
     check(tmp_path, *order, f"--{name}", "17")
-    with pytest.raises(
-        ValueError, match=rf"{said} allows 17 tokens, but .*no more than `model.max_positions` \(16\)"
-    ):
+    with pytest.raises(ValueError, match=rf"{said} allows 17 tokens, but .*no more than `model.max_positions` \(16\)"):
         check(tmp_path, *LEARNED, *SHORT, *order, f"--{name}", "17")
 
 

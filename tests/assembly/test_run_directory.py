@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from accelerate import Accelerator
 
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
 from seq2seq.training.checkpoint import STATE
 
 
@@ -36,6 +35,9 @@ def begun(tmp_path: Path) -> Path:
         ("tokenizer.kind", "'byte_bpe'", "'words'"),
         ("optimizer.betas", r"\[0.9, 0.98\]", r"\[0.8, 0.98\]"),
         ("objective.cross_entropy.label_smoothing", "0.1", "0.2"),
+        ("objective", "'cross_entropy'", "'raml'"),
+        ("decoder_inputs", "'teacher_forcing'", "'random_replacement'"),
+        ("gradient", "'backprop'", "'adversarial_training'"),
         ("training.precision", "'fp32'", "'bf16'"),
         ("training.seed", "1", "2"),
         ("training.gradient_accumulation", "1", "3"),
@@ -117,6 +119,15 @@ def test_changes_name_every_option_that_differs(tmp_path: Path) -> None:
         "data.train.source_column": ("source", "2"),
         "training.seed": (1, 3),
     }
+
+
+def test_another_kind_is_one_change_that_is_named_first(tmp_path: Path) -> None:
+    before = configuration(tmp_path, "--objective.raml.raml_temperature", "0.2")
+    now = configuration(tmp_path, "--decoding", "greedy")
+    found = changes(before, now)
+    assert next(iter(found.items())) == ("objective", ("raml", "cross_entropy"))
+    assert found["objective.raml.raml_temperature"] == (0.2, None)
+    assert found["decoding"] == (None, "greedy")
 
 
 def test_a_damaged_configuration_file_is_named(tmp_path: Path) -> None:

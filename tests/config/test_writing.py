@@ -3,7 +3,7 @@ import pytest
 from seq2seq.config.declaring import all_options, options_of, texts_of
 from seq2seq.config.nodes import parse_yaml
 from seq2seq.config.parsing import Parser
-from seq2seq.config.writing import dotted, plain, reference, to_yaml
+from seq2seq.config.writing import dotted, plain, reference, settings, to_yaml
 from tests.config.zoo import Box, Cat, Fish, Zoo
 
 ZOOS = [
@@ -23,6 +23,17 @@ def test_every_option_is_written_and_no_part() -> None:
     assert dotted({"a": {"b": {}}, "c": 1}) == {"a.b": {}, "c": 1}
 
 
+def test_settings_name_kinds_before_their_options() -> None:
+    found = settings(Zoo("a"))
+    assert {name: value for name, value in found.items() if name.startswith(("animal", "guest"))} == {
+        "animal": "cat",
+        "animal.cat.age": 3,
+        "animal.cat.lives": 9,
+        "guest": None,
+    }
+    assert found["box.label"] is None
+
+
 def test_texts_come_from_strings_below_fields_and_from_arguments_also_inherited() -> None:
     assert texts_of(Cat) == {"age": "Years.", "lives": "how many are left."}
     assert list(options_of(Cat)) == ["age", "lives"]
@@ -34,6 +45,6 @@ def test_the_reference_names_every_option_with_its_default() -> None:
         section, _, own = name.rpartition(".")
         assert f"| `{own}` |" in text
         assert not section or f"## `{section}`" in text
-    assert "| `water` | fresh | Where it swims. |" in text
+    assert "| `water` | fresh | Where it swims. One of `salt`, `fresh`. |" in text
     assert "| `name` | must be given |" in text
     assert "| `guest` | none |" in text

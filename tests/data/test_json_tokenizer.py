@@ -8,13 +8,14 @@ from transformers import AutoTokenizer
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.json_tokenizer import CONFIG_FILE, TOKENIZER_FILE, JsonTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.data.tokenizer_training import train_tokenizer
 
 TEXTS = ["the cat sat on the mat.", "a <eos> is no end", "", "  spaces "]
 
 
 def trained() -> JsonTokenizer:
-    return JsonTokenizer(train_tokenizer(TEXTS * 3, kind="byte_bpe", vocab_size=290, special_tokens=("<de>",)))
+    tokenizer = TextTokenizer.train(TEXTS * 3, [], kind="byte_bpe", vocab_size=290, special_tokens=("<de>",)).source
+    assert isinstance(tokenizer, JsonTokenizer)
+    return tokenizer
 
 
 def test_transformers_reads_what_it_writes_and_agrees(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def newest_state(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_the_same_pairs_elsewhere_go_on_bit_by_bit(tmp_path: Path, streaming: bool) -> None:
-    sections = SECTIONS | {"data": {"train": {"streaming": streaming}, "pool_rows": 61}}
+    pools = {"pool_rows": 61} if streaming else {}
+    sections = SECTIONS | {"data": {"train": {"streaming": streaming}, **pools}}
     config = write_copy_task(tmp_path, **sections)
     assert main(["train", config, "--training.max_steps", "8", "--run_directory", str(tmp_path / "whole")]) == 0
     assert main(["train", config]) == 0

@@ -122,6 +122,7 @@ def test_moses_lists_agree_with_json(copy_task: Path, tmp_path: Path) -> None:
     assert [float(row[3]) for row in rows] == pytest.approx([h.normalized_score for _, h in expected], abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Text has one output a line")
 @pytest.mark.parametrize(
     ("method", "options"),
     [

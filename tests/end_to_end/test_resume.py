@@ -112,7 +112,7 @@ def test_a_finished_run_is_exported_again_without_training(tmp_path: Path) -> No
         ("model.dropout", "0.3"),
         ("data.max_source_tokens", "300"),
         ("decoder_inputs", "experimental.word_oracle"),
-        ("gradient.adversarial_training.perturb", "source"),
+        ("gradient", "adversarial_training"),
         ("objective.cross_entropy.label_smoothing", "0.2"),
     ],
 )

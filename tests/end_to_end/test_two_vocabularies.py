@@ -33,7 +33,7 @@ def test_validation_decoding_and_diagnosis_pad_sources_by_their_own(
     }
     config = write_copy_task(
         tmp_path,
-        tokenizer={"kind": "byte_bpe", "shared": False, **paths},
+        tokenizer={"kind": "byte_bpe", **paths},
         model={"tie_embeddings": "target"},
         training={"max_steps": 4, "checkpoint_every": 4},
         validation={"every": 2},

@@ -55,7 +55,7 @@ def test_without_a_density_the_proposal_is_a_prior() -> None:
         means.append(covariance @ b)
         masses.append(math.exp(0.5 * b @ covariance @ b - 0.5 * centre @ centre / NOISE**2))
     expected = numpy.average(means, axis=0, weights=masses)
-    weights = candidate_weights(quadratic(updates), numpy.zeros(NUM_CANDIDATES), alpha)
+    weights = candidate_weights(quadratic(updates), numpy.zeros(NUM_CANDIDATES), alpha, "raw")
     numpy.testing.assert_allclose(weights @ updates, expected, rtol=0, atol=6e-3)
     assert abs(expected - (BEST - CURRENT)).max() > 0.05, "which is not Newton's step"
 
@@ -63,7 +63,7 @@ def test_without_a_density_the_proposal_is_a_prior() -> None:
 def test_of_a_linear_cost_random_search_takes_the_gradient() -> None:
     """N(0, s^2) exp(-alpha g'x) has the mean -alpha s^2 g: the estimate of evolution strategies."""
     alpha, updates = 1.5, drawn("zero")
-    weights = candidate_weights(updates @ SLOPE, numpy.zeros(NUM_CANDIDATES), alpha)
+    weights = candidate_weights(updates @ SLOPE, numpy.zeros(NUM_CANDIDATES), alpha, "raw")
     size = effective_sample_size(weights)
     numpy.testing.assert_allclose(
         weights @ updates, -alpha * NOISE**2 * SLOPE, rtol=0, atol=4 * NOISE / math.sqrt(size)
@@ -79,7 +79,7 @@ def test_a_cost_that_is_the_same_for_all_cancels_bit_for_bit(alpha_mode: str) ->
 
 
 def test_weights_by_hand() -> None:
-    weights = candidate_weights(numpy.array([1.0, 2.0]), numpy.array([0.0, math.log(3)]), math.log(2))
+    weights = candidate_weights(numpy.array([1.0, 2.0]), numpy.array([0.0, math.log(3)]), math.log(2), "raw")
     numpy.testing.assert_allclose(weights, [6 / 7, 1 / 7])  # 1/2 : 1/4/3
     assert effective_sample_size(weights) == pytest.approx(49 / 37)
 
@@ -88,12 +88,12 @@ def test_in_standard_deviations_the_unit_of_the_cost_is_of_no_account() -> None:
     costs, nothing = numpy.array([0.3, 0.1, 0.7, 0.2]), numpy.zeros(4)
     weights = candidate_weights(costs, nothing, 1.3, "std")
     numpy.testing.assert_allclose(candidate_weights(1000 * costs + 7, nothing, 1.3, "std"), weights)
-    numpy.testing.assert_allclose(candidate_weights(costs / costs.std(), nothing, 1.3), weights)
+    numpy.testing.assert_allclose(candidate_weights(costs / costs.std(), nothing, 1.3, "raw"), weights)
     assert candidate_weights(numpy.full(4, 0.3), nothing, 1.3, "std").tolist() == [0.25] * 4
 
 
 def test_costs_far_apart_underflow_to_a_choice() -> None:
-    assert candidate_weights(numpy.array([0.0, 1e9]), numpy.array([-1e9, 0.0]), 1.0).tolist() == [1.0, 0.0]
+    assert candidate_weights(numpy.array([0.0, 1e9]), numpy.array([-1e9, 0.0]), 1.0, "raw").tolist() == [1.0, 0.0]
 
 
 def test_densities_by_hand() -> None:
@@ -110,7 +110,7 @@ def test_with_many_parameters_the_density_says_nothing() -> None:
     scale = numpy.abs(gradient).mean()
     updates = scale * generator.standard_normal((4, 10_000)) - numpy.array([[1.0], [0.0]] * 2) * gradient
     densities = log_density(squared(updates), squared(updates + gradient))
-    numpy.testing.assert_allclose(candidate_weights(numpy.zeros(4), densities, 100.0), 0.25, atol=0.01)
+    numpy.testing.assert_allclose(candidate_weights(numpy.zeros(4), densities, 100.0, "raw"), 0.25, atol=0.01)
 
 
 # ---- updates of a model ----

@@ -263,10 +263,10 @@ def greedy(model: Any, input_ids: torch.Tensor, mask: torch.Tensor, max_length: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_candidates": 3}, r"`parameter_search.num_candidates` must be even.* at least 2, but is 3"),
+        ({"num_candidates": 3}, r"`num_candidates` must be even.* at least 2, but is 3"),
         ({"num_candidates": 1, "components": "zero"}, "at least 2, but is 1"),
         ({"alpha": -1.0}, "must not be negative"),
-        ({"candidates_at_once": 0}, "`parameter_search.candidates_at_once` must be at least 1, but is 0"),
+        ({"candidates_at_once": 0}, "`candidates_at_once` must be at least 1, but is 0"),
         ({"density": "true"}, "`density` must be one of none, unit, but is 'true'"),
         ({"components": "one"}, "`components` must be one of both, zero, mle"),
     ],

@@ -128,8 +128,10 @@ def make_trainer(
             select_by=select_by,
             patience=patience,
         )
-    defaults = {"max_steps": 8, "log_every": 1, "checkpoint_every": 0, "validate_every": 0, "clip_norm": 1.0}
-    defaults |= {"seed": 1, "max_minutes": 0.0, "gradient_accumulation": 1, "flooding": 0.0}
+    defaults: dict[str, Any] = {
+        **{"max_steps": 8, "log_every": 1, "checkpoint_every": 0, "validate_every": 0, "clip_norm": 1.0},
+        **{"seed": 1, "max_minutes": 0.0, "gradient_accumulation": 1, "flooding": 0.0},
+    }
     return Trainer(
         accelerator=accelerator,
         model=model,

@@ -8,7 +8,7 @@ from seq2seq.training.accelerator import INITIAL_LOSS_SCALE, build_accelerator
 def test_accumulation_is_left_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A launcher may ask for it through the environment, and `backward` would then divide by it."""
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    assert build_accelerator(cpu=True).gradient_accumulation_steps == 1
+    assert build_accelerator("fp32", cpu=True).gradient_accumulation_steps == 1
 
 
 def test_precision_may_change_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +24,6 @@ def test_fp16_on_a_cpu_is_refused_rather_than_ignored() -> None:
 
 
 def test_handlers_reach_the_wrapper_and_the_scaler() -> None:
-    accelerator = build_accelerator(cpu=True, find_unused_parameters=True)
+    accelerator = build_accelerator("fp32", cpu=True, find_unused_parameters=True)
     assert accelerator.ddp_handler.find_unused_parameters
     assert accelerator.scaler_handler.init_scale == INITIAL_LOSS_SCALE

@@ -88,7 +88,7 @@ class DiverseBeamSearch(BeamOptions, OneSided, Algorithm[GroupsState]):
             part = slice(number * width_before, (number + 1) * width_before)
             penalties = self.diversity_penalty * counts.unsqueeze(1)
             candidates = top_candidates(log_probs[:, part], group.scores, 2 * self.group_width, penalties)
-            group, group_parents = group.advance(candidates, divisor)
+            group, group_parents = group.advance(candidates, divisor, early_stopping=False)
             counts = count_chosen(counts, group)
             advanced.append(group)
             parents.append(group_parents + part.start)

@@ -88,7 +88,7 @@ class SynchronousBeamSearch(BeamOptions, EarlyStopping, Algorithm[HalvesState]):
         log_probs = next_log_probs(logits.flatten(0, 1), beams)
         candidates = top_candidates(log_probs, beams.scores, 2 * half)
         divisor = self.divisor(beams.length + 1)
-        advanced, parents = beams.advance(candidates, divisor, beam_width=half)
+        advanced, parents = beams.advance(candidates, divisor, early_stopping=False, beam_width=half)
         done = beams.done | self._done(advanced, divisor)
         return HalvesState(replace(advanced, done=done)), parents.unflatten(0, (-1, 2))
 

@@ -193,7 +193,7 @@ class BeamState(OfSentences):
         return self.tokens[..., -1]
 
     def advance(
-        self, candidates: Candidates, divisor: float, *, early_stopping: bool = False, beam_width: int | None = None
+        self, candidates: Candidates, divisor: float, *, early_stopping: bool, beam_width: int | None = None
     ) -> tuple["BeamState", Tensor]:
         """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
 
@@ -213,7 +213,7 @@ class BeamState(OfSentences):
         normalized: Tensor,
         divisor: float,
         *,
-        early_stopping: bool = False,
+        early_stopping: bool,
         beam_width: int | None = None,
     ) -> tuple["BeamState", Tensor]:
         """Return what `advance` does, of candidates that end and are ranked as the caller says.

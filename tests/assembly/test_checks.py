@@ -1,0 +1,188 @@
+"""What does not fit together in a configuration is found before any work is done."""
+
+from pathlib import Path
+
+import pytest
+
+from seq2seq.assembly.checks import check_config
+from seq2seq.assembly.configuration import load_run_config
+from seq2seq.config.declaring import options_of
+from seq2seq.decoding import SEARCHES
+from seq2seq.objectives import OBJECTIVES
+from seq2seq.objectives.sequences import SequenceObjective
+from tests.tiny_run import write_copy_task
+
+GENERATING = [name for name, kind in OBJECTIVES.items() if issubclass(kind, SequenceObjective)]
+GENERATING.append("experimental.sequence_unlikelihood")
+WRD = "word_rotators_distance"
+
+
+def check(folder: Path, *options: str) -> None:
+    check_config(load_run_config([write_copy_task(folder), *options]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--validation.select_by", "bleu"], r"`select_by` is 'bleu', which is neither `loss` nor one of"),
+        (["--validation.metrics", "[blue]", "--validation.select_by", "loss"], "no metric 'blue'; did you mean 'bleu'"),
+        (["--training.average_checkpoints", "4"], r"`average_checkpoints` is 4, but 300 steps with a"),
+        (["--decoding.beam.beam_width", "3", "--decoding.beam.n_best", "5"], "`beam_width` must be at least `n_best`"),
+        (
+            ["--optimizer.warmup_steps", "300", "--optimizer.schedule", "cosine"],
+            r"`warmup_steps` \(300\) must be below",
+        ),
+        (
+            ["--tokenizer.path", "x"],
+            r"`kind` belongs to a tokenizer that is trained \(no `path`\) and would do nothing",
+        ),
+        (["--data.train.path", "null"], "`data.train` names no data: set `data.train.path`"),
+        (["--data.validation.path", "null"], "`data.validation` names no data: .*`data.num_folds` to 20"),
+        (["--tokenizer.shared", "false"], "`model.tie_embeddings: all` needs one vocabulary"),
+        (["--model.max_positions", "99"], "`max_positions` belongs to `positions: learned`"),
+        (
+            ["--model.interaction_dropout", "0.5"],
+            "`interaction_dropout` belongs to an `interaction` and would do nothing",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_together(tmp_path: Path, options: list[str], message: str) -> None:
+    chrf = ["--validation.metrics", "[chrf]", "--validation.select_by", "chrf"]
+    check(tmp_path, *chrf)
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, *chrf, *options)
+
+
+# ---- searches --------------------------------------------------------------------------------------------------------
+
+FIT = {
+    "l2r": {"greedy", "beam", "sampling", "diverse_beam", "minimum_bayes_risk"},
+    "r2l": {"greedy", "beam", "sampling", "diverse_beam", "minimum_bayes_risk"},
+    "bidirectional": {"greedy", "sampling", "synchronous", "joint", "rescored", "minimum_bayes_risk"},
+    "interleaved": {"greedy", "beam", "interleaved"},
+}
+"""The searches of each order by default options; a beam of 5 cannot be halved."""
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("order", FIT)
+def test_the_search_of_a_run_is_one_that_its_model_knows(tmp_path: Path, order: str, search: str) -> None:
+    options = ["--model.generation_order", order, "--decoding", search]
+    if search in FIT[order]:
+        check(tmp_path, *options)
+    else:
+        with pytest.raises(ValueError, match="order|half of `beam_width`|`rescore`|`mbr`|`candidates`"):
+            check(tmp_path, *options)
+
+
+@pytest.mark.parametrize("order", FIT)
+def test_without_a_search_that_of_the_order_is_taken(tmp_path: Path, order: str) -> None:
+    check(tmp_path, "--model.generation_order", order, "--decoding", "null")
+
+
+def test_a_beam_of_validation_must_be_one_that_the_order_has(tmp_path: Path) -> None:
+    both = ["--model.generation_order", "bidirectional", "--decoding", "null", "--validation.beam_width"]
+    for width in ("1", "4"):
+        check(tmp_path, *both, width)
+    with pytest.raises(ValueError, match="half of `beam_width`, but that is 3"):
+        check(tmp_path, *both, "3")
+
+
+# ---- decoder inputs and gradients ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["decoder_inputs.scheduled_sampling.mixture.mixing=soft"], "`mixing: soft` averages output embeddings"),
+        (["decoder_inputs.confidence_sampling.mixture.mixing=top_k"], "`mixing: top_k` averages output embeddings"),
+        (["decoder_inputs.random_replacement.pool=both", "tokenizer.shared=false"], "pool: both` puts source tokens"),
+        (["decoder_inputs.random_replacement.token_probability=2"], "`token_probability`"),
+        (["decoder_inputs.experimental.word_oracle.gold.gold_floor=2"], "`gold_floor`"),
+        (["gradient.experimental.gradient_penalty.penalty_weight=-1"], "`penalty_weight`"),
+    ],
+)
+def test_what_does_not_fit_is_found_before_any_work(options: list[str], message: str, tmp_path: Path) -> None:
+    untied = ["--model.tie_embeddings=none"]
+    check(tmp_path, *untied)
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, *untied, *(f"--{option}" for option in options))
+
+
+SEARCH = ["--gradient", "parameter_search", "--training.initialize_from", "runs/x"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--training.gradient_accumulation", "2"], r"all pairs of a step at once; set .*raise `data.batch_tokens`"),
+        (["--optimizer.flooding", "0.1"], "set `optimizer.flooding: 0`"),
+        (["--training.precision", "fp16"], "set `training.precision` to bf16 or fp32"),
+        (["--model.generation_order", "r2l"], "set `model.generation_order: l2r`"),
+        (
+            ["--gradient.parameter_search.candidates_at_once", "2", "--model.positions", "learned"],
+            "without learned `positions`",
+        ),
+        (
+            ["--gradient.parameter_search.num_candidates", "5"],
+            "`gradient.parameter_search`: `num_candidates` must be e",
+        ),
+        (["--gradient.parameter_search.cost", "blue"], "There is no metric 'blue'; did you mean 'bleu'"),
+    ],
+)
+def test_what_a_parameter_search_does_not_go_with(tmp_path: Path, options: list[str], message: str) -> None:
+    check(tmp_path, *SEARCH)
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, *SEARCH, *options)
+
+
+def test_a_parameter_search_from_random_weights_warns(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="Give a trained run as `training.initialize_from`"):
+        check(tmp_path, *SEARCH[:2])
+
+
+# ---- objectives on what is generated ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", GENERATING)
+def test_models_that_generate_from_both_ends_are_refused(tmp_path: Path, kind: str) -> None:
+    for order in ("bidirectional", "interleaved"):
+        with pytest.raises(ValueError, match=f"is for models that generate from one end, .*is {order}; use l2r or r2l"):
+            check(tmp_path, "--objective", kind, "--model.generation_order", order, "--decoding", "null")
+
+
+@pytest.mark.parametrize("kind", GENERATING)
+def test_random_weights_cannot_learn_from_what_they_generate(tmp_path: Path, kind: str) -> None:
+    with pytest.warns(UserWarning, match=r"Train with `cross_entropy` first, .*`training.initialize_from`"):
+        check(tmp_path, "--objective", kind)
+    check(tmp_path, f"--objective.{kind}.mle_weight", "1")
+    check(tmp_path, "--objective", kind, "--training.initialize_from", "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "message"),
+    [
+        ("reinforce", "cost", "blue", "There is no metric 'blue'; did you mean 'bleu'"),
+        ("reinforce", "candidates.num_candidates", "1", "`num_candidates` of at least 2"),
+        ("reinforce", "mle_weight", "-1", "`mle_weight` must be in"),
+        ("minimum_risk", "sharpness", "0", "`sharpness` must be above 0"),
+        ("minimum_risk", "candidates.sampling.num_candidates", "0", "`num_candidates` must be at least 1"),
+        ("minimum_risk", "candidates.beam.temperature", "0.5", "has no option `temperature`"),
+    ],
+)
+def test_wrong_options_are_found_before_any_work(
+    tmp_path: Path, kind: str, option: str, value: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, f"--objective.{kind}.{option}", value)
+
+
+def test_reinforce_has_samples_alone() -> None:
+    assert options_of(OBJECTIVES["reinforce"])["candidates"].choice is None
+
+
+@pytest.mark.parametrize("option", ["gradient.parameter_search.cost", "objective.minimum_risk.cost"])
+def test_without_a_trained_model_there_are_no_vectors(tmp_path: Path, option: str) -> None:
+    with pytest.raises(ValueError, match=r"cost: word_rotators_distance.*training\.initialize_from"):
+        check(tmp_path, f"--{option}", WRD)
+    check(tmp_path, f"--{option}", WRD, "--training.initialize_from", "runs/x")
