@@ -110,6 +110,7 @@ def make_trainer(
     optimizer = build_optimizer(
         model,
         learning_rate=learning_rate,
+        betas=(0.9, 0.98),
         epsilon=1e-8,
         weight_decay=0.01,
     )

@@ -30,7 +30,7 @@ def test_adamw_step_by_hand() -> None:
     model = nn.Linear(1, 1)
     nn.init.constant_(model.weight, 2.0)
     nn.init.constant_(model.bias, 2.0)
-    optimizer = build_optimizer(model, learning_rate=0.5, weight_decay=0.1, epsilon=1e-12)
+    optimizer = build_optimizer(model, learning_rate=0.5, weight_decay=0.1, betas=(0.9, 0.98), epsilon=1e-12)
     model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([-3.0])
     optimizer.step()
     assert model.weight.item() == pytest.approx(2.0 * (1 - 0.05) - 0.5)
@@ -39,4 +39,4 @@ def test_adamw_step_by_hand() -> None:
 
 def test_a_rate_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="learning_rate"):
-        build_optimizer(nn.Linear(1, 1), learning_rate=0.0, epsilon=1e-8, weight_decay=0.0)
+        build_optimizer(nn.Linear(1, 1), learning_rate=0.0, betas=(0.9, 0.98), epsilon=1e-8, weight_decay=0.0)
