@@ -1,7 +1,7 @@
 """A lock on a run directory or an output that names its holder: one process writes in a place at a time.
 
-It is `flock`'s and not of the package `filelock`, which empties the file when it opens it, where the holder's name
-stands. The system lets go when the holder dies, so no lock is ever stale.
+It is `flock`'s: the system lets go when the holder dies, so no lock is ever stale. The package `filelock` would leave a
+file beside each output, and before 4.2 empties it when it opens it, where the holder's name stands (decision 19).
 """
 
 import fcntl

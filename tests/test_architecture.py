@@ -72,7 +72,6 @@ PRIVATE = {
     "models/transformer/initialization.py": {"_is_hf_initialized"},
     "gradients/transforms.py": {"_foreach_mul_"},
     "training/ema.py": {"_foreach_lerp_"},
-    "data/loader.py": {"_fingerprint"},
 }
 """What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
 DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}

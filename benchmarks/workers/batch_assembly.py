@@ -37,9 +37,10 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
         with closing(loader.micro_batches()) as stream:
             next(stream)
             time.sleep(SECONDS_TO_PLAN)
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             positions = sum(batch.num_slots for _, batch in islice(stream, job["batches"]))
-            return {"positions_per_second": positions / (time.perf_counter() - started), "positions": positions}
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - worked
+        return {"positions": positions, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
     return {"package": str(Path(seq2seq.__file__).parent)}, run_round
 

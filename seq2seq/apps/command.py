@@ -89,7 +89,7 @@ def run(verb: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"seq2seq.apps.{verb}")
     if verb in {"train", "prepare"}:
         return int(module.run(arguments))
-    parser = Parser(
+    parser = RaisingParser(
         prog=f"seq2seq {verb}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -99,7 +99,7 @@ def run(verb: str, arguments: list[str]) -> int:
     return int(module.run(parser.parse_args(arguments)))
 
 
-class Parser(argparse.ArgumentParser):
+class RaisingParser(argparse.ArgumentParser):
     """A parser that raises ValueError instead of printing all its options and leaving."""
 
     def print_help(self, file: Any = None) -> None:

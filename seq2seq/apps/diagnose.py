@@ -129,7 +129,7 @@ def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], int]:
     Raises:
         ValueError: the runs name different corpora; or as `read_pairs` and `without_blanks`.
     """
-    read = [without_blanks(read_pairs(arguments, path)) for path in arguments.model]
+    read = [without_blanks(pairs_to_diagnose(arguments, path)) for path in arguments.model]
     for path, (pairs, _) in zip(arguments.model, read, strict=True):
         if [reference for _, reference in pairs] != [reference for _, reference in read[0][0]]:
             raise ValueError(
@@ -139,7 +139,7 @@ def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], int]:
     return [pairs for pairs, _ in read], read[0][1]
 
 
-def read_pairs(arguments: argparse.Namespace, path: str) -> Pairs:
+def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     """Return the pairs of texts to look at, sources with the prefix that the model was trained with.
 
     Raises:

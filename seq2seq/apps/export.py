@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
-from seq2seq.export.ctranslate2_parity import Parity, compare, different_options
+from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
 from seq2seq.lines import lines
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:
-        print(report(compare(folder, generator, checked)))
+        print(report(measure_parity(folder, generator, checked)))
     return 0
 
 

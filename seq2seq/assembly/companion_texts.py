@@ -78,7 +78,7 @@ class CompanionTexts:
             "sources": fingerprint(source_file),
             "search": {kind: repr(search) for kind, search in searches.items()},
         }
-        check_companions(manifest, facts)
+        check_origin(manifest, facts)
         files = {kind: self.folder / f"{name}.{kind}" for kind in searches}
         for kind, file in files.items():
             if not (manifest.is_file() and file.is_file()):
@@ -105,7 +105,7 @@ class CompanionTexts:
         )
 
 
-def check_companions(manifest: Path, facts: dict[str, Any]) -> None:
+def check_origin(manifest: Path, facts: dict[str, Any]) -> None:
     """Raise ValueError if companions are there that were made of something else; names what differs."""
     if not manifest.is_file():
         return

@@ -301,7 +301,7 @@ def _kind(base: Search, given: dict[str, Any], trained_order: str) -> tuple[type
 
 
 def _narrow(given: dict[str, Any], order: str, method: str | None = None) -> dict[str, Any]:
-    """Take a beam width of 1, or greedy search, out of the options; return the least that can generate from both ends."""
+    """Take beam width 1, or greedy search, out of the options; return the least that can generate from both ends."""
     if method != "greedy" and given.get("beam_width") != 1:
         return {}
     given.pop("beam_width", None)
@@ -348,7 +348,7 @@ def _rescored(base: Search, given: dict[str, Any], around: dict[str, Any], train
     if trained_order == "interleaved" and isinstance(strings, OneSided):
         strings = _in_pairs(strings, trained_order)
     if isinstance(strings, OneSided):
-        strings = replace(strings, generation_order="auto")  # type: ignore[type-var]  # `rescore` says which ends
+        strings = replace(strings, generation_order="auto")
     if not isinstance(strings, Greedy):  # a sampling draws what it returns; others are told to return all they find
         strings = replace(strings, n_best=n_best if isinstance(strings, Sampling) else 1)  # type: ignore[type-var]
     return Rescored(

@@ -22,7 +22,7 @@ from seq2seq.assembly.process import Processes
 from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.assembly.training import train
 from seq2seq.assembly.validation import score_of
-from seq2seq.data.options import CompanionOptions, CorpusOptions
+from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
 from seq2seq.files import new_folder, read_object, written
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned
@@ -85,7 +85,14 @@ class Tuning:
         tuned = replace(
             config,
             run_directory=str(self.folder),
-            data=replace(config.data, train=pairs, validation=CorpusOptions(), num_folds=HELD_OUT, left_out_fold=0),
+            data=replace(
+                config.data,
+                train=pairs,
+                validation=CorpusOptions(),
+                pool_rows=DataOptions.pool_rows,  # of a stream alone
+                num_folds=HELD_OUT,
+                left_out_fold=0,
+            ),
             tokenizer=replace(config.tokenizer, sampling=0.0),
             companions=CompanionOptions(),
             decoder_inputs=TeacherForcing(),

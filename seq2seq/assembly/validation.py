@@ -21,7 +21,7 @@ from seq2seq.decoding.running.corpus import decode_lines
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy
-from seq2seq.training.validation import DecodingFailed, Validation, described
+from seq2seq.training.validation import DecodingFailed, Validation, described_error
 
 
 def usable_pairs(config: RunConfig, corpus: Dataset) -> tuple[Dataset, FilterReport]:
@@ -115,11 +115,11 @@ def build_validation_decoder(
         try:
             share = decoded_share()
         except Exception as error:  # the others wait for this process, so it must tell them
-            problem = described(error)
+            problem = described_error(error)
         shares, problems = zip(*gather_object([(share, problem)]), strict=True)
         if any(problems):
             raise DecodingFailed(next(filter(None, problems)))
-        texts = interleaved(shares)
+        texts = in_input_order(shares)
         return {name: score_of(name, texts, references) for name in validation.metrics}
 
     return decode
@@ -132,7 +132,7 @@ def validation_search(config: RunConfig, max_target_tokens: int | None) -> Searc
     return complete_search(within_reach(beam, max_target_tokens), order, None)
 
 
-def interleaved(shares: Sequence[Sequence[str]]) -> list[str]:
+def in_input_order(shares: Sequence[Sequence[str]]) -> list[str]:
     """Return the items of process r of n, which are numbers r, r + n, …, in their order."""
     texts = [""] * sum(map(len, shares))
     for index, share in enumerate(shares):

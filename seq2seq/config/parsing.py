@@ -114,11 +114,13 @@ class Parser:
                 return None
             if option.default() is not MISSING and typing.get_origin(option.kind) is tuple:
                 return ()
-            raise ValueError(f"{node.place}: `{path}` has no value; give {described(option.kind)}, or leave it out.")
+            raise ValueError(
+                f"{node.place}: `{path}` has no value; give {described_type(option.kind)}, or leave it out."
+            )
         try:
             return value_of(option.kind, node)
         except _Mismatch:
-            wanted = described(option.kind) + (", or null" if option.is_optional else "")
+            wanted = described_type(option.kind) + (", or null" if option.is_optional else "")
             raise ValueError(f"{node.place}: `{path}` must be {wanted}, but is {_shown(node)}.") from None
 
     def _chosen(self, choice: Choice, option: Option, node: Node, path: str, base: Any) -> Any:
@@ -264,7 +266,7 @@ def _tuple_of(kind: Any, node: Node) -> tuple:
     return tuple(value_of(item_kind, item) for item_kind, item in zip(kinds, node.value, strict=True))
 
 
-def described(kind: Any) -> str:
+def described_type(kind: Any) -> str:
     """Return what a value of a type is, in words."""
     origin = typing.get_origin(kind)
     if origin is typing.Literal:
@@ -274,7 +276,7 @@ def described(kind: Any) -> str:
         items = "texts" if kinds[0] is str else "numbers"
         return f"a list of {items}, such as [a, b]" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} {items}"
     if isinstance(kind, types.UnionType):
-        return " or ".join(described(one) for one in typing.get_args(kind))
+        return " or ".join(described_type(one) for one in typing.get_args(kind))
     return {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}[kind]
 
 

@@ -42,7 +42,7 @@ def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def settings(component: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the value of every option by its dotted name; of one that holds a kind, the kind's name before its options."""
+    """Return the value of every option by its dotted name; where a kind is held, its name before its options."""
     found: dict[str, Any] = {}
     for name, option in options_of(type(component)).items():
         value = getattr(component, name)

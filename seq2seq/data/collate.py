@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.generation_order import TargetRows
-from seq2seq.data.sequences import Order, Sequences
+from seq2seq.data.sequences import Sequences
 
 
 def pad_right(sequences: Sequence[Sequence[int]], pad_id: int, multiple: int = 1) -> tuple[Tensor, Tensor]:
@@ -20,7 +20,8 @@ def pad_right(sequences: Sequence[Sequence[int]], pad_id: int, multiple: int = 1
     Args:
         multiple: of which the length should be one.
     """
-    return _tensors(Sequences.of(sequences), pad_id, multiple)
+    ids, mask = Sequences.of(sequences).padded(pad_id, multiple)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def collate(
@@ -38,21 +39,19 @@ def collate(
         targets: rows that end with end of sentence and have nothing in front.
         rows: each pair's number in its corpus.
     """
-    input_ids, attention_mask = _tensors(source_ids, source_pad_id)
-    ids, mask = _tensors(targets.ids, target_pad_id, targets.num_starts, targets.order)
-    starts = ids.new_full((len(ids), targets.num_starts), decoder_start_id)
-    is_scored = mask if targets.is_scored is None else mask & torch.from_numpy(targets.is_scored).unsqueeze(1)
+    input_ids, attention_mask = source_ids.padded(source_pad_id)
+    num_starts = targets.num_starts
+    ids, mask = targets.ids.padded(target_pad_id, num_starts, targets.order)
+    decoder_input_ids = numpy.empty_like(ids)
+    decoder_input_ids[:, :num_starts] = decoder_start_id
+    decoder_input_ids[:, num_starts:] = ids[:, :-num_starts]
+    is_scored = mask if targets.is_scored is None else mask & targets.is_scored[:, None]
     return Batch(
-        input_ids=input_ids,
-        attention_mask=attention_mask,
-        decoder_input_ids=torch.cat([starts, ids[:, : -targets.num_starts]], dim=1),
-        labels=ids.masked_fill(~is_scored, IGNORED_LABEL),
+        input_ids=torch.from_numpy(input_ids),
+        attention_mask=torch.from_numpy(attention_mask),
+        decoder_input_ids=torch.from_numpy(decoder_input_ids),
+        labels=torch.from_numpy(numpy.where(is_scored, ids, IGNORED_LABEL)),
         rows=torch.as_tensor(numpy.asarray(rows, dtype=numpy.int64)),
         sides=None if targets.sides is None else torch.from_numpy(targets.sides),
-        visible=None if targets.is_visible is None else mask & torch.from_numpy(targets.is_visible).unsqueeze(1),
+        visible=None if targets.is_visible is None else torch.from_numpy(mask & targets.is_visible[:, None]),
     )
-
-
-def _tensors(ids: Sequences, pad_id: int, multiple: int = 1, order: Order | None = None) -> tuple[Tensor, Tensor]:
-    padded, mask = ids.padded(pad_id, multiple, order)
-    return torch.from_numpy(padded), torch.from_numpy(mask)

@@ -65,10 +65,8 @@ def turned(is_turned: numpy.ndarray | bool) -> Order:
     """
 
     def places(lengths: numpy.ndarray, num_columns: int) -> numpy.ndarray:
-        which = numpy.broadcast_to(is_turned, len(lengths))
-        firsts, steps = numpy.where(which, lengths - 2, 0), numpy.where(which, -1, 1)
-        found = firsts[:, None] + steps[:, None] * numpy.arange(num_columns)
-        return _ended(found, lengths)
+        found = numpy.where(is_turned, -1, 1)[..., None] * numpy.arange(num_columns)
+        return _ended(found + numpy.where(is_turned, lengths - 2, 0)[:, None], lengths)
 
     return places
 

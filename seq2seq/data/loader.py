@@ -19,6 +19,7 @@ from seq2seq.data.bucketing import NO_LIMIT, EarlierPlans, Plan, cut_batches, pl
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import ANY_RATIO, filter_pairs
+from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
 from seq2seq.data.prefetch import prefetch
@@ -42,7 +43,7 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
     Args:
         num_workers: processes; 0 uses this process, where the tokenizer may have threads of its own.
     """
-    key = f"{_CACHE_VERSION} {dataset._fingerprint} {tokenizer.fingerprint()}"
+    key = f"{_CACHE_VERSION} {corpus_fingerprint(dataset)} {tokenizer.fingerprint()}"
     with _single_threaded_workers(num_workers):
         tokenized = dataset.with_format("arrow").map(
             _with_token_columns,

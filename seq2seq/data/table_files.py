@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from seq2seq.lines import numbered_lines
 
-Row = tuple[int, list[Any]]
+TableRow = tuple[int, list[Any]]
 """The number of a row's first line, counted from 1, and the values of the columns that were asked for."""
 
 _LONGEST_CSV_FIELD = 2**31 - 1
@@ -46,7 +46,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     return _some(path, keep_ends=False)
 
 
-def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[TableRow]:
     """Yield the columns' values of each row. Fields are what stands between tabs; TSV knows no quotes.
 
     Without a header that counts them, a row of more fields than the others is left out, with a warning: a tab within a
@@ -56,12 +56,12 @@ def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
     return _table_rows(path, records if header else _of_usual_width(path, records), columns, header)
 
 
-def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[TableRow]:
     """Yield the columns' values of each row; a quoted field may hold commas, doubled quotes and line ends."""
     return _table_rows(path, _csv_records(path), columns, header)
 
 
-def json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def json_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
     """Yield the columns' values of each object: one object per line, or one array of objects that is the whole file.
 
     A dotted column such as `translation.en` leads into nested objects.
@@ -72,7 +72,7 @@ def json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         yield number, [nested_value(record, column, f"{path}:{number}") for column in columns]
 
 
-def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
     """Yield the columns' values of each row; dotted columns lead into structs. Rows are counted from 1."""
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -155,7 +155,7 @@ def _warn_of_header(path: Path, number: int, values: list[str]) -> None:
 
 def _table_rows(
     path: Path, records: Iterator[tuple[int, list[str]]], columns: Sequence[str], header: bool
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     names = next(records)[1] if header else []
     indices = [_column_index(path, column, names, header) for column in columns]
     num_fields = max(indices) + 1
@@ -235,7 +235,7 @@ def _shortened(value: Any, longest: int = 40) -> str:
     return text if len(text) <= longest else text[:longest] + "..."
 
 
-COLUMN_READERS: dict[str, Callable[[Path, Sequence[str], bool], Iterator[Row]]] = {
+COLUMN_READERS: dict[str, Callable[[Path, Sequence[str], bool], Iterator[TableRow]]] = {
     "tsv": tsv_rows,
     "csv": csv_rows,
     "jsonl": lambda path, columns, header: json_rows(path, columns),

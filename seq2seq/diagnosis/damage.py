@@ -30,7 +30,7 @@ REPLACEMENTS = ("likely", "random")
 
 
 @dataclass(frozen=True)
-class Continuation:
+class BehindPrefix:
     """Mean sentence scores, 0 to 100, of what the model says behind a prefix, without the prefix."""
 
     right: float
@@ -57,7 +57,7 @@ class Damage:
     """Sum of the rises of all later tokens, a mean over references, nats."""
     total: float
     """Sum over all tokens after the wrong one, a mean over references, nats."""
-    continuations: dict[str, Continuation]
+    continuations: dict[str, BehindPrefix]
     """By metric, over references of which words are left to say."""
 
 
@@ -133,7 +133,7 @@ def _continuations(
     right: Sequence[str],
     wrong: Sequence[str],
     metrics: dict[str, Metric],
-) -> dict[str, Continuation]:
+) -> dict[str, BehindPrefix]:
     """Return the scores against the references' own continuations, where these are not empty."""
     wanted = [subject.text(subject.references[row][p + 1 :]) for row, p in zip(rows, positions, strict=True)]
     kept = [i for i, text in enumerate(wanted) if text.strip()]
@@ -141,15 +141,15 @@ def _continuations(
         return {}
     references = [[wanted[i]] for i in kept]
 
-    def compared(metric: Metric) -> Continuation:
+    def compared(metric: Metric) -> BehindPrefix:
         good, bad = (float(sentence_scores(metric, [t[i] for i in kept], references).mean()) for t in (right, wrong))
-        return Continuation(good, bad, good - bad if metric.higher_is_better else bad - good)
+        return BehindPrefix(good, bad, good - bad if metric.higher_is_better else bad - good)
 
     return {name: compared(metric) for name, metric in metrics.items()}
 
 
 def _damage(
-    replacement: str, place: float, rises: Sequence[numpy.ndarray], continuations: dict[str, Continuation]
+    replacement: str, place: float, rises: Sequence[numpy.ndarray], continuations: dict[str, BehindPrefix]
 ) -> Damage:
     lengths = numpy.array([len(rise) for rise in rises])
     num_following = [int((lengths > k).sum()) for k in range(NUM_FOLLOWING)]

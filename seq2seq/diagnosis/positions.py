@@ -109,7 +109,7 @@ def means_by_position(
     return [row for row in (PositionMeans(*cells) for cells in columns) if row.gold_tokens or row.own_tokens]
 
 
-def first_difference(hypothesis: Sequence[int], reference: Sequence[int]) -> int:
+def first_wrong_position(hypothesis: Sequence[int], reference: Sequence[int]) -> int:
     """Return the first position, from 0, at which the two differ; the shorter's length where one begins the other."""
     pairs = enumerate(zip(hypothesis, reference, strict=False))
     return next((i for i, (said, wanted) in pairs if said != wanted), min(len(hypothesis), len(reference)))
@@ -118,7 +118,7 @@ def first_difference(hypothesis: Sequence[int], reference: Sequence[int]) -> int
 def survival_curve(hypotheses: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> Survival:
     """Return how long the hypotheses equal their references, up to where none does any more."""
     pairs = list(zip(hypotheses, references, strict=True))
-    lasts = numpy.array([first_difference(*pair) for pair in pairs])
+    lasts = numpy.array([first_wrong_position(*pair) for pair in pairs])
     # A hypothesis that the length limit cut off is censored as a reference that ends is.
     is_wrong = numpy.array([last < min(map(len, pair)) for last, pair in zip(lasts, pairs, strict=True)])
     num_wrong = numpy.bincount(lasts, weights=is_wrong)

@@ -31,7 +31,7 @@ def format_diagnoses(models: Models, facts: Mapping[str, Any]) -> str:
     return "\n\n".join(["\n".join(head), *(table(models) for table in tables)])
 
 
-def aligned(title: str, labels: Sequence[str], groups: Mapping[str, Columns]) -> str:
+def aligned_table(title: str, labels: Sequence[str], groups: Mapping[str, Columns]) -> str:
     """Return a table: the title, the models' names over their columns, headings, and a row for each label."""
     first = max(map(len, labels), default=0)
     lines = [" " * first, " " * first, *(label.ljust(first) for label in labels)]
@@ -78,7 +78,7 @@ def _gap(models: Models) -> str:
         ]
         values, intervals = zip(*cells, strict=True)
         groups[name] = [("value", values), ("95% interval", intervals)]
-    return aligned("Exposure gap: the model's own prefixes against gold ones", labels, groups)
+    return aligned_table("Exposure gap: the model's own prefixes against gold ones", labels, groups)
 
 
 def _by_range(models: Models, title: str, chosen: Callable[[Diagnosis], Sequence[Any]]) -> str:
@@ -100,7 +100,7 @@ def _by_range(models: Models, title: str, chosen: Callable[[Diagnosis], Sequence
         ]
         for name, means in ranges.items()
     }
-    return aligned(title, labels, groups)
+    return aligned_table(title, labels, groups)
 
 
 def _positions(models: Models) -> str:
@@ -121,7 +121,7 @@ def _survival(models: Models) -> str:
         left = [str(curve.at_risk[t - 1]) if t <= len(curve.at_risk) else "-" for t in ticks]
         groups[name] = [("share", [_percent(padded[t]) for t in ticks]), ("of", left)]
     title = "Hypotheses that equal their reference so far: share (%), and how many were left to look at"
-    return aligned(title, [f"first {t} tokens" if t > 1 else "first token" for t in ticks], groups)
+    return aligned_table(title, [f"first {t} tokens" if t > 1 else "first token" for t in ticks], groups)
 
 
 def _damage_labels(models: Models) -> list[str]:
@@ -142,7 +142,7 @@ def _damage(models: Models) -> str:
         for name, model in models.items()
     }
     title = "Damage of one wrong token: rise of the reference's -log p (nats) of the tokens after it"
-    return aligned(title, _damage_labels(models), groups)
+    return aligned_table(title, _damage_labels(models), groups)
 
 
 def _continuations(models: Models) -> str:
@@ -156,7 +156,7 @@ def _continuations(models: Models) -> str:
             columns.append(("loss", ["-" if c is None else _number(c.loss, 1) for c in found]))
         groups[name] = columns
     title = "Its own continuation: mean sentence score behind the right and behind the wrong prefix"
-    return aligned(title, _damage_labels(models), groups)
+    return aligned_table(title, _damage_labels(models), groups)
 
 
 def _outputs(models: Models) -> str:
@@ -176,7 +176,7 @@ def _outputs(models: Models) -> str:
         ]
         for name, model in models.items()
     }
-    return aligned("Greedy hypotheses and references", list(quantities), groups)
+    return aligned_table("Greedy hypotheses and references", list(quantities), groups)
 
 
 def _beams(models: Models) -> str:
@@ -196,4 +196,4 @@ def _beams(models: Models) -> str:
         "By beam width: metrics, length by the reference's, model score (nats), empty (%), pairs with a higher score\n"
         "than by the width before (%), and pairs with a higher score that are worse by the first metric (%)"
     )
-    return aligned(title, [f"beam {beam.beam_width}" for beam in first.beams], groups)
+    return aligned_table(title, [f"beam {beam.beam_width}" for beam in first.beams], groups)

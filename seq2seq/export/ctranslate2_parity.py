@@ -75,7 +75,7 @@ def comparable_search(search: Search) -> BeamSearch:
     )
 
 
-def compare(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Parity:
+def measure_parity(folder: Path, generator: TextGenerator, lines: Iterable[str]) -> Parity:
     """Decode the lines, but not those without any token, with a model on the CPU and with its export.
 
     Raises:

@@ -35,7 +35,7 @@ def tokenize(text: str) -> list[str]:
     return TOKEN.findall(unicodedata.normalize("NFC", text.lower()).translate(INVISIBLE))
 
 
-class Tokenizer:
+class WordTokenizer:
     """`tokenize`, with Porter's English stemmer on words of more than three letters if wanted."""
 
     def __init__(self, stemmer: bool) -> None:
@@ -85,4 +85,4 @@ class Rouge:
     def _scorer(self) -> Any:
         from rouge_score.rouge_scorer import RougeScorer  # here, because it loads NLTK, which takes a second
 
-        return RougeScorer([self.name], tokenizer=Tokenizer(self.stemmer))
+        return RougeScorer([self.name], tokenizer=WordTokenizer(self.stemmer))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_of, slices
+from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_at_a_time, slices
 
 KEPT_BY_AUTOGRAD = 4
 """Tensors of a chunk's size that are alive while a loss is differentiated: log-probabilities, probabilities, a
@@ -54,7 +54,7 @@ class _Blockwise(torch.autograd.Function):
             flat_hidden, weight_VD = hidden.flatten(0, 1), weight.to(dtype)
             gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if needs_gradient else None
             gradient_VD = torch.zeros_like(weight) if needs_gradient else None
-            for block in slices(rows.shape[1], rows_of(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
+            for block in slices(rows.shape[1], rows_at_a_time(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
                 block_rows = rows[:, block].flatten()
                 block_ND = flat_hidden.index_select(0, block_rows).to(dtype)
                 logits_NV = block_ND @ weight_VD.T
@@ -86,7 +86,7 @@ def _differentiate_in_place(
         first: number of the block's first unit.
     """
     sums: tuple[Tensor, ...] = ()
-    size = rows_of(ENTRIES_AT_A_TIME, logits[0].T) // (KEPT_BY_AUTOGRAD * len(logits))
+    size = rows_at_a_time(ENTRIES_AT_A_TIME, logits[0].T) // (KEPT_BY_AUTOGRAD * len(logits))
     for part in slices(logits.shape[1], size):
         chunk = logits[:, part].detach().to(torch.promote_types(logits.dtype, torch.float32))
         with torch.set_grad_enabled(needs_gradient):

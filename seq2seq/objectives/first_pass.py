@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.batch import Batch
-from seq2seq.objectives.functional import ENTRIES_OF_A_BLOCK, rows_of
+from seq2seq.objectives.functional import ENTRIES_OF_A_BLOCK, rows_at_a_time
 from seq2seq.objectives.randomness import forked_randomness
 
 MixingKind = Literal["argmax", "sampled", "top_k", "soft"]
@@ -138,7 +138,7 @@ def predictions(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the fields of `Predictions`, from the decoder's states [B * G, T, D] at N flattened positions."""
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    size = rows_of(ENTRIES_OF_A_BLOCK, weight)
+    size = rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)
     for start in range(0, max(len(rows), 1), size):
         part = slice(start, start + size)
         logits_NV = hidden.flatten(0, 1).index_select(0, rows[part]) @ weight.T

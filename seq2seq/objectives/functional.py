@@ -82,7 +82,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
                 gradient_ND = torch.empty_like(real_ND)
                 uniform_D = (total_D * (-label_smoothing / len(weight))).to(weight.dtype)
                 gradient_VD = uniform_D.expand_as(weight).contiguous()
-            for start in range(0, len(rows), size := rows_of(ENTRIES_OF_A_BLOCK, weight)):
+            for start in range(0, len(rows), size := rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)):
                 block_ND = real_ND[start : start + size]
                 logits_NV = block_ND @ weight_VD.T
                 sums += _score_in_place(logits_NV, real_N[start : start + size], label_smoothing, needs_gradient)
@@ -122,7 +122,7 @@ def slices(length: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, length))
 
 
-def rows_of(entries: dict[str, int], weight: Tensor) -> int:
+def rows_at_a_time(entries: dict[str, int], weight: Tensor) -> int:
     """Return how many rows of logits have about so many entries."""
     return max(1, entries["cpu" if weight.device.type == "cpu" else "other"] // weight.shape[0])
 
@@ -134,7 +134,7 @@ def _score_in_place(logits_NV: Tensor, labels_N: Tensor, label_smoothing: float,
         logits_NV: becomes softmax(logits) - (1 - e) * one_hot(label), if a gradient is needed.
     """
     sums = torch.zeros(3, device=logits_NV.device)
-    size = rows_of(ENTRIES_AT_A_TIME, logits_NV.T)
+    size = rows_at_a_time(ENTRIES_AT_A_TIME, logits_NV.T)
     for chunk_NV, chunk_N in zip(logits_NV.split(size), labels_N.split(size), strict=True):
         labels_N1 = chunk_N.unsqueeze(1)
         log_probs_NV = chunk_NV.log_softmax(-1, dtype=torch.float32)

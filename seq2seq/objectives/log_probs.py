@@ -19,7 +19,7 @@ from seq2seq.objectives.functional import (
     ENTRIES_OF_A_BLOCK,
     product_dtype,
     real_rows,
-    rows_of,
+    rows_at_a_time,
     slices,
 )
 
@@ -50,11 +50,11 @@ class _TokenLogProbs(torch.autograd.Function):
             real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(dtype), labels.flatten()[rows]
             weight_VD, partition_N = weight.to(dtype), torch.empty(len(rows), dtype=wide, device=hidden.device)
             picked_N = torch.empty_like(partition_N)
-            size = rows_of(ENTRIES_OF_A_BLOCK, weight)
+            size = rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)
             for block in slices(len(rows), size):
                 logits_NV = real_ND[block] @ weight_VD.T
                 picked_N[block] = logits_NV.gather(1, real_N[block].unsqueeze(1)).squeeze(1).to(wide)
-                for chunk in slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
+                for chunk in slices(len(logits_NV), rows_at_a_time(ENTRIES_AT_A_TIME, weight)):
                     partition_N[block][chunk] = logits_NV[chunk].to(wide).logsumexp(1)
             log_probs = torch.zeros(labels.numel(), dtype=wide, device=hidden.device)
             log_probs[rows] = picked_N - partition_N
@@ -72,9 +72,9 @@ class _TokenLogProbs(torch.autograd.Function):
         real_ND, real_N = hidden.flatten(0, 1).index_select(0, rows).to(ctx.dtype), labels.flatten()[rows]
         weight_VD, gradient_VD = weight.to(ctx.dtype), torch.zeros_like(weight)
         gradient_ND = torch.empty_like(real_ND)
-        for block in slices(len(rows), rows_of(ENTRIES_OF_A_BLOCK, weight)):
+        for block in slices(len(rows), rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)):
             logits_NV = real_ND[block] @ weight_VD.T
-            for chunk in slices(len(logits_NV), rows_of(ENTRIES_AT_A_TIME, weight)):
+            for chunk in slices(len(logits_NV), rows_at_a_time(ENTRIES_AT_A_TIME, weight)):
                 scale_N1 = upstream_N[block][chunk].unsqueeze(1)
                 probabilities_NV = (logits_NV[chunk].to(partition_N.dtype) - partition_N[block][chunk, None]).exp_()
                 logits_NV[chunk] = probabilities_NV.mul_(-scale_N1).scatter_add_(

@@ -63,7 +63,7 @@ class DecodingFailed(Exception):
     """Decoding failed on some process; its text says how. Raised on all processes alike."""
 
 
-def described(error: Exception) -> str:
+def described_error(error: Exception) -> str:
     """Return an error in one line, as a log has it."""
     return str(error) if isinstance(error, DecodingFailed) else f"{type(error).__name__}: {error}"
 
@@ -172,7 +172,7 @@ class Validation:
         try:
             scores = self.decode()
         except Exception as error:  # whatever it is, the loss is measured and training can go on
-            problem = described(error)
+            problem = described_error(error)
         found: tuple[dict[str, float], str | None] = broadcast_object_list([(scores, problem)])[0]
         return found
 

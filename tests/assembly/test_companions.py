@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.companion_texts import Texts, check_companions
+from seq2seq.assembly.companion_texts import Texts, check_origin
 from seq2seq.assembly.companions import Found, leaks, of_training, of_validation
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.model import initialize_from
@@ -40,11 +40,11 @@ SELF = RunConfig(
 @pytest.mark.parametrize("changed", list(FACTS))
 def test_companions_of_something_else_are_refused(changed: str, tmp_path: Path) -> None:
     manifest = tmp_path / "train.json"
-    check_companions(manifest, FACTS)
+    check_origin(manifest, FACTS)
     manifest.write_text(json.dumps(FACTS))
-    check_companions(manifest, FACTS)
+    check_origin(manifest, FACTS)
     with pytest.raises(ValueError, match=f"made with another {changed}; delete that folder"):
-        check_companions(manifest, {**FACTS, changed: "other"})
+        check_origin(manifest, {**FACTS, changed: "other"})
 
 
 def test_one_configuration_stands_for_two_stages() -> None:

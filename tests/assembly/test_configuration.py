@@ -1,4 +1,4 @@
-"""The configuration of a run as a whole: every option read, written, explained, and refused where it does not belong."""
+"""The configuration of a run as a whole: every option read, written, explained, and refused where it is not at home."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -158,7 +158,7 @@ OLDER = {
     "objective: sequence_unlikelihood": "write `objective: experimental.sequence_unlikelihood`",
     "objective: {bag_of_words_weight: 0.2}": "write `objective: {experimental.bag_of_words: {bag_of_words_weight: …}}`",
     "objective: {repeat_ngram: 3}": "`objective: {experimental.sequence_unlikelihood: {repeat_ngram: …}}`",
-    "candidates: {cost: chrf}": "`objective: {minimum_risk: {cost: bleu, candidates: {sampling: {num_candidates: 8}}}}`",
+    "candidates: {cost: chrf}": "`objective: {minimum_risk: {cost: bleu, candidates: {sampling: {num_candidates: 8}}}}",
     "gradient: {kind: adversarial_training}": "`gradient: {adversarial_training: {perturbation_size: 0.5}}`",
     "gradient: {perturbation_size: 0.5}": "write `gradient: {adversarial_training: {perturbation_size: …}}`",
     "gradient: gradient_penalty": "write `gradient: experimental.gradient_penalty`",
@@ -167,7 +167,7 @@ OLDER = {
     "decoder_inputs: {kind: random_replacement}": "`decoder_inputs: {random_replacement: {pool: target}}`",
     "decoder_inputs: {pool: target}": "write `decoder_inputs: {random_replacement: {pool: …}}`",
     "decoder_inputs: {decay_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.decay_steps`",
-    "decoder_inputs: {gold_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.gold_steps`, or `decoder_inputs.conf",
+    "decoder_inputs: {gold_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.gold_steps`, or `decoder_inputs.co",
     "decoder_inputs: {mixing: soft}": "write `decoder_inputs.scheduled_sampling.mixture.mixing`",
     "decoder_inputs: {gold_confidence: 0.5}": "write `decoder_inputs: {confidence_sampling: {gold_confidence: …}}`",
     "decoder_inputs: word_oracle": "write `decoder_inputs: experimental.word_oracle`",

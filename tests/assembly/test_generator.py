@@ -111,7 +111,7 @@ def test_options_of_a_call_beat_those_of_load_and_those_of_the_run(copy_task: Pa
     assert generator.search == BeamSearch(beam_width=3, n_best=2, max_length=13), "the width and the limit of the run"
     assert len(generator("abc")) == 2
     assert len(generator("abc", n_best=1)) == 1
-    assert getattr(generator.search, "n_best") == 2, "a call changes nothing for the next"
+    assert generator.search.n_best == 2, "a call changes nothing for the next"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_an_ensemble_is_the_mean_of_its_members(copy_task: Path, tmp_path: Path)
     members = [seq2seq.load(path, device="cpu") for path in (copy_task / "run", other)]
     both = seq2seq.load([copy_task / "run", other], device="cpu", weights=[3.0, 1.0], beam_width=1)
     assert isinstance(both.model, Ensemble)
-    assert getattr(both.search, "max_length") == 13, "of the first member"
+    assert both.search.max_length == 13, "of the first member"
     [best] = both("jabc")
     vocabulary = {
         token: index for index, token in enumerate(both.tokenizer.target_tokens(range(both.model.vocab_size)))

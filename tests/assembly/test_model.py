@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from seq2seq.apps.command import main
-from seq2seq.assembly.model import check_start, initialize_from
 from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.model import check_start, initialize_from
 from tests.models.tiny import tiny_model
 from tests.tiny_run import write_copy_task
 

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from seq2seq.assembly import precision
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.precision import computes_bf16, with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
 
 
 def configuration(wanted: str, folder: Path = Path("run")) -> RunConfig:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from accelerate import Accelerator
 
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
 from seq2seq.training.checkpoint import STATE
 
 

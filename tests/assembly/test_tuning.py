@@ -8,13 +8,14 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.assembly import tuning as build_tuning
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.data import open_training, open_validation
 from seq2seq.assembly.process import OneProcess
-from seq2seq.assembly.tuning import Tuning, greedy_score, tune
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.assembly.tuning import HELD_OUT, Tuning, greedy_score, tune
+from seq2seq.data.options import CorpusOptions
 from seq2seq.training.tracking import read_log
-from tests.tiny_run import NUM_TEST
+from tests.tiny_run import NUM_TEST, write_copy_task
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -136,6 +137,18 @@ def test_the_tuned_run_stands_beside_the_run_and_is_like_it(copy_task: Path) -> 
     assert config.training.initialize_from == str(copy_task / "run")
     assert config.data.batch_tokens == original.data.batch_tokens
     assert (config.data.train.source, config.data.train.target) == ("dev.en", "dev.de")
+
+
+def test_a_run_that_read_a_stream_or_left_out_a_fold_can_be_tuned(copy_task: Path, tmp_path: Path) -> None:
+    """What says how it read its pairs says nothing of those that it is tuned on."""
+    for name, options in (("stream", {"train": {"streaming": True}, "pool_rows": 7}), ("fold", {"num_folds": 7})):
+        written = write_copy_task(tmp_path / name, data=options)
+        original = load_run_config([written])
+        enter_run_directory(original)
+        config = Tuning(Path(original.run_directory), "bleu", "dev.en", "dev.de").config()
+        assert config.data.train == CorpusOptions(source="dev.en", target="dev.de")
+        assert (config.data.num_folds, config.data.left_out_fold) == (HELD_OUT, 0)
+        assert config.data.batch_tokens == original.data.batch_tokens
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from seq2seq.assembly import validation
-from seq2seq.assembly.validation import build_validation_decoder, interleaved, score_of, usable_pairs
-from seq2seq.assembly.configuration import load_run_config
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.validation import build_validation_decoder, in_input_order, score_of, usable_pairs
 from seq2seq.data.corpus import Dataset, read_corpus
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.training.validation import DecodingFailed
@@ -21,7 +20,7 @@ from tests.tiny_run import write_copy_task
 def test_interleaved_undoes_the_sharing_of_work(num_items: int, num_processes: int) -> None:
     items = [str(number) for number in range(num_items)]
     shares: Sequence[Sequence[str]] = [items[index::num_processes] for index in range(num_processes)]
-    assert interleaved(shares) == items
+    assert in_input_order(shares) == items
 
 
 def test_score_of_a_metric_by_name() -> None:
@@ -105,6 +104,16 @@ def test_a_decode_that_fails_says_how(tmp_path: Path, corpus: Dataset, monkeypat
     monkeypatch.setattr(validation, "decoding_copy", failing)
     with pytest.raises(DecodingFailed, match="^MemoryError: no memory is left$"):
         decoder(tmp_path, corpus)()
+
+
+def test_an_interleaved_model_is_validated_without_the_one_that_rescores_it(
+    tmp_path: Path, corpus: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(validation, "build_search", lambda options, order: seen.append(options))
+    for order in ("interleaved", "bidirectional"):
+        decoder(tmp_path, corpus, "--model.generation_order", order, "--decoding.rescore", "l2r")
+    assert [options["rescore"] for options in seen] == ["none", "l2r"]
 
 
 @pytest.mark.parametrize(("options", "budget"), [([], 8192), (["--validation.batch_tokens", "77"], 77)])

@@ -1,4 +1,4 @@
-"""The three axes of training, completed: what the tokenizer, the model and the processes add to a component's options."""
+"""The three axes of training, completed: what tokenizer, model and processes add to a component's options."""
 
 import json
 from dataclasses import replace

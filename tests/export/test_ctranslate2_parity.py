@@ -13,7 +13,7 @@ from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.export import ctranslate2_parity
 from seq2seq.export.ctranslate2_export import export_ctranslate2
-from seq2seq.export.ctranslate2_parity import comparable_search, compare, different_options, encoded_sources
+from seq2seq.export.ctranslate2_parity import comparable_search, different_options, encoded_sources, measure_parity
 from tests.export.test_ctranslate2_export import MAX_LENGTH, TEXTS, random_model, tokenizer
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
@@ -39,7 +39,7 @@ def exported(generator: TextGenerator, folder: Path, quantization: str = "float3
 def test_a_model_and_its_export_say_the_same(options: dict[str, Any], generator: TextGenerator, tmp_path: Path) -> None:
     generator.batch_tokens = options.pop("batch_tokens", generator.batch_tokens)
     generator.search = changed_search(generator.search, options, "l2r")
-    parity = compare(exported(generator, tmp_path / "served"), generator, [*TEXTS, "", " \t"])
+    parity = measure_parity(exported(generator, tmp_path / "served"), generator, [*TEXTS, "", " \t"])
     assert (parity.num_lines, parity.num_equal) == (len(TEXTS), len(TEXTS)), "blank lines do not count"
     assert parity.largest_score_difference < 2e-5
     assert parity.compute_type == "float32"
@@ -50,13 +50,13 @@ def test_another_models_export_is_noticed(generator: TextGenerator, tmp_path: Pa
     folder = exported(generator, tmp_path / "served")
     with torch.no_grad():
         generator.model.lm_head.weight.neg_()  # type: ignore[union-attr]
-    parity = compare(folder, generator, TEXTS)
+    parity = measure_parity(folder, generator, TEXTS)
     assert parity.num_equal == 0
     assert math.isnan(parity.largest_score_difference)
 
 
 def test_quantised_weights_are_near(generator: TextGenerator, tmp_path: Path) -> None:
-    parity = compare(exported(generator, tmp_path / "served", "int8"), generator, TEXTS)
+    parity = measure_parity(exported(generator, tmp_path / "served", "int8"), generator, TEXTS)
     assert parity.compute_type == "int8_float32"
     assert 0 < parity.num_equal < len(TEXTS)
     assert 1e-4 < parity.largest_score_difference < 1

@@ -8,7 +8,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
 from seq2seq.metrics import make_metric
-from seq2seq.metrics.rouge import Tokenizer, tokenize
+from seq2seq.metrics.rouge import WordTokenizer, tokenize
 from tests.metrics.texts import total
 from tests.shared_data import shared_data
 
@@ -26,7 +26,7 @@ def test_words_of_ascii_text_are_rouge_scores(stemmer: bool) -> None:
     every_character = "".join(f"a{chr(code)}B" for code in range(128))
     texts = [every_character, "Running runners' flies, don't die_hard 3.14 agreed skies"]
     texts += ["".join(chooser.choices(string.printable + string.ascii_letters * 3, k=97)) for _ in range(200)]
-    ours, theirs = Tokenizer(stemmer), DefaultTokenizer(stemmer)
+    ours, theirs = WordTokenizer(stemmer), DefaultTokenizer(stemmer)
     for text in texts:
         assert ours.tokenize(text) == theirs.tokenize(text)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.generation_order import TargetRows
+from seq2seq.data.sequences import Sequences
 
 PAD, START, EOS, FIRST, VOCAB_SIZE = 0, 1, 2, 3, 37
 SPECIAL_IDS = (PAD, START, EOS)
@@ -20,9 +21,11 @@ def random_batch(
     """Return sources of 1 to `longest` + 4 words and targets of 1 to `longest` words, both with end of sentence."""
     generator = torch.Generator().manual_seed(seed)
 
-    def sentences(count: int, most: int) -> list[list[int]]:
+    def sentences(count: int, most: int) -> Sequences:
         lengths = [most, *torch.randint(1, most + 1, (count - 1,), generator=generator).tolist()]
-        return [[*torch.randint(FIRST, VOCAB_SIZE, (n,), generator=generator).tolist(), EOS] for n in lengths]
+        return Sequences.of(
+            [[*torch.randint(FIRST, VOCAB_SIZE, (n,), generator=generator).tolist(), EOS] for n in lengths]
+        )
 
     targets = TargetRows(sentences(num_sources * rows_per_source, longest), num_starts=num_starts)
     return collate(

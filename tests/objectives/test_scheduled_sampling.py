@@ -115,7 +115,9 @@ def test_expected_vectors_reach_the_decoder(mixing: Any, tie_embeddings: str) ->
     """Token vectors and perturbation together are the expected vector, scaled as the model scales."""
     model, batch = tiny_model(tie_embeddings=tie_embeddings), random_batch()
     earlier = torch.randn(*batch.labels.shape, 23).double()
-    inputs = ScheduledSampling(SPECIAL_IDS, SCALE, gold=NO_GOLD, mixture=Mixing(mixing, 0.7, 3 if mixing == "top_k" else 5))
+    inputs = ScheduledSampling(
+        SPECIAL_IDS, SCALE, gold=NO_GOLD, mixture=Mixing(mixing, 0.7, 3 if mixing == "top_k" else 5)
+    )
     found = inputs(model, replace(batch, target_perturbation=earlier), 1)
     assert found.target_perturbation is not None
     vectors = model.decoder.embeddings.tokens.weight

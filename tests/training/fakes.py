@@ -110,6 +110,7 @@ def make_trainer(
     optimizer = build_optimizer(
         model,
         learning_rate=learning_rate,
+        epsilon=1e-8,
         weight_decay=0.01,
     )
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -127,14 +128,19 @@ def make_trainer(
             select_by=select_by,
             patience=patience,
         )
-    defaults = {"max_steps": 8, "log_every": 1, "checkpoint_every": 0, "validate_every": 0, "clip_norm": 1.0}
+    defaults: dict[str, Any] = {
+        **{"max_steps": 8, "log_every": 1, "checkpoint_every": 0, "validate_every": 0, "clip_norm": 1.0},
+        **{"seed": 1, "max_minutes": 0.0, "gradient_accumulation": 1, "flooding": 0.0},
+    }
     return Trainer(
         accelerator=accelerator,
         model=model,
         objective=objective,
         gradient_rule=Backprop(),
         optimizer=optimizer,
-        schedule=schedule_named("inverse_square_root", warmup_steps=3, max_steps=100),
+        schedule=schedule_named(
+            "inverse_square_root", warmup_steps=3, max_steps=100, learning_rate=learning_rate, final_learning_rate=0.0
+        ),
         loader=loader or FakeLoader(process=accelerator.process_index, num_processes=accelerator.num_processes),
         checkpoints=Checkpoints(
             folder / "checkpoints",

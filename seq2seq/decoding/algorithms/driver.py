@@ -9,8 +9,8 @@ What is to come has its place here:
 - Batches across requests: sentences may enter where finished ones leave, by joining states, the opposite of `select`.
 - Drafts that are verified: `feed` shows several tokens of each hypothesis, `advance` sees the logits behind each.
 - Lexical constraints: one more part of a state beside `constraints`; `advance` deals places by what is still to come.
-- Recorded graphs: between two departures `reorder`, `step` and `advance` meet the same shapes and never wait for the
-  device; a graph of these three can be replayed for every step until `enough_done` asks.
+- Recorded graphs: `reorder`, `step` and `advance` are all there is between two calls of `enough_done`, where the loop
+  waits for the device; steps of the same shapes can be replayed there, and the question asked less often.
 """
 
 from abc import ABC, abstractmethod

@@ -17,7 +17,7 @@ from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.constraints import Constraints, next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, check_halves
-from seq2seq.decoding.parts.pairs import FinishedPair, RankPairs, Row, finished_pairs, top_pairs
+from seq2seq.decoding.parts.pairs import FinishedPair, PathTokens, RankPairs, finished_pairs, top_pairs
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import EMPTY, BeamState, Candidates, OfSentences, Specials
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
@@ -118,7 +118,7 @@ class JointBeamSearch(BeamOptions, EarlyStopping, Algorithm[JointState]):
         """Return the row from the left and that from the right, in the order of reading."""
         return [self._hypothesis(pair.left, eos_id), read_from_right(self._hypothesis(pair.right, eos_id))]
 
-    def _hypothesis(self, row: Row, eos_id: int) -> Hypothesis:
+    def _hypothesis(self, row: PathTokens, eos_id: int) -> Hypothesis:
         tokens, log_probs = row
         score = math.fsum(log_probs)
         normalized = score / self.divisor(len(tokens))

@@ -22,8 +22,8 @@ from seq2seq.decoding.parts.state import OfSentences, PathState, Specials
 from seq2seq.models.interface import Seq2Seq
 
 SAMPLES_OF_A_SENTENCE = 16
-"""Samples that may share a sentence. They attend over each other's slots, hidden but not for free: 64 samples of 64
-tokens took 2.42 s together and 0.92 s apart, and 16 as long either way."""
+"""Most samples that share a sentence. They attend over each other's slots, hidden but not for free: 64 samples of 64
+tokens took 2.42 s as one sentence and 0.92 s as one each; 16 took as long either way."""
 
 
 def uniform_draws(seed: int, rows: Sequence[int], num_steps: int, num_samples: int) -> Tensor:
@@ -121,7 +121,7 @@ class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
         return chosen if token_ids is None else token_ids.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[SamplingState]:
-        """See `Algorithm.start`; many samples of a source are as few as possible in each of several sentences."""
+        """See `Algorithm.start`; many samples of a source are spread over several sentences."""
         limits, device = self.limits(sources.attention_mask), sources.input_ids.device
         num_parts = math.ceil(self.n_best / SAMPLES_OF_A_SENTENCE)
         width = math.ceil(self.n_best / num_parts)

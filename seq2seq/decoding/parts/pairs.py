@@ -82,19 +82,19 @@ def top_pairs(log_probs: Tensor, scores: Tensor, ranks: RankPairs) -> Candidates
     )
 
 
-Row = tuple[list[int], list[float]]
+PathTokens = tuple[list[int], list[float]]
 """Tokens and their log-probabilities."""
 
 
 class FinishedPair(NamedTuple):
     """A finished pair, rows in their order of generation."""
 
-    left: Row
-    right: Row
+    left: PathTokens
+    right: PathTokens
     normalized_score: float
 
 
-def _row(tokens: list[int], log_probs: list[float]) -> Row:
+def _row(tokens: list[int], log_probs: list[float]) -> PathTokens:
     length = tokens.index(EMPTY) if EMPTY in tokens else len(tokens)
     return tokens[:length], log_probs[:length]
 

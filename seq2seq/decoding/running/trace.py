@@ -17,7 +17,7 @@ from seq2seq.decoding.parts.private_companions import CompanionState
 from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
 from seq2seq.models.interface import State
 
-Row = tuple[int, ...]
+TokenIds = tuple[int, ...]
 
 ONE_END = "A trace shows a search from both ends; leave out `--generation-order` and `--rescore`."
 
@@ -26,7 +26,7 @@ ONE_END = "A trace shows a search from both ends; leave out `--generation-order`
 class Trace:
     """A search over one sentence."""
 
-    steps: list[list[list[Row]]]
+    steps: list[list[list[TokenIds]]]
     """Before each step and of each side, the hypotheses' tokens in their order of generation."""
     hypotheses: list[Hypothesis]
     """The results, best first."""
@@ -39,8 +39,8 @@ class _Recorder:
     """Implements `Observer`: writes down the rows of one sentence, companions included."""
 
     def __init__(self) -> None:
-        self.steps: list[list[list[Row]]] = []
-        self.rows: list[list[Row]] = []
+        self.steps: list[list[list[TokenIds]]] = []
+        self.rows: list[list[TokenIds]] = []
 
     def fed(self, token_ids: Tensor, model_state: State) -> None:
         if token_ids.dim() < 3:

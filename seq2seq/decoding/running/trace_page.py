@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.running.output import write_lines
-from seq2seq.decoding.running.trace import Row, Trace
+from seq2seq.decoding.running.trace import TokenIds, Trace
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1c1c1c }
@@ -44,7 +44,7 @@ def write_trace_page(path: Path, source: str, trace: Trace, words: Words, text: 
     write_lines(path, ["<!doctype html>", opening, title, *sections, "</body></html>"])
 
 
-def _beams(steps: list[list[list[Row]]], words: Words) -> str:
+def _beams(steps: list[list[list[TokenIds]]], words: Words) -> str:
     rows = []
     for number, (left, right) in enumerate(steps[1:], start=1):
         shown_left = [" ".join(words(row)) + " …" for row in left]

@@ -25,7 +25,7 @@ from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import DecoderOutput, Encoder
 
-Score = Callable[[Tensor, Tensor], Any]
+LogitsScorer = Callable[[Tensor, Tensor], Any]
 
 
 class TransformersEncoder(Encoder):
@@ -98,7 +98,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        score: Score | None = None,
+        score: LogitsScorer | None = None,
         sides: Tensor | None = None,
         visible: Tensor | None = None,
         source_perturbation: Tensor | None = None,

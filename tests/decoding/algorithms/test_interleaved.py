@@ -1,5 +1,6 @@
 """Interleaved search against all targets that there are."""
 
+import numpy
 import pytest
 import torch
 from torch import Tensor
@@ -10,9 +11,15 @@ from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.decoding.algorithms.both_ends import EOS, START, all_rows, model_of, sources
 
 
+def in_turns(target: tuple[int, ...]) -> list[int]:
+    """Return a target that has ended in the order from both ends in turn."""
+    [places] = interleaved(numpy.array([len(target)]), len(target))
+    return [target[place] for place in places]
+
+
 def target_log_probs(model: Seq2SeqTransformer, source: Tensor, targets: list[tuple[int, ...]], steps: int) -> Tensor:
     """Return the log-probability of each target by one full forward, float64; cut ones fill all steps."""
-    rows = [interleaved(target) if target[-1] == EOS else interleaved((*target, EOS))[:-1] for target in targets]
+    rows = [in_turns(target) if target[-1] == EOS else in_turns((*target, EOS))[:-1] for target in targets]
     labels = torch.tensor([[*row, *[-1] * (2 * steps - len(row))] for row in rows])
     inputs = torch.cat([torch.full((len(rows), 2), START), labels[:, :-2].clamp(min=0)], 1)
     many = source.expand(len(rows), -1)

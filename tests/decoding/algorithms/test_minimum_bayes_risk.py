@@ -82,10 +82,10 @@ def test_one_sample_is_returned_as_it_is(name):
 def test_the_order_of_samples_changes_nothing(name, pairwise):
     [samples] = SAMPLES.search(MODEL, *sources("dab"))
     utility = make_utility(name, pairwise=pairwise)
-    expected = risk(utility, Found(samples), n_best=31).search(MODEL, *sources("dab"))
+    expected = risk(utility, Found(samples, 31), n_best=31).search(MODEL, *sources("dab"))
     for seed in range(3):
         shuffled = random.Random(seed).sample(samples, len(samples))
-        assert risk(utility, Found(shuffled), n_best=31).search(MODEL, *sources("dab")) == expected
+        assert risk(utility, Found(shuffled, 31), n_best=31).search(MODEL, *sources("dab")) == expected
 
 
 def test_expected_utilities_are_means_over_all_samples():
@@ -146,9 +146,17 @@ def test_a_sentence_that_drawing_or_searching_fails_for_is_a_failure():
         assert search.search(MODEL, *sources("a")) == [[failed]]
 
 
+def test_no_more_are_returned_than_there_are_to_choose_from():
+    for options, most in (({}, 31), ({"candidates": BeamSearch(beam_width=4, n_best=4)}, 4)):
+        risk(n_best=most, **options)
+        for n_best in (0, most + 1):
+            with pytest.raises(ValueError, match=rf"at most what is chosen from \({most}\), but is {n_best}"):
+                risk(n_best=n_best, **options)
+
+
 def test_of_equals_the_likelier_wins():
     assert text_of(risk(samples=found(a=[-3], b=[-1], c=[-2])).search(MODEL, *sources("a"))[0][0]) == "b"
-    ranked = risk(samples=found(a=[-3, -3], b=[-1], c=[-2]), n_best=9).search(MODEL, *sources("a"))[0]
+    ranked = risk(samples=found(a=[-3, -3], b=[-1], c=[-2]), n_best=7).search(MODEL, *sources("a"))[0]
     assert list(map(text_of, ranked)) == ["a", "b", "c"]
     assert [h.normalized_score for h in ranked] == [0.5, 0.25, 0.25]
 
@@ -170,5 +178,5 @@ def test_candidates_of_another_search_are_compared_with_the_samples():
     assert [(text_of(h), h.normalized_score) for h in ranked] == [("ab", 0.4), ("ba", 0.0)], "ba is likelier than dd"
     beam = BeamSearch(beam_width=4, n_best=4, max_length=5)
     texts = {text_of(h) for h in beam.search(MODEL, *sources("dab"))[0]}
-    ranked = risk(make_utility("chrf"), candidates=beam, n_best=9).search(MODEL, *sources("dab"))[0]
+    ranked = risk(make_utility("chrf"), candidates=beam, n_best=4).search(MODEL, *sources("dab"))[0]
     assert {text_of(h) for h in ranked} == texts

@@ -77,5 +77,5 @@ def test_kinds_of_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (is_pipe("-"), is_stream("-"), is_typed("-")) == (False, True, False)
     lines = input_lines("-")
     assert [next(lines), next(lines)] == ["b", ""]
-    with pytest.raises(ValueError, match="standard input, line 3: not valid UTF-8"):
+    with pytest.raises(ValueError, match="standard input:3: not valid UTF-8"):
         next(lines)

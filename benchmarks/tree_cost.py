@@ -1,0 +1,122 @@
+"""Processor time that training and decoding take in two trees of this project: what a refactoring costs.
+
+    python benchmarks/tree_cost.py --tree . --other ../before --rounds 7
+
+Each tree makes its own run of a small model on the same corpus, on one thread. A piece of work is done twice, a short
+and a long one, as whole processes, and the user seconds that they differ by count, so that starting does not. The trees
+take turns, and the median of the rounds' ratios is what to quote; a machine that does something else spoils it.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TRAINING = """
+run_directory: run
+data: {train: {path: train.tsv}, validation: {path: dev.tsv}, batch_tokens: 1024}
+tokenizer: {kind: characters, vocab_size: 100}
+model: {d_model: 128, encoder_layers: 2, decoder_layers: 2, num_heads: 4, ffn_size: 256, ORDER}
+optimizer: {learning_rate: 3.0e-3, warmup_steps: 20}
+training: {max_steps: 60, threads: 1, tensorboard: false, log_every: 10}
+"""
+ORDERS = ("l2r", "bidirectional", "interleaved")
+SEARCHES = {
+    "greedy": ("l2r", ["--beam-width", "1"]),
+    "beam of 5": ("l2r", ["--beam-width", "5"]),
+    "beam of 5, one line at a time": ("l2r", ["--beam-width", "5", "--batch-tokens", "1"]),
+    "diverse beam of 4": ("l2r", ["--method", "diverse_beam", "--beam-width", "4", "--num-groups", "2"]),
+    "synchronous beam of 4": ("bidirectional", ["--beam-width", "4", "--bidirectional"]),
+    "pairs, beam of 4": ("bidirectional", ["--beam-width", "4", "--bidirectional", "--pairing", "joint"]),
+    "interleaved beam of 4": ("interleaved", ["--beam-width", "4"]),
+}
+SHORT, LONG = 200, 2000
+"""Lines that are decoded."""
+STEPS = (20, 120)
+"""Steps that are trained."""
+
+
+def write_task(folder: Path) -> None:
+    generator = random.Random(3)
+    texts = ["".join(generator.choices("abcdefghij", k=generator.randint(3, 25))) for _ in range(4050)]
+    parts = {"train": texts[:2000], "dev": texts[2000:2050]}
+    for name, part in parts.items():
+        (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text[::-1]}\n" for text in part))
+    for number in (SHORT, LONG):
+        (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
+
+
+def user_seconds(tree: Path, folder: Path, words: list[str]) -> float:
+    """Return the user seconds of one command of a tree, as a whole process."""
+    before = os.times().children_user
+    done = subprocess.run(
+        [sys.executable, "-m", "seq2seq.apps.command", *words],
+        cwd=folder,
+        env=os.environ
+        | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"{tree}: seq2seq {' '.join(words)}: {done.stderr[-2000:]}")
+    return os.times().children_user - before
+
+
+def training_seconds(tree: Path, folder: Path, order: str) -> float:
+    """Return what the steps of a training take beyond those of a short one."""
+    (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}"))
+    seconds = []
+    for steps in STEPS:
+        shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
+        words = ["train", "run.yaml", "--run_directory", f"{order}_{steps}", "--training.max_steps", str(steps)]
+        seconds.append(user_seconds(tree, folder, words))
+    return seconds[1] - seconds[0]
+
+
+def decoding_seconds(tree: Path, folder: Path, order: str, options: list[str]) -> float:
+    """Return what the lines of a long file take beyond those of a short one."""
+    words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", *options, "--input"]
+    short, long = (user_seconds(tree, folder, [*words, f"{number}.txt"]) for number in (SHORT, LONG))
+    return long - short
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tree", type=Path, required=True, help="a checkout of this project")
+    parser.add_argument("--other", type=Path, required=True, help="another, that it is compared with")
+    parser.add_argument("--rounds", type=int, default=5, help="times that each piece of work is done; default: 5")
+    parser.add_argument("--output", type=Path, help="JSON file to write the seconds to")
+    options = parser.parse_args()
+    trees = [options.tree.resolve(), options.other.resolve()]
+    work = {f"training, {order}": (training_seconds, (order,)) for order in ORDERS}
+    work |= {name: (decoding_seconds, arguments) for name, arguments in SEARCHES.items()}
+    found: dict[str, list[list[float]]] = {}
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        folders = [Path(first), Path(second)]
+        for folder in folders:
+            write_task(folder)
+        for name, (measure, arguments) in work.items():
+            rounds = [
+                [measure(tree, folder, *arguments) for tree, folder in zip(trees, folders, strict=True)]
+                for _ in range(options.rounds)
+            ]
+            found[name] = rounds
+            ratios = sorted(one / other for one, other in rounds)
+            seconds = [statistics.median(column) for column in zip(*rounds, strict=True)]
+            print(
+                f"{name:30}  {seconds[0]:7.2f} s  {seconds[1]:7.2f} s  ratio {statistics.median(ratios):.3f} "
+                f"({ratios[0]:.3f} to {ratios[-1]:.3f})",
+                flush=True,
+            )
+    if options.output:
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
