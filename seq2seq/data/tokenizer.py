@@ -63,8 +63,8 @@ class TokenizerOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {value}.")
-        if not 0.0 <= self.sampling < 1.0:
-            raise ValueError(f"`sampling` must be at least 0 and below 1, but is {self.sampling}.")
+        if self.sampling < 0:
+            raise ValueError(f"`sampling` must be 0 or more, but is {self.sampling}.")
         if self.shared and (self.target_kind or self.kind) != self.kind:
             raise ValueError("`target_kind` needs `shared: false`: one vocabulary cannot be of two kinds.")
         if self.shared and (self.target_vocab_size or self.vocab_size) != self.vocab_size:
@@ -74,6 +74,11 @@ class TokenizerOptions:
         if self.target_path is not None and self.path is None:
             raise ValueError("`target_path` is the target side's beside `path`, which is missing; give both.")
         is_trained = self.path is None and self.from_run is None
+        for kind in (self.kind, self.target_kind or self.kind) if is_trained and self.sampling else ():
+            if kind in ("characters", "words"):
+                raise ValueError(f"`sampling` needs byte_bpe, bpe or unigram; a vocabulary of {kind} has no subwords.")
+            if kind != "unigram" and self.sampling > 1:
+                raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
         trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
         spelling = ("normalization", "lowercase")
         refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)

@@ -101,4 +101,4 @@ def test_decoding_batches_are_longest_first(beam_width: int, max_batch_rows: int
     for batch in batches:
         assert len(batch) == 1 or len(batch) * source[batch].max() * beam_width <= 200
         assert len(batch) <= (max_batch_rows or 499)
-    assert length_sorted_batches(numpy.array([], dtype=int), batch_tokens=200) == []
+    assert length_sorted_batches(numpy.array([], dtype=int), batch_tokens=200, beam_width=1) == []

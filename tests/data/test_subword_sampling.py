@@ -100,7 +100,10 @@ def test_unigram_frequencies_are_powers_of_probabilities(alpha: float) -> None:
     assert counts.keys() <= weights.keys()
 
 
-@pytest.mark.parametrize(("kind", "rate", "message"), [("bpe", 1.5, "from 0 to 1"), ("unigram", -1.0, "above 0")])
+@pytest.mark.parametrize(
+    ("kind", "rate", "message"),
+    [("bpe", 1.5, "from 0 to 1"), ("byte_bpe", 1.1, "from 0 to 1"), ("unigram", -1.0, "0 or more")],
+)
 def test_impossible_rates(kind: str, rate: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         trained(kind, ENGLISH, sampling=rate, vocab_size=80)

@@ -171,7 +171,7 @@ def test_min_frequency_leaves_rare_words_out() -> None:
         ({"target_vocab_size": 77}, "`target_vocab_size` needs `shared: false`"),
         ({"special_tokens": ["<eos>"]}, "`special_tokens` may not hold '<eos>'"),
         ({"special_tokens": ["x", "x"]}, "`special_tokens` may not hold 'x'"),
-        ({"kind": "words", "sampling": 0.1}, "a WordLevel vocabulary has no subwords"),
+        ({"kind": "words", "sampling": 0.1}, "a vocabulary of words has no subwords"),
     ],
 )
 def test_options_that_cannot_be_trained(options: dict[str, Any], message: str) -> None:

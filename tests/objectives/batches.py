@@ -27,9 +27,9 @@ def random_batch(
             [[*torch.randint(FIRST, VOCAB_SIZE, (n,), generator=generator).tolist(), EOS] for n in lengths]
         )
 
-    targets = TargetRows(sentences(num_sources * rows_per_source, longest), num_starts=num_starts)
+    targets = TargetRows(Sequences.of(sentences(num_sources * rows_per_source, longest)), num_starts=num_starts)
     return collate(
-        sentences(num_sources, longest + 4),
+        Sequences.of(sentences(num_sources, longest + 4)),
         targets,
         range(num_sources),
         source_pad_id=PAD,

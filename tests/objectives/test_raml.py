@@ -9,6 +9,7 @@ import torch
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.generation_order import Arranged, GenerationOrder
+from seq2seq.data.sequences import Sequences
 from seq2seq.objectives.raml import RAML
 from tests.objectives.neutrality import assert_is_cross_entropy, effects
 from tests.training.fakes import VOCAB_SIZE, TinyModel, make_batch
@@ -20,7 +21,7 @@ SPECIALS = (UNKNOWN, PAD, START, EOS)  # in no order, with plain tokens between 
 def arranged(targets: list[list[int]], order: GenerationOrder = "l2r") -> Batch:
     rows = torch.arange(len(targets)).numpy()
     return collate(
-        [[3]] * len(targets), Arranged(order)(targets, rows, 0), rows,
+        Sequences.of([[3]] * len(targets)), Arranged(order)(Sequences.of(targets), rows, 0), rows,
         source_pad_id=PAD, target_pad_id=PAD, decoder_start_id=START,
     )  # fmt: skip
 

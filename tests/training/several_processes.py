@@ -40,7 +40,7 @@ def sharded(folder: Path) -> dict[str, Any]:
     for max_steps in (4, 8):
         trainer = make_trainer(folder, loader=loader(), max_steps=max_steps, validation_rows=None)
         model = TinyModel(dropout=0.3)
-        optimizer = build_optimizer(model, learning_rate=0.05, weight_decay=0.01)
+        optimizer = build_optimizer(model, learning_rate=0.05, epsilon=1e-8, weight_decay=0.01)
         names = dict(model.named_parameters())
         for module in (model.hidden, model):
             fully_shard(module)
@@ -57,6 +57,7 @@ def sharded(folder: Path) -> dict[str, Any]:
             model=model,
             optimizer=optimizer,
             ema=trainer.ema,
+            keep_checkpoints=3,
         )
         trainer.run()
     return {"steps": trainer.state.step}

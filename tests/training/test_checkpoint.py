@@ -36,7 +36,8 @@ def make_checkpoints(folder: Path, **options: Any) -> Checkpoints:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model.embedding.weight.sum().backward()
     optimizer.step()
-    return Checkpoints(folder, accelerator=accelerator, model=model, optimizer=optimizer, **options)
+    defaults = {"keep_checkpoints": 3}
+    return Checkpoints(folder, accelerator=accelerator, model=model, optimizer=optimizer, **(defaults | options))
 
 
 def steps(folder: Path) -> list[int]:
@@ -127,8 +128,10 @@ def test_what_a_checkpoint_says_of_its_data(tmp_path: Path) -> None:
     record = {"train": "7 pairs"}
     checkpoints = make_checkpoints(tmp_path)
     assert newest_data(tmp_path / "none") == {}
+    state = TrainingState()
     for step, data in ((1, {}), (2, record), (3, {"train": "8 pairs"})):
-        newest = checkpoints.save(TrainingState(step, data=data))
+        state.step, state.data = step, data
+        newest = checkpoints.save(state)
     (newest / STATE).write_text("{")
     assert newest_data(tmp_path) == record
     shutil.rmtree(newest)
@@ -140,7 +143,7 @@ def test_what_a_checkpoint_says_of_its_data(tmp_path: Path) -> None:
     sums["sha256"][STATE] = hashlib.sha256((older / STATE).read_bytes()).hexdigest()
     (older / CHECKSUMS).write_text(json.dumps(sums))
     assert newest_data(tmp_path) == {}
-    assert make_checkpoints(tmp_path).resume() == TrainingState(2)
+    assert make_checkpoints(tmp_path).resume() == TrainingState(2, regular=[1, 2])
 
 
 def test_nothing_there_is_a_new_run(tmp_path: Path) -> None:
@@ -250,11 +253,14 @@ def test_half_written_ones_are_never_picked_and_swept_away(tmp_path: Path) -> No
 
 
 def test_one_that_a_kill_has_kept_from_being_deleted_goes_at_the_next_start(tmp_path: Path) -> None:
-    checkpoints = make_checkpoints(tmp_path, keep_checkpoints=2)
-    for step in (1, 2):
-        checkpoints.save(TrainingState(step=step))
-    shutil.copytree(tmp_path / "step-00000002", tmp_path / "step-00000003")
-    shutil.copytree(tmp_path / "step-00000001", tmp_path / ".step-00000000.0123abcd-1-0123abcd.replaced")
+    checkpoints, state = make_checkpoints(tmp_path, keep_checkpoints=2), TrainingState()
+    for state.step in (1, 2):
+        checkpoints.save(state)
+    replaced = tmp_path / ".step-00000000.0123abcd-1-0123abcd.replaced"
+    shutil.copytree(tmp_path / "step-00000001", replaced)
+    state.step = 3
+    checkpoints.save(state)
+    shutil.copytree(replaced, tmp_path / "step-00000001")
     make_checkpoints(tmp_path, keep_checkpoints=2).resume()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
 

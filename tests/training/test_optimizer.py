@@ -39,4 +39,4 @@ def test_adamw_step_by_hand() -> None:
 
 def test_a_rate_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="learning_rate"):
-        build_optimizer(nn.Linear(1, 1), learning_rate=0.0)
+        build_optimizer(nn.Linear(1, 1), learning_rate=0.0, epsilon=1e-8, weight_decay=0.0)

@@ -38,7 +38,7 @@ def test_values(name: ScheduleName, step: int, factor: float) -> None:
 
 @pytest.mark.parametrize("name", ["inverse_square_root", "cosine", "linear", "constant"])
 def test_without_warmup_the_first_step_has_the_full_rate_or_nearly(name: ScheduleName) -> None:
-    schedule = schedule_named(name, warmup_steps=0, max_steps=1000)
+    schedule = schedule_named(name, warmup_steps=0, max_steps=1000, learning_rate=1.0, final_learning_rate=0.0)
     assert schedule(1) == pytest.approx(1.0, abs=2e-3)
     assert schedule(500) <= schedule(1)
 
@@ -54,4 +54,4 @@ def test_without_warmup_the_first_step_has_the_full_rate_or_nearly(name: Schedul
 )
 def test_bad_options_are_named(options: dict, option: str) -> None:
     with pytest.raises(ValueError, match=f"`{option}`"):
-        schedule_named(**options)
+        schedule_named(**({"learning_rate": 1.0, "final_learning_rate": 0.0} | options))

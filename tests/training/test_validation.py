@@ -12,7 +12,8 @@ from tests.training.fakes import TinyModel, make_batch
 
 
 def make_validation(model: TinyModel | None = None, **options: Any) -> Validation:
-    defaults: dict[str, Any] = {"batches": lambda: [make_batch([0, 1, 2]), make_batch([3]), make_batch([4, 5])]}
+    batches = lambda: [make_batch([0, 1, 2]), make_batch([3]), make_batch([4, 5])]  # noqa: E731
+    defaults: dict[str, Any] = {"batches": batches, "select_by": "loss", "patience": 0}
     return Validation(
         accelerator=Accelerator(cpu=True),
         model=model or TinyModel(dropout=0.5),
