@@ -410,6 +410,20 @@ def package_sources() -> list[Source]:
     ]
 
 
+OF_EVERY_VERB = {"add_arguments", "run"}
+"""What each file of `apps` has."""
+
+
+def test_a_name_is_that_of_one_thing() -> None:
+    places: dict[str, set[str]] = {}
+    for source in package_sources():
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(source.path)
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert {name: files for name, files in twice.items() if name not in OF_EVERY_VERB} == {}
+
+
 def test_private_names_are_still_used_where_they_may_be() -> None:
     sources = {source.path: source for source in package_sources()}
     unused = {path: names - set(private_names(sources[path])) for path, names in PRIVATE.items()}

@@ -291,7 +291,9 @@ def load(
         batch_tokens=batch_tokens,
         source_prefix=saved.source_prefix,
         device=device,
-        fingerprint=fingerprint(folders) + (f" {list(weights)}" if weights else "") + (f" {dtype}" if dtype else ""),
+        fingerprint=models_fingerprint(folders)
+        + (f" {list(weights)}" if weights else "")
+        + (f" {dtype}" if dtype else ""),
     )
 
 
@@ -349,7 +351,7 @@ def write_decoding(folder: Path, decoding: DecodingDefaults) -> None:
         file.write(json.dumps(plain(decoding), indent=2) + "\n")
 
 
-def fingerprint(folders: Sequence[Path]) -> str:
+def models_fingerprint(folders: Sequence[Path]) -> str:
     """Return a hash of all files of these folders: it differs whenever the output may."""
     digest = hashlib.sha256()
     for file in sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()):

@@ -37,7 +37,7 @@ _HEADER_WORDS = (
 """What columns of pairs are called, in lower case."""
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def present_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line, without its end.
 
     Raises:
@@ -52,7 +52,7 @@ def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Table
     Without a header that counts them, a row of more fields than the others is left out, with a warning: a tab within a
     text would shift what is behind it into another column.
     """
-    records = ((number, line.split("\t")) for number, line in lines(path))
+    records = ((number, line.split("\t")) for number, line in present_lines(path))
     return _table_rows(path, records if header else _of_usual_width(path, records), columns, header)
 
 
@@ -201,7 +201,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
-    texts = lines(path)
+    texts = present_lines(path)
     first_number, first = next(texts)
     if first.lstrip().startswith("["):
         whole = "\n".join([first, *(line for _, line in texts)])

@@ -167,7 +167,7 @@ OLDER = {
     "decoder_inputs: {kind: random_replacement}": "`decoder_inputs: {random_replacement: {pool: target}}`",
     "decoder_inputs: {pool: target}": "write `decoder_inputs: {random_replacement: {pool: …}}`",
     "decoder_inputs: {decay_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.decay_steps`",
-    "decoder_inputs: {gold_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.gold_steps`, or `decoder_input",
+    "decoder_inputs: {gold_steps: 7}": "write `decoder_inputs.scheduled_sampling.gold.gold_steps`, or `",
     "decoder_inputs: {mixing: soft}": "write `decoder_inputs.scheduled_sampling.mixture.mixing`",
     "decoder_inputs: {gold_confidence: 0.5}": "write `decoder_inputs: {confidence_sampling: {gold_confidence: …}}`",
     "decoder_inputs: word_oracle": "write `decoder_inputs: experimental.word_oracle`",
