@@ -25,7 +25,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, ...]] = {
     "data.num_folds": (-2,),
     "tokenizer.vocab_size": (0, -3),
     "tokenizer.min_frequency": (-1,),
-    "tokenizer.sampling": (-0.1, 1.5),
+    "tokenizer.sampling": (-0.1,),
     "model.d_model": (0, -4, 7),
     "model.encoder_layers": (-1,),
     "model.decoder_layers": (-1,),
