@@ -4,6 +4,7 @@ import math
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.search import inner_search
+from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.gradients.parameter_search import LENGTH_FACTOR, ParameterSearch
 from seq2seq.objectives.candidates import CandidateSearch
@@ -29,8 +30,12 @@ def longest(config: RunConfig) -> dict[str, int]:
         "`data.max_target_tokens`": data.max_target_tokens,  # companions are no longer either
     }
     if config.decoding is not None:
-        search = inner_search(config.decoding)
-        lengths["the `max_length` of `decoding`"] = search.max_length if isinstance(search, SearchOptions) else 0
+        searches = [inner_search(config.decoding)]
+        if isinstance(config.decoding, MinimumBayesRisk):
+            searches.append(config.decoding.samples)
+        lengths["the `max_length` of `decoding`"] = max(
+            search.max_length for search in searches if isinstance(search, SearchOptions)
+        )
     if isinstance(objective, SequenceObjective):
         limits: CandidateSearch = config.objective.candidates
         of_references = math.ceil(data.max_target_tokens * limits.max_length_ratio)

@@ -383,7 +383,8 @@ def _bayes(base: Search, given: dict[str, Any], around: dict[str, Any], trained_
     if "epsilon" not in sampled and "mbr_epsilon" in around:
         samples = replace(samples, epsilon=around["mbr_epsilon"])
     if not searches:
-        for name in sorted(given.keys() - limits.keys() - {"method"}):
+        given = {name: value for name, value in given.items() if (name, value) != ("method", "sampling")}
+        for name in sorted(given.keys() - limits.keys()):
             raise ValueError(f"`{name}` belongs to `mbr_candidates` search; leave it out, or choose among a search's.")
     candidates = _plain(one_sided, given, trained_order) if searches else None
     if not isinstance(candidates, BeamSearch | DiverseBeamSearch | None):

@@ -9,7 +9,7 @@ from accelerate.utils import gather_object
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import PRECISIONS
-from seq2seq.assembly.search import beam_search_like, complete_search, default_search, within_reach
+from seq2seq.assembly.search import changed_search, complete_search, within_reach
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, num_starts
@@ -126,9 +126,12 @@ def build_validation_decoder(
 
 
 def validation_search(config: RunConfig, max_target_tokens: int | None) -> Search:
-    """Return the search of a validation: a beam in the model's order, with the limits of decoding."""
+    """Return the search of a validation: that of decoding, by a beam of the validation's width, without `mbr`."""
     order = config.model.generation_order
-    beam = beam_search_like(config.decoding or default_search(order), config.validation.beam_width)
+    chosen = {"method": "beam", "beam_width": config.validation.beam_width, "n_best": 1, "mbr": "none"}
+    if order == "interleaved":
+        chosen["rescore"] = "none"  # it takes a second model, which a training has not
+    beam = changed_search(config.decoding, chosen, order)
     return complete_search(within_reach(beam, max_target_tokens), order, None)
 
 

@@ -33,7 +33,7 @@ class TokenLoss(NamedTuple):
     """Tokens whose label has the highest logit (ties count)."""
 
 
-def label_smoothed_nll(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> TokenLoss:
+def label_smoothed_nll(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float) -> TokenLoss:
     """Return the loss against the distribution (1 - e) * one_hot(label) + e / V, summed over real tokens.
 
     This is PyTorch's definition: the smoothing mass e is spread over all V entries, the label's own included. Products

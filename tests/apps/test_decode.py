@@ -488,3 +488,9 @@ def test_an_error_while_a_pipe_is_open_is_one_line(copy_task: Path) -> None:
         assert process.wait() == 2
     assert error.startswith("seq2seq decode: error: standard input:2: not valid UTF-8 (byte 2 of the line, 0xe9)")
     assert error.count("\n") == 1
+
+
+def test_text_has_room_for_the_best_alone(command: list[str], tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="one output a line; for `--n-best` add `--format jsonl`"):
+        assert main(["decode", *command, "--n-best", "2"]) == 0
+    assert len((tmp_path / "output.txt").read_text().splitlines()) == 3

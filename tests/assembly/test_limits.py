@@ -21,6 +21,7 @@ def check(folder: Path, *options: str) -> None:
         ("data.max_target_tokens", "`data.max_target_tokens`"),
         ("decoding.beam.max_length", "the `max_length` of `decoding`"),
         ("decoding.rescored.candidates.beam.max_length", "the `max_length` of `decoding`"),
+        ("decoding.minimum_bayes_risk.samples.max_length", "the `max_length` of `decoding`"),
     ],
 )
 def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str, said: str) -> None:

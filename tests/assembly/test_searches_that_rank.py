@@ -186,6 +186,7 @@ def test_a_decode_that_was_stopped_knows_its_search_again() -> None:
         ("l2r", {"mbr_candidates": "search", "n_best": 6}, r"at most what is chosen from \(5\), but is 6"),
         ("l2r", {"mbr_epsilon": 1.5}, "epsilon` must be at least 0 and below 1, but is 1.5"),
         ("l2r", {"beam_width": 3}, "`beam_width` belongs to `mbr_candidates` search"),
+        ("l2r", {"method": "greedy"}, "`method` belongs to `mbr_candidates` search"),
         ("l2r", {"mbr_candidates": "search", "method": "greedy"}, "set `method` to beam or diverse_beam"),
         ("l2r", {"mbr_candidates": "search", "num_groups": 5}, "`num_groups` belongs to diverse_beam"),
     ],

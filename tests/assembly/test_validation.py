@@ -7,9 +7,22 @@ import pytest
 
 from seq2seq.assembly import validation
 from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.validation import build_validation_decoder, in_input_order, score_of, usable_pairs
+from seq2seq.assembly.validation import (
+    build_validation_decoder,
+    in_input_order,
+    score_of,
+    usable_pairs,
+    validation_search,
+)
 from seq2seq.data.corpus import Dataset, read_corpus
+from seq2seq.data.generation_order import RIGHT
 from seq2seq.data.loader import tokenize_corpus
+from seq2seq.decoding import BeamSearch, Search
+from seq2seq.decoding.algorithms.directions import FromSide
+from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
+from seq2seq.decoding.algorithms.joint import JointBeamSearch
+from seq2seq.decoding.algorithms.rescoring import Rescored
+from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
 from seq2seq.training.validation import DecodingFailed
 from tests.fakes import CharTokenizer
 from tests.tiny_run import write_copy_task
@@ -106,14 +119,44 @@ def test_a_decode_that_fails_says_how(tmp_path: Path, corpus: Dataset, monkeypat
         decoder(tmp_path, corpus)()
 
 
-def test_an_interleaved_model_is_validated_without_the_one_that_rescores_it(
-    tmp_path: Path, corpus: Dataset, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("order", "search", "expected"),
+    [
+        ("l2r", "beam.max_length=31", BeamSearch(beam_width=2, max_length=31)),
+        ("l2r", "sampling.max_length=31", BeamSearch(beam_width=2, max_length=31)),
+        ("l2r", "minimum_bayes_risk.candidates.beam.max_length=31", BeamSearch(beam_width=2, max_length=31)),
+        ("bidirectional", "joint.max_length=31", JointBeamSearch(beam_width=2, max_length=31)),
+        (
+            "bidirectional",
+            "synchronous.pairing=companion",
+            SynchronousBeamSearch(beam_width=2, pairing="companion"),
+        ),
+        (
+            "bidirectional",
+            "beam.generation_order=r2l",
+            FromSide(BeamSearch(beam_width=2, generation_order="r2l", max_length=13), RIGHT),
+        ),
+        (
+            "interleaved",
+            "rescored.candidates.interleaved.max_length=31",
+            InterleavedBeamSearch(beam_width=2, max_length=31),
+        ),
+    ],
+)
+def test_validation_searches_as_decoding_by_a_beam_of_its_own(
+    tmp_path: Path, order: str, search: str, expected: Search
 ) -> None:
-    seen: list[dict[str, Any]] = []
-    monkeypatch.setattr(validation, "build_search", lambda options, order: seen.append(options))
-    for order in ("interleaved", "bidirectional"):
-        decoder(tmp_path, corpus, "--model.generation_order", order, "--decoding.rescore", "l2r")
-    assert [options["rescore"] for options in seen] == ["none", "l2r"]
+    options = ["--model.generation_order", order, f"--decoding.{search}", "--validation.beam_width", "2"]
+    found = validation_search(config_of(tmp_path, *options), None)
+    assert found == expected
+
+
+def test_a_model_of_both_directions_is_validated_with_its_rescoring(tmp_path: Path) -> None:
+    options = ["--model.generation_order", "bidirectional", "--decoding.rescored.rescore", "l2r"]
+    found = validation_search(config_of(tmp_path, *options), None)
+    assert isinstance(found, Rescored)
+    assert (found.rescore, found.n_best) == ("l2r", 1)
+    assert found.searches == (FromSide(BeamSearch(beam_width=1), RIGHT),)
 
 
 @pytest.mark.parametrize(("options", "budget"), [([], 8192), (["--validation.batch_tokens", "77"], 77)])
