@@ -37,8 +37,8 @@ class CompanionRows:
     from_left: Sequences
     from_right: Sequences
     seed: int
-    dropout: float = 0.1
-    is_scored: bool = True
+    dropout: float
+    is_scored: bool
 
     def slots(self, target_lengths: numpy.ndarray, rows: numpy.ndarray) -> numpy.ndarray:
         """Return the positions that both rows of each target take."""

@@ -12,8 +12,8 @@ FROM_LEFT = [[21, 22, EOS], [23, 24, 25, 26, EOS], [27, EOS]]
 FROM_RIGHT = [[31, 32, 33, EOS], [EOS], [34, 35, EOS]]
 
 
-def rows_of(**options: float) -> CompanionRows:
-    return CompanionRows(Sequences.of(FROM_LEFT), Sequences.of(FROM_RIGHT), seed=5, **options)  # type: ignore[arg-type]
+def rows_of(dropout: float = 0.1, is_scored: bool = True) -> CompanionRows:
+    return CompanionRows(Sequences.of(FROM_LEFT), Sequences.of(FROM_RIGHT), 5, dropout, is_scored)
 
 
 def arranged(arrange: Arrangement, targets: list[list[int]], rows: list[int], epoch: int) -> dict[str, list]:
@@ -58,7 +58,7 @@ def test_rows_depend_on_seed_epoch_and_row_alone() -> None:
 @pytest.mark.parametrize(("dropout", "expected"), [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25)])
 def test_companions_are_hidden_as_often_as_asked_for(dropout: float, expected: float) -> None:
     ends = Sequences.of([[EOS]] * 4000)
-    arrange = CompanionRows(ends, ends, seed=3, dropout=dropout)
+    arrange = CompanionRows(ends, ends, seed=3, dropout=dropout, is_scored=True)
     is_visible = arranged(arrange, [[EOS]] * 4000, list(range(4000)), 0)["is_visible"]
     assert is_visible[::2] == is_visible[1::2], "both rows of a target see each other, or neither"
     assert 1 - numpy.mean(is_visible) == pytest.approx(expected, abs=0.03)
@@ -83,7 +83,7 @@ def test_slots_hold_the_longest_of_three() -> None:
 def test_a_runaway_companion_is_neither_seen_nor_learned() -> None:
     """Of 3 tokens the longest companion that is used has 9 (1.5 * 3 + 5 = 9.5)."""
     target, loops = [11, 12, EOS], Sequences.of([[21] * 9 + [EOS], [21] * 8 + [EOS]])
-    arrange = CompanionRows(loops, loops, seed=5, dropout=0.0)
+    arrange = CompanionRows(loops, loops, seed=5, dropout=0.0, is_scored=True)
     sides = set()
     for epoch in range(9):
         found = arranged(arrange, [target, target], [0, 1], epoch)

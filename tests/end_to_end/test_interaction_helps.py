@@ -98,7 +98,7 @@ def trained_in_two_stages(fresh: Callable[[int], Pairs]) -> tuple[Seq2SeqTransfo
 
     known = fresh(NUM_COMPANIONS)
     found = (Sequences.of(generated(apart, search, known[0])) for search in (FROM_LEFT, FROM_RIGHT))
-    companions = CompanionRows(*found, seed=1)
+    companions = CompanionRows(*found, seed=1, dropout=0.1, is_scored=True)
     draw = numpy.random.default_rng(1)
     together = model_of(interaction="tanh", interaction_weight=1.0)
     together.load_state_dict(apart.state_dict())

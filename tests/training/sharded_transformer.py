@@ -49,7 +49,7 @@ def make_batch(rows: list[int], options: dict[str, Any]) -> Batch:
     order = options.get("generation_order", "l2r")
     arrange: Arrangement = Arranged(order)
     if "interaction" in options:
-        arrange = CompanionRows(targets, targets, seed=1, dropout=0.0)
+        arrange = CompanionRows(targets, targets, seed=1, dropout=0.0, is_scored=True)
     numbers = numpy.array(rows)
     arranged = arrange(targets.select(numbers), numbers, 0)
     return collate(sources, arranged, numbers, source_pad_id=0, target_pad_id=0, decoder_start_id=1)
