@@ -3,11 +3,15 @@
     python benchmarks/tree_cost.py --tree . --other ../before --rounds 7
 
 Each tree makes its own run of a small model on the same corpus, on one thread. A piece of work is done twice, a short
-and a long one, as whole processes, and the user seconds that they differ by count, so that starting does not. The trees
-take turns, and the median of the rounds' ratios is what to quote; a machine that does something else spoils it.
+and a long one, as whole processes, and what they differ by counts, so that starting does not. The trees take turns.
+
+User seconds are printed as medians, with the median of the rounds' ratios and the ratio of the least that either took;
+a machine that does something else spoils them. `--count` counts instead, which it does not spoil: calls of Python and
+of C functions by Python code, and operations that torch is told to do. Seconds are to those what arithmetic is to them.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -25,6 +29,35 @@ tokenizer: {kind: characters, vocab_size: 100}
 model: {d_model: 128, encoder_layers: 2, decoder_layers: 2, num_heads: 4, ffn_size: 256, ORDER}
 optimizer: {learning_rate: 3.0e-3, warmup_steps: 20}
 training: {max_steps: 60, threads: 1, tensorboard: false, log_every: 10}
+validation: {every: 1000}
+"""
+COUNTING = """
+import sys
+from torch.utils._python_dispatch import TorchDispatchMode
+from seq2seq.apps.command import main
+
+class Operations(TorchDispatchMode):
+    number = 0
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        self.number += 1
+        return operation(*arguments, **(keywords or {}))
+
+calls = 0
+def count(frame, event, argument):
+    global calls
+    calls += event in ("call", "c_call")
+
+what, words = sys.argv[1], sys.argv[2:]
+if what == "calls":
+    sys.setprofile(count)
+    code = main(words)
+    sys.setprofile(None)
+else:
+    with Operations() as operations:
+        code = main(words)
+    calls = operations.number
+print("\\n%d" % calls, file=sys.stderr)
+sys.exit(code)
 """
 ORDERS = ("l2r", "bidirectional", "interleaved")
 SEARCHES = {
@@ -36,6 +69,7 @@ SEARCHES = {
     "pairs, beam of 4": ("bidirectional", ["--beam-width", "4", "--bidirectional", "--pairing", "joint"]),
     "interleaved beam of 4": ("interleaved", ["--beam-width", "4"]),
 }
+SECONDS = "seconds"
 SHORT, LONG = 200, 2000
 """Lines that are decoded."""
 STEPS = (20, 120)
@@ -52,11 +86,12 @@ def write_task(folder: Path) -> None:
         (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
 
 
-def user_seconds(tree: Path, folder: Path, words: list[str]) -> float:
-    """Return the user seconds of one command of a tree, as a whole process."""
+def cost_of(tree: Path, folder: Path, words: list[str], unit: str) -> float:
+    """Return the user seconds, or the `calls` or `operations`, of one command of a tree, as a whole process."""
+    program = ["-m", "seq2seq.apps.command"] if unit == SECONDS else ["-c", COUNTING, unit]
     before = os.times().children_user
     done = subprocess.run(
-        [sys.executable, "-m", "seq2seq.apps.command", *words],
+        [sys.executable, *program, *words],
         cwd=folder,
         env=os.environ
         | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
@@ -65,24 +100,26 @@ def user_seconds(tree: Path, folder: Path, words: list[str]) -> float:
     )
     if done.returncode:
         raise SystemExit(f"{tree}: seq2seq {' '.join(words)}: {done.stderr[-2000:]}")
-    return os.times().children_user - before
+    return os.times().children_user - before if unit == SECONDS else int(done.stderr.split()[-1])
 
 
-def training_seconds(tree: Path, folder: Path, order: str) -> float:
+def training_cost(tree: Path, folder: Path, unit: str, order: str) -> float:
     """Return what the steps of a training take beyond those of a short one."""
-    (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}"))
-    seconds = []
+    search = "{synchronous: {beam_width: 4}}" if (tree / "seq2seq/config/parsing.py").is_file() else "{beam_width: 4}"
+    decoding = f"decoding: {search}\n" if order == "bidirectional" else ""
+    (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}") + decoding)
+    costs = []
     for steps in STEPS:
         shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
         words = ["train", "run.yaml", "--run_directory", f"{order}_{steps}", "--training.max_steps", str(steps)]
-        seconds.append(user_seconds(tree, folder, words))
-    return seconds[1] - seconds[0]
+        costs.append(cost_of(tree, folder, words, unit))
+    return costs[1] - costs[0]
 
 
-def decoding_seconds(tree: Path, folder: Path, order: str, options: list[str]) -> float:
+def decoding_cost(tree: Path, folder: Path, unit: str, order: str, options: list[str]) -> float:
     """Return what the lines of a long file take beyond those of a short one."""
-    words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", *options, "--input"]
-    short, long = (user_seconds(tree, folder, [*words, f"{number}.txt"]) for number in (SHORT, LONG))
+    words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", "--processes", "1", *options, "--input"]
+    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in (SHORT, LONG))
     return long - short
 
 
@@ -91,27 +128,31 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, required=True, help="a checkout of this project")
     parser.add_argument("--other", type=Path, required=True, help="another, that it is compared with")
     parser.add_argument("--rounds", type=int, default=5, help="times that each piece of work is done; default: 5")
-    parser.add_argument("--output", type=Path, help="JSON file to write the seconds to")
+    parser.add_argument("--count", action="store_true", help="count calls and operations, once, instead of seconds")
+    parser.add_argument("--output", type=Path, help="JSON file to write the costs to")
     options = parser.parse_args()
     trees = [options.tree.resolve(), options.other.resolve()]
-    work = {f"training, {order}": (training_seconds, (order,)) for order in ORDERS}
-    work |= {name: (decoding_seconds, arguments) for name, arguments in SEARCHES.items()}
+    work = {f"training, {order}": (training_cost, (order,)) for order in ORDERS}
+    work |= {name: (decoding_cost, arguments) for name, arguments in SEARCHES.items()}
+    units = ("calls", "operations") if options.count else (SECONDS,)
     found: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         folders = [Path(first), Path(second)]
         for folder in folders:
             write_task(folder)
-        for name, (measure, arguments) in work.items():
+        for unit, (name, (measure, arguments)) in itertools.product(units, work.items()):
             rounds = [
-                [measure(tree, folder, *arguments) for tree, folder in zip(trees, folders, strict=True)]
-                for _ in range(options.rounds)
+                [measure(tree, folder, unit, *arguments) for tree, folder in zip(trees, folders, strict=True)]
+                for _ in range(1 if options.count else options.rounds)
             ]
-            found[name] = rounds
+            found[f"{unit}, {name}"] = rounds
             ratios = sorted(one / other for one, other in rounds)
-            seconds = [statistics.median(column) for column in zip(*rounds, strict=True)]
+            columns = list(zip(*rounds, strict=True))
+            one, other = map(statistics.median, columns)
+            least = min(columns[0]) / min(columns[1])
             print(
-                f"{name:30}  {seconds[0]:7.2f} s  {seconds[1]:7.2f} s  ratio {statistics.median(ratios):.3f} "
-                f"({ratios[0]:.3f} to {ratios[-1]:.3f})",
+                f"{name:30}  {one:12,.2f}  {other:12,.2f} {unit}  ratio {statistics.median(ratios):.4f} "
+                f"({ratios[0]:.3f} to {ratios[-1]:.3f}), of the least {least:.4f}",
                 flush=True,
             )
     if options.output:

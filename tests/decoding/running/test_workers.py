@@ -190,7 +190,8 @@ def is_running(pid: int) -> bool:
 
 
 STOPPED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
 from seq2seq.decoding import Greedy
 from seq2seq.decoding.running.batches import SourceBatch
 from seq2seq.decoding.running.workers import WorkerProcesses
