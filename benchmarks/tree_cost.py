@@ -82,7 +82,7 @@ def write_task(folder: Path) -> None:
     parts = {"train": texts[:2000], "dev": texts[2000:2050]}
     for name, part in parts.items():
         (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text[::-1]}\n" for text in part))
-    for number in (SHORT, LONG):
+    for number in (SHORT, 3 * SHORT, LONG):
         (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
 
 
@@ -119,7 +119,8 @@ def training_cost(tree: Path, folder: Path, unit: str, order: str) -> float:
 def decoding_cost(tree: Path, folder: Path, unit: str, order: str, options: list[str]) -> float:
     """Return what the lines of a long file take beyond those of a short one."""
     words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", "--processes", "1", *options, "--input"]
-    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in (SHORT, LONG))
+    numbers = (SHORT, LONG) if unit == SECONDS else (SHORT, 3 * SHORT)
+    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in numbers)
     return long - short
 
 

@@ -7,7 +7,7 @@ JSONL keeps them. Files appear whole or not at all.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,13 +80,15 @@ class NBest:
 
 def to_json(nbest: NBest) -> str:
     """Return one line of JSON, without line feed; `reference` and `error` only where there is one."""
-    record = asdict(nbest)
-    for hypothesis in record["hypotheses"]:
-        if hypothesis["error"] is None:
-            del hypothesis["error"]
-    if nbest.reference is None:
-        del record["reference"]
+    # `asdict` would copy each token and log-probability by a call of its own, 230 of them for 20 tokens.
+    hypotheses = [_without(vars(hypothesis), "error") for hypothesis in nbest.hypotheses]
+    record = {**_without(vars(nbest), "reference"), "hypotheses": hypotheses}
     return json.dumps(record, ensure_ascii=False)
+
+
+def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the fields, but not this one if it says nothing."""
+    return {key: value for key, value in fields.items() if key != name or value is not None}
 
 
 def from_json(line: str) -> NBest:
