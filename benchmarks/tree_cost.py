@@ -70,10 +70,10 @@ SEARCHES = {
     "interleaved beam of 4": ("interleaved", ["--beam-width", "4"]),
 }
 SECONDS = "seconds"
-SHORT, LONG = 200, 2000
-"""Lines that are decoded."""
-STEPS = (20, 120)
-"""Steps that are trained."""
+LINES = {True: (200, 2000), False: (50, 200)}
+"""Lines that are decoded, few and many, to take seconds and to count."""
+STEPS = {True: (20, 120), False: (20, 40)}
+"""Steps that are trained, likewise."""
 
 
 def write_task(folder: Path) -> None:
@@ -82,7 +82,7 @@ def write_task(folder: Path) -> None:
     parts = {"train": texts[:2000], "dev": texts[2000:2050]}
     for name, part in parts.items():
         (folder / f"{name}.tsv").write_text("".join(f"{text}\t{text[::-1]}\n" for text in part))
-    for number in (SHORT, 3 * SHORT, LONG):
+    for number in {*LINES[True], *LINES[False]}:
         (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
 
 
@@ -109,7 +109,7 @@ def training_cost(tree: Path, folder: Path, unit: str, order: str) -> float:
     decoding = f"decoding: {search}\n" if order == "bidirectional" else ""
     (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}") + decoding)
     costs = []
-    for steps in STEPS:
+    for steps in STEPS[unit == SECONDS]:
         shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
         words = ["train", "run.yaml", "--run_directory", f"{order}_{steps}", "--training.max_steps", str(steps)]
         costs.append(cost_of(tree, folder, words, unit))
@@ -118,9 +118,9 @@ def training_cost(tree: Path, folder: Path, unit: str, order: str) -> float:
 
 def decoding_cost(tree: Path, folder: Path, unit: str, order: str, options: list[str]) -> float:
     """Return what the lines of a long file take beyond those of a short one."""
-    words = ["decode", "--model", f"{order}_{STEPS[1]}", "--threads", "1", "--processes", "1", *options, "--input"]
-    numbers = (SHORT, LONG) if unit == SECONDS else (SHORT, 3 * SHORT)
-    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in numbers)
+    model = f"{order}_{STEPS[unit == SECONDS][1]}"
+    words = ["decode", "--model", model, "--threads", "1", "--processes", "1", *options, "--input"]
+    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in LINES[unit == SECONDS])
     return long - short
 
 
