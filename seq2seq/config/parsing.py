@@ -57,9 +57,8 @@ class Parser:
             option = options_of(component).get(words[0])
             if option is None:
                 raise ValueError(self.unknown(component, path, words[0], f"`--{dotted}`", rest=words[1:]))
-            name = words.pop(0)
+            name, entries = words.pop(0), _entries_of(component, node, path)
             path = f"{path}{name}."
-            entries = _entries_of(node)
             if not words:
                 entries[name] = _written(option, text, place)
                 return
@@ -73,12 +72,8 @@ class Parser:
             kind = option.choice.kind(kind_name)
             if kind is None:
                 raise ValueError(self._no_such_kind(option.choice, path[:-1], kind_name, place))
-            if not isinstance(child.value, dict) or set(child.value) != {kind_name}:
-                said = child.value if isinstance(child.value, str) else None
-                child.value = {kind_name: Node(None, place)}
-                if said != kind_name:
-                    child.place = place
-            component, node, path = kind, child.value[kind_name], f"{path}{kind_name}."
+            component, node = kind, _placed_kind(option.choice, path[:-1], kind_name, child, place)
+            path = f"{path}{kind_name}."
             if not words:
                 node.value = parse_yaml(text, place, has_lines=False).value
                 return
@@ -87,11 +82,8 @@ class Parser:
 
     def _section(self, component: type, node: Node, path: str, base: Any = None) -> Any:
         """Return a component, with the values of `base` where nothing is said."""
-        if not isinstance(node.value, dict | None):
-            names = ", ".join(options_of(component)) or "no options"
-            raise ValueError(f"{node.place}: `{path[:-1] or 'a configuration'}` is a section ({names}), not a value.")
         options, values = options_of(component), {}
-        for name, entry in node.entries.items():
+        for name, entry in _entries_of(component, node, path).items():
             if name not in options:
                 raise ValueError(self.unknown(component, path, name, entry.place))
             before = getattr(base, name) if base is not None else None
@@ -132,9 +124,7 @@ class Parser:
         if isinstance(value, str):
             value = {value: Node(None, node.place)}
         if not isinstance(value, dict):
-            raise ValueError(
-                f"{node.place}: `{path}` is one of {', '.join(choice.names())}, with its options below it."
-            )
+            raise ValueError(_no_kind_at_all(choice, path, node))
         for name in value:
             if choice.kind(name) is None:
                 raise ValueError(self._no_such_kind(choice, path, name, value[name].place, value))
@@ -189,9 +179,31 @@ def _kind_name(words: list[str]) -> str:
     return f"{first}.{words.pop(0)}" if first == EXPERIMENTAL and words else first
 
 
-def _entries_of(node: Node) -> dict[str, Node]:
-    if not isinstance(node.value, dict):
+def _placed_kind(choice: Choice, path: str, kind_name: str, child: Node, place: str) -> Node:
+    """Return the node of a kind that the command line names, which takes the place of another that a file names.
+
+    Whatever else the file says there stays, to be refused.
+    """
+    if isinstance(child.value, list):
+        raise ValueError(_no_kind_at_all(choice, path, child))
+    said = {child.value: Node(None, child.place)} if isinstance(child.value, str) else child.value or {}
+    if kind_name not in said and [choice.kind(name) is not None for name in said] == [True]:
+        said, child.place = {}, place
+    child.value = said
+    return said.setdefault(kind_name, Node(None, place))
+
+
+def _no_kind_at_all(choice: Choice, path: str, node: Node) -> str:
+    return f"{node.place}: `{path}` is one of {', '.join(choice.names())}, with its options below it."
+
+
+def _entries_of(component: type, node: Node, path: str) -> dict[str, Node]:
+    """Return what stands below a section by name, to be read or added to; raise ValueError where there is a value."""
+    if node.value is None:
         node.value = {}
+    if not isinstance(node.value, dict):
+        names = ", ".join(options_of(component)) or "no options"
+        raise ValueError(f"{node.place}: `{path[:-1] or 'a configuration'}` is a section ({names}), not a value.")
     return node.value
 
 

@@ -89,6 +89,17 @@ def test_texts_stay_texts_and_null_is_none() -> None:
         ("name: a", [("animal.dog.lives", "3")], "one of cat, fish, but not 'dog'"),
         ("name: a", [("name.first", "3")], "`name` is a single value and has no `first`"),
         ("box: {lid: true}", [], "`name` must be given"),
+        # What the command line says does not hide what is wrong in the file.
+        (
+            "name: a\nbox: 3",
+            [("box.lid", "true")],
+            r"line 2: `box` is a section \(size, names, lid, label\), not a value",
+        ),
+        ("name: a\nanimal: {cat: {lives: 2}, lives: 3}", [("animal.cat.lives", "4")], "`lives` belongs to a kind of"),
+        ("name: a\nanimal: {cat: {}, fish: {}}", [("animal.cat.lives", "4")], "`animal` is one of cat, fish; keep one"),
+        ("name: a\nanimal: {cta: {}}", [("animal.cat.lives", "4")], "Did you mean `cat`"),
+        ("name: a\nanimal: cta", [("animal.cat.lives", "4")], "Did you mean `cat`"),
+        ("name: a\nanimal: [fish]", [("animal.cat.lives", "4")], "one of cat, fish, with its options below it"),
     ],
 )
 def test_what_is_not_meant_is_one_line(text: str, overrides: list[tuple[str, str]], message: str) -> None:
