@@ -3,23 +3,16 @@
 import io
 import json
 import os
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-import seq2seq
 from seq2seq.apps.command import main
-from seq2seq.decoding import Hypothesis
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 
@@ -30,14 +23,6 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert error.startswith("seq2seq decode: error: ")
     assert error.count("\n") == 1, error
     return error
-
-
-@pytest.fixture
-def command(copy_task: Path, tmp_path: Path) -> list[str]:
-    """Return arguments that decode `input.txt` into `output.txt`."""
-    (tmp_path / "input.txt").write_text("abc\ncab\nbac\n")
-    files = ["--input", str(tmp_path / "input.txt"), "--output", str(tmp_path / "output.txt")]
-    return ["--model", str(copy_task / "run"), *files]
 
 
 def assert_nothing_written(folder: Path) -> None:
@@ -358,81 +343,12 @@ def test_fewer_processes_than_none(command: list[str], capsys: pytest.CaptureFix
     assert "`--processes` must be 0" in error_of([*command, "--processes", "-1"], capsys)
 
 
-def fail_on(monkeypatch: pytest.MonkeyPatch, rows: set[int], fault: Callable[[], Any]) -> None:
-    """Let whatever is searched together with one of these lines call a function first."""
-    searched = InProcess._searched
-
-    def failing(self: InProcess, batch: SourceBatch) -> list[list[Hypothesis]]:
-        if rows & set(batch.rows):
-            fault()
-        return searched(self, batch)
-
-    monkeypatch.setattr(InProcess, "_searched", failing)
-
-
-def out_of_range() -> None:
-    raise IndexError("index out of range in self")
-
-
-@pytest.mark.parametrize("sharing", [["--processes", "1"], ["--processes", "2", "--batch-tokens", "30"]])
-@pytest.mark.parametrize("from_file", [True, False])
-def test_lines_that_fail_leave_all_others(
-    command: list[str],
-    tmp_path: Path,
-    sharing: list[str],
-    from_file: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    fail_on(monkeypatch, {1}, out_of_range)
-    reference = ["--reference", str(tmp_path / "input.txt"), "--metrics", "exact_match"]
-    if not from_file:
-        del command[-2:]
-    assert main(["decode", *command, *sharing, *reference]) == 1
-    printed = capfd.readouterr()
-    output = (tmp_path / "output.txt").read_text() if from_file else printed.out
-    assert output == "abc\n\nbac\n"
-    assert "seq2seq decode: 1 line could not be decoded and left an empty output; see above.\n" in printed.err
-    assert "66.67" in (printed.out if from_file else printed.err), "scored all the same"
-    assert "Line 2 could not be decoded: IndexError: index out of range in self" in caplog.text
-
-
-def test_a_failure_has_its_reason_beside_it(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fail_on(monkeypatch, {0, 2}, out_of_range)
-    assert main(["decode", *command, "--format", "jsonl", "--n-best", "2"]) == 1
-    lists = [json.loads(line)["hypotheses"] for line in (tmp_path / "output.txt").read_text().splitlines()]
-    assert [[h.get("error") for h in hypotheses] for hypotheses in lists] == [
-        ["IndexError: index out of range in self"],
-        [None, None],
-        ["IndexError: index out of range in self"],
-    ]
-    assert "2 lines could not be decoded" in capsys.readouterr().err
-    [hypothesis] = seq2seq.load(command[1], device="cpu")("abc")
-    assert (hypothesis.text, hypothesis.error) == ("", "IndexError: index out of range in self")
-
-
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_what_the_model_cannot_do_is_one_error(
     command: list[str], interleaved: str, processes: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = ["--model", interleaved, interleaved]
     assert "takes a single model" in error_of([*models, *command[2:], "--processes", processes], capsys)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_is_gone_is_an_error(
-    command: list[str],
-    number: signal.Signals,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fail_on(monkeypatch, {1}, lambda: os.kill(os.getpid(), number))
-    error = error_of([*command, "--processes", "2", "--batch-tokens", "30"], capsys)
-    assert f"A process that searches was ended by {number.name}" in error
-    assert ("lower `--batch-tokens`" in error) == (number == signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("name", "format_options"), [("o.txt", []), ("o.jsonl", ["--format", "text"])])
@@ -452,42 +368,6 @@ def test_a_number_of_processes_that_nobody_has_launched(
     with pytest.warns(UserWarning, match="taken for the only process"):
         assert main(["decode", *command]) == 0
     assert (tmp_path / "output.txt").read_text() == "abc\ncab\nbac\n"
-
-
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_lines_of_a_pipe_are_answered_as_they_come(copy_task: Path, processes: str) -> None:
-    command = [sys.executable, "-m", "seq2seq.apps.command", "decode", "--model", str(copy_task / "run")]
-    with subprocess.Popen(
-        [*command, "--processes", processes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for lines in (["abc", "cab"], ["bac"], ["", "abcd", "dcba"]):
-            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
-            process.stdin.flush()
-            answer = b""
-            while answer.count(b"\n") < len(lines):
-                assert select.select([process.stdout], [], [], 60)[0], "an answer while the pipe is open"
-                answer += os.read(process.stdout.fileno(), 1000)
-            assert answer.decode().splitlines() == lines
-        process.stdin.close()
-        assert (process.stdout.read(), process.stderr.read(), process.wait()) == (b"", b"", 0)
-
-
-def test_an_error_while_a_pipe_is_open_is_one_line(copy_task: Path) -> None:
-    command = [sys.executable, "-m", "seq2seq.apps.command", "decode", "--model", str(copy_task / "run")]
-    with subprocess.Popen(
-        [*command, "--processes", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        process.stdin.write(b"abc\nb\xe9\n")
-        process.stdin.flush()
-        error = process.stderr.read().decode()
-        assert process.wait() == 2
-    assert error.startswith("seq2seq decode: error: standard input:2: not valid UTF-8 (byte 2 of the line, 0xe9)")
-    assert error.count("\n") == 1
 
 
 def test_text_has_room_for_the_best_alone(command: list[str], tmp_path: Path) -> None:

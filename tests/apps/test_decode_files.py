@@ -2,7 +2,10 @@
 
 import gzip
 import os
+import select
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -91,3 +94,39 @@ def test_an_output_is_for_one_decode_at_a_time(
             name.read_text()
         writer.join()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input"]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_lines_of_a_pipe_are_answered_as_they_come(copy_task: Path, processes: str) -> None:
+    command = [sys.executable, "-m", "seq2seq.apps.command", "decode", "--model", str(copy_task / "run")]
+    with subprocess.Popen(
+        [*command, "--processes", processes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for lines in (["abc", "cab"], ["bac"], ["", "abcd", "dcba"]):
+            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+            process.stdin.flush()
+            answer = b""
+            while answer.count(b"\n") < len(lines):
+                assert select.select([process.stdout], [], [], 60)[0], "an answer while the pipe is open"
+                answer += os.read(process.stdout.fileno(), 1000)
+            assert answer.decode().splitlines() == lines
+        process.stdin.close()
+        assert (process.stdout.read(), process.stderr.read(), process.wait()) == (b"", b"", 0)
+
+
+def test_an_error_while_a_pipe_is_open_is_one_line(copy_task: Path) -> None:
+    command = [sys.executable, "-m", "seq2seq.apps.command", "decode", "--model", str(copy_task / "run")]
+    with subprocess.Popen(
+        [*command, "--processes", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"abc\nb\xe9\n")
+        process.stdin.flush()
+        error = process.stderr.read().decode()
+        assert process.wait() == 2
+    assert error.startswith("seq2seq decode: error: standard input:2: not valid UTF-8 (byte 2 of the line, 0xe9)")
+    assert error.count("\n") == 1
