@@ -1,6 +1,6 @@
 """The rules of docs/design.md, read from the sources: layers, owners of third parties, sizes, names, safety.
 
-Each rule is a function from a parsed file to its violations, and is tried on a small bad example before the package.
+Each rule (`architecture_rules`) is tried on small bad and good examples before the package.
 """
 
 import ast
@@ -9,281 +9,32 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-
-LAYERS = (
-    *("data", "models", "decoding", "objectives", "gradients", "training"),
-    *("assembly", "diagnosis", "export", "apps"),
-)
-"""From the bottom up; each may import itself and what stands before it."""
-LEAVES = {"files", "lines", "locks", "kernels"}
-"""Files at the root of the package that any other may import, and that import each other alone."""
-EXPERIMENTAL = "experimental"
-"""Stands beside the gradients; nothing imports it, but configurations look into it by its name."""
-METRICS_READERS = {"metrics", "objectives", "gradients", EXPERIMENTAL, *LAYERS[LAYERS.index("training") :]}
-DECLARING = "config.declaring"
-"""How a component says what its options are, for all; the rest of `config` is for who reads a configuration."""
-CONFIG_READERS = {"config", *LAYERS[LAYERS.index("assembly") :]}
-
-OWNERS = {
-    "datasets": ("data/corpus.py",),
-    "sacrebleu": ("metrics/sacre.py",),
-    "rouge_score": ("metrics/rouge.py",),
-    "ot": ("metrics/transport.py",),
-    "docstring_parser": ("config/declaring.py",),
-    "yaml": ("config/",),
-    "zstandard": ("lines.py",),
-    "transformers": (
-        "models/pretrained.py",
-        "models/loading.py",
-        "models/transformer/configuration.py",
-        "models/transformer/modeling.py",
-        "models/transformer/registration.py",
-        "data/huggingface_tokenizer.py",
-        "decoding/parts/constraints.py",
-        "assembly/training.py",
-        "assembly/model_export.py",
-    ),
-    "accelerate": ("training/", "assembly/", "apps/"),
-    "matplotlib": ("training/", "diagnosis/"),
-    "tensorboard": ("training/",),
-    "pyarrow": ("data/",),
-    "sentencepiece": ("data/",),
-    "ctranslate2": ("export/",),
-    "babel": (),
-    "num2words": (),
-}
-"""The files that may import a third party."""
-PRIVATE = {
-    "metrics/sacre.py": {
-        *("_preprocess_segment", "_extract_reference_info", "_compute_segment_statistics"),
-        *("_compute_score_from_stats", "_SIGNATURE_TYPE", "_verbose"),
-    },
-    "models/transformer/kernels.py": {
-        *("torch.ops", "_reorder_linear_weight", "_linear_pointwise"),
-        "_is_vnni_supported",
-    },
-    "models/transformer/initialization.py": {"_is_hf_initialized"},
-    "gradients/transforms.py": {"_foreach_mul_"},
-    "training/ema.py": {"_foreach_lerp_"},
-}
-"""What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
-DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}
-"""Packages whose name is not that of what is installed."""
-FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval", "exec"}
-OWN_LOADERS = {"cls", "TextTokenizer"}
-"""Classes whose `from_pretrained` is ours; any other's may ask on standard input whether code may be run."""
-FORBIDDEN_ARGUMENTS = {"trust_remote_code", "shell", "allow_pickle"}
-RENAMER, LINE_READER = "files.py", "lines.py"
-RENAMING_CALLS = {
-    *("os.replace", "os.rename", "os.renames", "os.link", "shutil.move"),
-    *("tempfile.mkstemp", "tempfile.NamedTemporaryFile", "mkstemp", "NamedTemporaryFile"),
-}
-"""What a file that is written by hand is renamed by, or a temporary file made by."""
-DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
-PASSED_OVER = {"build", "dist", "venv", "env", "node_modules"}
-"""Names of folders that pytest and other tools take for something made, and do not look into."""
-MAX_FILE_LINES = 400
-MAX_FUNCTION_LINES = 80
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of the package; `path` is relative to it, as in `data/batch.py`."""
-
-    path: str
-    text: str
-
-    @property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text)
-
-    @property
-    def package(self) -> str:
-        return self.path.split("/")[0].removesuffix(".py")
-
-    def imports(self) -> Iterator[str]:
-        """Yield every imported module by its full name, wherever in the file; `from a import b` yields `a.b`."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                folders = ["seq2seq", *self.path.split("/")[:-1]]
-                base = folders[: len(folders) - node.level + 1] if node.level else []
-                yield from (".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names)
-
-
-def layer_violations(source: Source) -> Iterator[str]:
-    """Name each import of our own that goes against the arrows of docs/design.md."""
-    if source.path == "__init__.py":
-        return  # the door of the package; nothing inside imports through it
-    for name in source.imports():
-        ours, _, inner = name.partition(".")
-        if ours == "seq2seq" and not may_import(source.package, inner):
-            yield f"{source.path} imports {name}"
-
-
-def may_import(package: str, name: str) -> bool:
-    """Return whether a part of the package may import what has this name inside of it, such as `data.batch.Batch`."""
-    imported = name.split(".")[0]
-    if imported in LEAVES:
-        return True
-    if package in LEAVES:
-        return False
-    if f"{name}.".startswith(f"{DECLARING}."):
-        return True
-    if imported == "metrics":
-        return package in METRICS_READERS
-    if imported == "config":
-        return package in CONFIG_READERS
-    if imported == EXPERIMENTAL:
-        return package == EXPERIMENTAL
-    layer = "gradients" if package == EXPERIMENTAL else package
-    if layer in LAYERS and imported in LAYERS:
-        return LAYERS.index(imported) <= LAYERS.index(layer)
-    return package == "apps"  # what is left is the package itself, as in `from seq2seq import load`
-
-
-def owner_violations(source: Source) -> Iterator[str]:
-    for name in source.imports():
-        owners = OWNERS.get(name.split(".")[0])
-        if owners is not None and not source.path.startswith(owners):
-            yield f"{source.path} imports {name}, which belongs to {' and '.join(owners) or 'examples'}"
-
-
-def private_names(source: Source) -> Iterator[str]:
-    """Yield the names that begin with an underscore and are of no file of ours: attributes, imports, `getattr`.
-
-    Our own are those that the file itself defines or sets on `self`; `torch.ops` as a whole is not public.
-    """
-    own = {"_replace", "_fields", "_asdict"}  # named tuples have these in place of methods
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            own.add(node.name)
-        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            own.add(node.id if isinstance(node, ast.Name) else node.attr)
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute):
-            names = ["torch.ops"] if ast.unparse(node) == "torch.ops" else [node.attr]
-        elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("seq2seq") and not node.level:
-            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr"):
-            names = [str(argument.value) for argument in node.args[1:2] if isinstance(argument, ast.Constant)]
-        else:
-            continue
-        is_private = {name: name.startswith("_") and not name.startswith("__") for name in names}
-        yield from (name for name in names if name == "torch.ops" or (is_private[name] and name not in own))
-
-
-def private_violations(source: Source) -> Iterator[str]:
-    for name in sorted(set(private_names(source)) - PRIVATE.get(source.path, set())):
-        yield f"{source.path} uses {name}, which another library may change without notice"
-
-
-def size_violations(source: Source) -> Iterator[str]:
-    lines = len(source.text.splitlines())
-    if lines > MAX_FILE_LINES:
-        yield f"{source.path} has {lines} lines"
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            if lines > MAX_FUNCTION_LINES:
-                yield f"{source.path}: {node.name} has {lines} lines"
-
-
-def name_violations(source: Source) -> Iterator[str]:
-    if DRAWERS & set(source.path.removesuffix(".py").split("/")):
-        yield f"{source.path} says nothing about what is in it"
-    if PASSED_OVER & set(source.path.split("/")[:-1]):
-        yield f"{source.path} is in a folder that tools pass over"
-
-
-def safety_violations(source: Source) -> Iterator[str]:
-    """Name whatever could run code found in a file or on the Hub."""
-    for name in source.imports():
-        if name.split(".")[0] in FORBIDDEN_IMPORTS or name in FORBIDDEN_CALLS:
-            yield f"{source.path} imports {name}"
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        if ast.unparse(node.func) in FORBIDDEN_CALLS:
-            yield f"{source.path}:{node.lineno} calls {ast.unparse(node.func)}"
-        function = node.func
-        if isinstance(function, ast.Attribute) and function.attr == "from_pretrained":
-            is_said = any(keyword.arg == "trust_remote_code" for keyword in node.keywords)
-            if not is_said and ast.unparse(function.value) not in OWN_LOADERS:
-                yield f"{source.path}:{node.lineno} does not pass trust_remote_code=False"
-        for keyword in node.keywords:
-            allowed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-            if keyword.arg in FORBIDDEN_ARGUMENTS and not allowed:
-                yield f"{source.path}:{node.lineno} passes {keyword.arg}"
-
-
-def rename_violations(source: Source) -> Iterator[str]:
-    """Name each place but `files.py` that renames, as who writes a file by hand does at the end."""
-    if source.path != RENAMER:
-        yield from (f"{source.path}:{line} renames; use `seq2seq.files`" for line in renames(source))
-
-
-def line_violations(source: Source) -> Iterator[str]:
-    """Name each place but `lines.py` that reads lines, as far as it can be seen."""
-    if source.path != LINE_READER:
-        yield from (f"{source.path}:{line} reads lines; use `seq2seq.lines`" for line in reads_of_lines(source))
-
-
-def renames(source: Source) -> Iterator[int]:
-    """Yield the line of each call that renames; a `replace` of one argument is a path's, that of a text has two."""
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        is_method = isinstance(node.func, ast.Attribute) and len(node.args) == 1 and not node.keywords
-        if name in RENAMING_CALLS or (is_method and name.rsplit(".", 1)[-1] in {"rename", "replace"}):
-            yield node.lineno
-
-
-def reads_of_lines(source: Source) -> Iterator[int]:
-    """Yield the line of each call that splits what was read into lines, and of each loop over an opened file."""
-    opened = {
-        item.optional_vars.id
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.With)
-        for item in node.items
-        if isinstance(item.optional_vars, ast.Name) and re.search(r"\bopen\(", ast.unparse(item.context_expr))
-    }
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            is_split = node.func.attr == "split" and [ast.unparse(part) for part in node.args] == [repr("\n")]
-            if node.func.attr in {"readline", "readlines", "splitlines"} or is_split:
-                yield node.lineno
-        if isinstance(node, ast.For | ast.comprehension):
-            names = {part.id for part in ast.walk(node.iter) if isinstance(part, ast.Name)}
-            if names & opened or "stdin" in ast.unparse(node.iter):
-                yield node.iter.lineno
-
-
-def documentation_violations(source: Source) -> Iterator[str]:
-    if source.text.strip() and ast.get_docstring(source.tree) is None:
-        yield f"{source.path} has no docstring that says what enters and what leaves"
-
-
-RULES = (
-    layer_violations,
-    owner_violations,
-    private_violations,
-    size_violations,
-    name_violations,
-    safety_violations,
-    rename_violations,
-    line_violations,
+from tests.architecture_rules import (
+    DISTRIBUTIONS,
+    LINE_READER,
+    MAX_FILE_LINES,
+    MAX_FUNCTION_LINES,
+    PRIVATE,
+    RENAMER,
+    ROOT,
+    RULES,
+    Source,
     documentation_violations,
+    layer_violations,
+    line_violations,
+    name_violations,
+    owner_violations,
+    private_names,
+    private_violations,
+    reads_of_lines,
+    rename_violations,
+    renames,
+    safety_violations,
+    size_violations,
 )
 
 LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
