@@ -3,7 +3,8 @@
     python benchmarks/tree_cost.py --tree . --other ../before --rounds 7
 
 Each tree makes its own run of a small model on the same corpus, on one thread. A piece of work is done twice, a short
-and a long one, as whole processes, and what they differ by counts, so that starting does not. The trees take turns.
+and a long one, as whole processes, and what they differ by counts, so that starting does not. The trees take turns on
+one core, each stopped while the other has its fifth of a second: a machine whose speed drifts is as slow for both.
 
 User seconds are printed as medians, with the median of the rounds' ratios and the ratio of the least that either took;
 a machine that does something else spoils them. `--count` counts instead, which it does not spoil: calls of Python and
@@ -16,10 +17,12 @@ import json
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TRAINING = """
@@ -70,6 +73,8 @@ SEARCHES = {
     "interleaved beam of 4": ("interleaved", ["--beam-width", "4"]),
 }
 SECONDS = "seconds"
+TURN = 0.2
+"""Seconds of a turn: short against the drift of a machine, long against what a change of processes costs."""
 LINES = {True: (200, 2000), False: (50, 200)}
 """Lines that are decoded, few and many, to take seconds and to count."""
 STEPS = {True: (20, 120), False: (20, 40)}
@@ -86,42 +91,64 @@ def write_task(folder: Path) -> None:
         (folder / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts[2050 : 2050 + number]))
 
 
-def cost_of(tree: Path, folder: Path, words: list[str], unit: str) -> float:
-    """Return the user seconds, or the `calls` or `operations`, of one command of a tree, as a whole process."""
+def costs_of(places: list[tuple[Path, Path]], words: list[str], unit: str) -> list[float]:
+    """Return the user seconds, or the `calls` or `operations`, that one command takes of each tree in its folder."""
     program = ["-m", "seq2seq.apps.command"] if unit == SECONDS else ["-c", COUNTING, unit]
-    before = os.times().children_user
-    done = subprocess.run(
-        [sys.executable, *program, *words],
-        cwd=folder,
-        env=os.environ
-        | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"{tree}: seq2seq {' '.join(words)}: {done.stderr[-2000:]}")
-    return os.times().children_user - before if unit == SECONDS else int(done.stderr.split()[-1])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    running = []
+    for tree, folder in places:
+        with (folder / "errors.txt").open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, *program, *words],
+                cwd=folder,
+                env=environment | {"PYTHONPATH": str(tree)},
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        os.kill(process.pid, signal.SIGSTOP)
+        running.append(process)
+    costs: dict[int, float] = {}
+    for process in itertools.cycle(running):
+        if len(costs) == len(running):
+            break
+        if process.pid in costs:
+            continue
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(TURN)
+        os.kill(process.pid, signal.SIGSTOP)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            costs[process.pid] = used.ru_utime
+            process.returncode = os.waitstatus_to_exitcode(status)
+    errors = [(folder / "errors.txt").read_text() for _, folder in places]
+    for process, (tree, _), error in zip(running, places, errors, strict=True):
+        if process.returncode:
+            raise SystemExit(f"{tree}: seq2seq {' '.join(words)}: {error[-2000:]}")
+    return list(costs[process.pid] for process in running) if unit == SECONDS else [int(e.split()[-1]) for e in errors]
 
 
-def training_cost(tree: Path, folder: Path, unit: str, order: str) -> float:
-    """Return what the steps of a training take beyond those of a short one."""
-    search = "{synchronous: {beam_width: 4}}" if (tree / "seq2seq/config/parsing.py").is_file() else "{beam_width: 4}"
-    decoding = f"decoding: {search}\n" if order == "bidirectional" else ""
-    (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}") + decoding)
+def training_costs(places: list[tuple[Path, Path]], unit: str, order: str) -> list[float]:
+    """Return what the steps of a training take beyond those of a short one, for each tree."""
+    for tree, folder in places:
+        tagged = (tree / "seq2seq/config/parsing.py").is_file()
+        search = "{synchronous: {beam_width: 4}}" if tagged else "{beam_width: 4}"
+        decoding = f"decoding: {search}\n" if order == "bidirectional" else ""
+        (folder / "run.yaml").write_text(TRAINING.replace("ORDER", f"generation_order: {order}") + decoding)
     costs = []
     for steps in STEPS[unit == SECONDS]:
-        shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
+        for _, folder in places:
+            shutil.rmtree(folder / f"{order}_{steps}", ignore_errors=True)
         words = ["train", "run.yaml", "--run_directory", f"{order}_{steps}", "--training.max_steps", str(steps)]
-        costs.append(cost_of(tree, folder, words, unit))
-    return costs[1] - costs[0]
+        costs.append(costs_of(places, words, unit))
+    return [long - short for short, long in zip(*costs, strict=True)]
 
 
-def decoding_cost(tree: Path, folder: Path, unit: str, order: str, options: list[str]) -> float:
-    """Return what the lines of a long file take beyond those of a short one."""
+def decoding_costs(places: list[tuple[Path, Path]], unit: str, order: str, options: list[str]) -> list[float]:
+    """Return what the lines of a long file take beyond those of a short one, for each tree."""
     model = f"{order}_{STEPS[unit == SECONDS][1]}"
     words = ["decode", "--model", model, "--threads", "1", "--processes", "1", *options, "--input"]
-    short, long = (cost_of(tree, folder, [*words, f"{number}.txt"], unit) for number in LINES[unit == SECONDS])
-    return long - short
+    costs = [costs_of(places, [*words, f"{number}.txt"], unit) for number in LINES[unit == SECONDS]]
+    return [long - short for short, long in zip(*costs, strict=True)]
 
 
 def main() -> None:
@@ -133,19 +160,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write the costs to")
     options = parser.parse_args()
     trees = [options.tree.resolve(), options.other.resolve()]
-    work = {f"training, {order}": (training_cost, (order,)) for order in ORDERS}
-    work |= {name: (decoding_cost, arguments) for name, arguments in SEARCHES.items()}
+    work = {f"training, {order}": (training_costs, (order,)) for order in ORDERS}
+    work |= {name: (decoding_costs, arguments) for name, arguments in SEARCHES.items()}
     units = ("calls", "operations") if options.count else (SECONDS,)
     found: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        folders = [Path(first), Path(second)]
-        for folder in folders:
+        places = [(tree, Path(folder)) for tree, folder in zip(trees, (first, second), strict=True)]
+        for _, folder in places:
             write_task(folder)
         for unit, (name, (measure, arguments)) in itertools.product(units, work.items()):
-            rounds = [
-                [measure(tree, folder, unit, *arguments) for tree, folder in zip(trees, folders, strict=True)]
-                for _ in range(1 if options.count else options.rounds)
-            ]
+            rounds = [measure(places, unit, *arguments) for _ in range(1 if options.count else options.rounds)]
             found[f"{unit}, {name}"] = rounds
             ratios = sorted(one / other for one, other in rounds)
             columns = list(zip(*rounds, strict=True))
