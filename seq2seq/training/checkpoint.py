@@ -317,10 +317,15 @@ def read_validation(path: Path) -> BestSoFar | None:
 
 
 def exported_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights that a checkpoint stands for, under all their names: the average, where there is one."""
+    """Return the weights that a checkpoint stands for, under all their names.
+
+    That is the average, where there is one, unless the best validation was of this checkpoint's weights themselves.
+    """
     entries = read_object(path / STATE)
     weights = read_weights(path / WEIGHTS)
-    if (path / AVERAGES).exists():
+    best = read_validation(path)
+    averaged = best is None or best.step != _step(path) or best.averaged
+    if averaged and (path / AVERAGES).exists():
         weights |= read_weights(path / AVERAGES)
     return weights | {name: weights[original] for name, original in entries["aliases"].items()}
 

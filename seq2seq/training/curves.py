@@ -19,7 +19,10 @@ TITLES = {
     "gradient_norm": "gradient norm",
     "tokens_per_second": "target tokens per second",
 }
-NOT_DRAWN = {"kind", "step", "seconds", "memory_mib", "perplexity", "skipped_steps", "seconds_per_step"}
+NOT_DRAWN = {
+    *("kind", "step", "seconds", "memory_mib", "perplexity", "skipped_steps", "seconds_per_step"),
+    *("loss_of_weights", "loss_of_average"),
+}
 
 
 def plot_curves(run_directory: Path | str) -> Path | None:

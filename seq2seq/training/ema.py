@@ -1,9 +1,8 @@
 """Exponential moving average of the weights (Polyak averaging), for validation and export.
 
 A model's parameters enter after every step; averaged weights leave, swapped into the model for as long as a `with`
-block lasts. The average is free of its start: after n updates the weight of update i is proportional to d^(n-i), which
-is Adam's bias correction in incremental form, so early averages are means of what was seen and never of the
-initialisation.
+block lasts. It never looks back over more than a share of what was seen: while weights still move fast, that is what
+keeps it near them. Once the run is long enough the average is the exponential one of decay d.
 """
 
 import math
@@ -14,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.gradients.transforms import local_shard
+
+DEGREE = 3
+"""Degree of the polynomial that the weights of early updates follow: update i of n counts as much as (i/n)^3."""
 
 
 class ExponentialMovingAverage:
@@ -33,9 +35,15 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the present weights by (1 - d) / (1 - d^n) at the n-th update."""
+        """Move the average towards the present weights.
+
+        At the n-th update the rate is (1 - d) / (1 - d^n), Adam's correction for the start, but at least
+        4 / (n + 3): Shamir and Zhang 2013, section 4, polynomial-decay averaging with eta = 3. The first alone is the
+        plain mean of a run that is shorter than 1 / (1 - d) steps, which lags behind weights that are on their way.
+        """
         self.num_updates += 1
-        rate = (1.0 - self.decay) / -math.expm1(self.num_updates * math.log(self.decay))
+        corrected = (1.0 - self.decay) / -math.expm1(self.num_updates * math.log(self.decay))
+        rate = max(corrected, (DEGREE + 1) / (self.num_updates + DEGREE))
         weights = [local_shard(parameter.detach()).float() for parameter in self.parameters]
         _move_all([local_shard(average) for average in self.averages], weights, rate)
 

@@ -25,16 +25,19 @@ class OptimizerOptions:
     """Decoupled weight decay; not applied to biases, normalisation weights and embeddings."""
     schedule: Literal["inverse_square_root", "cosine", "linear", "constant"] = "inverse_square_root"
     """Shape of the learning rate after warm-up."""
-    warmup_steps: int = 1000
-    """Steps over which the learning rate rises linearly to its peak."""
+    warmup_steps: int | None = None
+    """Steps over which the learning rate rises linearly to its peak; by default a tenth of `training.max_steps`, but at
+    most 1,000. Under `training.max_minutes` it takes a tenth of the time at most."""
     final_learning_rate: float = 0.0
-    """Where `cosine` and `linear` end at `training.max_steps`."""
+    """Where `cosine` and `linear` end, at `training.max_steps` or `training.max_minutes`, whichever comes first."""
     clip_norm: float = 1.0
     """Gradient norm c for clipping: gradients are scaled by min(1, c/|g|); 0 switches it off."""
     flooding: float = 0.0
     """Flood level b in nats per token: the loss becomes |L-b|+b (Ishida et al. 2020); 0 switches it off."""
     ema_decay: float = 0.0
-    """Decay of the exponential moving average of the weights, which is then validated and exported; 0 = no average."""
+    """Decay of the exponential moving average of the weights, which looks back over 1 / (1 - decay) steps, but at most
+    over a quarter of the run so far; 0 = no average. Validation measures the loss with the average and with the weights
+    themselves, and the better of the two is what is scored, compared and exported."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
@@ -43,7 +46,9 @@ class OptimizerOptions:
             raise ValueError(f"`betas` must be at least 0 and below 1, but are {list(self.betas)}.")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"`ema_decay` must be at least 0 and below 1, but is {self.ema_decay}.")
-        _not_negative(self, "epsilon", "weight_decay", "warmup_steps", "final_learning_rate", "clip_norm", "flooding")
+        _not_negative(self, "epsilon", "weight_decay", "final_learning_rate", "clip_norm", "flooding")
+        if self.warmup_steps is not None:
+            _not_negative(self, "warmup_steps")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"`final_learning_rate` ({self.final_learning_rate}) must be at most `learning_rate` "
@@ -66,7 +71,8 @@ class TrainingOptions:
     initialize_from: str | None = None
     """Run or model folder whose weights and tokenizer this run starts with."""
     max_minutes: float = 0.0
-    """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit."""
+    """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit. The learning rate comes
+    down in that time, too."""
     gradient_accumulation: int = 1
     """Micro-batches per process in one optimizer step."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"

@@ -105,7 +105,8 @@ def add_step(window: dict[str, float], total: LossSum, gradient_norm: float, sec
 
 
 def window_values(window: Mapping[str, float]) -> dict[str, float]:
-    """Return the means of a window: losses per token, gradient norm per step, target tokens and time per step."""
+    """Return the means of a window (losses per token, gradient norm per step, target tokens and time per step), and the
+    learning rate of its last step."""
     num_steps = window.get("steps", 0.0)
     tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in window.items()}
     logs = {name.removeprefix("logs/"): value for name, value in tensors.items() if name.startswith("logs/")}
@@ -114,6 +115,8 @@ def window_values(window: Mapping[str, float]) -> dict[str, float]:
         values = per_token(LossSum(tensors["loss_sum"], tensors["weight"], logs))
         values["gradient_norm"] = window["gradient_norm"] / num_steps
         values["tokens_per_second"] = window.get("logs/target_tokens", window["weight"]) / window["seconds"]
+    if "learning_rate" in window:  # a checkpoint of an earlier version may end in a window without
+        values["learning_rate"] = window["learning_rate"]
     values["seconds_per_step"] = window["seconds"] / (num_steps + window["skipped_steps"])
     if window["skipped_steps"]:
         values["skipped_steps"] = window["skipped_steps"]

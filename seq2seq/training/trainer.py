@@ -30,7 +30,7 @@ from seq2seq.training.progress import ProgressDisplay
 from seq2seq.training.randomness import seed_micro_batch
 from seq2seq.training.schedules import RateSchedule
 from seq2seq.training.tracking import Tracker, add_step, peak_memory_mib, window_values
-from seq2seq.training.validation import Validation
+from seq2seq.training.validation import Measured, Validation
 
 MAX_SKIPPED_STEPS = 50
 """Steps that fp16 may skip in a row: halving the loss scale more often than this cannot help any more."""
@@ -51,6 +51,7 @@ class StepResult:
     total: LossSum
     gradient_norm: float
     """Before clipping."""
+    learning_rate: float
     skipped: bool
     """Whether fp16 overflowed, so that the weights stayed as they were."""
     stop_signal: signal.Signals | None
@@ -64,8 +65,8 @@ class Trainer:
 
     Args:
         accelerator: from `build_accelerator`; `model` and `optimizer` were prepared by it.
-        schedule: step, counted from 1, to a factor of the optimizer's learning rate.
-        ema: average of the weights, which is then what validation sees.
+        schedule: step, counted from 1, and share of the time used to a factor of the optimizer's learning rate.
+        ema: average of the weights; validation sees it or the weights themselves, whichever has the lower loss.
         seed: of dropout and whatever else is random in a micro-batch.
         max_steps: optimizer steps.
         max_minutes: time spent in steps, over all parts of a resumed run; validation and the writing of checkpoints
@@ -214,7 +215,11 @@ class Trainer:
         return self.validation is not None and self.validation.is_over(self.state.best)
 
     def _is_out_of_time(self) -> bool:
-        return 0 < self.max_minutes * 60 <= self.state.seconds
+        return self._time_share() >= 1.0
+
+    def _time_share(self) -> float:
+        """Return the share of `max_minutes` that is used; 0 without a limit."""
+        return self.state.seconds / (60.0 * self.max_minutes) if self.max_minutes else 0.0
 
     def _leave(self, stop_signal: signal.Signals, display: ProgressDisplay) -> None:
         path = self.checkpoints.save(self.state, is_regular=self._is_due(self.checkpoint_every))
@@ -227,16 +232,32 @@ class Trainer:
         """Validate, and keep what came of it beside the checkpoint of this step."""
         assert self.validation is not None, "a run without validation never comes here"
         step = self.state.step
-        with self.ema.applied() if self.ema else nullcontext():
-            values, problem = self.validation.run(step)
-        self._log("validation", values)
+        (values, problem), losses, averaged = self._measured(self.validation, step)
+        self._log("validation", values | losses)
         if problem is not None:
             self._log("validation_error", {"error": problem})
             display.write(f"validation at step {step} could not decode, so there are no scores: {problem}")
-        is_best = self.validation.note(self.state.best, step, values)
+        is_best = self.validation.note(self.state.best, step, values, averaged=averaged)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        display.write(f"validation at step {step}: {shown}{' (best)' if is_best else ''}")
+        raw = " (of the weights, whose average is not as good yet)" if losses and not averaged else ""
+        display.write(f"validation at step {step}: {shown}{raw}{' (best)' if is_best else ''}")
         self.checkpoints.save_validation(self.state, is_best=is_best)
+
+    def _measured(self, validation: Validation, step: int) -> tuple[Measured, dict[str, float], bool]:
+        """Return what validation comes to, of the weights or their average, whichever has the lower loss; with both
+        losses, and whether it is the average.
+
+        Early in a run the average lags behind the weights; later it is the better of the two.
+        """
+        if self.ema is None:
+            return validation.run(step), {}, False
+        raw_loss = validation.loss(step)
+        with self.ema.applied():
+            averaged_loss = validation.loss(step)
+        averaged = not raw_loss["loss"] < averaged_loss["loss"]
+        with self.ema.applied() if averaged else nullcontext():
+            measured = validation.run(step, averaged_loss if averaged else raw_loss)
+        return measured, {"loss_of_weights": raw_loss["loss"], "loss_of_average": averaged_loss["loss"]}, averaged
 
     # ---- one step ------------------------------------------------------------------------------------------------
 
@@ -244,7 +265,7 @@ class Trainer:
         """Make one optimizer step, counted in `state`."""
         step, num_processes = self.state.step + 1, self.accelerator.num_processes
         total, parts = self._accumulate(micro_batches, step)
-        total, stops = self._add_over_processes(total)
+        total, stops, time_share = self._add_over_processes(total)
 
         # From sums to means, here and nowhere else. DDP and FSDP average over processes, which is undone.
         self.accelerator.unscale_gradients(self.optimizer)
@@ -253,10 +274,11 @@ class Trainer:
             flood(self.parameters, total.loss_sum / total.weight, self.flooding)
         norm = clip(self.parameters, self.clip_norm)
 
-        total, (gradient_norm, *flags) = _on_cpu(total, norm, stops)  # the one point where a step waits for its device
+        # The one point where a step waits for its device.
+        total, (gradient_norm, time_used, *flags) = _on_cpu(total, norm, time_share, stops)
         skipped = self._check_finite(total, gradient_norm, step, parts)
 
-        factor = self.schedule(step)
+        factor = self.schedule(step, time_used)
         for group, peak_rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
             group["lr"] = peak_rate * factor
         self.optimizer.step()
@@ -267,7 +289,8 @@ class Trainer:
         self.state.step = step
         self.state.num_micro_batches += self.gradient_accumulation * num_processes
         stop_signal = next((number for number, count in zip(STOP_SIGNALS, flags, strict=False) if count), None)
-        return StepResult(total, gradient_norm, skipped, stop_signal, out_of_time=bool(flags[-1]))
+        rate = self.peak_rates[0] * factor
+        return StepResult(total, gradient_norm, rate, skipped, stop_signal, out_of_time=bool(flags[-1]))
 
     def _accumulate(
         self, micro_batches: Iterator[tuple[Any, Batch]], step: int
@@ -288,14 +311,17 @@ class Trainer:
             self.state.position = position
         return total, parts
 
-    def _add_over_processes(self, total: LossSum) -> tuple[LossSum, Tensor]:
-        """Return the loss of all processes, and how many got each of `STOP_SIGNALS` or are out of time."""
+    def _add_over_processes(self, total: LossSum) -> tuple[LossSum, Tensor, Tensor]:
+        """Return the loss of all processes, how many got each of `STOP_SIGNALS` or are out of time, and the share of
+        the time that is used by the clock of the main one."""
         flags = [self.stop_request.signal_number == number for number in STOP_SIGNALS] + [self._is_out_of_time()]
+        time_share = self._time_share() if self.accelerator.is_main_process else 0.0
         names = sorted(total.logs)
         sums = torch.stack([total.loss_sum, total.weight, *(total.logs[name] for name in names)])
-        packed = self.accelerator.reduce(torch.cat([sums, torch.tensor(flags, dtype=sums.dtype, device=sums.device)]))
+        others = torch.tensor([*flags, time_share], dtype=sums.dtype, device=sums.device)
+        packed = self.accelerator.reduce(torch.cat([sums, others]))
         loss_sum, weight, *logs = packed[: len(sums)]
-        return LossSum(loss_sum, weight, dict(zip(names, logs, strict=True))), packed[len(sums) :]
+        return LossSum(loss_sum, weight, dict(zip(names, logs, strict=True))), packed[len(sums) : -1], packed[-1]
 
     def _check_finite(
         self, total: LossSum, gradient_norm: float, step: int, parts: list[tuple[Tensor, Tensor]]
@@ -330,6 +356,7 @@ class Trainer:
         """Add a step to the sums since the last line of the log."""
         self.state.seconds += seconds
         add_step(self.state.window, result.total, result.gradient_norm, seconds, skipped=result.skipped)
+        self.state.window["learning_rate"] = result.learning_rate
         display.advance(result.total.mean, result.total.num_target_tokens / seconds, self.state.seconds)
 
     def _log_window(self, display: ProgressDisplay) -> None:
@@ -337,7 +364,6 @@ class Trainer:
         if not self.state.window:
             return
         values = window_values(self.state.window) | {
-            "learning_rate": self.peak_rates[0] * self.schedule(self.state.step),
             "seconds": self.state.seconds,
             "memory_mib": peak_memory_mib(self.accelerator.device),
         }
@@ -363,10 +389,10 @@ class Trainer:
             )
 
 
-def _on_cpu(total: LossSum, norm: Tensor, flags: Tensor) -> tuple[LossSum, list[float]]:
-    """Return the loss on the CPU, and norm and flags as numbers, in one transfer."""
+def _on_cpu(total: LossSum, norm: Tensor, time_share: Tensor, flags: Tensor) -> tuple[LossSum, list[float]]:
+    """Return the loss on the CPU, and norm, share and flags as numbers, in one transfer."""
     names = list(total.logs)
-    tensors = [total.loss_sum, total.weight, *total.logs.values(), norm, *flags]
+    tensors = [total.loss_sum, total.weight, *total.logs.values(), norm, time_share, *flags]
     loss_sum, weight, *others = torch.stack([tensor.float() for tensor in tensors]).cpu()
     logs = dict(zip(names, others, strict=False))
     return LossSum(loss_sum, weight, logs), [float(value) for value in others[len(names) :]]

@@ -36,8 +36,18 @@ class BestSoFar:
     """Step of the latest validation; 0 before the first."""
     loss: float | None = None
     """Validation loss of the best."""
+    averaged: bool = True
+    """Whether the best was measured with the moving average of the weights, where there is one."""
 
-    def see(self, step: int, value: float | None, *, lower_is_better: bool, loss: float | None = None) -> bool:
+    def see(
+        self,
+        step: int,
+        value: float | None,
+        *,
+        lower_is_better: bool,
+        loss: float | None = None,
+        averaged: bool = True,
+    ) -> bool:
         """Take note of a validation; return whether it is a new best.
 
         Of equal values the one with the lower loss is better: metrics of a model that has learnt little are often all
@@ -54,7 +64,7 @@ class BestSoFar:
         if value == self.value and loss is not None:
             better = self.loss is None or loss < self.loss
         if better:
-            self.value, self.step, self.loss = value, step, loss
+            self.value, self.step, self.loss, self.averaged = value, step, loss, averaged
         self.num_since = 0 if better else self.num_since + 1
         return better
 
@@ -114,14 +124,17 @@ class Validation:
         self.patience = patience
 
     @torch.no_grad()
-    def run(self, step: int) -> Measured:
+    def run(self, step: int, loss: dict[str, float] | None = None) -> Measured:
         """Return what this validation came to; the model's mode is left as it was.
+
+        Args:
+            loss: what `loss` has returned for these weights, if it has.
 
         Raises:
             ValueError: there is nothing to validate on, or `select_by` was not measured.
         """
+        loss = loss or self.loss(step)
         with evaluating(self.model):
-            loss = per_token(self._total_loss(step))
             scores, problem = self._decoded_scores()
         values = loss | scores
         if self.select_by not in values and problem is None:
@@ -131,10 +144,21 @@ class Validation:
             )
         return Measured(values, problem)
 
-    def note(self, best: BestSoFar, step: int, values: dict[str, float]) -> bool:
-        """Enter the values into `best`; return whether they are a new best."""
+    @torch.no_grad()
+    def loss(self, step: int) -> dict[str, float]:
+        """Return the loss per token of all validation pairs, and what else the objective measures."""
+        with evaluating(self.model):
+            return per_token(self._total_loss(step))
+
+    def note(self, best: BestSoFar, step: int, values: dict[str, float], *, averaged: bool = True) -> bool:
+        """Enter the values into `best`; return whether they are a new best.
+
+        Args:
+            averaged: whether they were measured with the average of the weights.
+        """
         value, loss = values.get(self.select_by), values.get("loss")
-        return best.see(step, value, lower_is_better=lower_is_better(self.select_by), loss=loss)
+        lower = lower_is_better(self.select_by)
+        return best.see(step, value, lower_is_better=lower, loss=loss, averaged=averaged)
 
     def is_over(self, best: BestSoFar) -> bool:
         """Return whether patience has run out."""

@@ -6,18 +6,45 @@ from seq2seq.training.ema import ExponentialMovingAverage
 from tests.training.fakes import TinyModel
 
 
-def test_closed_form() -> None:
-    """After n updates the average is the sum of d^(n-i) w_i over i, divided by the sum of d^(n-i)."""
-    decay, history = 0.9, [torch.randn(3, 2, generator=torch.Generator().manual_seed(i)) for i in range(7)]
+def average_of(decay: float, history: list[torch.Tensor]) -> torch.Tensor:
     model = nn.Linear(2, 3, bias=False)
     ema = ExponentialMovingAverage(model, decay)
     for weights in history:
         with torch.no_grad():
             model.weight.copy_(weights)
         ema.update()
-    powers = [decay ** (len(history) - 1 - i) for i in range(len(history))]
-    expected = sum(power * weights.double() for power, weights in zip(powers, history, strict=True)) / sum(powers)
-    torch.testing.assert_close(ema.averages[0].double(), expected, rtol=1e-6, atol=1e-7)
+    return ema.averages[0].double()
+
+
+def weighted(shares: list[float], history: list[torch.Tensor]) -> torch.Tensor:
+    total = sum(share * weights.double() for share, weights in zip(shares, history, strict=True))
+    assert isinstance(total, torch.Tensor)
+    return total / sum(shares)
+
+
+def test_early_updates_count_by_the_cube_of_their_number() -> None:
+    """Update i of n counts as i (i + 1) (i + 2), which is what a rate of 4 / (n + 3) comes to, whatever the decay."""
+    history = [torch.randn(3, 2, generator=torch.Generator().manual_seed(i)) for i in range(7)]
+    expected = weighted([i * (i + 1.0) * (i + 2.0) for i in range(1, 8)], history)
+    torch.testing.assert_close(average_of(0.9999, history), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_late_updates_count_by_the_decay() -> None:
+    """With a decay of 0.5 the rate is (1 - d) / (1 - d^n) from the fifth update on, where 4 / (n + 3) is less."""
+    history = [torch.randn(3, 2, generator=torch.Generator().manual_seed(i)) for i in range(11)]
+    rates = [max(0.5 / (1 - 0.5**n), 4 / (n + 3)) for n in range(1, 12)]
+    assert rates[3] == 4 / 7
+    assert rates[5] == 0.5 / (1 - 0.5**6)
+    shares: list[float] = []
+    for rate in rates:
+        shares = [share * (1 - rate) for share in shares] + [rate]
+    torch.testing.assert_close(average_of(0.5, history), weighted(shares, history), rtol=1e-6, atol=1e-7)
+
+
+def test_the_average_stays_near_weights_that_move_steadily() -> None:
+    """Of weights 1, 2, …, n the plain mean is n / 2; this one is never further back than a quarter of the way."""
+    history = [torch.full((3, 2), float(i)) for i in range(1, 201)]
+    assert 160 < average_of(0.9999, history).mean() < 200
 
 
 def test_first_update_forgets_the_initial_weights() -> None:

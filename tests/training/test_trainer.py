@@ -1,3 +1,4 @@
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.gradients.base import Backward
 from seq2seq.objectives.base import LossSum, Objective
+from seq2seq.training.schedules import schedule_named
 from seq2seq.training.tracking import read_log
 from seq2seq.training.trainer import Trainer
 from tests.training.fakes import FakeLoader, TinyModel, assert_same_bits, make_batch, make_trainer, snapshot
@@ -295,20 +297,41 @@ def test_without_validation_training_just_ends(tmp_path: Path) -> None:
     assert make_trainer(tmp_path, max_steps=2, validation_rows=None).run().best.step is None
 
 
-def test_validation_sees_the_average_and_training_goes_on_without_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("losses", "averaged"), [((2.0, 1.5), True), ((1.5, 2.0), False), ((1.5, 1.5), True)])
+def test_validation_scores_the_weights_or_their_average_whichever_has_the_lower_loss(
+    losses: tuple[float, float], averaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Tensor] = []
     trainer = make_trainer(tmp_path, max_steps=2, ema_decay=0.5)
     assert trainer.validation is not None
+    measured = iter(losses)
 
     def decode() -> dict[str, float]:
         seen.append(trainer.parameters[0].detach().clone())
-        return {}
+        return {"bleu": 7.0}
 
-    trainer.validation.decode = decode
-    trainer.run()
+    monkeypatch.setattr(trainer.validation, "decode", decode)
+    monkeypatch.setattr(trainer.validation, "loss", lambda step: {"loss": next(measured)})
+    state = trainer.run()
     assert trainer.ema is not None
-    assert torch.equal(seen[0], trainer.ema.averages[0])
-    assert not torch.equal(seen[0], trainer.parameters[0])
+    assert torch.equal(seen[0], (trainer.ema.averages if averaged else trainer.parameters)[0])
+    assert not torch.equal(trainer.ema.averages[0], trainer.parameters[0])
+    assert (state.best.averaged, state.best.loss) == (averaged, min(losses))
+    [line] = [entry for entry in read_log(tmp_path / "log.jsonl") if entry["kind"] == "validation"]
+    assert (line["loss"], line["loss_of_weights"], line["loss_of_average"]) == (min(losses), *losses)
+
+
+def test_a_time_limit_brings_the_learning_rate_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 15 seconds under a limit of a minute: the rate falls from a tenth of the time on, to 0 at its end."""
+    trainer = make_trainer(tmp_path, max_steps=50, learning_rate=0.9, max_minutes=1.0, validation_rows=None)
+    trainer.schedule = schedule_named(
+        "linear", warmup_steps=1, max_steps=1000, learning_rate=0.9, final_learning_rate=0.0
+    )
+    clock = itertools.count(0, 15)
+    monkeypatch.setattr("seq2seq.training.trainer.time.perf_counter", lambda: float(next(clock)))
+    trainer.run()
+    rates = [entry["learning_rate"] for entry in read_log(tmp_path / "log.jsonl") if entry["kind"] == "train"]
+    assert rates == pytest.approx([0.9, 0.75, 0.5, 0.25, 0.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("option", [{"max_steps": 0}, {"gradient_accumulation": 0}])
