@@ -71,9 +71,10 @@ def test_options_fit_together_and_the_model_builds(path: Path) -> None:
 @every_configuration
 def test_both_corpora_are_named(path: Path) -> None:
     data = load_run_config([str(path)]).data
-    for corpus in (data.train, data.validation):
+    validation = data.validation.completed(data.train)
+    for corpus in (data.train, validation):
         assert corpus.path or (corpus.source and corpus.target)
-    assert data.train != dataclasses.replace(data.validation, split=data.train.split)
+    assert data.train != dataclasses.replace(validation, split=data.train.split)
 
 
 @every_configuration

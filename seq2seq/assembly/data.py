@@ -88,7 +88,8 @@ def open_validation(data: DataOptions) -> Dataset:
         ValueError: there are neither.
     """
     if data.validation.is_named:
-        return open_corpus(dataclasses.replace(data.validation, streaming=False), "data.validation")
+        corpus = data.validation.completed(data.train)
+        return open_corpus(dataclasses.replace(corpus, streaming=False), "data.validation")
     if not data.num_folds:
         raise ValueError(
             "`data.validation` names no data: set `data.validation.path`, or `data.validation.source` and "

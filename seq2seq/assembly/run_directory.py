@@ -31,6 +31,7 @@ FREE = ("data.num_workers",)
 _PLACE = ("source", "target", "path", "format", "name", "split", "source_column", "target_column", "header")
 RECORDED = (
     *(f"data.{corpus}.{option}" for corpus in ("train", "validation") for option in _PLACE),
+    *("data.validation.source_prefix", "data.validation.tag_column"),  # of training it would be another model
     *("data.batch_tokens", "training.gradient_accumulation"),
 )
 """Exceptions where checkpoints say what the data were: the same pairs may lie elsewhere, and come in other batches."""

@@ -1,14 +1,18 @@
 """The options of data: where a corpus is, which pairs are kept and how they are batched, and companions of pairs."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from seq2seq.config.declaring import refuse_unused
+from seq2seq.lines import plain_name
+
+Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"]
 
 
 @dataclass(frozen=True)
-class CorpusOptions:
-    """Where one parallel corpus is read from: two line-aligned files, or one table.
+class PartialCorpusOptions:
+    """Where a parallel corpus is read from, in the same way as another one unless an option says otherwise.
 
     Raises:
         ValueError: options that do not go together.
@@ -20,12 +24,82 @@ class CorpusOptions:
     """File with one target text per line, aligned with `source`."""
     path: str | None = None
     """Table with both sides: a .tsv, .csv, .jsonl, .json or .parquet file, or the name of a data set on the Hub."""
-    format: Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"] = "auto"
+    format: Format | None = None
+    """Format of `path`; `auto` goes by the file's ending and takes a name that is no file for a Hub data set. `null` is
+    that of `data.train` for a file of the same ending, otherwise `auto`."""
+    name: str | None = None
+    """Configuration (subset) of a Hub data set; `null` is that of `data.train` for the same data set."""
+    split: str = "train"
+    """Split of a Hub data set."""
+    source_column: str | None = None
+    """Column of the source text: a name, a dotted path such as `translation.en`, or a number counted from 0; `null` is
+    as in `data.train`."""
+    target_column: str | None = None
+    """Column of the target text: a name, a dotted path such as `translation.de`, or a number counted from 0; `null` is
+    as in `data.train`."""
+    header: bool | None = None
+    """Whether the first line of a TSV or CSV file names the columns; `null` is as in `data.train`. Without such a line
+    `source` is column 0 and `target` column 1."""
+    source_prefix: str | None = None
+    """Text put before every source text, for example `translate English to German: `; `null` is as in `data.train`, an
+    empty text is none."""
+    tag_column: str | None = None
+    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag); `null` is as in
+    `data.train`, an empty text is none."""
+    streaming: bool = False
+    """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools.
+    Pairs to validate on never are."""
+
+    def __post_init__(self) -> None:
+        of_files = self.source is not None or self.target is not None
+        if self.path is not None and of_files:
+            raise ValueError(
+                "Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set."
+            )
+        if of_files and (self.source is None or self.target is None):
+            raise ValueError("`source` and `target` go together: give the file of the other side too.")
+        if of_files and self.tag_column:
+            raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
+        of_tables = ("format", "name", "split", "source_column", "target_column", "header")
+        refuse_unused(self, of_tables, "a table (`path`)", applies=not of_files)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it says where its pairs are."""
+        return not (self.path is None and self.source is None and self.target is None)
+
+    def completed(self, like: "CorpusOptions") -> "CorpusOptions":
+        """Return all options, those that nothing was said about as in `like`."""
+        prefix = like.source_prefix if self.source_prefix is None else self.source_prefix
+        if self.path is None:
+            return CorpusOptions(self.source, self.target, source_prefix=prefix, streaming=self.streaming)
+        is_same_kind = like.path is not None and _ending(self.path) == _ending(like.path)
+        return CorpusOptions(
+            path=self.path,
+            format=self.format or (like.format if is_same_kind else "auto"),
+            name=like.name if self.name is None and self.path == like.path else self.name,
+            split=self.split,
+            source_column=like.source_column if self.source_column is None else self.source_column,
+            target_column=like.target_column if self.target_column is None else self.target_column,
+            header=like.header if self.header is None else self.header,
+            source_prefix=prefix,
+            tag_column=(like.tag_column if self.tag_column is None else self.tag_column) or None,
+            streaming=self.streaming,
+        )
+
+
+@dataclass(frozen=True)
+class CorpusOptions(PartialCorpusOptions):
+    """Where one parallel corpus is read from: two line-aligned files, or one table.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+
+    format: Format = "auto"
     """Format of `path`; `auto` goes by the file's ending and takes a name that is no file for a Hub data set."""
     name: str | None = None
     """Configuration (subset) of a Hub data set."""
-    split: str = "train"
-    """Split of a Hub data set."""
     source_column: str = "source"
     """Column of the source text: a name, a dotted path such as `translation.en`, or a number counted from 0."""
     target_column: str = "target"
@@ -40,23 +114,13 @@ class CorpusOptions:
     streaming: bool = False
     """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools."""
 
-    def __post_init__(self) -> None:
-        of_files = self.source is not None or self.target is not None
-        if self.path is not None and of_files:
-            raise ValueError(
-                "Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set."
-            )
-        if of_files and (self.source is None or self.target is None):
-            raise ValueError("`source` and `target` go together: give the file of the other side too.")
-        if of_files and self.tag_column is not None:
-            raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
-        of_tables = ("format", "name", "split", "source_column", "target_column", "header")
-        refuse_unused(self, of_tables, "a table (`path`)", applies=not of_files)
+    def completed(self, like: "CorpusOptions") -> "CorpusOptions":
+        """Return itself, which leaves nothing open."""
+        return self
 
-    @property
-    def is_named(self) -> bool:
-        """Whether it says where its pairs are."""
-        return not (self.path is None and self.source is None and self.target is None)
+
+def _ending(path: str) -> str:
+    return Path(plain_name(path)).suffix.lower()
 
 
 @dataclass(frozen=True)
@@ -69,8 +133,9 @@ class DataOptions:
 
     train: CorpusOptions = field(default_factory=CorpusOptions)
     """The pairs to learn from."""
-    validation: CorpusOptions = field(default_factory=CorpusOptions)
-    """The pairs that choose the checkpoint; if it names none, those that `num_folds` leaves out of the training."""
+    validation: PartialCorpusOptions = field(default_factory=PartialCorpusOptions)
+    """The pairs that choose the checkpoint, read like those of `train` where nothing else is said; if it names none,
+    those that `num_folds` leaves out of the training."""
     max_source_tokens: int = 256
     """Longest source, in tokens with end of sentence; longer training pairs are dropped and reported."""
     max_target_tokens: int = 256

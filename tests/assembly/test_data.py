@@ -50,6 +50,16 @@ def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusOptions, tmp
     assert len(open_training(DataOptions(pairs, other))) == 11
 
 
+def test_pairs_for_validation_are_read_in_the_direction_of_training(tmp_path: Path, private_cache: Path) -> None:
+    config = write_copy_task(tmp_path)
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.tsv").write_text("ein Hund\ta dog\n")
+    reversed_columns = ["--data.train.source_column", "1", "--data.train.target_column", "0"]
+    data = load_run_config([config, *reversed_columns, "--data.train.source_prefix", "de: "]).data
+    for corpus in (open_training(data), open_validation(data)):
+        assert list(corpus) == [{"source": "de: a dog", "target": "ein Hund"}]
+
+
 def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusOptions) -> None:
     def found(**options: int) -> dict[str, str]:
         data = DataOptions(pairs, **options)

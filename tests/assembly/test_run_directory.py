@@ -78,6 +78,7 @@ def test_a_run_that_has_begun_takes_other_options(begun: Path, option: str, valu
     [
         ("data.train.path", "other.tsv"),
         ("data.validation.format", "csv"),
+        ("data.validation.source_prefix", "of another version: "),
         ("data.train.target_column", "2"),
         ("data.batch_tokens", "2048"),
         ("training.gradient_accumulation", "3"),

@@ -1,0 +1,47 @@
+"""Options of corpora: what a set of pairs that says little takes from the one for training."""
+
+from typing import Any
+
+import pytest
+
+from seq2seq.data.options import CorpusOptions, PartialCorpusOptions
+
+REVERSED: dict[str, Any] = {"source_column": "1", "target_column": "0", "source_prefix": "say: ", "tag_column": "2"}
+
+
+def test_what_is_not_said_is_as_in_training() -> None:
+    train = CorpusOptions(path="train.txt", format="tsv", header=True, **REVERSED)
+    found = PartialCorpusOptions(path="dev.txt").completed(train)
+    assert found == CorpusOptions(path="dev.txt", format="tsv", header=True, **REVERSED)
+
+
+def test_what_is_said_counts() -> None:
+    train = CorpusOptions(path="train.tsv", header=True, **REVERSED)
+    own: dict[str, Any] = {"source_column": "0", "target_column": "1", "header": False, "format": "tsv"}
+    none = {"source_prefix": "", "tag_column": ""}
+    found = PartialCorpusOptions(path="dev.tsv", **own, **none).completed(train)
+    assert found == CorpusOptions(path="dev.tsv", **own)
+    assert CorpusOptions(path="dev.csv").completed(train) == CorpusOptions(path="dev.csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("dev.tsv.gz", "csv"), ("dev.TSV", "csv"), ("dev.jsonl", "auto"), ("somebody/pairs", "auto")],
+)
+def test_a_format_is_that_of_files_with_the_same_ending(path: str, expected: str) -> None:
+    train = CorpusOptions(path="train.tsv", format="csv")
+    assert PartialCorpusOptions(path=path).completed(train).format == expected
+
+
+def test_a_subset_belongs_to_its_data_set() -> None:
+    train = CorpusOptions(path="somebody/pairs", name="de-en")
+    assert PartialCorpusOptions(path="somebody/pairs", split="validation").completed(train).name == "de-en"
+    assert PartialCorpusOptions(path="another/pairs").completed(train).name is None
+
+
+def test_files_of_lines_take_the_prefix_alone() -> None:
+    train = CorpusOptions(path="train.tsv", header=True, **REVERSED)
+    found = PartialCorpusOptions("dev.source", "dev.target").completed(train)
+    assert found == CorpusOptions("dev.source", "dev.target", source_prefix="say: ")
+    with pytest.raises(ValueError, match="`source_column` belongs to a table"):
+        PartialCorpusOptions("dev.source", "dev.target", source_column="0")
