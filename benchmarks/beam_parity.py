@@ -82,8 +82,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     transformers.utils.logging.set_verbosity_error()
 
-    generator = seq2seq.load(options.model, device="cpu", dtype=torch.float32)
-    model = seq2seq.load(options.model, device="cpu", dtype=torch.float32, trainable=True).model
+    generator = seq2seq.load(options.model, device="cpu", precision="fp32")
+    model = seq2seq.load(options.model, device="cpu", precision="fp32", trainable=True).model
     lines = [line for line in list(read_lines(Path(options.input)))[: options.max_lines] if line.strip()]
     sources = generator.tokenizer.encode_sources(lines)
     lengths = torch.tensor([len(source) for source in sources]).numpy()

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from seq2seq.apps.score import score_texts
+from seq2seq.assembly.scoring import score_texts
 from seq2seq.lines import lines as read_lines
 
 BENCHMARKS = Path(__file__).resolve().parent

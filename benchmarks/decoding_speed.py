@@ -27,8 +27,8 @@ import torch
 from workers.environment import interpreter
 from workers.protocol import Worker
 
-from seq2seq.apps.score import score_texts
 from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.scoring import score_texts
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.lines import lines as read_lines
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig

@@ -25,9 +25,9 @@ from decoding_speed import RESULTS, processor
 
 import seq2seq
 from seq2seq.apps.option_values import integer, number, truth
-from seq2seq.apps.score import compare, score_texts
+from seq2seq.assembly.flat_options import flat_options
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.assembly.search import flat_options
+from seq2seq.assembly.scoring import compare, score_texts
 from seq2seq.lines import lines as read_lines
 
 ENDS = 4

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy
 
-from seq2seq.apps.score import make_metrics
+from seq2seq.assembly.scoring import make_metrics
 from seq2seq.lines import lines as read_lines
 from seq2seq.metrics import Metric
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, bootstrap_differences

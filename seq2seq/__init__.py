@@ -1,7 +1,8 @@
 """Encoder-decoder text generation: train, decode and score.
 
-`load(folder)` gives a trained model as one object. Taking `Seq2SeqTransformer` from this package makes it known to
-`AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which are not imported before.
+`load(folder)` gives a trained model as one object, `score(hypotheses, references)` says how good texts are. Taking
+`Seq2SeqTransformer` from this package makes it known to `AutoConfig` and `AutoModelForSeq2SeqLM` of transformers,
+which are not imported before.
 """
 
 from importlib import import_module
@@ -9,14 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2seq.assembly.generator import TextGenerator, load
+    from seq2seq.assembly.scoring import Scores, score
+    from seq2seq.decoding.running.output import TextHypothesis
     from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 __version__ = "0.1.0"
-__all__ = ["Seq2SeqTransformer", "Seq2SeqTransformerConfig", "TextGenerator", "load"]
+__all__ = [
+    "Scores",
+    "Seq2SeqTransformer",
+    "Seq2SeqTransformerConfig",
+    "TextGenerator",
+    "TextHypothesis",
+    "load",
+    "score",
+]
 
 _HOMES = {
     "load": "seq2seq.assembly.generator",
     "TextGenerator": "seq2seq.assembly.generator",
+    "TextHypothesis": "seq2seq.decoding.running.output",
+    "score": "seq2seq.assembly.scoring",
+    "Scores": "seq2seq.assembly.scoring",
     "Seq2SeqTransformer": "seq2seq.models.transformer",
     "Seq2SeqTransformerConfig": "seq2seq.models.transformer",
 }
@@ -27,3 +41,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,8 @@ from errno import ENOMEM
 from pathlib import Path
 from typing import Any, NoReturn
 
+from seq2seq.assembly.foreign_names import instead_of_words
+
 if not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
@@ -106,7 +108,9 @@ class RaisingParser(argparse.ArgumentParser):
         (file or sys.stdout).write(self.format_help())  # argparse's own passes over what cannot be written
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; `{self.prog} --help` describes the options.")
+        _, is_unknown, words = message.partition("unrecognized arguments: ")
+        instead = instead_of_words(words) if is_unknown else None
+        raise ValueError(f"{message}; {instead or f'`{self.prog} --help` describes the options.'}")
 
 
 def usage() -> str:

@@ -27,9 +27,11 @@ from typing import TextIO
 from seq2seq.apps.option_values import integer, keywords_of, number
 from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
-from seq2seq.assembly.generator import PRECISIONS, TextGenerator, load, pick_device
+from seq2seq.assembly.flat_options import flat_options
+from seq2seq.assembly.generator import TextGenerator, load, pick_device
+from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
-from seq2seq.assembly.search import flat_options, inner_search
+from seq2seq.assembly.search import inner_search
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.arrival import input_lines, is_pipe, is_typed
 from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
     parser.add_argument("--metrics", nargs="+", help="default: those of `seq2seq score`")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
-    parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
+    parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32", help="default: %(default)s")
     parser.add_argument(
         "--threads", type=integer, default=0, help="CPU threads of one process; 0 leaves the choice to torch"
     )
@@ -152,10 +154,9 @@ def run(arguments: argparse.Namespace) -> int:
     if references is not None and processes.is_main_process:
         if len(texts) != len(references):
             raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
-        from seq2seq.apps.score import DEFAULT_METRICS, format_scores, score_texts
+        from seq2seq.assembly.scoring import DEFAULT_METRICS, score
 
-        scores = format_scores(score_texts(texts, references, arguments.metrics or DEFAULT_METRICS))
-        print(scores, file=report_stream(arguments))
+        print(score(texts, references, arguments.metrics or DEFAULT_METRICS), file=report_stream(arguments))
     if num_failed:
         counted = "1 line" if num_failed == 1 else f"{num_failed} lines"
         print(f"seq2seq decode: {counted} could not be decoded and left an empty output; see above.", file=sys.stderr)
@@ -193,7 +194,7 @@ def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextG
     return load(
         arguments.model,
         device=device,
-        dtype=PRECISIONS[arguments.precision],
+        precision=arguments.precision,
         weights=arguments.weights,
         right_model=arguments.right_model,
         left_model=arguments.left_model,
@@ -274,7 +275,8 @@ def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     """
     if not arguments.reference:
         return None
-    from seq2seq.apps.score import DEFAULT_METRICS, make_metrics, read_aligned
+    from seq2seq.apps.score import read_aligned
+    from seq2seq.assembly.scoring import DEFAULT_METRICS, make_metrics
 
     make_metrics(arguments.metrics or DEFAULT_METRICS)
     sources = [] if is_stream(arguments.input) else [arguments.input]

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.score import read_aligned
-from seq2seq.assembly.generator import PRECISIONS, load, model_folder, read_decoding
+from seq2seq.assembly.generator import load, model_folder, read_decoding
+from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.run_directory import CONFIG_FILE
 from seq2seq.diagnosis.picture import draw
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"default: bleu chrf; the first one judges single sentences; any of {', '.join(METRICS)}",
     )
     add("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
-    add("--precision", choices=list(PRECISIONS), default="fp32", help="default: %(default)s")
+    add("--precision", choices=PRECISION_NAMES, default="fp32", help="default: %(default)s")
     add("--seed", type=int, default=1, help="of random wrong tokens and of intervals; default: %(default)s")
 
 
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     diagnoses: dict[str, Diagnosis] = {}
     tokenizers = set()
     for name, path, its_pairs in zip(names, arguments.model, pairs, strict=True):
-        generator = load(path, device=arguments.device, dtype=PRECISIONS[arguments.precision])
+        generator = load(path, device=arguments.device, precision=arguments.precision)
         keep_freed_memory()
         subject = Subject.create(generator, [source for source, _ in its_pairs], references)
         diagnoses[name] = diagnose(subject, references, metrics, widths, arguments.seed)

@@ -67,9 +67,8 @@ def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:
     Raises:
         ValueError: there is no model, or it is not one of this toolkit's own.
     """
-    import torch
 
-    generator = load(path, device="cpu", dtype=torch.float32, trainable=True)
+    generator = load(path, device="cpu", precision="fp32", trainable=True)
     model = generator.model
     if isinstance(model, Seq2SeqTransformer):
         return generator, model

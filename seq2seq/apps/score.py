@@ -8,24 +8,16 @@ that Python takes for line ends, such as U+2028, occur inside segments and would
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any
 
+from seq2seq.apps.option_values import integer
+from seq2seq.assembly.scoring import DEFAULT_METRICS, TRANSPORT_METRICS, score
 from seq2seq.lines import lines, name_of, plain_name, unequal_lengths
-from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
-from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
-from seq2seq.metrics.transport import TransportDistance
+from seq2seq.metrics import METRICS
+from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS
 
-DEFAULT_METRICS = ("bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
-TRANSPORT_METRICS = {
-    "word_movers_distance": partial(TransportDistance, "word_movers_distance"),
-    "word_rotators_distance": partial(TransportDistance, "word_rotators_distance"),
-}
-"""Metrics over the vectors of a model's tokens."""
-RIGHT_ALIGNED = {"score", "baseline", "delta", "95% interval", "p"}
-LEVELS = {"***": 0.001, "**": 0.01, "*": 0.05}
+TEST_OPTIONS = ("significance", "num_samples", "seed")
+METRIC_OPTIONS = ("tokenize", "lowercase", "stemmer")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -42,12 +34,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"any of {', '.join((*METRICS, *TRANSPORT_METRICS))}",
     )
     add("--embeddings", metavar="MODEL", help=f"trained model, for {' and '.join(TRANSPORT_METRICS)}")
-    add("--tokenize", default="13a", help="BLEU's tokenizer: 13a, intl, zh, char, none, ja-mecab, flores200, ...")
+    add("--tokenize", help="BLEU's tokenizer: 13a (the default), intl, zh, char, none, ja-mecab, flores200, ...")
     add("--lowercase", action="store_true", help="ignore case (TER and ROUGE always do)")
     add("--stemmer", action="store_true", help="stem English words for ROUGE")
-    add("--significance", choices=list(TESTS), default="bootstrap", help="paired test against the baseline")
-    add("--num-samples", type=int, default=NUM_SAMPLES, help="resamples of the test")
-    add("--seed", type=int, default=SEED, help="seed of the test")
+    add("--significance", choices=list(TESTS), help="paired test against the baseline; default: bootstrap")
+    add("--num-samples", type=integer, help=f"resamples of the test; default: {NUM_SAMPLES}")
+    add("--seed", type=integer, help=f"seed of the test; default: {SEED}")
     add("--json", action="store_true", help="print JSON with full precision")
 
 
@@ -90,116 +82,14 @@ def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
     return files
 
 
-def make_metrics(names: Sequence[str] = DEFAULT_METRICS, **options: Any) -> list[Metric]:
-    """Return metrics by name; each is given those of the options that it has.
-
-    Raises:
-        ValueError: a metric is unknown, or needs embeddings and is given none.
-    """
-
-    def chosen(name: str) -> Metric:
-        if name not in TRANSPORT_METRICS:
-            return make_metric(name, **{key: value for key, value in options.items() if key in metric_options(name)})
-        if "embeddings" not in options:
-            raise ValueError(f"`{name}` needs the vectors of a model's tokens; give `--embeddings MODEL`.")
-        return TRANSPORT_METRICS[name](options["text_to_ids"], options["embeddings"])
-
-    return [chosen(name) for name in names]
-
-
-def embedding_options(model: str | Path) -> dict[str, Any]:
-    """Return what the transport metrics need of a trained model: `text_to_ids` and `embeddings`."""
-    from seq2seq.assembly.generator import load  # here, because scoring needs no model otherwise
-
-    generator = load(model, device="cpu")
-    return {"text_to_ids": generator.target_ids, "embeddings": generator.target_embeddings()}
-
-
-def score_texts(
-    hypotheses: Sequence[str],
-    references: Sequence[Sequence[str]],
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    **options: Any,
-) -> list[Score]:
-    """Return one score per metric.
-
-    Args:
-        hypotheses: one text per segment.
-        references: per segment, its references.
-        metrics: names in `seq2seq.metrics.METRICS`.
-        options: such as `tokenize="zh"`, `lowercase=True` or `stemmer=True`; each metric is given those that it has.
-    """
-    chosen = make_metrics(metrics, **options)
-    return [metric.score(metric.statistics(hypotheses, references).sum(axis=0)) for metric in chosen]
-
-
-def compare(
-    hypotheses: Sequence[str],
-    baseline: Sequence[str],
-    references: Sequence[Sequence[str]],
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    significance: str = "bootstrap",
-    num_samples: int = NUM_SAMPLES,
-    seed: int = SEED,
-    **options: Any,
-) -> list[Comparison]:
-    """Return one comparison with the baseline per metric.
-
-    Args:
-        hypotheses: one text per segment.
-        baseline: the other system's texts.
-        references: per segment, its references.
-        metrics: names in `seq2seq.metrics.METRICS`.
-        significance: `bootstrap`, `randomization` or `none`.
-        num_samples: resamples of the test.
-        seed: seed of the test; the same resamples serve every metric.
-        options: as in `score_texts`.
-    """
-    test = TESTS[significance]
-    return [
-        test(
-            metric,
-            metric.statistics(hypotheses, references),
-            metric.statistics(baseline, references),
-            num_samples,
-            seed,
-        )
-        for metric in make_metrics(metrics, **options)
-    ]
-
-
-def format_scores(scores: Sequence[Score]) -> str:
-    """Return an aligned table."""
-    rows = [(score.name, f"{score.value:.2f}", score.signature, score.details) for score in scores]
-    return _aligned([("metric", "score", "signature", "details"), *rows])
-
-
-def format_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return an aligned table, with a line below that explains the marks where a test was made."""
-    head = ("metric", "score", "baseline", "delta", "95% interval", "p", "verdict", "signature")
-    table = _aligned([head, *map(_comparison_row, comparisons)])
-    test = comparisons[0].test
-    if not test:
-        return table
-    marks = ", ".join(f"{mark} p < {level}" for mark, level in reversed(LEVELS.items()))
-    return f"{table}\n{test}, two-sided: {marks}; without a mark, the difference may well be chance."
-
-
 def _report(arguments: Namespace) -> str:
     texts = [arguments.baseline] if arguments.baseline else []
     hypotheses, *rest = read_aligned([arguments.hypothesis, *texts, *arguments.reference])
     references = list(zip(*rest[len(texts) :], strict=True))
-    options = {name: getattr(arguments, name) for name in ("tokenize", "lowercase", "stemmer")}
-    if arguments.embeddings:
-        options |= embedding_options(arguments.embeddings)
-    if not arguments.baseline:
-        scores = score_texts(hypotheses, references, arguments.metrics, **options)
-        return _json([asdict(score) for score in scores]) if arguments.json else format_scores(scores)
-    test = {name: getattr(arguments, name) for name in ("significance", "num_samples", "seed")}
-    comparisons = compare(hypotheses, rest[0], references, arguments.metrics, **test, **options)
-    if not arguments.json:
-        return format_comparisons(comparisons)
-    return _json([asdict(row) | {"difference": row.difference, "verdict": row.verdict} for row in comparisons])
+    given = {name: getattr(arguments, name) for name in (*TEST_OPTIONS, *METRIC_OPTIONS, "embeddings")}
+    options = {name: value for name, value in given.items() if value is not None and value is not False}
+    scores = score(hypotheses, references, arguments.metrics, baseline=rest[0] if texts else None, **options)
+    return scores.to_json() if arguments.json else str(scores)
 
 
 def _first_hypothesis(line: str, where: str) -> str:
@@ -212,25 +102,3 @@ def _first_hypothesis(line: str, where: str) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{where}: the first hypothesis's text is {text!r}, not a string.")
     return text
-
-
-def _comparison_row(row: Comparison) -> tuple[str, ...]:
-    interval = f"[{row.interval[0]:+.2f}, {row.interval[1]:+.2f}]" if row.interval else "-"
-    p_value = f"{row.p_value:.4f}" if row.p_value is not None else "-"
-    mark = next((mark for mark, level in LEVELS.items() if row.p_value is not None and row.p_value < level), "")
-    scores = (f"{row.system.value:.2f}", f"{row.baseline.value:.2f}", f"{row.difference:+.2f}")
-    return (row.system.name, *scores, interval, p_value, f"{row.verdict} {mark}".rstrip(), row.system.signature)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows, of which the first is the heading, as lines with columns as wide as their widest cell."""
-    columns = []
-    for cells in zip(*rows, strict=True):
-        width = max(map(len, cells))
-        align = str.rjust if cells[0] in RIGHT_ALIGNED else str.ljust
-        columns.append([align(cell, width) for cell in cells])
-    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False)

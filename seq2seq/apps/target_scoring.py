@@ -7,8 +7,8 @@ import itertools
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 
+from seq2seq.assembly.flat_options import flat_options
 from seq2seq.assembly.generator import TextGenerator
-from seq2seq.assembly.search import flat_options
 from seq2seq.decoding.running.corpus import POOL_LINES
 from seq2seq.decoding.running.output import FORMATS, NBest
 

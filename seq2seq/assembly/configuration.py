@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq import files
+from seq2seq.assembly.foreign_names import OF_DECODING, OF_TRAINING, ours_instead
 from seq2seq.config.command_line import help_text, read_configuration, split_arguments
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import read_yaml
@@ -112,7 +113,14 @@ MOVED = {
 }  # fmt: skip
 """What to write instead of options that there were, by dotted name."""
 
-PARSER = Parser(RunConfig, MOVED)
+
+def _ours_instead(path: str, name: str) -> str | None:
+    """Return what to say of a name that is another toolkit's for an option of a run."""
+    tables = (OF_DECODING, OF_TRAINING) if path.startswith("decoding.") else (OF_TRAINING, OF_DECODING)
+    return ours_instead(name, tables[0]) or ours_instead(name, tables[1])
+
+
+PARSER = Parser(RunConfig, MOVED, _ours_instead)
 
 
 def load_run_config(arguments: Sequence[str], program: str = "seq2seq train", description: str = "") -> RunConfig:

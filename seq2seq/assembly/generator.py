@@ -16,6 +16,7 @@ from typing import Any, overload
 import numpy
 import torch
 
+from seq2seq.assembly.precision import decoding_type
 from seq2seq.assembly.search import (
     changed_search,
     complete_search,
@@ -45,9 +46,7 @@ from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
-DECODING_FILE = "decoding.json"
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
-"""Compute types by the names that options give them; int8 is for decoding on CPUs alone."""
+DECODING_FILE, CARD_FILE = "decoding.json", "README.md"
 
 
 def model_folder(path: str | Path) -> Path:
@@ -240,7 +239,7 @@ def load(
     path: str | Path | Sequence[str | Path],
     *,
     device: str = "auto",
-    dtype: torch.dtype | None = None,
+    precision: str | None = None,
     weights: Sequence[float] | None = None,
     trainable: bool = False,
     right_model: str | Path | Sequence[str | Path] = (),
@@ -251,8 +250,8 @@ def load(
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
-        dtype: compute type; by default that of the saved weights. `torch.int8` rounds weights and what they are
-            multiplied with to 8 bits, on CPUs.
+        precision: compute type: fp32, bf16, fp16 or int8, which rounds weights and what they are multiplied with to 8
+            bits, on CPUs; `auto` is bf16 where it is fast, and fp32 elsewhere. By default that of the saved weights.
         weights: of the members of `path`'s ensemble, by default equal.
         trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
         right_model: run or model folder that generates from the right, or several, with a `path` that does from the
@@ -270,6 +269,7 @@ def load(
     first, second = (model_folders(entry) for entry in (path, left_model or right_model))
     folders = [*first, *second]
     device = pick_device(device)
+    dtype = None if precision is None else decoding_type(precision, device)
     tokenizer = common_tokenizer(folders)
     models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
     model = mixture(models[: len(first)], weights)
@@ -352,9 +352,11 @@ def write_decoding(folder: Path, decoding: DecodingDefaults) -> None:
 
 
 def models_fingerprint(folders: Sequence[Path]) -> str:
-    """Return a hash of all files of these folders: it differs whenever the output may."""
+    """Return a hash of all files of these folders but their cards: it differs whenever the output may."""
     digest = hashlib.sha256()
     for file in sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()):
+        if file.name == CARD_FILE:
+            continue
         with file.open("rb") as opened:
             digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()

@@ -6,12 +6,12 @@ have is an error which says where it belongs.
 """
 
 import logging
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from seq2seq.config.declaring import Option, options_of, texts_of
+from seq2seq.assembly.flat_options import check_flat_options, flat_options
+from seq2seq.config.declaring import options_of
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import ONE_SIDED, SEARCHES
@@ -30,49 +30,6 @@ from seq2seq.decoding.parts.search import Search
 from seq2seq.models.orders import wrong_order
 
 logger = logging.getLogger(__name__)
-
-SELECTORS: dict[str, tuple[Any, str]] = {
-    "method": (tuple(ONE_SIDED), "search algorithm; a beam of width 1 is greedy"),
-    "generation_order": (
-        ("auto", "l2r", "r2l", "bidirectional", "interleaved"),
-        "order of generation, which the model must have been trained for; `auto` takes that one. A `bidirectional` "
-        "model also knows `l2r` and `r2l`",
-    ),
-    "pairing": (
-        ("rank", "joint", "companion"),
-        "what the directions of a `bidirectional` search see of each other: the hypothesis of the same rank in the "
-        "other half of the beam (Zhou et al. 2019); a fixed partner, both being one hypothesis; or a greedy companion "
-        "of each hypothesis's own, at two rows a hypothesis",
-    ),
-    "rescore": (("none", "l2r", "r2l", "both"), texts_of(Rescored)["rescore"]),
-    "rescoring_weight": (float, texts_of(Rescored)["weight"]),
-    "rescoring_margin": (float, texts_of(Rescored)["margin"]),
-    "mbr": (str, texts_of(MinimumBayesRisk)["metric"]),
-    "num_samples": (int, "samples per sentence that `mbr` draws"),
-    "mbr_epsilon": (float, "what `epsilon` is for the samples of `mbr` unless that is given"),
-    "mbr_candidates": (("samples", "search"), texts_of(MinimumBayesRisk)["candidates"]),
-    "mbr_pairwise": (bool, texts_of(MinimumBayesRisk)["pairwise"]),
-}
-"""Flat options that choose a search, or belong to one that is put around another: values, and the text."""
-
-
-def flat_options() -> Iterator[tuple[str, Any, str]]:
-    """Yield name, type or allowed values, and text of every flat option: `SELECTORS`, and the fields of searches."""
-    yield from ((name, kind, text) for name, (kind, text) in SELECTORS.items())
-    seen = {*SELECTORS}
-    for kind in SEARCHES.values():
-        for name, option in options_of(kind).items():
-            if name not in seen and _is_flat(kind, option):
-                seen.add(name)
-                values = (
-                    typing.get_args(option.kind) if typing.get_origin(option.kind) is typing.Literal else option.kind
-                )
-                yield name, values, texts_of(kind).get(name, "")
-
-
-def _is_flat(kind: type, option: Option) -> bool:
-    return issubclass(kind, SearchOptions) and option.choice is None and option.section is None
-
 
 # ---- the search of a model -------------------------------------------------------------------------------------------
 
@@ -189,15 +146,10 @@ def changed_search(base: Search | None, changes: Mapping[str, Any], trained_orde
         base: None = the default of a model of this order.
 
     Raises:
-        ValueError: there is no such option, or the search that they describe does not have it.
+        ValueError: there is no such option, it cannot have that value, or the search does not have it.
     """
     given = dict(changes)
-    known = {name: values for name, values, _ in flat_options()}
-    if unknown := sorted(given.keys() - known.keys()):
-        raise ValueError(f"There is no search option `{unknown[0]}`; there are {', '.join(sorted(known))}.")
-    for name, value in given.items():
-        if isinstance(known[name], tuple) and value not in known[name]:
-            raise ValueError(f"`{name}` must be one of {', '.join(known[name])}, but is {value!r}.")
+    check_flat_options(given)
     base = default_search(trained_order) if base is None else base
     around = {name: given.pop(name) for name in (*_RESCORING, *_BAYES) if name in given}
     has_bayes = around.get("mbr", "none" if not isinstance(base, MinimumBayesRisk) else base.metric) != "none"

@@ -8,7 +8,7 @@ from accelerate.utils import gather_object
 
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.generator import PRECISIONS
+from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.assembly.search import changed_search, complete_search, within_reach
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport, filter_pairs

@@ -13,7 +13,8 @@ import torch
 from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.generator import PRECISIONS, model_folder
+from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.data.generation_order import num_starts
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.gradients.base import ForPrecision, GradientRule

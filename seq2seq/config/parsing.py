@@ -10,7 +10,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar
 
@@ -29,10 +29,13 @@ class Parser:
     Args:
         component: the dataclass that a whole configuration makes.
         moved: what to write instead of names that options had, or why there is no such option any more, by dotted name.
+        elsewhere: from a path, which ends in a dot, and a name below it that is no option, to what to say of a name
+            that other programs have; None for any other.
     """
 
     component: type
     moved: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Callable[[str, str], str | None] = lambda path, name: None
 
     def parse(self, tree: Node, overrides: Sequence[tuple[str, str]] = ()) -> Any:
         """Return the component that a tree describes.
@@ -149,6 +152,8 @@ class Parser:
         if elsewhere:
             shown = ", ".join(f"`{full}`" for full in elsewhere[:3])
             return f"{begin}; it belongs to {shown}."
+        if instead := self.elsewhere(path, name):
+            return f"{begin}. {instead}"
         if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
             return f"{begin}. Did you mean `{path}{near[0]}`?"
         near = difflib.get_close_matches(dotted, everything, n=1, cutoff=0.5)

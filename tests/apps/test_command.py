@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.search import flat_options
+from seq2seq.assembly.flat_options import flat_options
 from seq2seq.config.declaring import all_options, options_of, texts_of
 from seq2seq.decoding import SEARCHES
 

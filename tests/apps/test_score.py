@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from seq2seq.apps.command import main
-from seq2seq.apps.score import compare, format_scores, read_segments, score_texts
+from seq2seq.apps.score import read_segments
+from seq2seq.assembly.scoring import Scores, compare, score_texts
 from seq2seq.metrics import make_metric
 from tests.metrics.texts import paired, random_corpus, total
 
@@ -163,7 +164,7 @@ def test_wrong_options_are_explained(files, capsys, options: list[str], message:
 def test_texts_can_be_scored_without_files() -> None:
     scores = score_texts(HYPOTHESIS, REFERENCES, ["bleu", "rougeL"], stemmer=True)
     assert [item.name for item in scores] == ["bleu", "rougeL"]
-    assert format_scores(scores).count("\n") == 2
+    assert str(Scores(tuple(scores))).count("\n") == 2
     assert score_texts(["a b c d"], paired(["a b c d"]))[0].value == pytest.approx(100)
 
 

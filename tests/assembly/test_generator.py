@@ -95,8 +95,8 @@ def test_what_is_longer_than_the_model_takes_is_cut(
 
 
 def test_unknown_options_are_refused_with_those_that_exist(copy_task: Path) -> None:
-    with pytest.raises(ValueError, match=r"no search option `beam`; there are .*beam_width"):
-        seq2seq.load(copy_task / "run", device="cpu", beam=3)
+    with pytest.raises(ValueError, match=r"no search option `beams_`. There are .*beam_width"):
+        seq2seq.load(copy_task / "run", device="cpu", beams_=3)
     generator = seq2seq.load(copy_task / "run", device="cpu")
     with pytest.raises(ValueError, match="no search option `num_beams`"):
         generator(TEXTS, num_beams=3)
@@ -206,7 +206,7 @@ def test_fingerprints_tell_models_dtypes_and_weights_apart(copy_task: Path, tmp_
     shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
     first = seq2seq.load(tmp_path / "model", device="cpu").fingerprint
     assert seq2seq.load(copy_task / "run", device="cpu").fingerprint == first
-    assert seq2seq.load(tmp_path / "model", device="cpu", dtype=torch.bfloat16).fingerprint != first
+    assert seq2seq.load(tmp_path / "model", device="cpu", precision="bf16").fingerprint != first
     pair = [tmp_path / "model"] * 2
     fingerprints = {seq2seq.load(pair, device="cpu", weights=[1.0, weight]).fingerprint for weight in (1.0, 2.0)}
     assert len(fingerprints) == 2

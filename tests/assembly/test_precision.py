@@ -5,7 +5,7 @@ import torch
 
 from seq2seq.assembly import precision
 from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.precision import computes_bf16, with_precision
+from seq2seq.assembly.precision import PRECISION_NAMES, computes_bf16, decoding_type, with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
 
 
@@ -16,7 +16,7 @@ def configuration(wanted: str, folder: Path = Path("run")) -> RunConfig:
 @pytest.fixture(params=[True, False])
 def is_fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether this machine passes for one that computes in bf16."""
-    monkeypatch.setattr(precision, "computes_bf16", lambda: request.param)
+    monkeypatch.setattr(precision, "computes_bf16", lambda device=None: request.param)
     return bool(request.param)
 
 
@@ -25,6 +25,14 @@ def test_auto_is_what_the_machine_computes_in_and_other_names_stay(is_fast: bool
     assert found.training.precision == ("bf16" if is_fast else "fp32")
     for name in ("fp32", "fp16"):
         assert with_precision(configuration(name)) == configuration(name)
+
+
+def test_names_of_compute_types(is_fast: bool) -> None:
+    found = {name: decoding_type(name, "cpu") for name in PRECISION_NAMES}
+    wanted = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+    assert found == wanted | {"auto": torch.bfloat16 if is_fast else torch.float32}
+    with pytest.raises(ValueError, match="`precision` must be one of auto, fp32, bf16, fp16, int8, but is 'float32'"):
+        decoding_type("float32", "cpu")
 
 
 def test_bf16_in_software_is_warned_of_and_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from seq2seq.assembly.flat_options import SELECTORS, flat_options
 from seq2seq.assembly.search import (
-    SELECTORS,
     beam_search_like,
     changed_search,
     complete_search,
     default_search,
-    flat_options,
     greedy_search_like,
     inner_search,
     within_reach,
@@ -109,7 +108,7 @@ def test_searches_from_both_ends_have_their_options_too(order: str, kind: str, n
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam": 3}, "There is no search option `beam`; there are beam_width, "),
+        ({"beams_": 3}, "There is no search option `beams_`. There are beam_width, "),
         ({"method": "breadth"}, "`method` must be one of greedy, beam, sampling, diverse_beam, but is 'breadth'"),
         ({"pairing": "best"}, "`pairing` must be one of rank, joint, companion, but is 'best'"),
         ({"rescore": "all"}, "`rescore` must be one of none, l2r, r2l, both, but is 'all'"),

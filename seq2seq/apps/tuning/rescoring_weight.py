@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from seq2seq.apps.score import make_metrics
 from seq2seq.assembly.process import Processes
+from seq2seq.assembly.scoring import make_metrics
 from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.output import NBest

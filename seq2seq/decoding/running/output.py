@@ -26,7 +26,7 @@ class TargetTokenizer(Protocol):
 
 @dataclass(frozen=True)
 class TextHypothesis:
-    """A `Hypothesis` as text; `tokens` are the vocabulary's entries, end of sentence included."""
+    """A `Hypothesis` as text, which it prints as; `tokens` are the vocabulary's entries, end of sentence included."""
 
     text: str
     tokens: tuple[str, ...]
@@ -38,6 +38,23 @@ class TextHypothesis:
     """The order in which it was generated; a search from both ends has hypotheses of either."""
     error: str | None = None
     """Why the source could not be decoded; the text is empty then."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, specification: str) -> str:
+        return format(self.text, specification)
+
+    def __repr__(self) -> str:
+        """Return what tells hypotheses from each other at a glance; tokens would fill a screen."""
+        shown = [repr(self.text), f"normalized_score={self.normalized_score:.4f}"]
+        if self.direction != "l2r":
+            shown.append(f"direction={self.direction!r}")
+        if self.error is not None:
+            shown = [f"error={self.error!r}"]
+        elif not self.finished:
+            shown.append("finished=False")
+        return f"TextHypothesis({', '.join(shown)})"
 
     @classmethod
     def create(cls, hypothesis: Hypothesis, tokenizer: TargetTokenizer) -> "TextHypothesis":
@@ -66,6 +83,12 @@ class NBest:
     source: str
     hypotheses: tuple[TextHypothesis, ...]
     reference: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, specification: str) -> str:
+        return format(self.text, specification)
 
     @property
     def text(self) -> str:

@@ -29,6 +29,15 @@ def test_text_hypothesis():
     assert BEST.tokens == ("a", "b", "</s>")
 
 
+def test_hypotheses_print_as_their_text():
+    assert (str(BEST), f"{BEST}", f"{BEST:>4}") == ("ab", "ab", "  ab")
+    assert (str(NBESTS[0]), f"{NBESTS[0]:<3}") == ("ab", "ab ")
+    assert repr(BEST) == "TextHypothesis('ab', normalized_score=-0.2917)"
+    assert repr(SECOND) == r"TextHypothesis('line\nfeed\u2028\r', normalized_score=-0.5000, finished=False)"
+    assert repr(replace(BEST, direction="r2l")).endswith("direction='r2l')")
+    assert repr(replace(BEST, error="no memory")) == "TextHypothesis(error='no memory')"
+
+
 @pytest.mark.parametrize("nbest", NBESTS)
 def test_json_round_trip(nbest):
     assert "\n" not in to_json(nbest)
