@@ -102,7 +102,7 @@ def test_decode_has_every_option_of_a_search_of_one_model() -> None:
         (["decode"], "required: --model"),
         (["decode", "--model", "x", "--beam-width", "wide"], "argument --beam-width: invalid int value: 'wide'"),
         (["decode", "--model", "x", "--method", "breadth"], "invalid choice: 'breadth'"),
-        (["decode", "--model", "x", "--beam", "3"], "unrecognized arguments: --beam 3"),
+        (["decode", "--model", "x", "--breadth", "3"], "unrecognized arguments: --breadth 3"),
         (["info", "--yaml"], "unrecognized arguments: --yaml"),
         (["score", "--hypothesis", "x"], "required: --reference"),
     ],
