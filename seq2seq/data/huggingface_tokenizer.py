@@ -140,6 +140,13 @@ def tokenizer_of_json(file: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
     except Exception as error:  # `tokenizers` raises plain Exception
+        with file.open("rb") as opened:
+            is_bytepiece = b'"AA=="' in opened.read(40)  # the byte 0, the first of its pieces
+        if is_bytepiece:
+            raise ValueError(
+                f"{file} is a model of BytePiece; its `Tokenizer(file).convert_to_sentencepiece(path)` writes what is "
+                "read here, a file that ends in `.model`."
+            ) from None
         raise ValueError(f"{file}: not a tokenizer.json of the `tokenizers` library: {error}") from error
     vocabulary = tokenizer.get_vocab()
     found = {

@@ -108,7 +108,8 @@ class SentencePieceSampler:
         model = ModelProto.FromString(side.processor.serialized_model_proto())
         kinds = ModelProto.SentencePiece
         self.ids = {piece.piece: index for index, piece in enumerate(model.pieces) if piece.type == kinds.NORMAL}
-        self.bytes = [index for index, piece in enumerate(model.pieces) if piece.type == kinds.BYTE]
+        pieces = enumerate(model.pieces)  # the bytes may stand in any order
+        self.bytes = {int(piece.piece[1:-1], 16): index for index, piece in pieces if piece.type == kinds.BYTE}
         self.symbols = {piece.piece: i for i, piece in enumerate(model.pieces) if piece.type == kinds.USER_DEFINED}
         symbols = "|".join(map(re.escape, sorted(self.symbols, key=len, reverse=True)))
         crosses_words = any("▁" in piece[1:] for piece in self.ids)

@@ -5,6 +5,7 @@ source's keys and values are repeated for each hypothesis; they are computed onc
 the number of hypotheses or sentences changes.
 """
 
+import inspect
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,8 @@ class PretrainedSeq2Seq(FromTheLeft):
             raise ValueError(f"{type(model).__name__} is no encoder-decoder with a language-modelling head")
         self.model = model
         self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
+        parameters = inspect.signature(model.forward).parameters
+        self.cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed by transformers 5.24
         self.eos_id = _token_id(model, "eos_token_id")
         self.pad_id = _token_id(model, "pad_token_id")
         self.decoder_start_id = _token_id(model, "decoder_start_token_id", "bos_token_id")
@@ -73,9 +76,9 @@ class PretrainedSeq2Seq(FromTheLeft):
             encoder_outputs=BaseModelOutput(last_hidden_state=state.source_hidden),
             attention_mask=state.attention_mask,
             decoder_input_ids=token_ids.reshape(-1, 1),
-            past_key_values=state.cache,
             use_cache=True,
             return_dict=True,
+            **{self.cache_name: state.cache},
         )
         return output.logits[:, -1].view(*token_ids.shape, -1), state
 

@@ -11,7 +11,7 @@ class Seq2SeqTransformerConfig(TransformerOptions, PreTrainedConfig):
     """`TransformerOptions` as a configuration of transformers."""
 
     model_type = MODEL_TYPE
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["cache", "past_key_values"]
     attribute_map: ClassVar[dict[str, str]] = {
         "hidden_size": "d_model",
         "num_attention_heads": "num_heads",

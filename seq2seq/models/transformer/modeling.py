@@ -26,6 +26,8 @@ from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import DecoderOutput, Encoder
 
 LogitsScorer = Callable[[Tensor, Tensor], Any]
+CACHE_NAME = "cache" if "cache" in Seq2SeqLMOutput.__dataclass_fields__ else "past_key_values"
+"""What transformers' `generate` reads a cache from and passes it by: `cache` since 5.24."""
 
 
 class TransformersEncoder(Encoder):
@@ -93,7 +95,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         decoder_attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         encoder_outputs: BaseModelOutput | tuple | None = None,
-        past_key_values: EncoderDecoderCache | None = None,
+        cache: EncoderDecoderCache | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -103,6 +105,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         visible: Tensor | None = None,
         source_perturbation: Tensor | None = None,
         target_perturbation: Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
     ) -> Seq2SeqLMOutput | tuple:
         """Return logits [B * G, T, V]: position t predicts the token after `decoder_input_ids[:, t]`.
 
@@ -112,7 +115,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             decoder_input_ids: int64 [B * G, T], G rows for each source; by default `labels` shifted right.
             decoder_attention_mask: [B, T] (with a cache, all positions so far). Padding on the right needs none.
             labels: int64 [B * G, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy in nats.
-            past_key_values: cache of earlier positions, filled in place.
+            cache, past_key_values: the new and the old name of earlier positions, which are filled in place.
             score: called with the decoder's states [B, T, D] and the output layer's weight [V, D] in place of that
                 layer; what it returns is `loss`, and there are no logits.
             sides, visible, source_perturbation, target_perturbation: see `Batch`.
@@ -125,38 +128,35 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
                 raise ValueError("give `decoder_input_ids`, or `labels` to derive them from")
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         if encoder_outputs is None:
-            if input_ids is None:
-                raise ValueError("give `input_ids`, or `encoder_outputs` to attend to")
             wanted = (output_attentions, output_hidden_states)
-            encoder_outputs = self.encoder(input_ids, attention_mask, *wanted, perturbation=source_perturbation)
+            encoder_outputs = self._encoded(input_ids, attention_mask, *wanted, perturbation=source_perturbation)
         if not isinstance(encoder_outputs, BaseModelOutput):
             encoder_outputs = BaseModelOutput(*encoder_outputs)
-        if use_cache and past_key_values is None:
-            past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        cache = past_key_values if cache is None else cache
+        if use_cache and cache is None:
+            cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
         source_hidden: Tensor = encoder_outputs.last_hidden_state  # type: ignore[assignment]
-        source = self._source(source_hidden, past_key_values)
+        source = self._source(source_hidden, cache)
         bias = source_bias(attention_mask, source_hidden.dtype)
         output: DecoderOutput = self.decoder(
             *(decoder_input_ids, source, bias, decoder_attention_mask),
-            past=0 if past_key_values is None else past_key_values.get_seq_length(),
-            remember=self._remember(past_key_values),
+            past=0 if cache is None else cache.get_seq_length(),
+            remember=self._remember(cache),
             need_weights=bool(output_attentions),
             sides=sides,
             visible=visible,
             perturbation=target_perturbation,
         )
-        logits = loss = None
-        if score is not None:
-            loss = score(output.hidden, self.lm_head.weight)
-        else:
-            logits = self.lm_head(output.hidden)
+        cached: dict[str, Any] = {CACHE_NAME: cache}
+        loss = None if score is None else score(output.hidden, self.lm_head.weight)
+        logits = self.lm_head(output.hidden) if score is None else None
         if logits is not None and labels is not None:
             loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL)
         result = Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=past_key_values,
+            **cached,
             decoder_hidden_states=tuple(output.hidden_states) if output_hidden_states else None,
             decoder_attentions=tuple(output.self_weights) if output_attentions else None,
             cross_attentions=tuple(output.cross_weights) if output_attentions else None,
@@ -178,6 +178,11 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
                 f"`{self.generation_order}`; decode with `seq2seq.load(folder)`."
             )
         return super().generate(*arguments, **options)  # type: ignore[misc]
+
+    def _encoded(self, input_ids: Tensor | None, *arguments: Any, **options: Any) -> BaseModelOutput:
+        if input_ids is None:
+            raise ValueError("give `input_ids`, or `encoder_outputs` to attend to")
+        return self.encoder(input_ids, *arguments, **options)
 
     def _source(self, source_hidden: Tensor, cache: EncoderDecoderCache | None) -> list[KeysValues] | Tensor:
         """Return what the decoder attends to: with a cache each layer's keys and values, which it keeps."""
