@@ -51,6 +51,7 @@ def describe_installation() -> dict[str, str | int]:
         "seq2seq": version("seq2seq"),
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
+        "torch": torch.__version__,  # with its build, which the package's version may lack
         **{library: f"{version(library)} (optional)" for library in OPTIONAL},
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
