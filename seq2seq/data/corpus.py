@@ -28,11 +28,13 @@ from seq2seq.lines import aligned, is_stream, plain_name, spooled
 
 Corpus: TypeAlias = Dataset | IterableDataset
 
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 """Raise it when the same files and options would be read as other rows than before."""
 _ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
 _WRITTEN_ROWS = 10_000
+_PROBLEMS = "problems"
+"""In the record of an Arrow file, the warnings of reading."""
 TEXT_BLOCK_ROWS = 10_000
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -152,7 +154,16 @@ def _memory_mapped(
     if not _is_whole(cached):
         directory.mkdir(parents=True, exist_ok=True)
         _write_arrow(pairs(), cached)
-    return Dataset.from_file(str(cached))
+    corpus = Dataset.from_file(str(cached))
+    for problem in problems_of(corpus):
+        warnings.warn(problem, stacklevel=1)
+    return corpus
+
+
+def problems_of(corpus: Dataset) -> list[str]:
+    """Return what was to be warned of when the files of a corpus were read, now or by an earlier command."""
+    records = [_record_of(Path(file["filename"])) for file in corpus.cache_files]
+    return [problem for record in records if record.is_file() for problem in read_object(record).get(_PROBLEMS, [])]
 
 
 _streams: dict[Path, Path] = {}
@@ -186,7 +197,7 @@ def _is_whole(cached: Path) -> bool:
         found = read_object(record)
     except (OSError, ValueError):  # the record is written last
         return False
-    if found == fingerprint(cached):
+    if {**found, **fingerprint(cached)} == found and _PROBLEMS in found:
         return True
     warnings.warn(f"{cached} is damaged; it is removed and written anew.", stacklevel=1)
     for file in (record, cached):
@@ -199,13 +210,19 @@ def _record_of(cached: Path) -> Path:
 
 
 def _write_arrow(pairs: Pairs, path: Path) -> None:
-    """Write all pairs, or nothing: the file takes its name only when it is whole. A record of its content follows."""
-    with written(path, "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
-        while rows := list(islice(pairs, _WRITTEN_ROWS)):
-            columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
-            writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
+    """Write all pairs, or nothing: the file takes its name only when it is whole.
+
+    A record follows of its content, and of the warnings of reading, which concern each command that uses the file.
+    """
+    with warnings.catch_warnings(record=True) as caught, written(path, "wb") as file:
+        warnings.simplefilter("always")
+        with pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
+            while rows := list(islice(pairs, _WRITTEN_ROWS)):
+                columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
+                writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
+    problems = [str(warning.message) for warning in caught if warning.category is UserWarning]
     with written(_record_of(path)) as record:
-        json.dump(fingerprint(path), record)
+        json.dump({**fingerprint(path), _PROBLEMS: problems}, record)
 
 
 def _hub_rows(path: str, name: str | None, split: str, streaming: bool, cache_directory: str | Path | None) -> Corpus:

@@ -28,13 +28,8 @@ _LONGEST_CSV_FIELD = 2**31 - 1
 
 _LOOKED_AT_ROWS = 100
 """First rows of a table without a header that say how many fields its rows have."""
-_HEADER_WORDS = (
-    "source target src tgt trg input output text translation reference question answer prompt completion response "
-    "document summary original corrected noisy clean grapheme phoneme word pronunciation "
-    "ar bg cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv th tr uk vi zh "
-    "english german french spanish italian portuguese russian chinese japanese arabic"
-)
-"""What columns of pairs are called, in lower case."""
+_SHOWN_LINES = 5
+"""Lines that a warning names."""
 
 
 def present_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -49,15 +44,18 @@ def present_lines(path: Path) -> Iterator[tuple[int, str]]:
 def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[TableRow]:
     """Yield the columns' values of each row. Fields are what stands between tabs; TSV knows no quotes.
 
-    Without a header that counts them, a row of more fields than the others is left out, with a warning: a tab within a
-    text would shift what is behind it into another column.
+    A row of more fields than the header or, without one, most rows is left out, with a warning: a tab within a text
+    shifts what is behind it into another column.
     """
     records = ((number, line.split("\t")) for number, line in present_lines(path))
-    return _table_rows(path, records if header else _of_usual_width(path, records), columns, header)
+    return _table_rows(path, records, columns, header)
 
 
 def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[TableRow]:
-    """Yield the columns' values of each row; a quoted field may hold commas, doubled quotes and line ends."""
+    """Yield the columns' values of each row; a quoted field may hold commas, doubled quotes and line ends.
+
+    Rows of more fields than others are left out as in `tsv_rows`.
+    """
     return _table_rows(path, _csv_records(path), columns, header)
 
 
@@ -124,53 +122,66 @@ def _some(path: Path, *, keep_ends: bool) -> Iterator[tuple[int, str]]:
         raise ValueError(f"{path}: the file is empty.")
 
 
-def _of_usual_width(path: Path, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that have no more fields than most of the first ones; warn of the others."""
-    first = list(islice(records, _LOOKED_AT_ROWS))
-    [(width, _)] = Counter(len(fields) for _, fields in first).most_common(1)
-    left_out = []
-    for number, fields in chain(first, records):
-        if len(fields) > width:
-            left_out.append(number)
-        else:
-            yield number, fields
-    if left_out:
-        shown = ", ".join(map(str, left_out[:5])) + (", …" if len(left_out) > 5 else "")
-        warnings.warn(
-            f"{path}: {len(left_out)} row{'s' * (len(left_out) != 1)} with more than {width} fields, as the others "
-            f"have, left out (line {shown}); a tab within a text separates it.",
-            stacklevel=1,
-        )
-
-
-def _warn_of_header(path: Path, number: int, values: list[str]) -> None:
-    names = [value.strip().lower() for value in values]
-    if len(set(names)) > 1 and set(_HEADER_WORDS.split()).issuperset(names):
-        warnings.warn(
-            f"{path}:{number}: the first row reads like the names of columns ({', '.join(values)}), but is taken as a "
-            "pair of texts. Set `header: true` if they are.",
-            stacklevel=1,
-        )
-
-
 def _table_rows(
     path: Path, records: Iterator[tuple[int, list[str]]], columns: Sequence[str], header: bool
 ) -> Iterator[TableRow]:
     names = next(records)[1] if header else []
     indices = [_column_index(path, column, names, header) for column in columns]
     num_fields = max(indices) + 1
-    is_first = not header
-    for number, fields in records:
+    for number, fields in _of_usual_width(path, records, len(names)):
         if len(fields) < num_fields:
             raise ValueError(
                 f"{path}:{number}: column {num_fields - 1} (counted from 0) is needed, "
                 f"but this row has {len(fields)} field{'s' * (len(fields) != 1)}."
             )
-        values = [fields[index] for index in indices]
-        if is_first:
-            _warn_of_header(path, number, values)
-            is_first = False
-        yield number, values
+        yield number, [fields[index] for index in indices]
+
+
+def _of_usual_width(
+    path: Path, records: Iterator[tuple[int, list[str]]], num_names: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that have no more fields than there are names, or than most of the first rows; warn of the others.
+
+    One of fewer fields is yielded, since what its end lacks may be empty, and counted in a warning.
+    """
+    first = list(islice(records, _LOOKED_AT_ROWS))
+    width = num_names
+    if not width and first:
+        [(width, _)] = Counter(len(fields) for _, fields in first).most_common(1)
+    if num_names and 2 * sum(len(fields) > width for _, fields in first) > len(first):
+        raise ValueError(
+            f"{path}:1: the header names {width} columns, but the rows behind it have more fields, as in line "
+            f"{first[0][0]}; give each column a name."
+        )
+    wider, narrower = [], []
+    for number, fields in chain(first, records):
+        if len(fields) > width:
+            wider.append(number)
+            continue
+        if len(fields) < width:
+            narrower.append(number)
+        yield number, fields
+    usual = f"the {width} that {'the header names' if num_names else 'others have'}"
+    if wider:
+        warnings.warn(
+            f"{path}:{wider[0]}: {_rows_of(wider)} more fields than {usual} and {'is' if len(wider) == 1 else 'are'} "
+            "left out; a separator within a text would shift what is behind it.",
+            stacklevel=1,
+        )
+    if narrower:
+        warnings.warn(
+            f"{path}:{narrower[0]}: {_rows_of(narrower)} fewer fields than {usual}; if a separator is missing within, "
+            "the columns behind it are shifted.",
+            stacklevel=1,
+        )
+
+
+def _rows_of(numbers: list[int]) -> str:
+    """Return how many rows there are, the first lines, and a verb: `3 rows (lines 1, 152, 204) have`."""
+    shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
+    if len(numbers) == 1:
+        return f"1 row (line {shown}) has"
+    return f"{len(numbers):,} rows (lines {shown}) have"
 
 
 def _column_index(path: Path, column: str, names: list[str], header: bool) -> int:
