@@ -35,7 +35,7 @@ def prepare(config: RunConfig) -> None:
     if config.data.train.streaming:
         print("training pairs are read as a stream, so they are filtered and counted in training")
     else:
-        loader = TrainingLoader(train_corpus, tokenizer, seed=config.training.seed, **filter_options(config.data))
+        loader = TrainingLoader(train_corpus, tokenizer, seed=config.training.seed, **filter_options(config))
         plan = loader.plan(0)
         sources, targets = loader.source_lengths.sum(), loader.target_lengths.sum()
         print(f"training pairs: {loader.filter_report}; {sources:,} source and {targets:,} target tokens")

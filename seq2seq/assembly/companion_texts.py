@@ -42,6 +42,7 @@ class CompanionTexts:
         tokenizer: that of the run which the texts are for.
         beam_width: of the search, whose other options are those of the model's own run.
         max_length: most tokens of a text, end of sentence included.
+        longest_source: tokens that sources are cut at, as in training; None = as the model takes them.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class CompanionTexts:
     beam_width: int
     max_length: int
     accelerator: Accelerator
+    longest_source: int | None = None
 
     def of(self, name: str, sources: Iterable[str], model: str | Path, *, in_pairs: bool = False) -> Texts:
         """Return the texts that a run or model folder makes of the sources, read from files as they are asked for.
@@ -78,6 +80,8 @@ class CompanionTexts:
             "sources": fingerprint(source_file),
             "search": {kind: repr(search) for kind, search in searches.items()},
         }
+        if self.longest_source is not None:
+            facts["longest_source"] = self.longest_source
         check_origin(manifest, facts)
         files = {kind: self.folder / f"{name}.{kind}" for kind in searches}
         for kind, file in files.items():
@@ -99,6 +103,7 @@ class CompanionTexts:
             generator.batch_tokens,
             model_fingerprint=generator.fingerprint,
             output_format=output_format,
+            max_source_tokens=self.longest_source,
             process_index=self.accelerator.process_index,
             num_processes=self.accelerator.num_processes,
             wait_for_everyone=self.accelerator.wait_for_everyone,

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from seq2seq.assembly.companion_texts import CompanionTexts, Texts
 from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.run_directory import COMPANIONS_FOLDER
 from seq2seq.data.companions import CompanionRows, refreshed_rows, share_run_away
 from seq2seq.data.corpus import Corpus, Dataset, text_blocks
@@ -44,7 +45,9 @@ def prepare_companions(
         return None
     assert isinstance(train_corpus, Dataset), "`checks` refuses companions of a stream"
     kept = folder / COMPANIONS_FOLDER if companions.folder is None else Path(companions.folder)
-    texts = CompanionTexts(kept, tokenizer, companions.beam_width, config.data.max_target_tokens, accelerator)
+    texts = CompanionTexts(
+        kept, tokenizer, companions.beam_width, config.data.max_target_tokens, accelerator, cut_length(config)
+    )
     train = of_training(texts, companions, train_corpus, tokenizer, seed, num_shown=len(validation_corpus))
     validation = of_validation(texts, companions, validation_corpus, tokenizer)
     if accelerator.is_main_process:

@@ -13,6 +13,7 @@ from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, VALIDATION, check_pairs
 from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.limits import longest_source
 from seq2seq.assembly.run_directory import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.fingerprints import corpus_fingerprint
@@ -173,7 +174,7 @@ def build_loader(
     companions: Companions | None = None,
 ) -> TrainingLoader | StreamingLoader:
     """Return the endless stream of this process's micro-batches."""
-    options = filter_options(config.data) | {
+    options = filter_options(config) | {
         "seed": config.training.seed,
         "num_processes": accelerator.num_processes,
         "process_index": accelerator.process_index,
@@ -184,10 +185,12 @@ def build_loader(
     return TrainingLoader(corpus, tokenizer, **options)
 
 
-def filter_options(data: DataOptions) -> dict[str, Any]:
+def filter_options(config: RunConfig) -> dict[str, Any]:
     """Return what decides which pairs are kept and how they are batched."""
+    data = config.data
     return {
-        "max_source_tokens": data.max_source_tokens,
+        "max_source_tokens": longest_source(config),
+        "cut_sources": data.long_sources == "cut",
         "max_target_tokens": data.max_target_tokens,
         "max_length_ratio": data.max_length_ratio,
         "batch_tokens": data.batch_tokens,

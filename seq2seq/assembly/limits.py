@@ -22,11 +22,24 @@ def check_limits(config: RunConfig) -> None:
                 )
 
 
+def longest_source(config: RunConfig) -> int:
+    """Return how many tokens a source may have in training; where long ones are cut, no more than learned positions."""
+    bounds = [config.data.max_source_tokens]
+    if config.data.long_sources == "cut" and config.model.positions == "learned":
+        bounds.append(config.model.max_positions)
+    return min(bounds)
+
+
+def cut_length(config: RunConfig) -> int | None:
+    """Return the tokens that sources are cut at in training and validation; None where they are not."""
+    return longest_source(config) if config.data.long_sources == "cut" else None
+
+
 def longest(config: RunConfig) -> dict[str, int]:
     """Return how long the sequences are that a run may put into its model, by the option that says so."""
     data, objective = config.data, config.objective
     lengths = {
-        "`data.max_source_tokens`": data.max_source_tokens,
+        "`data.max_source_tokens`": longest_source(config),
         "`data.max_target_tokens`": data.max_target_tokens,  # companions are no longer either
     }
     if config.decoding is not None:

@@ -133,7 +133,7 @@ def report_data(
         text += (
             f"; {loader.filter_report}; {len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding"
         )
-    if validation_report.kept < validation_report.rows:
+    if validation_report.kept < validation_report.rows or validation_report.cut_source:
         facts |= {f"validation_{name}": count for name, count in validation_report.as_dict().items()}
         text += f"; of the validation pairs, {validation_report}"
     if accelerator.is_main_process:

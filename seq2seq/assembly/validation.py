@@ -8,6 +8,7 @@ from accelerate.utils import gather_object
 
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.assembly.search import changed_search, complete_search, within_reach
 from seq2seq.data.corpus import Dataset
@@ -28,7 +29,8 @@ def usable_pairs(config: RunConfig, corpus: Dataset) -> tuple[Dataset, FilterRep
     """Return the tokenised validation pairs without those that the model cannot take, and a report of these.
 
     These are pairs with a side that is longer than learned positions, or than the longest training pair and a whole
-    batch: what would not fit into memory, and so would end every validation.
+    batch: what would not fit into memory, and so would end every validation. Sources are cut where those of training
+    are.
 
     Raises:
         ValueError: no pair is left.
@@ -37,10 +39,12 @@ def usable_pairs(config: RunConfig, corpus: Dataset) -> tuple[Dataset, FilterRep
     longest = max(validation_budget(config), data.max_source_tokens + data.max_target_tokens)
     if config.model.positions == "learned":
         longest = min(longest, config.model.max_positions)
+    cut_at = cut_length(config)
     rows, report = filter_pairs(
         *corpus_lengths(corpus),
-        max_source_tokens=longest,
+        max_source_tokens=longest if cut_at is None else cut_at,
         max_target_tokens=longest,
+        cut_sources=cut_at is not None,
         empty_source_length=-1,
         empty_target_length=-1,
     )
@@ -70,6 +74,7 @@ def build_validation(
         batches=lambda: ValidationLoader(
             corpus,
             tokenizer,
+            longest_source=cut_length(config),
             batch_tokens=validation_budget(config),
             num_processes=accelerator.num_processes,
             process_index=accelerator.process_index,
@@ -103,11 +108,13 @@ def build_validation_decoder(
     search = validation_search(config, bare_model.max_target_tokens)
     batch_tokens = validation.batch_tokens or BATCH_TOKENS
     index, num_processes = accelerator.process_index, accelerator.num_processes
+    cut_at = cut_length(config)
+    shortened = tokenizer if cut_at is None else tokenizer.cutting_sources(cut_at)
 
     def decoded_share() -> list[str]:
         copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
         searcher = InProcess(copy, search, accelerator.device)
-        found = decode_lines(sources[index::num_processes], searcher, tokenizer, batch_tokens)
+        found = decode_lines(sources[index::num_processes], searcher, shortened, batch_tokens)
         return [nbest.text for nbest in found]
 
     def decode() -> dict[str, float]:

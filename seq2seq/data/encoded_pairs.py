@@ -15,15 +15,21 @@ from seq2seq.data.tokenizer import TextTokenizer
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    """Ids of both sides, and each pair's number in its corpus."""
+    """Ids of both sides, and each pair's number in its corpus.
+
+    Args:
+        longest_source: tokens that sources are cut at when they become a batch; None leaves them as they are.
+    """
 
     rows: numpy.ndarray
     source_ids: Sequences
     target_ids: Sequences
+    longest_source: int | None = None
 
     @property
     def source_lengths(self) -> numpy.ndarray:
-        return self.source_ids.lengths
+        lengths = self.source_ids.lengths
+        return lengths if self.longest_source is None else numpy.minimum(lengths, self.longest_source)
 
     @property
     def target_lengths(self) -> numpy.ndarray:
@@ -31,7 +37,8 @@ class EncodedPairs:
 
     def select(self, indices: numpy.ndarray) -> "EncodedPairs":
         """Return the pairs at these places."""
-        return EncodedPairs(self.rows[indices], self.source_ids.select(indices), self.target_ids.select(indices))
+        sides = self.source_ids.select(indices), self.target_ids.select(indices)
+        return EncodedPairs(self.rows[indices], *sides, self.longest_source)
 
     def batch_maker(
         self, tokenizer: TextTokenizer, arrange: Arrangement, epoch: int
@@ -42,7 +49,7 @@ class EncodedPairs:
     def batch(self, tokenizer: TextTokenizer, arrange: Arrangement, epoch: int) -> Batch:
         """Return all pairs as one batch."""
         return collate(
-            self.source_ids,
+            self.source_ids if self.longest_source is None else self.source_ids.cut(self.longest_source),
             arrange(self.target_ids, self.rows, epoch),
             self.rows,
             source_pad_id=tokenizer.source_pad_id,
@@ -61,10 +68,12 @@ def sample_pairs(
     epoch: int,
     max_source_tokens: int,
     max_target_tokens: int,
+    longest_source: int | None = None,
 ) -> EncodedPairs:
     """Return the pairs with sampled subwords; each side depends on nothing but its text, seed, epoch and row.
 
-    A side that comes out longer than allowed is encoded in the ordinary way, by whose length it passed the filters.
+    A side that comes out longer than allowed is encoded in the ordinary way, by whose length it passed the filters or
+    will be cut.
     """
     source_ids = tokenizer.encode_sources(sources, random_keys(seed, epoch, 2 * rows).tolist())
     target_ids = tokenizer.encode_targets(targets, random_keys(seed, epoch, 2 * rows + 1).tolist())
@@ -73,4 +82,4 @@ def sample_pairs(
             source_ids[index] = tokenizer.encode_sources([sources[index]])[0]
         if len(target_ids[index]) > max_target_tokens:
             target_ids[index] = tokenizer.encode_targets([targets[index]])[0]
-    return EncodedPairs(rows, Sequences.of(source_ids), Sequences.of(target_ids))
+    return EncodedPairs(rows, Sequences.of(source_ids), Sequences.of(target_ids), longest_source)

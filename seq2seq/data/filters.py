@@ -1,4 +1,4 @@
-"""Which training pairs are dropped, and a report of why.
+"""Which training pairs are dropped or cut, and a report of why.
 
 Token counts enter, the numbers of the kept rows leave, with a report that adds up over the parts of a stream.
 Validation leaves out only what no model could take, and decoding sees all rows.
@@ -14,7 +14,10 @@ ANY_RATIO = 0.0
 
 @dataclass(frozen=True)
 class FilterReport:
-    """How many pairs were read and kept, and why the others were dropped; each is counted under its first reason."""
+    """How many pairs were read and kept, and why the others were dropped; each is counted under its first reason.
+
+    Of those that were kept, `cut_source` have a source that was cut.
+    """
 
     rows: int = 0
     kept: int = 0
@@ -23,14 +26,20 @@ class FilterReport:
     long_source: int = 0
     long_target: int = 0
     length_ratio: int = 0
+    cut_source: int = 0
 
     def __add__(self, other: "FilterReport") -> "FilterReport":
         return FilterReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def __str__(self) -> str:
-        reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in list(asdict(self).items())[2:] if count]
+        reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in self.dropped().items() if count]
         dropped = f"; dropped {self.rows - self.kept}: {', '.join(reasons)}" if reasons else ""
-        return f"kept {self.kept} of {self.rows} pairs{dropped}"
+        cut = f"; cut {self.cut_source} sources" if self.cut_source else ""
+        return f"kept {self.kept} of {self.rows} pairs{dropped}{cut}"
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many pairs were dropped for each reason."""
+        return {name: count for name, count in asdict(self).items() if name not in ("rows", "kept", "cut_source")}
 
     def as_dict(self) -> dict[str, int]:
         """Return all counts for a log."""
@@ -44,6 +53,7 @@ def filter_pairs(
     max_source_tokens: int,
     max_target_tokens: int,
     max_length_ratio: float = ANY_RATIO,
+    cut_sources: bool = False,
     empty_source_length: int = 1,
     empty_target_length: int = 1,
 ) -> tuple[numpy.ndarray, FilterReport]:
@@ -51,8 +61,12 @@ def filter_pairs(
 
     Args:
         max_length_ratio: longer side by shorter side, both with end of sentence; 0 switches this filter off.
+        cut_sources: whether sources that are too long are cut, and so none is dropped for it.
         empty_source_length: tokens of an empty source, which is its end of sentence unless the tokenizer adds more.
     """
+    is_cut = cut_sources & (source_lengths > max_source_tokens)
+    if cut_sources:
+        source_lengths = numpy.minimum(source_lengths, max_source_tokens)
     shorter = numpy.minimum(source_lengths, target_lengths)
     longer = numpy.maximum(source_lengths, target_lengths)
     reasons = {
@@ -67,4 +81,6 @@ def filter_pairs(
     for reason, applies in reasons.items():
         counts[reason] = int((keep & applies).sum())
         keep &= ~applies
-    return numpy.flatnonzero(keep), FilterReport(rows=len(keep), kept=int(keep.sum()), **counts)
+    return numpy.flatnonzero(keep), FilterReport(
+        rows=len(keep), kept=int(keep.sum()), cut_source=int((keep & is_cut).sum()), **counts
+    )

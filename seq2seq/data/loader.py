@@ -95,6 +95,7 @@ class TrainingLoader:
     Args:
         dataset: what `tokenize_corpus` returns.
         arrange: how targets become rows, by default from the left.
+        cut_sources: whether sources of more than `max_source_tokens` are cut; otherwise such pairs are dropped.
 
     Raises:
         ValueError: no pair is left to train on.
@@ -108,6 +109,7 @@ class TrainingLoader:
         max_source_tokens: int,
         max_target_tokens: int,
         max_length_ratio: float = ANY_RATIO,
+        cut_sources: bool = False,
         batch_tokens: int,
         max_batch_rows: int = NO_LIMIT,
         seed: int,
@@ -123,11 +125,13 @@ class TrainingLoader:
         self.seed = seed
         self.num_processes = num_processes
         self.process_index = process_index
-        self.pairs = stored_pairs(dataset)
+        self.longest_source = max_source_tokens if cut_sources else None
+        self.pairs = stored_pairs(dataset, self.longest_source)
         self.rows, self.filter_report = filter_pairs(
-            self.pairs.source_lengths,
+            self.pairs.source_ids.lengths,
             self.pairs.target_lengths,
             max_length_ratio=max_length_ratio,
+            cut_sources=cut_sources,
             **self.limits,
             **empty_lengths(tokenizer),
         )
@@ -206,7 +210,14 @@ class TrainingLoader:
     def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
         texts = self.texts[rows]
         return sample_pairs(
-            self.tokenizer, texts["source"], texts["target"], rows, seed=self.seed, epoch=epoch, **self.limits
+            self.tokenizer,
+            texts["source"],
+            texts["target"],
+            rows,
+            seed=self.seed,
+            epoch=epoch,
+            longest_source=self.longest_source,
+            **self.limits,
         )
 
 
@@ -216,6 +227,7 @@ class ValidationLoader:
     Args:
         dataset: what `tokenize_corpus` returns.
         arrange: how targets become rows, by default from the left.
+        longest_source: tokens that sources are cut at; None leaves them as they are.
     """
 
     def __init__(
@@ -223,13 +235,14 @@ class ValidationLoader:
         dataset: Dataset,
         tokenizer: TextTokenizer,
         *,
+        longest_source: int | None = None,
         batch_tokens: int,
         max_batch_rows: int = NO_LIMIT,
         num_processes: int = 1,
         process_index: int = 0,
         arrange: Arrangement | None = None,
     ) -> None:
-        self.pairs = stored_pairs(dataset)
+        self.pairs = stored_pairs(dataset, longest_source)
         self.tokenizer = tokenizer
         self.arrange = arrange or Arranged()
         source_lengths = self.pairs.source_lengths
@@ -248,11 +261,12 @@ class ValidationLoader:
         return prefetch(map(make_batch, self.batches), PREFETCHED_BATCHES)
 
 
-def stored_pairs(dataset: Dataset) -> EncodedPairs:
-    """Return the pairs of a tokenised corpus; their ids stay in its file."""
+def stored_pairs(dataset: Dataset, longest_source: int | None = None) -> EncodedPairs:
+    """Return the pairs of a tokenised corpus; their ids stay in its file, whether their sources are cut or not."""
     columns = dataset.with_format("arrow")[:]
     sides = (Sequences.of_column(columns[name]) for name in ("source_ids", "target_ids"))
-    return EncodedPairs(numpy.arange(len(dataset)), *sides)
+    source_ids, target_ids = sides
+    return EncodedPairs(numpy.arange(len(dataset)), source_ids, target_ids, longest_source)
 
 
 def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -137,9 +137,14 @@ class DataOptions:
     """The pairs that choose the checkpoint, read like those of `train` where nothing else is said; if it names none,
     those that `num_folds` leaves out of the training."""
     max_source_tokens: int = 256
-    """Longest source, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    """Longest source, in tokens with end of sentence; what becomes of longer ones in training is `long_sources`."""
     max_target_tokens: int = 256
     """Longest target, in tokens with end of sentence; longer training pairs are dropped and reported."""
+    long_sources: Literal["drop", "cut"] = "drop"
+    """What becomes of pairs whose source is too long. `drop` leaves them out of the training; `cut` keeps the first
+    tokens of the source and its end of sentence, in training and validation, and no more tokens than learned positions;
+    `decode --max-source-tokens` cuts in the same way. For titles and summaries, where the beginning of a text is
+    enough. Targets are never cut."""
     max_length_ratio: float = 0.0
     """Largest ratio of the longer side to the shorter, in tokens; 0 switches this filter off."""
     batch_tokens: int = 4096
@@ -163,6 +168,8 @@ class DataOptions:
         for name in ("max_length_ratio", "max_batch_rows", "num_workers", "num_folds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
+        if self.long_sources == "cut" and self.max_source_tokens < 2:
+            raise ValueError("`max_source_tokens` must be at least 2 where `long_sources` are cut: one is the end.")
         if self.num_folds and not 0 <= self.left_out_fold < self.num_folds:
             raise ValueError(f"`left_out_fold` ({self.left_out_fold}) must be below `num_folds` ({self.num_folds}).")
         if self.num_folds and self.train.streaming:

@@ -73,6 +73,18 @@ class Sequences:
         """Return the rows of these numbers."""
         return Sequences(self.blocks, self.starts[rows], self.lengths[rows])
 
+    def cut(self, longest: int) -> "Sequences":
+        """Return rows of no more than `longest` ids: of one that has more, the first and its last."""
+        too_long = self.lengths > longest
+        if not too_long.any():
+            return self
+        rows = self.select(numpy.flatnonzero(too_long))
+        heads = Sequences(self.blocks, rows.starts, numpy.full_like(rows.lengths, longest - 1)).flat()
+        values = numpy.hstack([heads.reshape(len(rows), longest - 1), rows.last().flat()[:, None]]).reshape(-1)
+        starts = self.starts.copy()
+        starts[too_long] = sum(map(len, self.blocks)) + longest * numpy.arange(len(rows))
+        return Sequences((*self.blocks, values), starts, numpy.minimum(self.lengths, longest))
+
     def last(self) -> "Sequences":
         """Return each row's last id alone; no row may be empty."""
         return Sequences(self.blocks, self.starts + self.lengths - 1, numpy.ones_like(self.lengths))
@@ -116,6 +128,11 @@ class Sequences:
             if len(block):
                 found[here] = block.take(places[here] - (end - len(block)), mode="clip")
         return found
+
+
+def cut_ids(ids: list[int], longest: int) -> list[int]:
+    """Return a sequence of no more than `longest` ids: of a longer one the first and its last, as `Sequences.cut`."""
+    return ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
 
 
 class SequencesByRow:

@@ -40,6 +40,7 @@ class StreamingLoader:
         max_source_tokens: int,
         max_target_tokens: int,
         max_length_ratio: float = ANY_RATIO,
+        cut_sources: bool = False,
         batch_tokens: int,
         max_batch_rows: int = NO_LIMIT,
         pool_rows: int,
@@ -55,6 +56,7 @@ class StreamingLoader:
         self.arrange = arrange or Arranged()
         self.limits = {"max_source_tokens": max_source_tokens, "max_target_tokens": max_target_tokens}
         self.max_length_ratio = max_length_ratio
+        self.longest_source = max_source_tokens if cut_sources else None
         self.empty_lengths = empty_lengths(tokenizer)
         self.budget = {"batch_tokens": batch_tokens, "max_batch_rows": max_batch_rows}
         self.pool_rows = pool_rows
@@ -136,11 +138,12 @@ class StreamingLoader:
         targets = [record["target"] for record in records]
         rows = first_row + numpy.arange(len(records))
         ids = Sequences.of(self.tokenizer.encode_sources(sources)), Sequences.of(self.tokenizer.encode_targets(targets))
-        pairs = EncodedPairs(rows, *ids)
+        pairs = EncodedPairs(rows, *ids, self.longest_source)
         kept, report = filter_pairs(
-            pairs.source_lengths,
+            pairs.source_ids.lengths,
             pairs.target_lengths,
             max_length_ratio=self.max_length_ratio,
+            cut_sources=self.longest_source is not None,
             **self.limits,
             **self.empty_lengths,
         )
@@ -154,5 +157,6 @@ class StreamingLoader:
             rows[kept],
             seed=self.seed,
             epoch=epoch,
+            longest_source=self.longest_source,
             **self.limits,
         )

@@ -7,6 +7,7 @@ per text, subword sampling is on, and its result depends on nothing but text and
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal, Protocol, Self
 from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
+from seq2seq.data.sequences import cut_ids
 from seq2seq.data.tokenizer_training import train_tokenizer
 from seq2seq.files import added_files
 
@@ -129,6 +131,7 @@ class TextTokenizer:
         self.eos_id = target.eos_id
         self.unk_id = target.unk_id
         self.decoder_start_id = target.bos_id
+        self.longest_source: int | None = None
 
     @classmethod
     def train(
@@ -210,9 +213,16 @@ class TextTokenizer:
             _save(self.source, Path(folder) / SOURCE_FOLDER)
             _save(self.target, Path(folder) / TARGET_FOLDER)
 
+    def cutting_sources(self, longest: int) -> Self:
+        """Return a copy that cuts sources at so many tokens, their end of sentence included."""
+        found = copy(self)
+        found.longest_source = longest
+        return found
+
     def encode_sources(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:
         """Return the ids of each text; with `seeds`, one per text, and `sampling` above 0, at random."""
-        return _encode(self.source, self._source_sampler, texts, seeds)
+        sources = _encode(self.source, self._source_sampler, texts, seeds)
+        return sources if self.longest_source is None else [cut_ids(ids, self.longest_source) for ids in sources]
 
     def encode_targets(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:
         """Return the ids of each text, as `encode_sources`."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
+from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task
 
 
@@ -87,3 +88,22 @@ def test_heads_that_do_not_divide_the_width(tmp_path: Path, capsys: pytest.Captu
     error = capsys.readouterr().err.splitlines()[-1]
     assert "num_heads" in error
     assert "d_model" in error
+
+
+def test_long_sources_are_cut_in_training_and_validation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Beyond learned positions too, and validation does not name each of them each time."""
+    config = write_copy_task(
+        tmp_path,
+        data={"long_sources": "cut", "max_target_tokens": 6, "batch_tokens": 512},
+        model={"positions": "learned", "max_positions": 6},
+        training={"max_steps": 2, "checkpoint_every": 1},
+        validation={"every": 1},
+        decoding={"beam": {"max_length": 6}},
+    )
+    for name in ("train", "validation"):
+        with (tmp_path / f"{name}.tsv").open("a") as file:
+            file.write("abcdefghabcdefgh\tab\n" * 3)
+    assert main(["train", config]) == 0
+    [data] = [entry for entry in read_log(tmp_path / "run" / "log.jsonl") if entry["kind"] == "data"]
+    assert (data["cut_source"], data["kept"], data["validation_cut_source"]) == (3, data["rows"], 3)
+    assert "the rest of the line is not decoded" not in caplog.text

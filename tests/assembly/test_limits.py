@@ -4,6 +4,7 @@ import pytest
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.limits import cut_length, longest_source
 from tests.tiny_run import write_copy_task
 
 LEARNED = ["--model.positions", "learned", "--model.max_positions", "16"]
@@ -30,6 +31,18 @@ def test_nothing_may_be_longer_than_learned_positions(tmp_path: Path, name: str,
     check(tmp_path, *order, f"--{name}", "17")
     with pytest.raises(ValueError, match=rf"{said} allows 17 tokens, but .*no more than `model.max_positions` \(16\)"):
         check(tmp_path, *LEARNED, *SHORT, *order, f"--{name}", "17")
+
+
+def test_sources_that_are_cut_are_no_longer_than_learned_positions(tmp_path: Path) -> None:
+    cut = ["--data.long_sources", "cut", *LEARNED, *SHORT, "--data.max_source_tokens", "256"]
+    config = load_run_config([write_copy_task(tmp_path), *cut])
+    check_config(config)
+    assert cut_length(config) == longest_source(config) == 16
+    of_rotary = load_run_config([write_copy_task(tmp_path), *cut, "--model.positions", "rotary"])
+    assert cut_length(of_rotary) == 256
+    assert cut_length(load_run_config([write_copy_task(tmp_path)])) is None
+    with pytest.raises(ValueError, match="`max_source_tokens` must be at least 2 where `long_sources` are cut"):
+        check(tmp_path, "--data.long_sources", "cut", "--data.max_source_tokens", "1")
 
 
 @pytest.mark.filterwarnings("ignore:.*training.initialize_from")

@@ -86,6 +86,15 @@ def test_pairs_that_the_model_cannot_take_are_left_out(
     assert (report.rows, report.kept, report.long_target) == (len(LENGTHS), len(kept), len(LENGTHS) - len(kept))
 
 
+def test_long_sources_are_cut_where_those_of_training_are(tmp_path: Path, private_cache: Path) -> None:
+    (tmp_path / "long.tsv").write_text("".join(f"{'c' * length}\tab\n" for length in LENGTHS))
+    corpus = tokenize_corpus(read_corpus(path=tmp_path / "long.tsv", cache_directory=private_cache), TOKENIZER)
+    learned = ["--model.positions", "learned", "--model.max_positions", "17"]
+    config = config_of(tmp_path, "--data.long_sources", "cut", "--data.max_source_tokens", "6", *learned)
+    found, report = usable_pairs(config, corpus)
+    assert (len(found), report.kept, report.cut_source) == (len(LENGTHS), len(LENGTHS), 2)
+
+
 def test_no_pair_left_is_an_error(tmp_path: Path, corpus: Dataset) -> None:
     config = config_of(tmp_path, "--model.positions", "learned", "--model.max_positions", "2")
     with pytest.raises(ValueError, match="No validation pair is left that has no more than 2 tokens a side: kept 0 of"):

@@ -27,10 +27,28 @@ def test_each_pair_is_dropped_for_its_first_reason() -> None:
         "long_source": 2,
         "long_target": 1,
         "length_ratio": 2,
+        "cut_source": 0,
     }
     assert str(report) == (
         "kept 3 of 11 pairs; dropped 8: 2 empty source, 1 empty target, 2 long source, 1 long target, 2 length ratio"
     )
+
+
+def test_sources_that_are_cut_are_kept_and_counted() -> None:
+    """By the lengths that they have then: (12, 3) and (12, 14) become (6, 3) and (6, 14)."""
+    source, target = numpy.array(PAIRS).T
+    limits: dict[str, Any] = {"max_source_tokens": 6, "max_target_tokens": 13, "max_length_ratio": 2.0}
+    kept, report = filter_pairs(source, target, cut_sources=True, **limits)
+    assert [PAIRS[row] for row in kept] == [(12, 3), (7, 7)]
+    assert (report.long_source, report.cut_source) == (0, 2)
+    assert str(report).endswith("; cut 2 sources")
+    assert report.dropped() == {
+        "empty_source": 2,
+        "empty_target": 1,
+        "long_source": 0,
+        "long_target": 2,
+        "length_ratio": 4,
+    }
 
 
 def test_ratio_zero_is_off() -> None:

@@ -14,6 +14,7 @@ from seq2seq.data.corpus import Dataset, IterableDataset, read_corpus
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.running.corpus import truncate_source
 from tests.shared_data import shared_data
 
 NUM_ROWS = 101
@@ -91,6 +92,27 @@ def test_an_epoch_has_every_kept_row_once(corpus_file: Path, kind: str, sampling
     report = loader.filter_report
     assert report.empty_source > 0 < report.long_target
     assert report.rows - report.kept == report.empty_source + report.long_target
+
+
+@CASES
+def test_long_sources_are_cut_as_in_decoding(corpus_file: Path, kind: str, sampling: float) -> None:
+    """Every kept source of a stream, a file or sampled subwords is what decoding makes of it, if it has no sampling."""
+    loader = make_loader(corpus_file, kind, sampling, max_source_tokens=8, cut_sources=True)
+    [epoch] = epochs(loader, 1)
+    seen = {row: ids for batch in epoch for row, ids in zip(batch[0], batch[1], strict=True)}
+    assert sorted(seen) == [row for row in range(NUM_ROWS) if row not in (EMPTY_ROW, LONG_ROW)]
+    texts = [line.split("\t")[0] for line in corpus_file.read_text().splitlines()]
+    whole = loader.tokenizer.encode_sources(texts)
+    num_cut = 0
+    for row, ids in seen.items():
+        found = [index for index in ids if index != loader.tokenizer.source_pad_id]
+        assert len(found) <= 8
+        assert found[-1] == loader.tokenizer.source.eos_id
+        if not sampling:
+            assert found == truncate_source(whole[row], 8, row + 1)
+        num_cut += len(whole[row]) > 8
+    assert loader.filter_report.cut_source >= num_cut > 5, "a stream may have counted a part of the next epoch"
+    assert loader.filter_report.long_source == 0
 
 
 @CASES

@@ -14,7 +14,7 @@ from seq2seq.data.collate import collate, pad_right
 from seq2seq.data.companions import CompanionRows
 from seq2seq.data.generation_order import Arranged, Arrangement, GenerationOrder
 from seq2seq.data.random_keys import random_keys
-from seq2seq.data.sequences import Sequences, SequencesByRow
+from seq2seq.data.sequences import Sequences, SequencesByRow, cut_ids
 
 PAD, START, EOS = 0, 1, 2
 NUM_PAIRS, NUM_CHOSEN, LONGEST_SOURCE, LONGEST_TARGET = 31, 13, 17, 11
@@ -202,6 +202,16 @@ def test_a_mapped_file_is_read_in_place(tmp_path: Path) -> None:
     assert block.nbytes <= (tmp_path / "ids").stat().st_size
     assert block.__array_interface__["data"][0] <= column.chunk(0).values.buffers()[1].address
     assert found.tolist() == TARGETS
+
+
+@KINDS
+@pytest.mark.parametrize("longest", [1, 2, 3, 5, 100])
+def test_cut_rows_keep_their_last_id(stored, longest: int) -> None:  # type: ignore[no-untyped-def]
+    expected = [row if len(row) <= longest else [*row[: longest - 1], row[-1]] for row in TARGETS]
+    found = stored(TARGETS).cut(longest)
+    assert found.tolist() == expected == [cut_ids(row, longest) for row in TARGETS]
+    numbers = numpy.arange(len(TARGETS))[::-3]
+    assert stored(TARGETS).select(numbers).cut(longest).tolist() == [expected[number] for number in numbers]
 
 
 def test_rows_may_come_in_any_order_and_anew() -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy
 
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.data.sequences import cut_ids
 from seq2seq.decoding.running.batches import BATCH_TOKENS, Searcher, SourceBatch
 from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
 from seq2seq.models.interface import smallest
@@ -47,7 +48,7 @@ def truncate_source(source: list[int], max_source_tokens: int | None, line_numbe
         len(source),
         max_source_tokens,
     )
-    return [*source[: max_source_tokens - 1], source[-1]]
+    return cut_ids(source, max_source_tokens)
 
 
 def decode_pool(
