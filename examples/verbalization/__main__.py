@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         from examples.verbalization.corpus import generate_corpus, write_corpus
     except ModuleNotFoundError as error:
-        sys.exit(f"{error.name} is not installed; install the demo extra: pip install 'seq2seq[demo]'")
+        sys.exit(f"{error.name} is not installed; install the demo extra: pip install 'seq2seq-toolkit[demo]'")
     try:
         corpus = generate_corpus(options.seed, options.train_size, options.dev_size, options.test_size)
         write_corpus(corpus, options.output_directory)

@@ -1,6 +1,6 @@
 """The `seq2seq` command: one verb per thing a user does; mistakes end in one line and exit code 2."""
 
-import argparse
+import difflib
 import importlib
 import os
 import re
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from errno import ENOMEM
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from seq2seq.assembly.foreign_names import instead_of_words
+from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
 
 if not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -21,7 +21,8 @@ if not sys.stderr.isatty():  # progress bars are for people; a log would get eve
 PACKAGE = Path(__file__).resolve().parents[1]
 
 VERBS = {
-    "train": "train a model from a configuration",
+    "init": "write a configuration that comes with the package, for your own pairs",
+    "train": "train a model, by a configuration or with nothing but a table of pairs",
     "decode": "generate text with a trained model, and score it when references are given",
     "score": "score text against references, with a paired significance test",
     "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
@@ -30,6 +31,14 @@ VERBS = {
     "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",
 }
+HELP_WORDS, VERSION_WORDS = ("-h", "--help"), ("-V", "--version")
+FIRST_STEPS = """\
+With a file of pairs, a source and a target per line with a tab between them, begin with:
+
+  seq2seq train pairs.tsv
+  seq2seq decode --model runs/pairs < new.txt > output.txt
+
+`seq2seq init` writes a configuration to change, `seq2seq VERB --help` describes the options of a verb."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     141: the reader of standard output has gone.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    asks_for_help = not arguments or arguments[0] in {"-h", "--help"}
-    verb = "" if asks_for_help else arguments[0]
-    if verb and verb not in VERBS:
-        print(f"seq2seq: there is no verb `{verb}`.\n{usage()}", file=sys.stderr)
+    has_verb = bool(arguments) and arguments[0] not in (*HELP_WORDS, *VERSION_WORDS)
+    verb = arguments[0] if has_verb else ""
+    if has_verb and verb not in VERBS:
+        print(unknown_verb(verb), file=sys.stderr)
         return 2
     name = f"seq2seq {verb}".strip()
     try:
@@ -87,39 +96,42 @@ def warnings_in_one_line(verb: str) -> Iterator[None]:
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Run a verb's module. `train` has a parser of its own, since its options are the configuration."""
+    """Run a verb's module."""
     module = importlib.import_module(f"seq2seq.apps.{verb}")
-    if verb in {"train", "prepare"}:
+    if verb in OF_CONFIGURATIONS:
         return int(module.run(arguments))
-    parser = RaisingParser(
-        prog=f"seq2seq {verb}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
-    return int(module.run(parser.parse_args(arguments)))
+    return int(module.run(parser_of(verb).parse_args(arguments)))
 
 
-class RaisingParser(argparse.ArgumentParser):
-    """A parser that raises ValueError instead of printing all its options and leaving."""
+def version() -> str:
+    """Return the version of this package, and of what its results depend on most."""
+    from importlib import metadata
 
-    def print_help(self, file: Any = None) -> None:
-        (file or sys.stdout).write(self.format_help())  # argparse's own passes over what cannot be written
+    from seq2seq import __version__
 
-    def error(self, message: str) -> NoReturn:
-        _, is_unknown, words = message.partition("unrecognized arguments: ")
-        instead = instead_of_words(words) if is_unknown else None
-        raise ValueError(f"{message}; {instead or f'`{self.prog} --help` describes the options.'}")
+    def of(library: str) -> str:
+        try:
+            return metadata.version(library)
+        except metadata.PackageNotFoundError:
+            return "missing"
+
+    return f"seq2seq {__version__} (torch {of('torch')}, transformers {of('transformers')})"
 
 
 def usage() -> str:
-    verbs = "\n".join(f"  {verb:8} {text}" for verb, text in VERBS.items())
-    return f"usage: seq2seq VERB [options]\n\n{verbs}\n\n`seq2seq VERB --help` describes a verb's options."
+    verbs = "\n".join(f"  {verb:10} {text}" for verb, text in VERBS.items())
+    return f"usage: seq2seq VERB [options]\n\n{verbs}\n\n{FIRST_STEPS}"
+
+
+def unknown_verb(verb: str) -> str:
+    """Return what to say of a word that is no verb, with the nearest that is."""
+    near = difflib.get_close_matches(verb.lower(), [*VERBS, "--help", "--version"], n=1)
+    begin = f"seq2seq: there is no verb `{verb}`."
+    return f"{begin} Did you mean `{near[0]}`? `seq2seq --help` lists all." if near else f"{begin}\n{usage()}"
 
 
 def _print_usage(arguments: Sequence[str]) -> int:
-    print(usage())
+    print(version() if arguments and arguments[0] in VERSION_WORDS else usage())
     return 0 if arguments else 2
 
 

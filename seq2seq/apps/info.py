@@ -1,4 +1,10 @@
-"""Describe a run or an exported model; without one, describe this installation (versions, devices)."""
+"""Describe a run or an exported model; without one, describe this installation.
+
+    seq2seq info runs/x
+    seq2seq info --json
+
+Of an installation it tells versions and devices, which a report of a fault needs.
+"""
 
 import argparse
 import importlib.metadata
@@ -7,10 +13,10 @@ import math
 import platform
 from pathlib import Path
 
+from seq2seq import __version__
 from seq2seq.files import read_object
 
 LIBRARIES = (
-    "torch",
     "transformers",
     "tokenizers",
     "datasets",
@@ -48,8 +54,9 @@ def describe_installation() -> dict[str, str | int]:
 
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
-        "seq2seq": version("seq2seq"),
+        "seq2seq": __version__,
         "python": platform.python_version(),
+        "torch": torch.__version__,  # with its build, which the version of the distribution may leave out
         **{library: version(library) for library in LIBRARIES},
         "torch": torch.__version__,  # with its build, which the package's version may lack
         **{library: f"{version(library)} (optional)" for library in OPTIONAL},

@@ -1,4 +1,7 @@
-"""Read, tokenise and report a configuration's corpora without training: `seq2seq prepare configs/x.yaml`.
+"""Read, tokenise and report a configuration's corpora without training.
+
+    seq2seq prepare pairs.tsv
+    seq2seq prepare translation.yaml
 
 Trains the tokenizer into the run directory and fills the cache of tokenised pairs, so that training starts at once;
 errors in the data show here, with file and line.
@@ -7,9 +10,10 @@ errors in the data show here, with file and line.
 from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import build_data, filter_options
 from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.data.loader import TrainingLoader
@@ -17,7 +21,7 @@ from seq2seq.locks import locked
 
 
 def run(arguments: list[str]) -> int:
-    config = with_precision(load_run_config(arguments, "seq2seq prepare", __doc__ or ""))
+    config = with_precision(command_config(arguments, "seq2seq prepare", __doc__ or ""))
     check_config(config)
     folder = Path(config.run_directory)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""`seq2seq score`: scores of a text file against references, and against a baseline with a significance test.
+"""Score a text file against references, and against a baseline with a significance test.
+
+    seq2seq score --hypothesis output.txt --reference test.target
+    seq2seq score --hypothesis a.txt --baseline b.txt --reference test.target --metrics bleu chrf
 
 What enters are UTF-8 files with one segment per line (or n-best files in JSONL, of which the first hypothesis
 counts); what leaves is an aligned table with signatures, or JSON. Lines end at line feeds only: the other characters

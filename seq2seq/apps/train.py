@@ -1,9 +1,15 @@
-"""Train a model from a configuration: `seq2seq train configs/x.yaml --training.max_steps 4000`."""
+"""Train a model, by a configuration or with nothing but a table of pairs.
 
-from seq2seq.assembly.configuration import load_run_config
+    seq2seq train pairs.tsv
+    seq2seq train translation.yaml --training.max_steps 4000
+
+The same command once more goes on with a run that was stopped.
+"""
+
+from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.training import train_in_stages
 
 
 def run(arguments: list[str]) -> int:
-    train_in_stages(load_run_config(arguments, "seq2seq train", __doc__ or ""))
+    train_in_stages(command_config(arguments, "seq2seq train", __doc__ or ""))
     return 0

@@ -12,7 +12,7 @@ from typing import Any
 
 from seq2seq import files
 from seq2seq.assembly.foreign_names import OF_DECODING, OF_TRAINING, ours_instead
-from seq2seq.config.command_line import help_text, read_configuration, split_arguments
+from seq2seq.config.command_line import Given, help_text, read_configuration, split_arguments
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import read_yaml
 from seq2seq.config.parsing import Parser
@@ -134,7 +134,11 @@ def load_run_config(arguments: Sequence[str], program: str = "seq2seq train", de
     if "help" in given.wishes:
         print(help_text(program, description, RunConfig))
         raise SystemExit(0)
-    config: RunConfig = read_configuration(given, PARSER)
+    return unless_printed(read_configuration(given, PARSER), given)
+
+
+def unless_printed(config: RunConfig, given: Given) -> RunConfig:
+    """Return a configuration; print it and leave instead if that was asked for."""
     if "print-config" in given.wishes:
         sys.stdout.write(to_yaml(config))
         raise SystemExit(0)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config.declaring import all_options, texts_of
+from seq2seq.config.declaring import all_options, options_of, texts_of
 from seq2seq.config.nodes import Node, read_yaml
 from seq2seq.config.parsing import Parser
+from seq2seq.config.shipped import OWN_PAIRS, shipped
 from seq2seq.config.writing import default_of, kind_of
 
 ALIASES = {"init-from": "training.initialize_from", "config": "config"}
 """Short names of options."""
+YAML_ENDINGS = (".yaml", ".yml")
 HELP_WIDTH = 120
 
 
@@ -24,15 +26,21 @@ class Given:
 
     Args:
         file: the configuration file, if one is named.
-        overrides: options with their values, in their order.
+        overrides: options with their values, in their order; None where nothing stands behind the last.
         wishes: what was asked for besides: `help`, `print-config`.
     """
 
     file: Path | None
-    overrides: list[tuple[str, str]]
+    overrides: list[tuple[str, str | None]]
     wishes: frozenset[str]
 
 
+FILE_HELP = (
+    "FILE is a configuration (`seq2seq init` writes one), or a table of pairs: .tsv, .csv, .jsonl or .parquet. With a "
+    "table, or with `--data.train.path TABLE` and no file, what is not said is as in the configuration "
+    f"`{OWN_PAIRS}` that comes with the package, and not as below; every twentieth pair is held out to validate on; "
+    "the run directory is `runs/` with the name of the table."
+)
 WISHES = {"-h": "help", "--help": "help", "--print-config": "print-config", "--print_config": "print-config"}
 
 
@@ -40,10 +48,10 @@ def split_arguments(arguments: Sequence[str]) -> Given:
     """Return what the words of a command line are: the file stands anywhere, options have a value behind them or `=`.
 
     Raises:
-        ValueError: an option has no value, or there are two files.
+        ValueError: there are two files, or an option has one dash.
     """
     file: Path | None = None
-    overrides: list[tuple[str, str]] = []
+    overrides: list[tuple[str, str | None]] = []
     wishes: set[str] = set()
     words = list(arguments)
     while words:
@@ -53,14 +61,15 @@ def split_arguments(arguments: Sequence[str]) -> Given:
         elif word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             name = ALIASES.get(name, name)
-            if not equals:
-                if not words:
-                    raise ValueError(f"`--{name}` has no value; write `--{name} VALUE`.")
-                value = words.pop(0)
-            if name == "config":
-                file = _only(file, value)
+            said = value if equals else words.pop(0) if words else None
+            if name == "config" and said is not None:
+                file = _only(file, said)
             else:
-                overrides.append((name, value))
+                overrides.append((name, said))
+        elif word.startswith("-") and len(word) > 1:
+            raise ValueError(
+                f"`{word}`: there is no such option; options are `--section.option VALUE`, `--help`, `-h`."
+            )
         else:
             file = _only(file, word)
     return Given(file, overrides, frozenset(wishes))
@@ -69,7 +78,8 @@ def split_arguments(arguments: Sequence[str]) -> Given:
 def _only(before: Path | None, file: str) -> Path:
     if before is not None:
         raise ValueError(
-            f"Two configuration files are named, {before} and {file}; options are `--section.option VALUE`."
+            f"Two files are named, {before} and {file}; one is the configuration, or a table to train on. "
+            f"Options are `--section.option VALUE`, such as `--data.validation.path {file}`."
         )
     return Path(file)
 
@@ -80,18 +90,59 @@ def read_configuration(given: Given, parser: Parser) -> Any:
     Raises:
         ValueError, OSError: the file cannot be read, or anything in it or behind it makes no sense.
     """
-    if given.file is not None and not given.file.exists():
-        near = difflib.get_close_matches(str(given.file), [str(path) for path in given.file.parent.glob("*.yaml")], n=1)
-        hint = f" Did you mean {near[0]}?" if near else " Give a configuration file, such as configs/tsv.yaml."
-        raise ValueError(f"{given.file}: no such file or directory.{hint}")
-    tree = Node(None, "the command line") if given.file is None else read_yaml(given.file)
-    return parser.parse(tree, given.overrides)
+    tree = Node(None, "the command line") if given.file is None else read_tree(given.file)
+    override(parser, tree, given)
+    return parser.parse(tree)
+
+
+def read_tree(file: Path) -> Node:
+    """Return what a configuration file says.
+
+    Raises:
+        ValueError, OSError: it cannot be read; what was probably meant is named.
+    """
+    if not file.exists():
+        raise ValueError(f"{file}: no such file or directory.{_instead_of(file)}")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; give a configuration file, such as {file / 'config.yaml'} of a run.")
+    try:
+        return read_yaml(file)
+    except ValueError as error:
+        if file.suffix.lower() in YAML_ENDINGS:
+            raise
+        raise ValueError(
+            f"{error} If {file} is a table of pairs, and no configuration, say of what kind: "
+            f"`--data.train.path {file} --data.train.format tsv`."
+        ) from None
+
+
+def _instead_of(file: Path) -> str:
+    """Return what may be meant by a file that is not there: one beside it, or one that comes with the package."""
+    if file.stem in shipped() and file.suffix in ("", *YAML_ENDINGS):
+        return f" `seq2seq init {file.stem}` writes the configuration of this name."
+    near = difflib.get_close_matches(str(file), [str(path) for path in file.parent.glob("*.yaml")], n=1)
+    return f" Did you mean {near[0]}?" if near else " Give a configuration file; `seq2seq init` writes one."
+
+
+def override(parser: Parser, tree: Node, given: Given) -> None:
+    """Put the options of a command line into what a file says.
+
+    Raises:
+        ValueError: there is no such option, or it makes no sense; the nearest of all that can be said is named.
+    """
+    for name, value in given.overrides:
+        first = name.split(".")[0].replace("_", "-")
+        near = difflib.get_close_matches(first, [word.lstrip("-") for word in (*WISHES, *ALIASES)], n=1, cutoff=0.7)
+        if near and first.replace("-", "_") not in options_of(parser.component):
+            raise ValueError(f"`--{name}`: there is no option `{name}`. Did you mean `--{near[0]}`?")
+        parser.place(tree, name, value)
 
 
 def help_text(program: str, description: str, component: type) -> str:
     """Return the usage of a verb and every option with its default and its text."""
     width = min(HELP_WIDTH, shutil.get_terminal_size((HELP_WIDTH, 24)).columns)
-    lines = [f"usage: {program} CONFIG.yaml [--section.option VALUE ...] [--print-config]", "", description, ""]
+    lines = [f"usage: {program} FILE [--section.option VALUE ...] [--print-config]", "", description.strip(), ""]
+    lines += [*textwrap.wrap(FILE_HELP, width), ""]
     lines += ["  --print-config", "      print the whole configuration, defaults included, and leave"]
     lines += [f"  --{short} …\n      short for `--{name}`" for short, name in ALIASES.items() if short != name]
     for name, option, owner in all_options(component):

@@ -47,13 +47,17 @@ class Parser:
             ValueError: anything that is said makes no sense; in one line.
         """
         for name, text in overrides:
-            self._place(tree, name, text)
+            self.place(tree, name, text)
         return self._section(self.component, tree, "")
 
     # ---- what a command line adds ------------------------------------------------------------------------------------
 
-    def _place(self, tree: Node, dotted: str, text: str) -> None:
-        """Put the value of an option into the tree."""
+    def place(self, tree: Node, dotted: str, text: str | None) -> None:
+        """Put the value of an option into the tree, in place of the one that is there.
+
+        Raises:
+            ValueError: there is no such option, or no value for it (None).
+        """
         component, node, path, place = self.component, tree, "", f"`--{dotted}`"
         words = dotted.split(".")
         while True:
@@ -63,7 +67,7 @@ class Parser:
             name, entries = words.pop(0), _entries_of(component, node, path)
             path = f"{path}{name}."
             if not words:
-                entries[name] = _written(option, text, place)
+                entries[name] = _written(option, _said(dotted, text), place)
                 return
             child = entries.setdefault(name, Node(None, place))
             if option.section is not None:
@@ -78,7 +82,7 @@ class Parser:
             component, node = kind, _placed_kind(option.choice, path[:-1], kind_name, child, place)
             path = f"{path}{kind_name}."
             if not words:
-                node.value = parse_yaml(text, place, has_lines=False).value
+                node.value = parse_yaml(_said(dotted, text), place, has_lines=False).value
                 return
 
     # ---- components --------------------------------------------------------------------------------------------------
@@ -156,7 +160,8 @@ class Parser:
             return f"{begin}. {instead}"
         if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
             return f"{begin}. Did you mean `{path}{near[0]}`?"
-        near = difflib.get_close_matches(dotted, everything, n=1, cutoff=0.5)
+        single = [full for full, found in everything.items() if found.section is None]
+        near = difflib.get_close_matches(dotted, single if path else everything, n=1, cutoff=0.5)
         near = near or [full for full in everything if difflib.get_close_matches(name, [full.rsplit(".", 1)[-1]])][:1]
         suggestion = f" Did you mean `{near[0]}`?" if near else ""
         return f"{begin}.{suggestion} `--help` lists every option."
@@ -210,6 +215,12 @@ def _entries_of(component: type, node: Node, path: str) -> dict[str, Node]:
         names = ", ".join(options_of(component)) or "no options"
         raise ValueError(f"{node.place}: `{path[:-1] or 'a configuration'}` is a section ({names}), not a value.")
     return node.value
+
+
+def _said(name: str, text: str | None) -> str:
+    if text is None:
+        raise ValueError(f"`--{name}` has no value; write `--{name} VALUE`.")
+    return text
 
 
 def _written(option: Option, text: str, place: str) -> Node:

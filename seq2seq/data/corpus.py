@@ -21,7 +21,7 @@ import numpy
 import pyarrow
 from datasets import Dataset, IterableDataset, config, load_dataset
 
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.table_files import COLUMN_READERS, missing_column, nested_value
 from seq2seq.files import fingerprint, read_object, written
 from seq2seq.lines import aligned, is_stream, plain_name, spooled
@@ -30,7 +30,6 @@ Corpus: TypeAlias = Dataset | IterableDataset
 
 _CACHE_VERSION = 3
 """Raise it when the same files and options would be read as other rows than before."""
-_ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
 _WRITTEN_ROWS = 10_000
 _PROBLEMS = "problems"
@@ -93,8 +92,8 @@ def _format(path: str, format: str) -> str:
             raise ValueError(f"`format` is {format!r}; the formats are auto, hub, {', '.join(COLUMN_READERS)}.")
         return format
     ending = Path(plain_name(path)).suffix.lower()
-    if ending in _ENDINGS:
-        return _ENDINGS[ending]
+    if ending in TABLE_ENDINGS:
+        return TABLE_ENDINGS[ending]
     if Path(path).exists() and not Path(path).is_dir():
         raise ValueError(f"{path}: the ending does not tell the format; set `format` to {', '.join(COLUMN_READERS)}.")
     if Path(path).is_dir() or _HUB_NAME.fullmatch(path):

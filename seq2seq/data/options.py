@@ -9,6 +9,9 @@ from seq2seq.lines import plain_name
 
 Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"]
 
+TABLE_ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+"""The formats of tables by how their files' names end."""
+
 
 @dataclass(frozen=True)
 class PartialCorpusOptions:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from seq2seq import __version__
 from seq2seq.apps import command, info
 from seq2seq.apps.command import VERBS, main
 from seq2seq.assembly.configuration import RunConfig
@@ -34,7 +36,8 @@ def helped(verb: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_usage_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == (0 if arguments else 2)
     printed = capsys.readouterr().out
-    assert [verb for verb, text in VERBS.items() if f"{verb:8} {text}" not in printed] == []
+    assert [verb for verb, text in VERBS.items() if f"{verb:10} {text}" not in printed] == []
+    assert "begin with:\n\n  seq2seq train pairs.tsv" in printed
 
 
 def test_every_verb_has_its_module() -> None:
@@ -49,6 +52,39 @@ def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.out == ""
     assert "no verb `transmogrify`" in printed.err
     assert "decode" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [("trian", "train"), ("Decode", "decode"), ("prepair", "prepare"), ("--hlep", "--help"), ("version", "--version")],
+)
+def test_a_mistyped_verb_is_named_with_the_nearest(word: str, nearest: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word, "x"]) == 2
+    error = capsys.readouterr().err
+    assert error == (f"seq2seq: there is no verb `{word}`. Did you mean `{nearest}`? `seq2seq --help` lists all.\n")
+
+
+@pytest.mark.parametrize("module", ["seq2seq", "seq2seq.apps.command"])
+def test_the_version_is_told_at_once_and_without_an_installation(module: str, tmp_path: Path) -> None:
+    """A tree on the path of Python is no distribution, and torch takes seconds to import."""
+    (tmp_path / "torch.py").write_text("raise AssertionError('torch is imported')")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{command.PACKAGE.parent}"}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(rf"seq2seq {re.escape(__version__)} \(torch \S+, transformers \S+\)\n", done.stdout)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_help_is_about_its_verb_and_has_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = helped(verb, capsys)
+    assert printed.startswith(f"usage: seq2seq {verb} ")
+    assert re.search(rf"^ +seq2seq {verb} \S", printed.partition("\n\n")[2], flags=re.MULTILINE), "no example"
+    assert [word for word in ("Raises:", "Args:", "Returns:", "configs/") if word in printed] == []
+    first = str(importlib.import_module(f"seq2seq.apps.{verb}").__doc__).splitlines()[0]
+    assert without_spaces(first) in without_spaces(printed)
+    assert first.startswith("Train") == (verb == "train")
 
 
 @pytest.mark.parametrize("verb", ["train", "prepare"])
@@ -66,7 +102,7 @@ def test_help_of_a_configuration_has_every_text(verb: str, capsys: pytest.Captur
     }
 
 
-@pytest.mark.parametrize("verb", ["decode", "score", "diagnose", "info"])
+@pytest.mark.parametrize("verb", ["init", "decode", "score", "diagnose", "info"])
 def test_help_has_every_option_with_its_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = helped(verb, capsys)
     parser = argparse.ArgumentParser()
@@ -102,8 +138,16 @@ def test_decode_has_every_option_of_a_search_of_one_model() -> None:
         (["decode"], "required: --model"),
         (["decode", "--model", "x", "--beam-width", "wide"], "argument --beam-width: invalid int value: 'wide'"),
         (["decode", "--model", "x", "--method", "breadth"], "invalid choice: 'breadth'"),
-        (["decode", "--model", "x", "--breadth", "3"], "unrecognized arguments: --breadth 3"),
-        (["info", "--yaml"], "unrecognized arguments: --yaml"),
+        (["decode", "--model", "x", "--traces", "3"], "no option `--traces` (did you mean `--trace`?)"),
+        (["decode", "--model", "x", "--beam-widht=3"], "no option `--beam-widht` (did you mean `--beam-width`?)"),
+        (["decode", "--modle", "x"], "no option `--modle` (did you mean `--model`?)"),
+        (["decode", "--model", "x", "--tune-metirc", "bleu"], "(did you mean `--tune-metric`?)"),
+        (["score", "--hypotheses", "x"], "no option `--hypotheses` (did you mean `--hypothesis`?)"),
+        (["init", "titles", "--vlaidation", "x"], "(did you mean `--validation`?)"),
+        (["decode", "--model", "x", "--frobnicate", "3"], "there is no option `--frobnicate`;"),
+        (["init", "titles", "--src", "x"], "there is no option `--src`;"),
+        (["info", "--yaml"], "there is no option `--yaml`;"),
+        (["info", "x", "y"], "unrecognized arguments: y"),
         (["score", "--hypothesis", "x"], "required: --reference"),
     ],
 )

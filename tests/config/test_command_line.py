@@ -30,11 +30,40 @@ def test_short_names_and_values_that_look_like_options() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--a.b"], "`--a.b` has no value"), (["x.yaml", "y.yaml"], "Two configuration files")],
+    [(["-x", "3"], "`-x`: there is no such option"), (["x.yaml", "y.yaml"], "Two files are named, x.yaml and y.yaml")],
 )
 def test_words_that_are_no_command(words: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split_arguments(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--name"], "`--name` has no value; write `--name VALUE`"),
+        (["--nmae"], "Did you mean `name`"),
+        (["--help.bash"], "there is no option `help.bash`. Did you mean `--help`"),
+        (["--hlep"], "Did you mean `--help`"),
+        (["--print-confg", "x.yaml"], "Did you mean `--print-config`"),
+        (["--init-form", "runs/x"], "Did you mean `--init-from`"),
+    ],
+)
+def test_mistyped_options_are_named_with_the_nearest(words: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_configuration(split_arguments(words), Parser(Zoo))
+
+
+def test_what_is_no_file_of_a_configuration_says_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("a\tb\n")
+    for name, message in (
+        (".", r"is a folder; give .*config\.yaml"),
+        ("pairs.txt", r"--data\.train\.path .*pairs\.txt --data\.train\.format tsv"),
+        ("configs/tsv.yaml", "`seq2seq init tsv` writes"),
+        ("titles", "`seq2seq init titles` writes"),
+        ("x.yaml", "`seq2seq init` writes one"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_configuration(split_arguments([str(tmp_path / name)]), Parser(Zoo))
 
 
 def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
