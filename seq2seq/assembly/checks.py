@@ -28,6 +28,7 @@ def check_config(config: RunConfig) -> None:
     check_use(config.model)
     check_limits(config)
     check_schedule(config)
+    check_epochs(config)
     check_companions(config)
     check_decoder_inputs(config)
     check_objective(config)
@@ -67,6 +68,14 @@ def check_schedule(config: RunConfig) -> None:
         learning_rate=optimization.learning_rate,
         final_learning_rate=optimization.final_learning_rate,
     )
+
+
+def check_epochs(config: RunConfig) -> None:
+    """Raise ValueError for a number of epochs where it is not known how long one is."""
+    if config.training.max_epochs and config.data.train.streaming:
+        raise ValueError("A stream has no end, and so no `training.max_epochs`; set `training.max_steps`.")
+    if config.training.max_epochs and config.companions.model is not None:
+        raise ValueError("A training in stages is counted in steps: set `training.max_steps`, not `max_epochs`.")
 
 
 def check_companions(config: RunConfig) -> None:

@@ -3,6 +3,8 @@
 configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
 """
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -173,6 +175,7 @@ def build_trainer(
 ) -> Trainer:
     """Return the trainer with a fresh model; it resumes by itself from the run's checkpoints."""
     training, optimization = config.training, config.optimizer
+    max_steps = num_steps(config, loader, accelerator.num_processes)
     torch.manual_seed(training.seed)
     bare_model = Seq2SeqTransformer(model_config)
     if training.initialize_from is not None:
@@ -195,7 +198,7 @@ def build_trainer(
         schedule=schedule_named(
             optimization.schedule,
             warmup_steps=optimization.warmup_steps,
-            max_steps=training.max_steps,
+            max_steps=max_steps,
             learning_rate=optimization.learning_rate,
             final_learning_rate=optimization.final_learning_rate,
         ),
@@ -212,7 +215,7 @@ def build_trainer(
         validation=build_validation(config, model, tokenizer, validation_corpus, accelerator, companions),
         ema=ema,
         seed=training.seed,
-        max_steps=training.max_steps,
+        max_steps=max_steps,
         max_minutes=training.max_minutes,
         gradient_accumulation=training.gradient_accumulation,
         clip_norm=optimization.clip_norm,
@@ -221,6 +224,23 @@ def build_trainer(
         checkpoint_every=training.checkpoint_every,
         validate_every=config.validation.every,
     )
+
+
+def num_steps(config: RunConfig, loader: TrainingLoader | StreamingLoader, num_processes: int) -> int:
+    """Return the steps of a run: `max_steps`, or what `max_epochs` come to if that is less.
+
+    Raises:
+        ValueError: that is less than the checkpoints that are to be averaged need.
+    """
+    training = config.training
+    if not training.max_epochs:
+        return training.max_steps
+    assert isinstance(loader, TrainingLoader), "`checks` refuses epochs of a stream"
+    batches_a_step = training.gradient_accumulation * num_processes
+    steps = math.ceil(training.max_epochs * len(loader.plan(0).batches) / batches_a_step)
+    chosen = min(training.max_steps, max(steps, 1))
+    replace(training, max_steps=chosen)  # raises for options that do not fit so few
+    return chosen
 
 
 # ---- the end ---------------------------------------------------------------------------------------------------------

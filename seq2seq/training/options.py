@@ -67,7 +67,9 @@ class TrainingOptions:
     """
 
     max_steps: int = 10000
-    """Optimizer steps."""
+    """Most optimizer steps."""
+    max_epochs: float = 0.0
+    """Most passes over the training pairs, where they come before `max_steps`; 0 sets no limit."""
     initialize_from: str | None = None
     """Run or model folder whose weights and tokenizer this run starts with."""
     max_minutes: float = 0.0
@@ -100,7 +102,9 @@ class TrainingOptions:
         for name in ("max_steps", "gradient_accumulation", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        _not_negative(self, "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads")
+        _not_negative(
+            self, "max_epochs", "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads"
+        )
         every = self.checkpoint_every or self.max_steps
         if self.average_checkpoints * every >= self.max_steps + every:
             raise ValueError(

@@ -36,6 +36,11 @@ def check(folder: Path, *options: str) -> None:
             ["--tokenizer.path", "x"],
             r"`kind` belongs to a tokenizer that is trained \(no `path`\) and would do nothing",
         ),
+        (
+            ["--training.max_epochs", "3", "--data.train.streaming", "true"],
+            "A stream has no end, and so no `training.max_epochs`",
+        ),
+        (["--training.max_epochs", "-1"], "`max_epochs` must be 0 or more"),
         (["--data.train.path", "null"], "`data.train` names no data: set `data.train.path`"),
         (["--data.validation.path", "null"], "`data.validation` names no data: .*`data.num_folds` to 20"),
         (["--tokenizer.shared", "false"], "`model.tie_embeddings: all` needs one vocabulary"),
