@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -14,7 +15,9 @@ class ProgressDisplay:
     Args:
         num_steps: of the whole run.
         first_step: steps done before, in an earlier part of the run.
-        max_seconds: time after which the run ends in any case; 0 sets no limit.
+        first_seconds: time spent in steps before.
+        max_seconds: time in steps after which the run ends in any case; 0 sets no limit.
+        may_end_early: whether patience may end it before either.
         enabled: False on all processes but the main one, where nothing is shown.
     """
 
@@ -23,12 +26,17 @@ class ProgressDisplay:
         num_steps: int,
         first_step: int = 0,
         *,
+        first_seconds: float = 0.0,
         max_seconds: float = 0.0,
+        may_end_early: bool = False,
         enabled: bool = True,
         stream: TextIO | None = None,
     ) -> None:
         self.num_steps = num_steps
+        self.first_seconds = first_seconds
         self.max_seconds = max_seconds
+        self.may_end_early = may_end_early
+        self.started = time.perf_counter()
         self.enabled = enabled
         self.stream = stream or sys.stderr
         self.bar: tqdm | None = None
@@ -52,9 +60,14 @@ class ProgressDisplay:
             seconds = (self.num_steps - step) * values["seconds_per_step"]
             if self.max_seconds:
                 seconds = min(seconds, self.max_seconds - values["seconds"])
-            left = _clock(seconds)
+            left = f"{'at most ' if self.may_end_early else ''}{_clock(seconds * self._wall_share(values['seconds']))}"
             loss, speed = values.get("loss", math.nan), values.get("tokens_per_second", 0.0)
             self.write(f"step {step}/{self.num_steps}, loss {loss:.4f}, {speed:,.0f} target tokens/s, {left} left")
+
+    def _wall_share(self, seconds: float) -> float:
+        """Return the seconds that have gone by for each one in steps: validations and checkpoints take theirs, too."""
+        in_steps = seconds - self.first_seconds
+        return max(1.0, (time.perf_counter() - self.started) / in_steps) if in_steps > 0 else 1.0
 
     def write(self, message: str) -> None:
         """Write a line of its own, above the bar if there is one."""

@@ -152,7 +152,9 @@ class Trainer:
         display = ProgressDisplay(
             self.max_steps,
             self.state.step,
+            first_seconds=self.state.seconds,
             max_seconds=60 * self.max_minutes,
+            may_end_early=self.validation is not None and self.validation.patience > 0,
             enabled=self.accelerator.is_main_process,
         )
         try:

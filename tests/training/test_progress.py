@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.training.progress import ProgressDisplay
 
-VALUES = {"loss": 2.5, "tokens_per_second": 12345.6, "seconds_per_step": 60.0}
+VALUES = {"loss": 2.5, "tokens_per_second": 12345.6, "seconds_per_step": 60.0, "seconds": 60.0}
 
 
 class Terminal(io.StringIO):
@@ -61,6 +61,16 @@ def test_time_left_is_never_more_than_the_run_is_given(seconds: float, left: str
     stream = io.StringIO()
     ProgressDisplay(1000, max_seconds=180.0, stream=stream).report(1, VALUES | {"seconds": seconds})
     assert stream.getvalue().endswith(f"{left}\n")
+
+
+def test_time_left_counts_what_validations_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 seconds since a run went on, 40 were in steps: 10 more steps of 4 seconds take 100 seconds."""
+    clock = iter([1000.0, 1100.0])
+    monkeypatch.setattr("seq2seq.training.progress.time.perf_counter", lambda: next(clock))
+    stream = io.StringIO()
+    display = ProgressDisplay(30, 10, first_seconds=7.0, may_end_early=True, stream=stream)
+    display.report(20, VALUES | {"seconds_per_step": 4.0, "seconds": 47.0})
+    assert stream.getvalue().endswith("at most 1:40 left\n")
 
 
 def test_a_bar_goes_as_far_as_there_is_time() -> None:
