@@ -17,6 +17,7 @@ from seq2seq import __version__
 from seq2seq.files import read_object
 
 LIBRARIES = (
+    "torch",
     "transformers",
     "tokenizers",
     "datasets",
@@ -56,7 +57,6 @@ def describe_installation() -> dict[str, str | int]:
     return {
         "seq2seq": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,  # with its build, which the version of the distribution may leave out
         **{library: version(library) for library in LIBRARIES},
         "torch": torch.__version__,  # with its build, which the package's version may lack
         **{library: f"{version(library)} (optional)" for library in OPTIONAL},
