@@ -4,18 +4,24 @@ import difflib
 import importlib
 import os
 import re
-import select
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from errno import ENOMEM
 from pathlib import Path
 from typing import Any
 
+from seq2seq.apps.memory_limit import within_memory_limit
+from seq2seq.apps.streams import (
+    give_up_output,
+    give_up_output_that_fails,
+    reader_has_gone,
+    replace_closed_streams,
+)
 from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
+from seq2seq.apps.wants import cure, said_of_want
 
-if not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
+if sys.stderr is None or not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -47,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: done but for some lines, see `decode`; 2: a user's mistake, or what the machine refuses; 130: Ctrl-C;
     141: the reader of standard output has gone.
     """
+    replace_closed_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     has_verb = bool(arguments) and arguments[0] not in (*HELP_WORDS, *VERSION_WORDS)
     verb = arguments[0] if has_verb else ""
@@ -57,21 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             with warnings_in_one_line(verb):
-                code = run(verb, arguments[1:]) if verb else _print_usage(arguments)
+                code = run_within_limits(verb, arguments[1:]) if verb else _print_usage(arguments)
         except SystemExit:  # of a verb's `--help`
             sys.stdout.flush()
             raise
         sys.stdout.flush()  # here, where it is noticed that the reader has gone, or that nothing can be written
         return code
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
-            _give_up_output()
+        if isinstance(error, BrokenPipeError) and reader_has_gone():
+            give_up_output()
             return 141
-        message = _message_of(error)
+        message = _message_of(error, verb)
         if message is None:
             raise
         print(f"{name}: error: {message}", file=sys.stderr)
-        _give_up_output_that_fails()
+        give_up_output_that_fails()
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
@@ -93,6 +100,15 @@ def warnings_in_one_line(verb: str) -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = before
+
+
+def run_within_limits(verb: str, arguments: list[str]) -> int:
+    """Run a verb; where the memory of this process is limited, in one that may end by it."""
+
+    def say(what: str) -> None:
+        print(f"seq2seq {verb}: error: {what}; {cure(verb, 'memory')}.", file=sys.stderr)
+
+    return within_memory_limit(verb, lambda: run(verb, arguments), say)
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -135,18 +151,14 @@ def _print_usage(arguments: Sequence[str]) -> int:
     return 0 if arguments else 2
 
 
-def _message_of(error: Exception) -> str | None:
+def _message_of(error: Exception, verb: str) -> str | None:
     """Return what an error says to a person; None for one that is a fault of our own and needs its traceback."""
-    if isinstance(error, ValueError | FloatingPointError) or (isinstance(error, OSError) and error.errno != ENOMEM):
-        return _in_one_line(error)
-    from safetensors import SafetensorError
-
-    from seq2seq.decoding.running.batches import wants_memory  # not above, because it loads torch
-
-    if wants_memory(error):
-        reason = str(error).partition("\n")[0].strip() or type(error).__name__
-        return f"there is not enough memory ({reason}); lower `--batch-tokens`, or in training `data.batch_tokens`."
-    return _in_one_line(error) if isinstance(error, SafetensorError) else None
+    if said := said_of_want(error, verb):
+        return said
+    known: tuple[type[Exception], ...] = (ValueError, FloatingPointError, OSError)
+    if safetensors := sys.modules.get("safetensors"):  # not loaded for this, for which there may be no memory
+        known += (safetensors.SafetensorError,)
+    return _in_one_line(error) if isinstance(error, known) else None
 
 
 def _in_one_line(error: Exception) -> str:
@@ -156,28 +168,6 @@ def _in_one_line(error: Exception) -> str:
         reason = error.strerror[:1].lower() + error.strerror[1:]
         message = f"{reason}." if error.filename is None else f"{error.filename}: {reason}."
     return re.sub(r"\s*\n\s*", " ", message)
-
-
-def _reader_has_gone() -> bool:
-    """Return whether nobody reads standard output any more, as behind `head`."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)  # asks for nothing but errors
-        return bool(poll.poll(0))
-    except (AttributeError, OSError, ValueError):  # a system without polls, or no file
-        return False
-
-
-def _give_up_output() -> None:
-    """Send to nowhere what standard output still holds, lest Python tries once more at its end and complains."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _give_up_output_that_fails() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _give_up_output()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import warnings
@@ -161,8 +162,9 @@ def test_wrong_options_end_in_one_line(arguments: list[str], message: str, capsy
     assert printed.err.count("\n") == 1
 
 
-MEMORY = "seq2seq info: error: there is not enough memory ({}); lower `--batch-tokens`, or in training "
-MEMORY += "`data.batch_tokens`.\n"
+LIMIT, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+FILES = f"too many files are open: `ulimit -n` allows {LIMIT}; raise it, or close others."
+MEMORY = "seq2seq info: error: there is not enough memory ({}); use a machine with more.\n"
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,7 @@ MEMORY += "`data.batch_tokens`.\n"
         (MemoryError(), 2, MEMORY.format("MemoryError")),
         (RuntimeError("CUDA out of memory.\nSee"), 2, MEMORY.format("CUDA out of memory.")),
         (RuntimeError("could not create a primitive"), 2, MEMORY.format("could not create a primitive")),
+        (OSError(24, "Too many open files", "x"), 2, f"seq2seq info: error: {FILES}\n"),
         (KeyboardInterrupt(), 130, "seq2seq info: interrupted\n"),
     ],
 )

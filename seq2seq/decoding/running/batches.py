@@ -6,7 +6,6 @@ precision below float32, where it depends on how many are searched together. A s
 hypothesis that says why, and no other source with it.
 """
 
-import errno
 import logging
 import math
 import re
@@ -20,17 +19,11 @@ import torch
 
 from seq2seq.decoding.parts.search import Hypothesis, Search, failure
 from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq, UnsuitableModel
+from seq2seq.want import wanting
 
 BATCH_TOKENS = 8192
 """Budget of one batch: source tokens, padding included, times the hypotheses that run at a time, such as `beam_width`,
 or in minimum Bayes risk decoding the samples."""
-
-WITHOUT_MEMORY = re.compile(
-    r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|could not create a primitive"
-    r"|can't start new thread|ALLOC_FAILED",
-    re.IGNORECASE,
-)
-"""What torch, the libraries below it and Python say where there is not enough memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,24 +98,37 @@ class InProcess:
             yield [hypotheses for part in batch.split(num_parts) for hypotheses in self._found(part)]
 
     def _found(self, batch: SourceBatch) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each source; what makes a batch fail is sought in its halves."""
+        """Return the hypotheses of each source; what makes a batch fail is sought in its halves.
+
+        Raises:
+            Exception: the machine lacks what every source needs.
+        """
         try:
             return self._searched(batch)
         except (UnsuitableModel, torch.AcceleratorError):  # behind the latter a GPU computes nothing any more
             raise
         except Exception as error:
-            reason, lacks_memory = reason_of(error), wants_memory(error)
+            reason, lacks_memory = reason_of(error), wanting(error) == "memory"
+            if wanting(error) not in (None, "memory"):  # processes or files, which no source has to do with
+                raise
             if not lacks_memory and not isinstance(error, ValueError | ArithmeticError):
                 _log_once("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
         # Here the error is gone, and with it the tensors of all functions that it came through.
         if len(batch.rows) == 1:
+            if lacks_memory:
+                self._search_nothing(batch)
             return [[failure(reason)]]
         if lacks_memory:
-            logger.warning(
-                "Not enough memory for %d lines at a time; trying half of them. Lower `--batch-tokens` to save time.",
-                len(batch.rows),
-            )
+            _warn_once()
         return [hypotheses for half in batch.split(2) for hypotheses in self._found(half)]
+
+    def _search_nothing(self, batch: SourceBatch) -> None:
+        """Raise what is raised if there is no memory for a source that has nothing but its end either."""
+        try:
+            self._searched(SourceBatch([batch.sources[0][-1:]], batch.rows))
+        except Exception as error:
+            if wanting(error) == "memory":
+                raise
 
     def _searched(self, batch: SourceBatch) -> list[list[Hypothesis]]:
         input_ids, attention_mask = pad_sources(batch.sources)
@@ -143,19 +149,15 @@ def reason_of(error: Exception) -> str:
     return message if isinstance(error, ValueError | ArithmeticError) else f"{kind}: {message}"
 
 
-def wants_memory(error: BaseException) -> bool:
-    """Return whether there was not enough memory, on this machine or its GPU."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and WITHOUT_MEMORY.search(str(error)) is not None
-    )
-
-
 @lru_cache(maxsize=64)
 def _log_once(trace: str) -> None:
     """Put a traceback, without what the error says, into the log, unless it is there: it may be that of every line."""
     logger.error("A search failed, at:\n%s", trace)
+
+
+@lru_cache(maxsize=1)
+def _warn_once() -> None:
+    logger.warning("Not enough memory for a whole batch; trying parts of it. Lower `--batch-tokens` to save time.")
 
 
 def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

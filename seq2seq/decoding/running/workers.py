@@ -7,11 +7,11 @@ A process that ends before it is told to is an error here, whenever it does.
 
 import logging
 import multiprocessing
+import resource
 import signal
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -23,8 +23,12 @@ import torch
 from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.models.interface import Seq2Seq
+from seq2seq.want import allowed, wanting
 
 Results = list[list[Hypothesis]]
+
+WITHOUT_MEMORY = 75
+"""Exit code of a process that had no memory to say so by another way."""
 
 SECONDS_TO_END = 10.0
 """What a process is given to end in, once its connection is closed."""
@@ -123,7 +127,7 @@ class WorkerProcesses:
             raise _death(self._processes[connection]) from None
         if not isinstance(answer, Exception):
             return answer
-        if not isinstance(answer, ValueError | OSError):
+        if not isinstance(answer, ValueError | OSError) and wanting(answer) is None:
             logger.error("A process that searches failed:\n%s", "\n".join(getattr(answer, "__notes__", [])))
         raise answer
 
@@ -134,15 +138,20 @@ def _death(process: BaseProcess) -> ChildProcessError:
     code = process.exitcode
     if code is None:
         return ChildProcessError("A process that searches answers no more.")
-    if code >= 0:
-        return ChildProcessError(f"A process that searches ended by itself, with exit code {code}.")
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    if -code != signal.SIGKILL:
-        return ChildProcessError(f"A process that searches was ended by {name}.")
-    return ChildProcessError(
-        f"A process that searches was ended by {name}, most likely for want of memory; lower `--batch-tokens` or "
-        "`--processes`."
-    )
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        end = f"was ended by {name}"
+    else:
+        end = f"ended by itself, with exit code {code}"
+    if code == WITHOUT_MEMORY or -code in suspicious_signals():
+        end += ", most likely for want of memory; lower `--batch-tokens` or `--processes`"
+    return ChildProcessError(f"A process that searches {end}.")
+
+
+def suspicious_signals() -> set[int]:
+    """Return the signals by which a process ends that gets no memory: of the system, and of libraries under a limit."""
+    within_limit = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS} if allowed(resource.RLIMIT_AS) is not None else set()
+    return {signal.SIGKILL} | within_limit
 
 
 def _work(connection: Connection, others: list[Connection], searcher: InProcess, mask: set[signal.Signals]) -> None:
@@ -153,10 +162,15 @@ def _work(connection: Connection, others: list[Connection], searcher: InProcess,
     for end in others:  # an end that stays open here would hide from the others that the parent is gone
         end.close()
     torch.set_num_threads(1)
-    with suppress(EOFError, OSError):  # the parent is gone, wherever it was
+    try:
         while True:
             batch = connection.recv()
             connection.send(_answer(searcher, batch))
+    except Exception as error:
+        if wanting(error) == "memory":
+            raise SystemExit(WITHOUT_MEMORY) from None
+        if not isinstance(error, EOFError | OSError):  # the parent is gone, wherever it was
+            raise
 
 
 def _answer(searcher: InProcess, batch: SourceBatch) -> Results | Exception:

@@ -10,9 +10,10 @@ import time
 import pytest
 
 from seq2seq.decoding import BeamSearch, Sampling
+from seq2seq.decoding.running import workers as workers_module
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.decoding.running.workers import WITHOUT_MEMORY, WorkerProcesses, can_fork
 from seq2seq.models.interface import UnsuitableModel
 from tests.fakes import CharTokenizer, RandomModel
 
@@ -73,6 +74,7 @@ class Travelled(Exception):
         (FileNotFoundError(2, "No such file", "weights"), FileNotFoundError, "[Errno 2] No such file: 'weights'"),
         (IndexError("index out of range"), IndexError, "index out of range"),
         (Travelled(1, 2), RuntimeError, "Travelled: 1 and 2"),
+        (RuntimeError("could not create a primitive"), RuntimeError, "could not create a primitive"),
     ],
 )
 def test_an_exception_arrives_whole(error, kind, message, monkeypatch, caplog):
@@ -84,7 +86,8 @@ def test_an_exception_arrives_whole(error, kind, message, monkeypatch, caplog):
         list(workers.search_batches([SourceBatch([[5, 2]], [0])]))
     assert (type(raised.value), str(raised.value)) == (kind, message)
     assert "in search_batches" in raised.value.__notes__[0]
-    assert ("in search_batches" in caplog.text) == (not issubclass(kind, ValueError | OSError))
+    is_known = isinstance(error, ValueError | OSError) or "primitive" in message
+    assert ("in search_batches" in caplog.text) == (not is_known)
 
 
 class Fatal(RandomModel):
@@ -108,6 +111,7 @@ class Fatal(RandomModel):
         (-signal.SIGUSR1, "was ended by SIGUSR1.$"),
         (3, "ended by itself, with exit code 3"),
         (0, "ended by itself, with exit code 0"),
+        (WITHOUT_MEMORY, "ended by itself, with exit code 75, most likely for want of memory; lower"),
     ],
 )
 def test_a_worker_that_ends_is_named_as_what_it_is(code, message):
@@ -155,6 +159,23 @@ def test_workers_killed_at_any_moment(round_number):
         SourceBatch([[5 + number % 4, 2]] * 3, [0, 1, 2]) for number in range(len(found))
     )
     assert found == list(expected), "what came before is right"
+
+
+def test_a_worker_without_memory_for_its_batch_says_so_without_a_traceback(monkeypatch, capfd):
+    """What arrives or leaves needs memory too, outside of the search that answers by its exceptions."""
+
+    monkeypatch.setattr(workers_module, "_answer", lambda searcher, batch: Unsendable())
+    with (
+        pytest.raises(ChildProcessError, match="exit code 75, most likely for want of memory"),
+        WorkerProcesses(MODEL, BeamSearch(max_length=5), 2) as workers,
+    ):
+        list(workers.search_batches([SourceBatch([[5, 2]], [0])]))
+    assert capfd.readouterr().err == ""
+
+
+class Unsendable:
+    def __reduce__(self):
+        raise MemoryError
 
 
 PARENT = """
