@@ -27,7 +27,7 @@ import torch
 from workers.environment import interpreter
 from workers.protocol import Worker
 
-from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.model_folder import find_model
 from seq2seq.assembly.scoring import score_texts
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.lines import lines as read_lines
@@ -95,7 +95,7 @@ def prepare_job(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         return (
             job | length | {"model": str(folder), "batch_size": options.batch_size, "sources": random_sources(options)}
         )
-    model = model_folder(options.model)
+    model = find_model(options.model)
     lines = list(islice(read_lines(Path(options.input)), options.max_lines))
     sources = TextTokenizer.load(model).encode_sources(lines)
     return job | {"min_length": 0, "max_length": 100, "batch_size": 0, "model": str(model), "sources": sources}
@@ -105,7 +105,7 @@ def bleu_of(hypotheses: list[list[int]], options: argparse.Namespace) -> float |
     """Return BLEU (13a, cased) of token ids, or None without references."""
     if options.reference is None:
         return None
-    texts = TextTokenizer.load(model_folder(options.model)).decode_batch(hypotheses)
+    texts = TextTokenizer.load(find_model(options.model)).decode_batch(hypotheses)
     references = [[line] for line in islice(read_lines(Path(options.reference)), options.max_lines)]
     [score] = score_texts(texts, references, ["bleu"])
     return score.value

@@ -43,7 +43,7 @@ from workers.protocol import Values, Worker
 
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data, build_loader
-from seq2seq.assembly.run_directory import TOKENIZER_FOLDER
+from seq2seq.assembly.model_folder import TOKENIZER_FOLDER
 from seq2seq.training.accelerator import build_accelerator
 
 BENCHMARKS = Path(__file__).resolve().parent

@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from seq2seq.apps.command import main
-from seq2seq.assembly import training
+from seq2seq.assembly import finishing
 
 ALPHABET = "abcdefghij"
 NUM_TRAINING, NUM_VALIDATION, NUM_TEST = 400, 19, 53
@@ -103,4 +103,4 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no curves, which takes longer than a tiny training; the trained run of `copy_task` has its own."""
-    monkeypatch.setattr(training, "plot_curves", lambda run_directory: None)
+    monkeypatch.setattr(finishing, "plot_curves", lambda run_directory: None)

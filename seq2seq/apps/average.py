@@ -2,6 +2,7 @@
 
     seq2seq average --model runs/start runs/tuned --output runs/mean
     seq2seq average --model runs/start runs/tuned --weights 1 3 --output runs/mean
+    seq2seq average --model runs/x/checkpoints/step-00009000 runs/x/checkpoints/step-00010000 --output runs/mean
 
 It is for models of the same architecture and tokenizer that have gone on from the same one (`--init-from`), that one
 included; whether the mean is better than each must be measured (docs/results/ways_of_training.md). For models that were
@@ -11,9 +12,12 @@ trained apart, see the ensembles of `seq2seq decode --model a b`.
 import argparse
 from pathlib import Path
 
+from seq2seq.apps.option_values import CHECKPOINT_HELP
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, nargs="+", help="run directories or model folders, two or more")
+    parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("--weights", type=float, nargs="+", help="share of each model, in any unit; default: equal")
     parser.add_argument("--output", required=True, help="folder to write; must not be there yet")
 
@@ -22,6 +26,6 @@ def run(arguments: argparse.Namespace) -> int:
     from seq2seq.export.average import average_models
 
     shares = arguments.weights or [1.0] * len(arguments.model)
-    average_models(Path(arguments.output), arguments.model, shares)
+    average_models(Path(arguments.output), arguments.model, shares, arguments.checkpoint)
     print(f"Wrote the mean of {len(arguments.model)} models to {arguments.output}.")
     return 0

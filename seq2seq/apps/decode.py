@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from seq2seq.apps.option_values import integer, keywords_of, number
+from seq2seq.apps.option_values import CHECKPOINT_HELP, integer, keywords_of, number
 from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.flat_options import flat_options
@@ -51,6 +51,7 @@ ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs="+", required=True, help="run directory or model folder; several: an ensemble")
+    parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("--weights", nargs="+", type=number, help="weights of `--model`'s members; default: equal")
     parser.add_argument(
         "--right-model",
@@ -198,6 +199,7 @@ def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextG
         weights=arguments.weights,
         right_model=arguments.right_model,
         left_model=arguments.left_model,
+        checkpoint=arguments.checkpoint,
         batch_tokens=arguments.batch_tokens,
         **{name: value for name, value in chosen.items() if value is not None},
     )

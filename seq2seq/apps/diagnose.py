@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from seq2seq.apps.option_values import CHECKPOINT_HELP
 from seq2seq.apps.score import read_aligned
-from seq2seq.assembly.generator import load, model_folder, read_decoding
+from seq2seq.assembly.generator import load, read_decoding
+from seq2seq.assembly.model_folder import RUN_FILE, find_model, read_model
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.assembly.run_directory import CONFIG_FILE
 from seq2seq.diagnosis.picture import draw
 from seq2seq.diagnosis.report import Diagnosis, diagnose
 from seq2seq.diagnosis.subject import Subject
@@ -34,9 +35,10 @@ Pairs = list[tuple[str, str]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", nargs="+", required=True, help="run directory or model folder; several are compared")
+    add("--checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     add("--source", metavar="FILE", help="UTF-8 file with one source per line")
     add("--reference", metavar="FILE", help="file with the reference of each source")
-    add("--data", metavar="NAME", help=f"instead of files, a corpus of the run's {CONFIG_FILE}: {' or '.join(CORPORA)}")
+    add("--data", metavar="NAME", help=f"instead of files, a corpus of the run's {RUN_FILE}: {' or '.join(CORPORA)}")
     add("--output", metavar="FOLDER", help="where the report goes; by default `diagnosis` in the first run directory")
     add("--max-rows", type=int, default=1000, help="pairs to look at, the first ones; 0: all; default: %(default)s")
     add("--beam-widths", type=int, nargs="+", default=[1, 2, 5, 10, 20], metavar="W", help="default: 1 2 5 10 20")
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     diagnoses: dict[str, Diagnosis] = {}
     tokenizers = set()
     for name, path, its_pairs in zip(names, arguments.model, pairs, strict=True):
-        generator = load(path, device=arguments.device, precision=arguments.precision)
+        generator = load(path, device=arguments.device, precision=arguments.precision, checkpoint=arguments.checkpoint)
         keep_freed_memory()
         subject = Subject.create(generator, [source for source, _ in its_pairs], references)
         diagnoses[name] = diagnose(subject, references, metrics, widths, arguments.seed)
@@ -106,7 +108,7 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     Raises:
         ValueError: a model is missing, or there is no run directory to put the report in.
     """
-    folders = [model_folder(path) for path in arguments.model]
+    folders = [find_model(path, arguments.checkpoint) for path in arguments.model]
     if arguments.output is not None:
         return Path(arguments.output)
     first = Path(arguments.model[0])
@@ -149,14 +151,14 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     limit = arguments.max_rows or None
     if arguments.source is not None:
         sources, references = read_aligned([arguments.source, arguments.reference])
-        prefix = read_decoding(model_folder(path), "l2r").source_prefix
+        prefix = read_model(path, lambda folder: read_decoding(folder, "l2r").source_prefix, arguments.checkpoint)
         return [
             (prefix + source if source.strip() else "", reference)
             for source, reference in islice(zip(sources, references, strict=True), limit)
         ]
-    config = Path(path) / CONFIG_FILE
+    config = Path(path) / RUN_FILE
     if not config.is_file():
-        raise ValueError(f"{path} is no run directory, with a {CONFIG_FILE}; give `--source` and `--reference`.")
+        raise ValueError(f"{path} is no run directory, with a {RUN_FILE}; give `--source` and `--reference`.")
     from seq2seq.assembly.configuration import load_run_config
     from seq2seq.assembly.data import open_training, open_validation
 

@@ -12,6 +12,7 @@ import itertools
 import sys
 from pathlib import Path
 
+from seq2seq.apps.option_values import CHECKPOINT_HELP
 from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
@@ -22,6 +23,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="run directory or model folder")
+    parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("--format", choices=["ctranslate2"], default="ctranslate2", help="default: %(default)s")
     parser.add_argument("--output", required=True, help="folder to write; an earlier export there is replaced")
     parser.add_argument(
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_ctranslate2()
     checked = lines_to_check(arguments)
     folder = Path(arguments.output)
-    generator, model = load_for_export(arguments.model)
+    generator, model = load_for_export(arguments.model, arguments.checkpoint)
     export_ctranslate2(
         folder, model, generator.tokenizer, generator.search, generator.source_prefix, arguments.quantization
     )
@@ -61,14 +63,14 @@ def lines_to_check(arguments: argparse.Namespace) -> list[str]:
     return checked
 
 
-def load_for_export(path: str) -> tuple[TextGenerator, Seq2SeqTransformer]:
+def load_for_export(path: str, checkpoint: str | None = None) -> tuple[TextGenerator, Seq2SeqTransformer]:
     """Return a generator on the CPU in float32, and its model.
 
     Raises:
         ValueError: there is no model, or it is not one of this toolkit's own.
     """
 
-    generator = load(path, device="cpu", precision="fp32", trainable=True)
+    generator = load(path, device="cpu", precision="fp32", trainable=True, checkpoint=checkpoint)
     model = generator.model
     if isinstance(model, Seq2SeqTransformer):
         return generator, model

@@ -72,15 +72,21 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     Raises:
         ValueError: there is no model.
     """
+    from seq2seq.assembly.model_folder import find_model, read_model
+
+    return {"model": str(find_model(path))} | read_model(path, model_facts) | training_facts(path)
+
+
+def model_facts(folder: Path) -> dict[str, str | int | float]:
+    """Return what a model folder says of its model, and of the search that it is decoded with."""
     from safetensors import SafetensorError, safe_open
 
-    from seq2seq.assembly.generator import DecodingDefaults, model_folder, read_decoding
+    from seq2seq.assembly.generator import DecodingDefaults, read_decoding
     from seq2seq.assembly.search import default_search
     from seq2seq.config.writing import dotted, plain
 
-    folder = model_folder(path)
     config = read_object(folder / "config.json")
-    facts: dict[str, str | int | float] = {"model": str(folder), "type": str(config.get("model_type"))}
+    facts: dict[str, str | int | float] = {"type": str(config.get("model_type"))}
     parameters = 0
     for file in sorted(folder.glob("*.safetensors")):
         try:
@@ -94,8 +100,7 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
     order = str(config.get("generation_order", "l2r"))
     search = read_decoding(folder, order).search or default_search(order)
     found = dotted(plain(DecodingDefaults(search))["search"])
-    facts |= {f"decoding.{name}": value for name, value in found.items() if value}
-    return facts | training_facts(path)
+    return facts | {f"decoding.{name}": value for name, value in found.items() if value}
 
 
 def training_facts(path: Path) -> dict[str, str | int | float]:

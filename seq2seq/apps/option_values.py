@@ -7,6 +7,11 @@ import argparse
 import math
 from typing import Any
 
+CHECKPOINT_HELP = (
+    "`best`, `last` or a step: which checkpoint of the runs that are named; default: what the run has exported, which "
+    "while it trains is the best so far"
+)
+
 
 def keywords_of(values: Any) -> dict[str, Any]:
     """Return argparse's keywords for an option's type, or for what it can be."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +13,8 @@ from accelerate import Accelerator
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, VALIDATION, check_pairs
-from seq2seq.assembly.generator import model_folder
 from seq2seq.assembly.limits import longest_source
-from seq2seq.assembly.run_directory import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER, read_model
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged
@@ -23,7 +23,7 @@ from seq2seq.data.options import CorpusOptions, DataOptions
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
-from seq2seq.training.checkpoint import newest_data
+from seq2seq.training.checkpoint_folder import newest_data
 
 STREAM_TOKENIZER_ROWS = 200_000
 """Pairs at the head of a stream that its tokenizer is trained on."""
@@ -132,7 +132,8 @@ def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus, fingerprint
         return TextTokenizer.load(folder, sampling=config.tokenizer.sampling)
     run = config.tokenizer.from_run or config.training.initialize_from
     if run is not None:
-        return _kept(TextTokenizer.load(model_folder(run), sampling=config.tokenizer.sampling), folder)
+        load = partial(TextTokenizer.load, sampling=config.tokenizer.sampling)
+        return _kept(read_model(run, load), folder)
     options = asdict(config.tokenizer)
     path, target_path, _ = (options.pop(name) for name in ("path", "target_path", "from_run"))
     if path is not None:

@@ -16,6 +16,7 @@ from typing import Any, overload
 import numpy
 import torch
 
+from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.precision import decoding_type
 from seq2seq.assembly.search import (
     changed_search,
@@ -47,27 +48,6 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
 DECODING_FILE, CARD_FILE = "decoding.json", "README.md"
-
-
-def model_folder(path: str | Path) -> Path:
-    """Return the folder that holds a model: `path` itself, or `model` in a run directory.
-
-    Raises:
-        ValueError: there is none; says whether a run has not finished.
-    """
-    path = Path(path)
-    if (path / "model.bin").is_file():
-        raise ValueError(
-            f"{path} is an export for CTranslate2, which only CTranslate2 reads; give the model it is from."
-        )
-    for folder in (path, path / "model"):
-        if (folder / "config.json").is_file():
-            return folder
-    if (path / "checkpoints").is_dir():
-        raise ValueError(f"{path} is a run without an exported model yet; train it to its end by the same command.")
-    raise ValueError(
-        f"{path} holds no model: give a run directory, or a folder with config.json and model.safetensors."
-    )
 
 
 def pick_device(device: str) -> str:
@@ -244,11 +224,14 @@ def load(
     trainable: bool = False,
     right_model: str | Path | Sequence[str | Path] = (),
     left_model: str | Path | Sequence[str | Path] = (),
+    checkpoint: str | int | None = None,
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
 
     Args:
+        path: of a run, what it has exported, which while it trains is the best so far; a checkpoint's own folder within
+            a run will do, too.
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
         precision: compute type: fp32, bf16, fp16 or int8, which rounds weights and what they are multiplied with to 8
             bits, on CPUs; `auto` is bf16 where it is fast, and fp32 elsewhere. By default that of the saved weights.
@@ -258,48 +241,58 @@ def load(
             left: together they rank each other's hypotheses (`rescore`).
         left_model: run or model folder that generates from the left, or several, with a `path` that is interleaved,
             whose hypotheses it ranks (`rescore="l2r"`).
+        checkpoint: of all runs that are named, `best`, `last` or a step instead of what they have exported.
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
-        ValueError: there is no model, the members do not share a vocabulary, both a left and a right model are given,
-            `rescore` lacks a model, or an option is unknown.
+        ValueError: there is no model or checkpoint, the members do not share a vocabulary, both a left and a right
+            model are given, `rescore` lacks a model, or an option is unknown.
     """
     if left_model and right_model:
         raise ValueError("`left_model` is for interleaved models and `right_model` for those from the left; give one.")
-    first, second = (model_folders(entry) for entry in (path, left_model or right_model))
-    folders = [*first, *second]
+    first, second = (
+        [entry] if isinstance(entry, str | Path) else [*entry] for entry in (path, left_model or right_model)
+    )
     device = pick_device(device)
     dtype = None if precision is None else decoding_type(precision, device)
-    tokenizer = common_tokenizer(folders)
-    models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
-    model = mixture(models[: len(first)], weights)
-    if second:
-        kind = InterleavedAndLeft if left_model else BothDirections
-        model = kind(model, mixture(models[len(first) :]))
-    saved = read_decoding(folders[0], models[0].generation_order)
+
+    def read(folders: list[Path]) -> TextGenerator:
+        tokenizer = common_tokenizer(folders)
+        models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
+        model = mixture(models[: len(first)], weights)
+        if second:
+            kind = InterleavedAndLeft if left_model else BothDirections
+            model = kind(model, mixture(models[len(first) :]))
+        saved = read_decoding(folders[0], models[0].generation_order)
+        return TextGenerator(
+            model,
+            tokenizer,
+            chosen_search(saved.search, options, model.generation_order, has_left_model=bool(left_model)),
+            batch_tokens=batch_tokens,
+            source_prefix=saved.source_prefix,
+            device=device,
+            fingerprint=models_fingerprint(folders)
+            + (f" {list(weights)}" if weights else "")
+            + (f" {dtype}" if dtype else ""),
+        )
+
     batch_tokens = options.pop("batch_tokens", BATCH_TOKENS)
-    search = changed_search(saved.search, options, model.generation_order)
-    if model.generation_order == "interleaved" and not left_model and isinstance(search, Rescored):
+    return read_models([*first, *second], read, checkpoint)
+
+
+def chosen_search(saved: Search | None, options: dict[str, Any], order: str, *, has_left_model: bool) -> Search:
+    """Return the search of a model folder, changed by options.
+
+    Raises:
+        ValueError: an option is unknown, or `rescore` lacks a model.
+    """
+    search = changed_search(saved, options, order)
+    if order == "interleaved" and not has_left_model and isinstance(search, Rescored):
         raise ValueError(
             "`rescore` ranks what an interleaved model generates by a model from the left; give one as `--left-model` "
             "(`left_model` of `load`)."
         )
-    return TextGenerator(
-        model,
-        tokenizer,
-        search,
-        batch_tokens=batch_tokens,
-        source_prefix=saved.source_prefix,
-        device=device,
-        fingerprint=models_fingerprint(folders)
-        + (f" {list(weights)}" if weights else "")
-        + (f" {dtype}" if dtype else ""),
-    )
-
-
-def model_folders(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the model folder of a run or model folder, or those of several."""
-    return [model_folder(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    return search
 
 
 def mixture(models: Sequence[Seq2Seq], weights: Sequence[float] | None = None) -> Seq2Seq:

@@ -5,7 +5,7 @@ from typing import Any
 
 from seq2seq.assembly.architecture import architecture, architecture_of, first_difference
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.model_folder import read_model
 from seq2seq.config.declaring import options_of
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
@@ -33,8 +33,8 @@ def check_start(config: RunConfig) -> None:
     """Raise ValueError if the run cannot start with the weights that it names, as far as its options alone tell."""
     if config.training.initialize_from is not None:
         options = architecture_of(config.model)
-        folder = model_folder(config.training.initialize_from)
-        _check_architecture(folder, {name: options[name] for name in options_of(TransformerOptions) if name in options})
+        expected = {name: options[name] for name in options_of(TransformerOptions) if name in options}
+        read_model(config.training.initialize_from, lambda folder: _check_architecture(folder, expected))
 
 
 def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:

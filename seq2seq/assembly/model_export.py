@@ -1,20 +1,29 @@
 """From checkpoints to a model folder that `load`, `AutoModelForSeq2SeqLM` and `AutoTokenizer` read."""
 
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 from transformers import GenerationConfig
 
+from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.search import default_search, inner_search
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.files import new_folder
+from seq2seq.models.loading import without_progress_bar
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer.inference import without_memory
 from seq2seq.models.weights import weights_written
 from seq2seq.training.averaging import average_weights, last_checkpoints
-from seq2seq.training.checkpoint import TrainingState, checkpoint_path, checkpoint_paths
+from seq2seq.training.checkpoint import TrainingState, exported_weights
+from seq2seq.training.checkpoint_folder import checkpoint_path, checkpoint_paths
 
 
 def chosen_checkpoints(folder: Path, average_checkpoints: int, state: TrainingState) -> list[Path]:
@@ -25,42 +34,85 @@ def chosen_checkpoints(folder: Path, average_checkpoints: int, state: TrainingSt
     """
     if average_checkpoints:
         return last_checkpoints(folder, average_checkpoints, state.regular)
-    best_step = state.best.step
-    if best_step is not None and checkpoint_path(folder, best_step).is_dir():
-        return [checkpoint_path(folder, best_step)]
-    return checkpoint_paths(folder)[-1:]
+    last, best_step = checkpoint_paths(folder)[-1:], state.best.step
+    if best_step is None:
+        return last
+    best = checkpoint_path(folder, best_step)
+    if best.is_dir():
+        return [best]
+    warnings.warn(f"{best}, of the best validation, has been removed; the last checkpoint is exported.", stacklevel=2)
+    return last
 
 
-def export_model(
-    folder: Path,
-    checkpoints: list[Path],
-    model_config: Seq2SeqTransformerConfig,
-    tokenizer: TextTokenizer,
-    search: Search | None,
-    source_prefix: str,
-) -> None:
-    """Write the mean of `checkpoints` (their moving averages, where they hold one) as a model folder.
+@dataclass(frozen=True)
+class ModelExport:
+    """Writes model folders of one run, which differ in their weights alone."""
 
-    The folder appears whole or not at all; one that was there is replaced.
+    model_config: Seq2SeqTransformerConfig
+    tokenizer: TextTokenizer
+    search: Search | None
+    source_prefix: str
+
+    @classmethod
+    def of(cls, config: RunConfig, tokenizer: TextTokenizer) -> "ModelExport":
+        """Return that of the run of a configuration."""
+        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, config.data.train.source_prefix)
+
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write a model folder with these weights.
+
+        The folder appears whole or not at all; one that was there is replaced.
+        """
+        with without_memory():
+            model = Seq2SeqTransformer(self.model_config)
+        model.load_state_dict(weights, assign=True)
+        model.tie_weights()
+        model.generation_config = self.generation_config()
+        with new_folder(folder) as unfinished, weights_written(folder), without_progress_bar():
+            model.save_pretrained(unfinished)
+            self.tokenizer.save(unfinished)
+            write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix))
+
+    def generation_config(self) -> GenerationConfig:
+        """Return what `generate` of transformers can be told of the run's search."""
+        tokenizer = self.tokenizer
+        chosen = inner_search(self.search or default_search(self.model_config.generation_order))
+        assert isinstance(chosen, SearchOptions), "a search of one model has limits"
+        return GenerationConfig(
+            bos_token_id=tokenizer.bos_id,
+            eos_token_id=tokenizer.eos_id,
+            pad_token_id=tokenizer.pad_id,
+            decoder_start_token_id=tokenizer.decoder_start_id,
+            max_length=chosen.max_length + 1,  # transformers counts the start token too
+            num_beams=chosen.beam_width if isinstance(chosen, BeamOptions) else 1,
+            length_penalty=float(chosen.length_penalty),
+        )
+
+    def write_best(self, run: Path, state: TrainingState) -> None:
+        """Export the best checkpoint so far, so that a run that goes on, or is cut, can be decoded with.
+
+        It is as whole as it was a moment ago, so that nothing is verified. One that cannot be exported costs the run
+        nothing: the checkpoint is there.
+        """
+        if state.best.step is None:
+            return
+        try:
+            weights = exported_weights(checkpoint_path(run / CHECKPOINTS_FOLDER, state.best.step))
+            self.write(run / MODEL_FOLDER, weights)
+        except OSError as error:
+            warnings.warn(f"The best model so far could not be exported: {error}", stacklevel=2)
+
+
+def export_checkpoint(checkpoint: Path, folder: Path) -> None:
+    """Write what a run would have exported at a checkpoint of its own.
 
     Raises:
-        ValueError: there are no checkpoints, or one is damaged.
+        ValueError: the checkpoint is damaged, or the run's configuration or tokenizer; names the file.
     """
-    model = Seq2SeqTransformer(model_config)
-    weights: dict[str, Tensor] = average_weights(checkpoints)
-    model.load_state_dict(weights)
-    chosen = inner_search(search or default_search(model_config.generation_order))
-    assert isinstance(chosen, SearchOptions), "a search of one model has limits"
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_id,
-        eos_token_id=tokenizer.eos_id,
-        pad_token_id=tokenizer.pad_id,
-        decoder_start_token_id=tokenizer.decoder_start_id,
-        max_length=chosen.max_length + 1,  # transformers counts the start token too
-        num_beams=chosen.beam_width if isinstance(chosen, BeamOptions) else 1,
-        length_penalty=float(chosen.length_penalty),
-    )
-    with new_folder(folder) as unfinished, weights_written(folder):
-        model.save_pretrained(unfinished)
-        tokenizer.save(unfinished)
-        write_decoding(unfinished, DecodingDefaults(search, source_prefix))
+    run = checkpoint.absolute().parents[1]
+    for part in (RUN_FILE, TOKENIZER_FOLDER):
+        if not (run / part).exists():
+            raise ValueError(f"{run} has lost its {part}, without which its checkpoints cannot be decoded with.")
+    tokenizer = TextTokenizer.load(run / TOKENIZER_FOLDER)
+    export = ModelExport.of(read_run_config(run / RUN_FILE), tokenizer)
+    export.write(folder, average_weights([checkpoint]))

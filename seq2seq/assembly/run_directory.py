@@ -10,15 +10,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.config.writing import settings
 from seq2seq.locks import locked
-from seq2seq.training.checkpoint import newest_data
+from seq2seq.training.checkpoint_folder import newest_data
 
-CONFIG_FILE = "config.yaml"
-CHECKPOINTS_FOLDER = "checkpoints"
 COMPANIONS_FOLDER = "companions"
-MODEL_FOLDER = "model"
-TOKENIZER_FOLDER = "tokenizer"
 
 FIXED = (
     *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
@@ -49,7 +46,7 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
         ValueError: the directory holds checkpoints of another configuration; names the first option that differs.
     """
     folder = Path(config.run_directory)
-    path = folder / CONFIG_FILE
+    path = folder / RUN_FILE
     changed = changes(read_run_config(path), config) if path.is_file() else {}
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if has_begun:

@@ -1,15 +1,16 @@
 """From a configuration to a trained, exported model; read it from top to bottom.
 
-configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → run/model.
+configuration → corpora → tokenizer → batches → model → objective, optimizer → trainer → finishing.
 """
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 import transformers
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.checks import check_config
@@ -17,17 +18,13 @@ from seq2seq.assembly.companions import Companions, prepare_companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
-from seq2seq.assembly.generator import model_folder
-from seq2seq.assembly.model import build_model_config, check_start, initialize_from
-from seq2seq.assembly.model_export import chosen_checkpoints, export_model
+from seq2seq.assembly.finishing import finish, next_commands
+from seq2seq.assembly.model import check_start, initialize_from
+from seq2seq.assembly.model_export import ModelExport
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.assembly.run_directory import (
-    CHECKPOINTS_FOLDER,
-    MODEL_FOLDER,
-    enter_run_directory,
-    occupied,
-)
+from seq2seq.assembly.run_directory import enter_run_directory, occupied
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
@@ -35,12 +32,10 @@ from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport
 from seq2seq.data.loader import TrainingLoader
 from seq2seq.data.streaming import StreamingLoader
-from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.modes import evaluating
-from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.training.accelerator import build_accelerator, leave_processes
-from seq2seq.training.checkpoint import Checkpoints, TrainingState
-from seq2seq.training.curves import plot_curves
+from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.loss_by_position import loss_by_position
 from seq2seq.training.optimizer import build_optimizer
@@ -60,6 +55,8 @@ def train_in_stages(config: RunConfig) -> None:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:
         train(stage)
+    if PartialState().is_main_process:
+        print("Decode a test set, and score it, by", *next_commands(configs[-1]), sep="\n  ", flush=True)
     leave_processes()
 
 
@@ -90,15 +87,15 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
-    model_config = build_model_config(config, tokenizer)
-    trainer = build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator, companions)
+    export = ModelExport.of(config, tokenizer)
+    trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)
     state = trainer.run()
     if companions is not None:
         report_positions(trainer, accelerator)
     if accelerator.is_main_process:
-        finish(config, folder, model_config, tokenizer, state)
+        finish(config, folder, export, state)
 
 
 def build_continuation(
@@ -166,20 +163,19 @@ def report_positions(trainer: Trainer, accelerator: Accelerator) -> None:
 def build_trainer(
     config: RunConfig,
     folder: Path,
-    model_config: Seq2SeqTransformerConfig,
-    tokenizer: TextTokenizer,
+    export: ModelExport,
     loader: TrainingLoader | StreamingLoader,
     validation_corpus: Dataset,
     accelerator: Accelerator,
     companions: Companions | None = None,
 ) -> Trainer:
     """Return the trainer with a fresh model; it resumes by itself from the run's checkpoints."""
-    training, optimization = config.training, config.optimizer
+    training, optimization, tokenizer = config.training, config.optimizer, export.tokenizer
     max_steps = num_steps(config, loader, accelerator.num_processes)
     torch.manual_seed(training.seed)
-    bare_model = Seq2SeqTransformer(model_config)
+    bare_model = Seq2SeqTransformer(export.model_config)
     if training.initialize_from is not None:
-        initialize_from(bare_model, model_folder(training.initialize_from))
+        read_model(training.initialize_from, partial(initialize_from, bare_model))
     bare_optimizer = build_optimizer(
         bare_model,
         learning_rate=optimization.learning_rate,
@@ -210,6 +206,7 @@ def build_trainer(
             optimizer=optimizer,
             ema=ema,
             keep_checkpoints=max(training.keep_checkpoints, training.average_checkpoints),
+            when_best=partial(export.write_best, folder),
         ),
         tracker=Tracker(folder, tensorboard=training.tensorboard, enabled=accelerator.is_main_process),
         validation=build_validation(config, model, tokenizer, validation_corpus, accelerator, companions),
@@ -241,33 +238,3 @@ def num_steps(config: RunConfig, loader: TrainingLoader | StreamingLoader, num_p
     chosen = min(training.max_steps, max(steps, 1))
     replace(training, max_steps=chosen)  # raises for options that do not fit so few
     return chosen
-
-
-# ---- the end ---------------------------------------------------------------------------------------------------------
-
-
-def finish(
-    config: RunConfig,
-    folder: Path,
-    model_config: Seq2SeqTransformerConfig,
-    tokenizer: TextTokenizer,
-    state: TrainingState,
-) -> None:
-    """Export the model, draw the curves, and say where both are.
-
-    Raises:
-        ValueError: there are fewer checkpoints than are to be averaged.
-    """
-    checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state)
-    export_model(
-        folder / MODEL_FOLDER,
-        checkpoints,
-        model_config,
-        tokenizer,
-        config.decoding,
-        config.data.train.source_prefix,
-    )
-    steps = ", ".join(path.name for path in checkpoints)
-    drawn = plot_curves(folder)
-    print(f"Trained {state.step} steps in {state.seconds / 60:.1f} minutes; curves: {drawn or 'matplotlib is missing'}")
-    print(f"Exported {steps} to {folder / MODEL_FOLDER}")

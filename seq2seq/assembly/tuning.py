@@ -12,14 +12,15 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig, read_run_config
-from seq2seq.assembly.generator import load, model_folder
+from seq2seq.assembly.generator import load
+from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
-from seq2seq.assembly.run_directory import CONFIG_FILE, MODEL_FOLDER
 from seq2seq.assembly.training import train
 from seq2seq.assembly.validation import score_of
 from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
@@ -75,11 +76,11 @@ class Tuning:
         Raises:
             ValueError: there is no run to tune, or the options do not make sense.
         """
-        if not (self.run / CONFIG_FILE).is_file():
-            raise ValueError(f"{self.run} has no {CONFIG_FILE}: only a run directory can be tuned, not a model alone.")
+        if not (self.run / RUN_FILE).is_file():
+            raise ValueError(f"{self.run} has no {RUN_FILE}: only a run directory can be tuned, not a model alone.")
         if self.steps < 1:
             raise ValueError(f"`--tune-steps` must be at least 1, but is {self.steps}.")
-        config = read_run_config(self.run / CONFIG_FILE)
+        config = read_run_config(self.run / RUN_FILE)
         prefix = config.data.train.source_prefix
         pairs = CorpusOptions(source=self.source, target=self.reference, source_prefix=prefix)
         tuned = replace(
@@ -129,7 +130,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
     """
     config, result = tuning.config(), tuning.folder / RESULT_FILE
     check_config(config)
-    is_finished = result.is_file() and read_run_config(tuning.folder / CONFIG_FILE) == config
+    is_finished = result.is_file() and read_run_config(tuning.folder / RUN_FILE) == config
     found = read_object(result) if is_finished else {}
     is_finished = found.get("steps") == tuning.steps
     if not is_finished:
@@ -143,7 +144,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
             found["is_better"] = gain < 0 if lower_is_better(tuning.metric) else gain > 0
             if not found["is_better"]:
                 with new_folder(tuning.folder / MODEL_FOLDER) as unfinished:
-                    shutil.copytree(model_folder(tuning.run), unfinished, dirs_exist_ok=True)
+                    read_model(tuning.run, partial(shutil.copytree, dst=unfinished, dirs_exist_ok=True))
             with written(result) as file:
                 file.write(json.dumps(found, indent=2) + "\n")
     if processes.is_main_process:

@@ -7,13 +7,14 @@ is put in here.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.model_folder import read_model
 from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.data.generation_order import num_starts
 from seq2seq.data.tokenizer import TextTokenizer
@@ -96,7 +97,10 @@ def build_scorer(config: RunConfig, scorer: str, tokenizer: TextTokenizer, devic
     Raises:
         ValueError: it has another tokenizer or generation order than this run.
     """
-    folder = model_folder(scorer)
+    return read_model(scorer, lambda folder: _load_scorer(folder, config, tokenizer, device))
+
+
+def _load_scorer(folder: Path, config: RunConfig, tokenizer: TextTokenizer, device: torch.device | str) -> ModelScorer:
     if TextTokenizer.load(folder).fingerprint() != tokenizer.fingerprint():
         raise ValueError(
             f"`objective.gold.scorer`: {folder} has another tokenizer; set `tokenizer.from_run` to that run."
@@ -127,7 +131,9 @@ def build_cost(name: str, config: RunConfig, tokenizer: TextTokenizer, *, pooled
     def target_ids(text: str) -> Sequence[int]:
         return tokenizer.encode_targets([text])[0][:-1]  # without end of sentence, which every text has
 
-    weights = load_weights(model_folder(str(config.training.initialize_from)), config.model.tie_embeddings)
+    weights = read_model(
+        str(config.training.initialize_from), lambda folder: load_weights(folder, config.model.tie_embeddings)
+    )
     embeddings = weights["decoder.embeddings.tokens.weight"].float().numpy()
     return Cost(TransportDistance(name, target_ids, embeddings), pooled, unit=1.0)
 

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seq2seq.assembly.architecture import architecture, first_difference
-from seq2seq.assembly.generator import common_tokenizer, model_folder
+from seq2seq.assembly.generator import common_tokenizer
+from seq2seq.assembly.model_folder import read_models
 from seq2seq.files import new_folder
 from seq2seq.models.transformer.inference import WEIGHTS_FILE
 from seq2seq.models.weights import read_weights, weights_written, write_weights
 from seq2seq.training.averaging import weighted_mean
 
 
-def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[float]) -> None:
+def average_models(
+    folder: Path, models: Sequence[str | Path], shares: Sequence[float], checkpoint: str | int | None = None
+) -> None:
     """Write a model folder with the mean of the models' weights, and all else as the first model has it.
 
     It appears whole or not at all. The mean of models that have gone on from one can be better than each, and give
@@ -21,8 +24,9 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
     of no use.
 
     Args:
-        models: run directories or model folders, two or more.
+        models: run directories, model folders or checkpoints, two or more.
         shares: of each model, in any unit; above 0.
+        checkpoint: of the runs; see `load`.
 
     Raises:
         ValueError: there are fewer than two, their architectures or tokenizers differ, a share is not above 0, or the
@@ -34,7 +38,11 @@ def average_models(folder: Path, models: Sequence[str | Path], shares: Sequence[
         raise ValueError(f"{len(models)} models need as many shares above 0, but they are {list(shares)}.")
     if folder.exists():
         raise ValueError(f"{folder} is there; give a new name, or remove it yourself.")
-    folders = [model_folder(model) for model in models]
+    read_models(models, lambda folders: _write_mean(folder, folders, shares), checkpoint)
+
+
+def _write_mean(folder: Path, folders: Sequence[Path], shares: Sequence[float]) -> None:
+    """Write the mean of these model folders, after a look at whether they have one."""
     for path in folders:
         if not (path / WEIGHTS_FILE).is_file():
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")

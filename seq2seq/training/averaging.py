@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seq2seq.training.checkpoint import checkpoint_path, exported_weights, verify
+from seq2seq.training.checkpoint import exported_weights
+from seq2seq.training.checkpoint_folder import checkpoint_path, verify
 
 
 def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:

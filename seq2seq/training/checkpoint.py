@@ -14,10 +14,8 @@ if it is not any more. Nothing is pickled, so a checkpoint cannot run code.
 """
 
 import json
-import re
-import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -30,19 +28,27 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, rename_folder, written
+from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, written
 from seq2seq.models.weights import read_weights, weights_written, write_weights
+from seq2seq.training.checkpoint_folder import (
+    CHECKSUMS,
+    FORMAT_VERSION,
+    STATE,
+    VALIDATION,
+    checkpoint_path,
+    checkpoint_paths,
+    newest_whole,
+    remove_unfinished,
+    set_aside_newer,
+    step_of,
+)
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.sharding import fill, laid_out_like, whole
 from seq2seq.training.validation import BestSoFar
 
-FORMAT_VERSION = 1
 WEIGHTS = "0-weights.safetensors"
 OPTIMIZER = "1-optimizer.safetensors"
 AVERAGES = "2-averages.safetensors"
-STATE = "3-state.json"
-CHECKSUMS = "checksums.json"
-VALIDATION = "validation.json"
 LIBRARIES = ("torch", "transformers", "datasets", "tokenizers", "accelerate", "safetensors")
 
 
@@ -77,6 +83,8 @@ class Checkpoints:
         model, optimizer: as prepared by the accelerator.
         keep_checkpoints: newest ones kept; the one of the best validation is kept besides. One that a stop or a coming
             validation leaves does not count: it is kept until there is a newer one.
+        when_best: called by the main process when the checkpoint of a step has become the best, and again if a run goes
+            on from it.
     """
 
     def __init__(
@@ -88,6 +96,7 @@ class Checkpoints:
         optimizer: Optimizer,
         ema: ExponentialMovingAverage | None = None,
         keep_checkpoints: int,
+        when_best: Callable[[TrainingState], None] = lambda state: None,
     ) -> None:
         if keep_checkpoints < 1:
             raise ValueError(f"`keep_checkpoints` must be at least 1, but is {keep_checkpoints}.")
@@ -97,6 +106,7 @@ class Checkpoints:
         self.optimizer = optimizer
         self.ema = ema
         self.keep_checkpoints = keep_checkpoints
+        self.when_best = when_best
 
     def save(self, state: TrainingState, *, is_regular: bool = True) -> Path:
         """Write a checkpoint of this step unless there is one, then delete those that are not to be kept.
@@ -134,6 +144,8 @@ class Checkpoints:
             except OSError as error:
                 warnings.warn(f"The validation of step {state.step} could not be kept: {error}", stacklevel=2)
             else:
+                if is_best:
+                    self.when_best(state)
                 self._delete_old(state)
 
     def _count(self, state: TrainingState) -> None:
@@ -149,7 +161,7 @@ class Checkpoints:
         """
         choice = None
         if self.accelerator.is_main_process:
-            _remove_unfinished(self.folder)
+            remove_unfinished(self.folder)
             choice = newest_whole(self.folder)
         path, problem = broadcast_object_list([choice])[0]
         if problem:
@@ -158,8 +170,10 @@ class Checkpoints:
             return TrainingState()
         state = self._load(path)
         if self.accelerator.is_main_process:
-            _set_aside_newer(self.folder, path)
+            set_aside_newer(self.folder, path)
             self._delete_old(state)  # a kill may have come between it and the last save
+            if state.best.step == state.step:
+                self.when_best(state)
         return state
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -199,7 +213,7 @@ class Checkpoints:
         if self.accelerator.scaler is not None and entries["loss_scaler"] is not None:
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
         paths = checkpoint_paths(self.folder)
-        before = [_step(other) for other in paths[: paths.index(path) + 1]]
+        before = [step_of(other) for other in paths[: paths.index(path) + 1]]
         state = _state_of({"regular": before} | entries, path / STATE)  # earlier versions counted all
         state.best = read_validation(path) or state.best
         if state.best.step == state.step:
@@ -231,83 +245,6 @@ class Checkpoints:
                 remove_folder(path)
 
 
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """Return where the checkpoint of a step is or would be."""
-    return folder / f"step-{step:08d}"
-
-
-def checkpoint_paths(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder, oldest first; temporary ones are not among them."""
-    paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name)]
-    return sorted(paths, key=_step)
-
-
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
-
-
-def newest_data(folder: Path) -> dict[str, str]:
-    """Return what the newest checkpoint that can be read says of its data; nothing where none says anything."""
-    for path in reversed(checkpoint_paths(folder)):
-        try:
-            data = json.loads((path / STATE).read_text(encoding="utf-8")).get("data", {})
-        except (OSError, ValueError, AttributeError):
-            continue
-        return data if isinstance(data, dict) else {}
-    return {}
-
-
-def newest_whole(folder: Path) -> tuple[Path | None, str | None]:
-    """Return the newest checkpoint whose parts are whole, with a warning for each that is not; or what is wrong.
-
-    Both are None where there are no checkpoints.
-    """
-    problems = []
-    for path in reversed(checkpoint_paths(folder)):
-        try:
-            verify(path)
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        for problem in problems:
-            warnings.warn(f"{problem} Going on from {path} instead.", stacklevel=2)
-        return path, None
-    if not problems:
-        return None, None
-    return None, f"{' '.join(problems)} No whole checkpoint is left; delete {folder} to train from the start."
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what a kill has left in the midst of writing or deleting a checkpoint; nobody else writes in a run."""
-    for leftover in folder.glob(".step-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _set_aside_newer(folder: Path, path: Path) -> None:
-    """Rename the damaged checkpoints after the one that training goes on from, so that they can be written again."""
-    paths = checkpoint_paths(folder)
-    for damaged in paths[paths.index(path) + 1 :]:
-        rename_folder(damaged, damaged.with_name(f"damaged-{damaged.name}"))
-
-
-def verify(path: Path) -> None:
-    """Check a checkpoint against its checksums.
-
-    Raises:
-        ValueError: a part is missing or damaged, or the format is of another version.
-    """
-    try:
-        contents = read_object(path / CHECKSUMS)
-        format_version, checksums = contents["format_version"], dict(contents["sha256"])
-    except (OSError, ValueError, TypeError, KeyError):
-        raise ValueError(f"Checkpoint {path} is damaged: {CHECKSUMS} is missing or unreadable.") from None
-    if format_version != FORMAT_VERSION:
-        raise ValueError(f"Checkpoint {path} has format {format_version}, but this version reads {FORMAT_VERSION}.")
-    for name, checksum in checksums.items():
-        if not (path / name).is_file() or fingerprint(path / name)["sha256"] != checksum:
-            raise ValueError(f"Checkpoint {path} is damaged: {name} is missing or differs from its checksum.")
-
-
 def read_validation(path: Path) -> BestSoFar | None:
     """Return what the validation after a checkpoint came to; None before it."""
     try:
@@ -324,7 +261,7 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
     entries = read_object(path / STATE)
     weights = read_weights(path / WEIGHTS)
     best = read_validation(path)
-    averaged = best is None or best.step != _step(path) or best.averaged
+    averaged = best is None or best.step != step_of(path) or best.averaged
     if averaged and (path / AVERAGES).exists():
         weights |= read_weights(path / AVERAGES)
     return weights | {name: weights[original] for name, original in entries["aliases"].items()}

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps import diagnose
 from seq2seq.apps.command import main
-from seq2seq.assembly.generator import model_folder
+from seq2seq.assembly.model_folder import find_model
 
 SMALL = ["--max-rows", "7", "--beam-widths", "3", "1", "--metrics", "chrf", "exact_match", "--device", "cpu"]
 
@@ -127,7 +127,7 @@ def test_mistakes_end_in_one_line(
 def test_a_model_folder_needs_files_and_an_output(
     copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = model_folder(copy_task / "run")
+    folder = find_model(copy_task / "run")
     assert main(["diagnose", "--model", str(folder)]) == 2
     assert "say by `--output` where the report goes" in capsys.readouterr().err
     assert main(["diagnose", "--model", str(folder), "--output", str(tmp_path / "out")]) == 2

@@ -8,7 +8,7 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 import seq2seq
-from seq2seq.assembly.generator import TextGenerator, model_folder, pick_device
+from seq2seq.assembly.generator import TextGenerator, pick_device
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search
@@ -147,23 +147,6 @@ def test_a_run_and_its_model_folder_are_the_same(copy_task: Path) -> None:
     run, folder = (seq2seq.load(copy_task / "run" / part, device="cpu") for part in (".", "model"))
     assert run.fingerprint == folder.fingerprint
     assert run(TEXTS) == folder(TEXTS)
-
-
-def test_what_is_no_model_is_said(copy_task: Path, tmp_path: Path) -> None:
-    assert model_folder(copy_task / "run") == copy_task / "run" / "model"
-    with pytest.raises(ValueError, match=r"holds no model: give a run directory"):
-        model_folder(tmp_path)
-    with pytest.raises(ValueError, match=r"nowhere holds no model"):
-        seq2seq.load(tmp_path / "nowhere")
-    export = tmp_path / "export"
-    export.mkdir()
-    for name in ("model.bin", "config.json"):
-        (export / name).touch()
-    with pytest.raises(ValueError, match="export for CTranslate2"):
-        model_folder(export)
-    (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(ValueError, match="without an exported model yet; train it to its end by the same command"):
-        model_folder(tmp_path)
 
 
 def test_a_device_that_does_not_exist_is_named() -> None:

@@ -9,12 +9,14 @@ import torch
 from transformers import GenerationConfig
 
 from seq2seq.assembly.generator import DecodingDefaults, read_decoding
-from seq2seq.assembly.model_export import chosen_checkpoints, export_model
+from seq2seq.assembly.model_export import ModelExport, chosen_checkpoints
 from seq2seq.config.writing import plain
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.training.checkpoint import WEIGHTS, TrainingState, checkpoint_paths, exported_weights
+from seq2seq.training.averaging import average_weights
+from seq2seq.training.checkpoint import WEIGHTS, TrainingState, exported_weights
+from seq2seq.training.checkpoint_folder import checkpoint_paths
 from seq2seq.training.validation import BestSoFar
 
 SEARCH = BeamSearch(beam_width=7, length_penalty=0.6, max_length=11)
@@ -23,7 +25,7 @@ SEARCH = BeamSearch(beam_width=7, length_penalty=0.6, max_length=11)
 def exported(copy_task: Path, folder: Path, checkpoints: list[Path]) -> Path:
     config = Seq2SeqTransformerConfig.from_pretrained(copy_task / "run" / "model")
     tokenizer = TextTokenizer.load(copy_task / "run" / "tokenizer")
-    export_model(folder, checkpoints, config, tokenizer, SEARCH, source_prefix="copy: ")
+    ModelExport(config, tokenizer, SEARCH, source_prefix="copy: ").write(folder, average_weights(checkpoints))
     return folder
 
 
@@ -101,19 +103,27 @@ def umask() -> int:
     [
         (0, None, [31]),
         (0, 11, [11]),
-        (0, 7, [31]),
         (2, 11, [23, 31]),
+        (2, 7, [23, 31]),
     ],
 )
 def test_which_checkpoints_are_exported(
     tmp_path: Path, average_checkpoints: int, best_step: int | None, expected: list[int]
 ) -> None:
-    """Step 7 was the best once, but its checkpoint is gone."""
     for step in (11, 23, 31):
         (tmp_path / f"step-{step:08}").mkdir()
     state = TrainingState(step=31, best=BestSoFar(step=best_step), regular=[11, 23, 31])
     found = chosen_checkpoints(tmp_path, average_checkpoints, state)
     assert [path.name for path in found] == [f"step-{step:08}" for step in expected]
+
+
+def test_a_best_checkpoint_that_somebody_removed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "step-00000031").mkdir()
+    with pytest.warns(
+        UserWarning, match="step-00000007, of the best validation, has been removed; the last checkpoint"
+    ):
+        found = chosen_checkpoints(tmp_path, 0, TrainingState(step=31, best=BestSoFar(step=7), regular=[31]))
+    assert [path.name for path in found] == ["step-00000031"]
 
 
 def test_a_mean_of_fewer_than_were_asked_for_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
-from seq2seq.training.checkpoint import STATE
+from seq2seq.training.checkpoint_folder import STATE
 
 
 def configuration(folder: Path, *options: str) -> RunConfig:

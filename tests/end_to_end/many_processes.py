@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.command import main
-from seq2seq.assembly import training
+from seq2seq.assembly import finishing
 from seq2seq.training.tracking import read_log
 from tests.launching import launch
 from tests.tiny_run import NUM_TEST, write_copy_task
@@ -59,5 +59,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:
         rounds(int(sys.argv[1]))
         raise SystemExit
-    training.plot_curves = lambda run_directory: None
+    finishing.plot_curves = lambda run_directory: None
     raise SystemExit(main(sys.argv[1:]))

@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from seq2seq.apps.command import main
-from seq2seq.assembly import training
+from seq2seq.assembly import finishing
 from tests.end_to_end.random_configurations import Case, random_case
 from tests.launching import ROOT, loopback
 
@@ -172,7 +172,7 @@ def report(seeds: Iterable[int], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    training.plot_curves = lambda run_directory: None  # which takes longer than everything else
+    finishing.plot_curves = lambda run_directory: None  # which takes longer than everything else
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["HF_DATASETS_CACHE"] = temporary
         report(range(*map(int, sys.argv[1:3])), Path(temporary))

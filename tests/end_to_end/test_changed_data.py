@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.training.checkpoint import STATE, checkpoint_paths
+from seq2seq.training.checkpoint_folder import STATE, checkpoint_paths
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import ALPHABET, write_copy_task
 

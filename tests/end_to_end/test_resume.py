@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit(
     assert done.returncode == exit_code, done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (stopped / "checkpoints").glob("step-*"))[-1] == left
-    assert not (stopped / "model").exists()
+    assert (stopped / "model").is_dir(), "the best so far"
     assert main(command) == 0
     assert main(["train", config, "--run_directory", str(whole)]) == 0
     assert_equal_runs(stopped, whole)

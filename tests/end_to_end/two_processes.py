@@ -9,7 +9,7 @@ from functools import partial
 
 from seq2seq.apps import decode
 from seq2seq.apps.command import main
-from seq2seq.assembly import training
+from seq2seq.assembly import finishing
 from seq2seq.decoding.running.files import decode_file
 
 POOL_LINES = 7
@@ -17,7 +17,7 @@ POOL_LINES = 7
 if __name__ == "__main__":
     border = sys.argv.index("--")
     decode.decode_file = partial(decode_file, pool_lines=POOL_LINES)
-    training.plot_curves = lambda run_directory: None
+    finishing.plot_curves = lambda run_directory: None
     if code := main(["decode", *sys.argv[1:border]]):
         raise SystemExit(code)
     raise SystemExit(main(["train", *sys.argv[border + 1 :]]))

@@ -13,17 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from seq2seq.training import checkpoint
-from seq2seq.training.checkpoint import (
-    CHECKSUMS,
-    STATE,
-    Checkpoints,
-    TrainingState,
-    checkpoint_paths,
-    exported_weights,
-    newest_data,
-    newest_whole,
-    verify,
-)
+from seq2seq.training.checkpoint import Checkpoints, TrainingState, exported_weights
+from seq2seq.training.checkpoint_folder import CHECKSUMS, STATE, checkpoint_paths, newest_data, newest_whole, verify
 from seq2seq.training.validation import BestSoFar
 from tests.training.fakes import TinyModel, make_trainer
 

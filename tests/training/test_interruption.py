@@ -11,7 +11,8 @@ import torch
 
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.training.checkpoint import checkpoint_paths, exported_weights
+from seq2seq.training.checkpoint import exported_weights
+from seq2seq.training.checkpoint_folder import checkpoint_paths
 from seq2seq.training.interruption import stop_signals
 from seq2seq.training.tracking import read_log
 from tests.training.fakes import make_trainer

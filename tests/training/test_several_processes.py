@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.training.checkpoint import checkpoint_path, exported_weights
+from seq2seq.training.checkpoint import exported_weights
+from seq2seq.training.checkpoint_folder import checkpoint_path
 from seq2seq.training.tracking import read_log
 from tests.launching import launch
 from tests.training.fakes import make_trainer

@@ -9,7 +9,7 @@ import pytest
 
 from seq2seq.data.batch import Batch
 from seq2seq.objectives.base import LossSum
-from seq2seq.training.checkpoint import checkpoint_paths
+from seq2seq.training.checkpoint_folder import checkpoint_paths
 from seq2seq.training.tracking import read_log
 from seq2seq.training.trainer import Trainer
 from tests.training.fakes import assert_same_bits, make_trainer, snapshot

@@ -5,7 +5,8 @@ what is left out is training, saving and `generate`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,18 @@ class InferenceTransformer(SearchableTransformer):
     @classmethod
     def without_weights(cls, options: TransformerOptions) -> "InferenceTransformer":
         """Return the model with parameters that have shapes, but no memory."""
-        with torch.device("meta"), _Uninitialized():
+        with without_memory():
             return cls(options)
 
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Give modules that are made in the `with` block parameters that have shapes, but no memory, and draw nothing."""
+    with torch.device("meta"), _Uninitialized():
+        yield
 
 
 class _Uninitialized(TorchFunctionMode):
