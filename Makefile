@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-PYTEST := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4
+TESTS := -m pytest --quiet --numprocesses auto --maxprocesses 4
+PYTEST := $(BIN)/python $(TESTS)
+NEWEST := .venv-newest-$(notdir $(PYTHON))
+OLDEST := .venv-oldest-$(notdir $(PYTHON))
 DEMO := runs/demo
 
-.PHONY: install demo check lint test test-slow bench format options
+.PHONY: install demo check lint test test-slow test-newest test-oldest gpu bench format options
 
 install: $(INSTALLED)
 
@@ -39,6 +42,28 @@ test: $(INSTALLED)
 # Every test but those that need an accelerator or the network.
 test-slow: $(INSTALLED)
 	$(PYTEST) -m "not gpu and not network"
+
+# The tests with the newest release of whatever pyproject.toml allows, or with the oldest, in environments of their own;
+# each ends with a dated row for docs/results/versions.md. For another Python: `make test-newest PYTHON=python3.13`.
+test-newest:
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install -qq --upgrade --upgrade-strategy eager --editable ".[dev]"
+	$(call run_dated,$(NEWEST))
+
+test-oldest:
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) -m tests.versions lowest > $(OLDEST)/lowest.txt
+	$(OLDEST)/bin/python -m pip install -qq --constraint $(OLDEST)/lowest.txt --editable ".[dev]"
+	$(call run_dated,$(OLDEST))
+
+define run_dated
+$(1)/bin/python $(TESTS) --junitxml $(1)/result.xml; status=$$?; \
+	$(1)/bin/python -m tests.versions row $(1)/result.xml; exit $$status
+endef
+
+# An accelerator: its tests, training and decoding with their speed and memory, in under eight minutes.
+gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/gpu.py
 
 # Speed beside transformers, CTranslate2 and datasets, in turns; half an hour on two quiet cores. With a trained model,
 # benchmarks/command_speed.py measures the whole command; benchmarks/cost_curves.py, how cost grows with the work.

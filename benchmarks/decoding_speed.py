@@ -38,6 +38,7 @@ PRODUCTS, SPLIT = ", 1 x n", ", n x 1"
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = {
+    "smallest": {"d_model": 32, "num_heads": 2, "ffn_size": 64},
     "tiny": {"d_model": 128, "num_heads": 4, "ffn_size": 512},
     "small": {"d_model": 256, "num_heads": 4, "ffn_size": 1024},
     "base": {"d_model": 512, "num_heads": 8, "ffn_size": 2048},

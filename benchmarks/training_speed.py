@@ -74,6 +74,7 @@ class Size:
 
 
 SIZES = {
+    "smallest": Size(32, 1, 2, 64),
     "tiny": Size(128, 2, 4, 512),
     "small": Size(256, 4, 4, 1024),
     "base": Size(512, 6, 8, 2048),

@@ -65,10 +65,10 @@ def _private_stdout() -> IO[str]:
 
 def now(device: str) -> float:
     """Return the time in seconds, once all work given to the device is done."""
-    if device == "cuda":
+    if device != "cpu":
         import torch  # only here: a worker of another engine has none
 
-        torch.cuda.synchronize()
+        torch.accelerator.synchronize()
     return time.perf_counter()
 
 
