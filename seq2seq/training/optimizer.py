@@ -1,7 +1,8 @@
 """AdamW over a model's parameters, with weight decay only where it belongs.
 
-A model enters; a `torch.optim.Optimizer` with two parameter groups leaves. Decay acts on weight matrices; biases,
-normalisation weights and embeddings are left alone, since their scale is what they say.
+A model enters; a `torch.optim.Optimizer` with two parameter groups leaves. Decay acts on the weights of linear layers.
+Biases, normalisation weights and embeddings are left alone, since their scale is what they say, and so is whatever else
+a module owns: a gate, a scale, or a mixing matrix that starts as the identity is not at rest at 0.
 """
 
 from typing import Any
@@ -38,19 +39,14 @@ def build_optimizer(
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Return parameter groups with and without decay; a group that would be empty is left out.
 
-    Decay is for parameters with two or more dimensions that do not belong to an embedding, also not by sharing.
+    Decay is for the weights of linear layers that do not belong to an embedding, also not by sharing.
     """
-    embeddings = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
-        for parameter in module.parameters(recurse=False)
-    }
+    products = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     decayed: list[Parameter] = []
     others: list[Parameter] = []
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
         if parameter.requires_grad:
-            is_embedding = id(parameter) in embeddings or "embedding" in name
-            (others if parameter.ndim < 2 or is_embedding else decayed).append(parameter)
+            (decayed if id(parameter) in products - embeddings else others).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from seq2seq.training.optimizer import build_optimizer, decay_groups
+from tests.models.tiny import tiny_model
 from tests.training.fakes import TinyModel
 
 
@@ -17,6 +20,44 @@ def test_decay_spares_biases_norms_and_embeddings_also_where_tied() -> None:
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     assert names_in(model, decayed) == {"hidden.weight"}
     assert names_in(model, others) == {"embedding.weight", "hidden.bias", "norm.weight", "norm.bias"}
+
+
+class Mixing(nn.Module):
+    """Owns parameters that start where they change nothing, which is not 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixing = nn.Parameter(torch.eye(3))
+        self.scale = nn.Parameter(torch.ones(3, 1))
+        self.gate = nn.Parameter(torch.ones(()))
+        self.norm = nn.RMSNorm(3)
+        self.product = nn.Linear(3, 3)
+
+
+def test_decay_spares_what_a_module_owns_besides_products() -> None:
+    decayed, others = decay_groups(Mixing(), 0.1)
+    assert [len(group["params"]) for group in (decayed, others)] == [1, 5]
+    model = Mixing()
+    assert names_in(model, decay_groups(model, 0.1)[0]) == {"product.weight"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "rms_norm", "norm_position": "post", "positions": "learned", "tie_embeddings": "none"},
+        {"norm": "layer_norm", "positions": "rotary", "tie_embeddings": "target"},
+        {"generation_order": "bidirectional", "interaction": "gate"},
+        {"generation_order": "interleaved"},
+    ],
+)
+def test_of_a_transformer_only_products_decay(options: dict[str, Any]) -> None:
+    """Also of the output layer, unless it is an embedding too."""
+    model = tiny_model(**options)
+    found = names_in(model, decay_groups(model, 0.1)[0])
+    matrices = {name for name, p in model.named_parameters() if p.ndim > 1 and "embedding" not in name}
+    assert found == matrices
+    assert ("lm_head.weight" in found) == (options.get("tie_embeddings") == "none")
+    assert not any("norm" in name or name.endswith("bias") for name in found)
 
 
 def test_frozen_parameters_and_empty_groups_are_left_out() -> None:
