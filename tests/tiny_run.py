@@ -103,4 +103,4 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no curves, which takes longer than a tiny training; the trained run of `copy_task` has its own."""
-    monkeypatch.setattr(finishing, "plot_curves", lambda run_directory: None)
+    monkeypatch.setattr(finishing, "plot_curves", lambda *arguments: None)

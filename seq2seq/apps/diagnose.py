@@ -3,9 +3,10 @@
     seq2seq diagnose --model runs/x --source test.en --reference test.de
     seq2seq diagnose --model runs/baseline runs/mitigated --data validation --max-rows 500
 
-Prints a table and writes report.json and, where matplotlib is installed, report.png: accuracy and entropy by position,
-the damage that one wrong token does, repetition and length, and what wider beams find. Several models are compared on
-the same pairs. Exposure bias is not the only cause of any of these numbers: read them beside those of another model.
+Prints tables and a conclusion, and writes report.json and, where matplotlib is installed, report.png: accuracy and
+entropy by position, the damage that one wrong token does, repetition and length, and what wider beams find. Several
+models are compared on the same pairs. Exposure bias is not the only cause of any of these numbers: read them beside
+those of another model.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from seq2seq.assembly.generator import load, read_decoding
 from seq2seq.assembly.model_folder import RUN_FILE, find_model, read_model
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.diagnosis.conclusion import conclusions
 from seq2seq.diagnosis.picture import draw
 from seq2seq.diagnosis.report import Diagnosis, diagnose
 from seq2seq.diagnosis.subject import Subject
@@ -190,7 +192,8 @@ def write_report(folder: Path, diagnoses: dict[str, Diagnosis], facts: dict[str,
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.json"
     models = {name: dataclasses.asdict(diagnosis) for name, diagnosis in diagnoses.items()}
-    text = json.dumps({**facts, "models": models}, indent=2, ensure_ascii=False, allow_nan=False)
+    said = conclusions(diagnoses, comparable=facts["same_tokenizer"])
+    text = json.dumps({**facts, "conclusions": said, "models": models}, indent=2, ensure_ascii=False, allow_nan=False)
     with written(path) as file:
         file.write(text + "\n")
     picture = draw(diagnoses, folder / "report.png")

@@ -21,7 +21,7 @@ def finish(config: RunConfig, folder: Path, export: ModelExport, state: Training
     checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state)
     export.write(folder / MODEL_FOLDER, average_weights(checkpoints))
     steps = ", ".join(path.name for path in checkpoints)
-    drawn = plot_curves(folder)
+    drawn = plot_curves(folder, state.best.step)
     print(f"Trained {state.step} steps in {state.seconds / 60:.1f} minutes; curves: {drawn or 'matplotlib is missing'}")
     print(f"Exported {steps} to {folder / MODEL_FOLDER}", flush=True)
 

@@ -4,6 +4,7 @@ Small multiples with one question each: accuracy and entropy by position behind 
 hypotheses equal their reference, the damage of one wrong token, repetition and length, and the curve of beam widths.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from seq2seq.diagnosis.positions import PositionMeans
 from seq2seq.diagnosis.report import Diagnosis
 from seq2seq.files import written
+from seq2seq.metrics import make_metric
+from seq2seq.training.axes import show_range
 
 Models = Mapping[str, Diagnosis]
 
@@ -72,6 +75,12 @@ def _by_position(axes: Any, models: Models, measures: Mapping[str, str], scale: 
             values = [scale * _or_nan(getattr(means, measure)) for means in _well_founded(model)]
             axes.plot(places, values, style, marker="o", markersize=3, linewidth=1.4, color=f"C{i}")
     axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+
+
+def _drawn(axes: Any) -> list[float]:
+    """Return all values that stand in a panel."""
+    return [float(value) for line in axes.lines for value in line.get_ydata()]
 
 
 def _well_founded(model: Diagnosis) -> list[PositionMeans]:
@@ -86,12 +95,14 @@ def _or_nan(value: float | None) -> float:
 
 def _accuracy(axes: Any, models: Models) -> None:
     _by_position(axes, models, {"gold_accuracy": GOLD, "own_accuracy": OWN}, scale=100)
+    show_range(axes, _drawn(axes), lowest=0, highest=100, least=2)
     _styles(axes, {"gold prefixes": GOLD, "own prefixes, aligned": OWN})
     _named(axes, "Accuracy", "position of the token", "reference tokens that are right (%)")
 
 
 def _entropy(axes: Any, models: Models) -> None:
     _by_position(axes, models, {"gold_entropy": GOLD, "own_entropy": OWN})
+    show_range(axes, _drawn(axes), lowest=0, least=0.1)
     _styles(axes, {"gold prefixes": GOLD, "own prefixes": OWN})
     _named(axes, "Entropy", "position of the token", "entropy of the next token (nats)")
 
@@ -145,6 +156,7 @@ def _continuations(axes: Any, models: Models) -> None:
             places = [100 * d.place for d in found]
             losses = [d.continuations[metric].loss for d in found]
             axes.plot(places, losses, style, marker="o", markersize=3, linewidth=1.4, color=f"C{i}")
+    show_range(axes, [0.0, *_drawn(axes)], least=2)
     axes.axhline(0, color=NOT_COLOURED, linewidth=0.8)
     axes.set_xticks(sorted({100 * d.place for model in models.values() for d in model.damages}))
     _styles(axes, {f"{name} wrong token": style for name, style in styles.items()})
@@ -182,7 +194,8 @@ def _repetition(axes: Any, models: Models) -> None:
         )
     axes.set_xticks(range(len(shares)), list(shares))
     axes.plot([], [], "_", color="black", markeredgewidth=2, label="references")
-    axes.set_ylim(bottom=0)
+    bars = [bar.get_height() for bar in axes.patches]
+    show_range(axes, [0.0, *bars, *_drawn(axes)], lowest=0, highest=100, least=1)
     axes.legend(frameon=False, fontsize=8)
     _named(axes, "Greedy hypotheses: repetition and endings", "", "share (%)")
     axes.tick_params(axis="x", labelsize=7)
@@ -206,8 +219,11 @@ def _over_widths(axes: Any, models: Models, title: str, y: str, value: Any) -> N
 def _beam_metric(axes: Any, models: Models) -> None:
     metric = _first_metric(models)
     _over_widths(axes, models, "Wider beams: metric", f"{metric} (points)", lambda beam: beam.scores[metric])
+    highest = 100.0 if make_metric(metric).higher_is_better else math.inf
+    show_range(axes, _drawn(axes), lowest=0, highest=highest, least=2)
 
 
 def _beam_length(axes: Any, models: Models) -> None:
     _over_widths(axes, models, "Wider beams: length", "tokens by those of references", lambda b: b.outputs.length_ratio)
+    show_range(axes, [1.0, *_drawn(axes)], lowest=0, least=0.1)
     axes.axhline(1, color=NOT_COLOURED, linewidth=0.8)

@@ -6,6 +6,7 @@ A table has a row per position, place, width or quantity, and a group of columns
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from seq2seq.diagnosis.conclusion import conclusions
 from seq2seq.diagnosis.gap import Estimate
 from seq2seq.diagnosis.report import Diagnosis
 
@@ -15,7 +16,7 @@ Models = Mapping[str, Diagnosis]
 
 
 def format_diagnoses(models: Models, facts: Mapping[str, Any]) -> str:
-    """Return all tables.
+    """Return all tables, and below them what they come to.
 
     Args:
         models: diagnoses by the models' names, on the same pairs.
@@ -28,7 +29,8 @@ def format_diagnoses(models: Models, facts: Mapping[str, Any]) -> str:
     tables = [_gap, _positions, _quarters, _survival, _outputs, _beams]
     if all(model.damages for model in models.values()):
         tables[4:4] = [_damage, _continuations]
-    return "\n\n".join(["\n".join(head), *(table(models) for table in tables)])
+    said = "\n".join(conclusions(models, comparable=facts["same_tokenizer"]))
+    return "\n\n".join(["\n".join(head), *(table(models) for table in tables), f"Conclusion\n{said}"])
 
 
 def aligned_table(title: str, labels: Sequence[str], groups: Mapping[str, Columns]) -> str:

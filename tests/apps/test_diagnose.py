@@ -50,6 +50,9 @@ def test_a_run_on_its_validation_corpus(run: Path, capsys: pytest.CaptureFixture
     assert found["beams"][0]["scores"]["exact_match"] > 60
     assert f"{100 * found['gap']['gold_accuracy']:.1f}" in printed
     assert len(found["damages"]) == 6
+    [said] = facts["conclusions"]
+    assert f"\n\nConclusion\n{said}\n" in printed
+    assert "exposure bias" in said
     assert found["damages"][0]["num_references"] == 7
 
 

@@ -109,10 +109,15 @@ def _decodings(draw: random.Random, order: str) -> list[tuple[str, ...]]:
     """Return options of `decode` that fit the order of generation."""
     beam = ("--beam-width=4", "--n-best=2", "--format=jsonl")
     choices: dict[str, list[tuple[str, ...]]] = {
-        "l2r": [beam, ("--method=sampling", "--n-best=3", "--format=moses"), ("--mbr=chrf", "--num-samples=3", "--max-length=9"), ()],
-        "r2l": [beam, ("--method=greedy", "--n-best=1"), ("--rescore=both", *beam)],
+        "l2r": [
+            beam,
+            ("--method=sampling", "--n-best=3", "--format=moses"),
+            ("--mbr=chrf", "--num-samples=3", "--max-length=9"),
+            (),
+        ],
+        "r2l": [beam, ("--method=greedy",), ("--method=sampling", "--n-best=3", "--format=jsonl")],
         "bidirectional": [("--bidirectional", *beam), ("--pairing=joint", *beam), ("--generation-order=r2l", *beam)],
-        "interleaved": [beam, ("--method=greedy", "--n-best=1")],
+        "interleaved": [beam, ("--method=greedy",)],
     }
     return draw.sample(choices[order], 2)
 

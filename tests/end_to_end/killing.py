@@ -217,7 +217,7 @@ def _count_changes(counter: mmap.mmap, death: Death | None, own: Path) -> None:
             change()
         flush(descriptor)
 
-    os.fsync = counted  # type: ignore[assignment]
+    os.fsync = counted
     sys.addaudithook(hook)
 
 

@@ -59,5 +59,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:
         rounds(int(sys.argv[1]))
         raise SystemExit
-    finishing.plot_curves = lambda run_directory: None
+    finishing.plot_curves = lambda *arguments: None
     raise SystemExit(main(sys.argv[1:]))

@@ -17,7 +17,7 @@ POOL_LINES = 7
 if __name__ == "__main__":
     border = sys.argv.index("--")
     decode.decode_file = partial(decode_file, pool_lines=POOL_LINES)
-    finishing.plot_curves = lambda run_directory: None
+    finishing.plot_curves = lambda *arguments: None
     if code := main(["decode", *sys.argv[1:border]]):
         raise SystemExit(code)
     raise SystemExit(main(["train", *sys.argv[border + 1 :]]))

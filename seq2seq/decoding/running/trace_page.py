@@ -29,6 +29,11 @@ table { border-collapse: collapse; margin: .5rem 0 } td, th { padding: .15rem .5
   .beams td { border: 0 } .beams .right { grid-column: 2 } }
 """
 
+EXPLANATION = (
+    "<p>From the left on the left side, from the right on the right side, both in reading order; best first. Of what "
+    "all agree in, only the newest tokens are shown, faint.</p>"
+)
+
 SHARED_TOKENS = 3
 """Of the tokens that all hypotheses of a side agree in, so many are shown of the best; of the others none."""
 MOST_TOKENS = 12
@@ -46,8 +51,7 @@ def write_trace_page(path: Path, source: str, trace: Trace, words: Words, text: 
     """
     sections = [
         "<h2>The beams, step by step</h2>",
-        "<p>From the left on the left side, from the right on the right side, both in reading order; best first. Of "
-        "what all agree in, only the newest tokens are shown, faint.</p>",
+        EXPLANATION,
         _beams(trace.steps, words),
         "<h2>Results</h2>",
         _results(trace.hypotheses, text),
@@ -55,7 +59,7 @@ def write_trace_page(path: Path, source: str, trace: Trace, words: Words, text: 
     if trace.attention is not None:
         sections += _attention(trace, words)
     title = f"<h1>{html.escape(source)}</h1>"
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Trace</title>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Trace</title>'
     opening = f"<html><head>{head}<style>{STYLE}</style></head><body>"
     write_lines(path, ["<!doctype html>", opening, title, *sections, "</body></html>"])
 
