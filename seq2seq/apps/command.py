@@ -36,6 +36,7 @@ VERBS = {
     "average": "write the mean of several models' weights as a model",
     "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",
+    "completion": "print a script by which bash, zsh or fish completes this command",
 }
 HELP_WORDS, VERSION_WORDS = ("-h", "--help"), ("-V", "--version")
 FIRST_STEPS = """\

@@ -62,7 +62,7 @@ def reference(component: type) -> str:
     for name, option, owner in all_options(component):
         section, _, own = name.rpartition(".")
         text = texts_of(owner).get(option.name, "")
-        if names := _names_of(option):
+        if names := names_of(option):
             text = f"{text} One of {', '.join(f'`{name}`' for name in names)}."
         shown = default_of(option).replace("|", "\\|")
         tables.setdefault(section, []).append(f"| `{own}` | {shown} | {text.replace('|', chr(92) + '|')} |")
@@ -73,7 +73,7 @@ def reference(component: type) -> str:
     return "\n".join(parts)
 
 
-def _names_of(option: Option) -> list[str]:
+def names_of(option: Option) -> list[str]:
     """Return the names that an option can hold, if it holds one of some."""
     if option.choice is not None:
         return option.choice.names()
@@ -103,7 +103,7 @@ def repr_of(value: Any) -> str:
 
 def kind_of(option: Option) -> str:
     """Return what a value of an option is, in a word, for usage lines."""
-    if names := _names_of(option):
+    if names := names_of(option):
         return "{" + ",".join(names) + "}"
     if typing.get_origin(option.kind) is tuple:
         return "[…]"
