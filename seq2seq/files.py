@@ -28,6 +28,8 @@ _LONGEST_NAME = 50
 _DISK_PROBLEMS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _STANDARD = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/self/fd/(\d+)")
 _ATTEMPTS = 20
+_LARGEST_OBJECT = 2**26
+"""Bytes of a file of JSON that is read whole."""
 
 
 def fingerprint(path: str | Path) -> dict[str, Any]:
@@ -41,8 +43,12 @@ def read_object(path: str | Path) -> dict[str, Any]:
     """Return the JSON object that a file of our own holds.
 
     Raises:
-        ValueError: it holds something else; names the file.
+        ValueError: it holds something else, or more than any such file; names the file.
     """
+    if is_special(path):
+        raise ValueError(f"{path}: a pipe or a device, where a file of JSON is expected.")
+    if (size := Path(path).stat().st_size) > _LARGEST_OBJECT:
+        raise ValueError(f"{path} has {size:,} bytes, which no such file has; it is damaged.")
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -39,6 +39,7 @@ OWNERS = {
     "transformers": (
         "models/pretrained.py",
         "models/loading.py",
+        "models/foreign_sizes.py",
         "models/transformer/configuration.py",
         "models/transformer/modeling.py",
         "models/transformer/registration.py",
@@ -75,10 +76,32 @@ PRIVATE = {
 """What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
 DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}
 """Packages whose name is not that of what is installed."""
-FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-FORBIDDEN_CALLS = {"torch.load", "torch.save", "numpy.load", "os.system", "eval", "exec"}
+FORBIDDEN_IMPORTS = {
+    *("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"),
+    *("subprocess", "runpy", "pty", "code", "imp"),
+}
+FORBIDDEN_CALLS = {
+    *("torch.load", "torch.save", "torch.jit.load", "torch.hub.load", "torch.export.load", "numpy.load"),
+    *("pandas.read_pickle", "yaml.load", "yaml.load_all", "yaml.full_load", "yaml.full_load_all"),
+    *("yaml.unsafe_load", "yaml.unsafe_load_all", "os.system", "os.popen", "os.startfile"),
+    *("eval", "exec", "compile", "__import__", "input", "breakpoint"),
+}
+"""What runs code that it reads, or asks on standard input, which is text to be translated."""
+STARTERS = ("os.exec", "os.spawn", "os.posix_spawn")
+"""What the names of calls begin with that start other programs."""
 OWN_LOADERS = {"cls", "TextTokenizer"}
 """Classes whose `from_pretrained` is ours; any other's may ask on standard input whether code may be run."""
+SAFE_ARGUMENTS = {
+    "from_pretrained": {"trust_remote_code": "False", "local_files_only": None},
+    "from_config": {"trust_remote_code": "False"},
+    "yaml.parse": {"Loader": "yaml.SafeLoader"},
+    "yaml.compose": {"Loader": "yaml.SafeLoader"},
+    "yaml.scan": {"Loader": "yaml.SafeLoader"},
+}
+"""Arguments without which a call may run code, read pickles or ask the network, and their values; None: any, but said.
+A name without a dot is a method's, whosever it is."""
+OF_MODELS = {"use_safetensors": "True"}
+"""What `from_pretrained` of a model needs besides."""
 FORBIDDEN_ARGUMENTS = {"trust_remote_code", "shell", "allow_pickle"}
 RENAMER, LINE_READER = "files.py", "lines.py"
 RENAMING_CALLS = {
@@ -205,24 +228,44 @@ def name_violations(source: Source) -> Iterator[str]:
 
 
 def safety_violations(source: Source) -> Iterator[str]:
-    """Name whatever could run code found in a file or on the Hub."""
+    """Name whatever could run code found in a file or on the Hub, or ask for leave to."""
     for name in source.imports():
-        if name.split(".")[0] in FORBIDDEN_IMPORTS or name in FORBIDDEN_CALLS:
+        if name.split(".")[0] in FORBIDDEN_IMPORTS or name.removeprefix("builtins.") in FORBIDDEN_CALLS:
             yield f"{source.path} imports {name}"
+    names = {alias.asname or alias.name: name for alias, name in _imported_names(source)}
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Call):
             continue
-        if ast.unparse(node.func) in FORBIDDEN_CALLS:
-            yield f"{source.path}:{node.lineno} calls {ast.unparse(node.func)}"
-        function = node.func
-        if isinstance(function, ast.Attribute) and function.attr == "from_pretrained":
-            is_said = any(keyword.arg == "trust_remote_code" for keyword in node.keywords)
-            if not is_said and ast.unparse(function.value) not in OWN_LOADERS:
-                yield f"{source.path}:{node.lineno} does not pass trust_remote_code=False"
-        for keyword in node.keywords:
-            allowed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-            if keyword.arg in FORBIDDEN_ARGUMENTS and not allowed:
-                yield f"{source.path}:{node.lineno} passes {keyword.arg}"
+        first, dot, rest = ast.unparse(node.func).partition(".")
+        name = f"{names.get(first, first)}{dot}{rest}".removeprefix("builtins.")
+        if name in FORBIDDEN_CALLS or name.startswith(STARTERS):
+            yield f"{source.path}:{node.lineno} calls {name}"
+        yield from (f"{source.path}:{node.lineno} {problem}" for problem in _unsafe_arguments(name, node))
+
+
+def _imported_names(source: Source) -> Iterator[tuple[ast.alias, str]]:
+    """Yield what is imported under a name of its own, with its full name."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias, alias.name) for alias in node.names if alias.asname)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((alias, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _unsafe_arguments(name: str, call: ast.Call) -> Iterator[str]:
+    """Say which arguments of a call are missing, or have a value that is not safe."""
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    owner, _, method = name.rpartition(".")
+    wanted = SAFE_ARGUMENTS.get(name) or SAFE_ARGUMENTS.get(method, {})
+    if method == "from_pretrained":
+        loader = owner.rpartition(".")[2]
+        wanted = {} if loader in OWN_LOADERS else wanted | OF_MODELS if "Model" in loader else wanted
+    for argument, value in wanted.items():
+        if argument not in given or (value is not None and given[argument] != value):
+            yield f"does not pass {argument}" + (f"={value}" if value else "")
+    for argument in FORBIDDEN_ARGUMENTS & (set(given) - set(wanted)):
+        if given[argument] != "False":
+            yield f"passes {argument}"
 
 
 def rename_violations(source: Source) -> Iterator[str]:

@@ -37,6 +37,8 @@ from tests.architecture_rules import (
     size_violations,
 )
 
+LOCAL = "local_files_only=True, use_safetensors=True"
+SAFE = "trust_remote_code=False, local_files_only=True"
 LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
 
 
@@ -81,10 +83,34 @@ LONG_FUNCTION = '"""."""\ndef long():\n' + "    pass\n" * MAX_FUNCTION_LINES
         (safety_violations, "data/batch.py", "import pickle"),
         (safety_violations, "data/batch.py", "from torch import load"),
         (safety_violations, "data/batch.py", "weights = torch.load(path)"),
-        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=True)"),
-        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name, trust_remote_code=anything)"),
-        (safety_violations, "data/batch.py", "AutoModel.from_pretrained(name)"),
-        (safety_violations, "data/batch.py", "subprocess.run(command, shell=True)"),
+        (safety_violations, "data/batch.py", "from torch import load as read"),
+        (safety_violations, "data/batch.py", "import numpy as np\nnp.load(path, allow_pickle=False)"),
+        (safety_violations, "data/batch.py", "import torch as t\nt.jit.load(path)"),
+        (safety_violations, "data/batch.py", f"AutoModel.from_pretrained(n, trust_remote_code=True, {LOCAL})"),
+        (safety_violations, "data/batch.py", f"AutoModel.from_pretrained(n, trust_remote_code=anything, {LOCAL})"),
+        (safety_violations, "data/batch.py", f"AutoModel.from_pretrained(n, {LOCAL})"),
+        (
+            safety_violations,
+            "data/batch.py",
+            "AutoModel.from_pretrained(n, local_files_only=True, trust_remote_code=False)",
+        ),
+        (safety_violations, "data/batch.py", "AutoTokenizer.from_pretrained(n, trust_remote_code=False)"),
+        (
+            safety_violations,
+            "data/batch.py",
+            "T5Model.from_pretrained(n, **{SAFE}, use_safetensors=False)".replace("**{SAFE}", SAFE),
+        ),
+        (safety_violations, "data/batch.py", "AutoModel.from_config(config)"),
+        (safety_violations, "data/batch.py", "datasets.load_dataset(name, trust_remote_code=True)"),
+        (safety_violations, "data/batch.py", "yaml.load(text, Loader=yaml.SafeLoader)"),
+        (safety_violations, "data/batch.py", "yaml.parse(text)"),
+        (safety_violations, "data/batch.py", "from yaml import parse\nparse(text, Loader=yaml.Loader)"),
+        (safety_violations, "data/batch.py", "import subprocess"),
+        (safety_violations, "data/batch.py", "from os import execv\nexecv(path, [])"),
+        (safety_violations, "data/batch.py", "run(command, shell=True)"),
+        (safety_violations, "data/batch.py", "answer = input('Run it? ')"),
+        (safety_violations, "data/batch.py", "eval(text)"),
+        (safety_violations, "data/batch.py", "from builtins import exec"),
         (rename_violations, "data/batch.py", "os.replace(temporary, path)"),
         (rename_violations, "data/batch.py", "temporary.replace(path)"),
         (rename_violations, "data/batch.py", "temporary.rename(path)"),
@@ -123,6 +149,11 @@ def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path:
         ),
         ("data/corpus.py", "import datasets\ndatasets.load_dataset(name, trust_remote_code=False)"),
         ("assembly/data.py", "tokenizer = TextTokenizer.from_pretrained(path)"),
+        (
+            "models/loading.py",
+            f"AutoConfig.from_pretrained(n, {SAFE})\nAutoModel.from_pretrained(n, {SAFE}, use_safetensors=True)",
+        ),
+        ("config/nodes.py", "import yaml\nyaml.parse(text, Loader=yaml.SafeLoader)\nyaml.safe_load(text)"),
         ("files.py", "os.replace(temporary, path)"),
         ("data/batch.py", "text = text.replace(old, new)\noptions = dataclasses.replace(options, width=5)"),
         (

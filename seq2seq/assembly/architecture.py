@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.files import read_object
-from seq2seq.models.transformer.inference import CONFIG_FILE, is_loadable
+from seq2seq.models.transformer.inference import CONFIG_FILE, is_loadable, read_options
 from seq2seq.models.transformer.options import TransformerOptions
 
 WITHOUT_EFFECT = ("dtype", "transformers_version", "initialization")
@@ -18,8 +18,9 @@ WITHOUT_EFFECT = ("dtype", "transformers_version", "initialization")
 
 def architecture(folder: Path) -> dict[str, Any]:
     """Return how a model's weights are used; an option that an older version did not write has its default."""
-    options = read_object(folder / CONFIG_FILE)
-    return architecture_of(TransformerOptions.of_values(options)) if is_loadable(folder) else _with_effect(options)
+    if is_loadable(folder):
+        return architecture_of(read_options(folder))
+    return _with_effect(read_object(folder / CONFIG_FILE))
 
 
 def architecture_of(options: TransformerOptions) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def unless_printed(config: RunConfig, given: Given) -> RunConfig:
 
 def read_run_config(path: Path) -> RunConfig:
     """Return the configuration of a file; raise ValueError if it is none of this version."""
+    if files.is_special(path):
+        raise ValueError(f"{path}: a pipe or a device, where the configuration of a run is expected.")
     config: RunConfig = PARSER.parse(read_yaml(path))
     return config
 

@@ -26,6 +26,7 @@ from seq2seq.assembly.search import (
     search_of_older_version,
     within_reach,
 )
+from seq2seq.assembly.vocabulary_fit import check_fit
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import tree_of
 from seq2seq.config.parsing import Parser
@@ -259,6 +260,8 @@ def load(
     def read(folders: list[Path]) -> TextGenerator:
         tokenizer = common_tokenizer(folders)
         models = [load_model(folder, device, dtype, trainable=trainable) for folder in folders]
+        for folder, member in zip(folders, models, strict=True):
+            check_fit(folder, member, tokenizer)
         model = mixture(models[: len(first)], weights)
         if second:
             kind = InterleavedAndLeft if left_model else BothDirections

@@ -7,9 +7,10 @@ from seq2seq.assembly.architecture import architecture, architecture_of, first_d
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.config.declaring import options_of
+from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.models.transformer.inference import is_loadable, load_weights, wrong_weights
+from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, load_weights, wrong_weights
 from seq2seq.models.transformer.options import TransformerOptions
 
 MAY_CHANGE = ("generation_order", "interaction", "interaction_weight", "interaction_layers")
@@ -34,7 +35,7 @@ def check_start(config: RunConfig) -> None:
     if config.training.initialize_from is not None:
         options = architecture_of(config.model)
         expected = {name: options[name] for name in options_of(TransformerOptions) if name in options}
-        read_model(config.training.initialize_from, lambda folder: _check_architecture(folder, expected))
+        read_model(config.training.initialize_from, lambda folder: _check_weights(folder, expected))
 
 
 def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
@@ -53,6 +54,13 @@ def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
     if absent or misshapen or surplus:
         raise wrong_weights(folder, [*absent, *misshapen], surplus)
     model.load_state_dict(weights, strict=False)
+
+
+def _check_weights(folder: Path, expected: dict[str, Any]) -> None:
+    """Raise ValueError if a folder's model is of another architecture, or its weights are not whole."""
+    _check_architecture(folder, expected)
+    check_links(folder)
+    InferenceTransformer.load(folder)
 
 
 def _check_architecture(folder: Path, expected: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.files import new_folder
-from seq2seq.models.loading import without_progress_bar
+from seq2seq.models.loading import without_reports
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.inference import without_memory
 from seq2seq.models.weights import weights_written
@@ -68,7 +68,7 @@ class ModelExport:
         model.load_state_dict(weights, assign=True)
         model.tie_weights()
         model.generation_config = self.generation_config()
-        with new_folder(folder) as unfinished, weights_written(folder), without_progress_bar():
+        with new_folder(folder) as unfinished, weights_written(folder), without_reports():
             model.save_pretrained(unfinished)
             self.tokenizer.save(unfinished)
             write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix))

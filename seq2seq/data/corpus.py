@@ -21,9 +21,10 @@ import numpy
 import pyarrow
 from datasets import Dataset, IterableDataset, config, load_dataset
 
+from seq2seq.data.kept_files import is_whole, keep_record, recorded_problems
 from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.table_files import COLUMN_READERS, missing_column, nested_value
-from seq2seq.files import fingerprint, read_object, written
+from seq2seq.files import fingerprint, written
 from seq2seq.lines import aligned, is_stream, plain_name, spooled
 
 Corpus: TypeAlias = Dataset | IterableDataset
@@ -32,8 +33,6 @@ _CACHE_VERSION = 3
 """Raise it when the same files and options would be read as other rows than before."""
 _SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
 _WRITTEN_ROWS = 10_000
-_PROBLEMS = "problems"
-"""In the record of an Arrow file, the warnings of reading."""
 TEXT_BLOCK_ROWS = 10_000
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -150,7 +149,7 @@ def _memory_mapped(
     key = hashlib.sha256(json.dumps([_CACHE_VERSION, states, options]).encode()).hexdigest()[:32]
     directory = Path(cache_directory or Path(config.HF_DATASETS_CACHE) / "seq2seq")
     cached = directory / f"corpus-{key}.arrow"
-    if not _is_whole(cached):
+    if not is_whole(cached):
         directory.mkdir(parents=True, exist_ok=True)
         _write_arrow(pairs(), cached)
     corpus = Dataset.from_file(str(cached))
@@ -161,8 +160,7 @@ def _memory_mapped(
 
 def problems_of(corpus: Dataset) -> list[str]:
     """Return what was to be warned of when the files of a corpus were read, now or by an earlier command."""
-    records = [_record_of(Path(file["filename"])) for file in corpus.cache_files]
-    return [problem for record in records if record.is_file() for problem in read_object(record).get(_PROBLEMS, [])]
+    return [problem for file in corpus.cache_files for problem in recorded_problems(Path(file["filename"]))]
 
 
 _streams: dict[Path, Path] = {}
@@ -187,27 +185,6 @@ def _state(file: Path) -> list[Any]:
     return [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns]
 
 
-def _is_whole(cached: Path) -> bool:
-    """Return whether a file in the cache holds what was written; one that does not is removed, with a warning."""
-    record = _record_of(cached)
-    if not cached.is_file():
-        return False
-    try:
-        found = read_object(record)
-    except (OSError, ValueError):  # the record is written last
-        return False
-    if {**found, **fingerprint(cached)} == found and _PROBLEMS in found:
-        return True
-    warnings.warn(f"{cached} is damaged; it is removed and written anew.", stacklevel=1)
-    for file in (record, cached):
-        file.unlink(missing_ok=True)
-    return False
-
-
-def _record_of(cached: Path) -> Path:
-    return cached.with_suffix(".json")
-
-
 def _write_arrow(pairs: Pairs, path: Path) -> None:
     """Write all pairs, or nothing: the file takes its name only when it is whole.
 
@@ -219,9 +196,7 @@ def _write_arrow(pairs: Pairs, path: Path) -> None:
             while rows := list(islice(pairs, _WRITTEN_ROWS)):
                 columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
                 writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
-    problems = [str(warning.message) for warning in caught if warning.category is UserWarning]
-    with written(_record_of(path)) as record:
-        json.dump({**fingerprint(path), _PROBLEMS: problems}, record)
+    keep_record(path, [str(warning.message) for warning in caught if warning.category is UserWarning])
 
 
 def _hub_rows(path: str, name: str | None, split: str, streaming: bool, cache_directory: str | Path | None) -> Corpus:

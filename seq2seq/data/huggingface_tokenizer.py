@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from seq2seq.data.foreign_folder import check_foreign_folder, check_size
 from seq2seq.data.pipeline_sampler import PipelineSampler
 
 _CONVENTIONAL_TOKENS = {
@@ -137,6 +138,7 @@ def _present(*ids: int | None) -> int:
 def tokenizer_of_json(file: Path) -> PreTrainedTokenizerBase:
     if not file.is_file():
         raise ValueError(f"{file}: there is no such file.")
+    check_size(file)
     try:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
     except Exception as error:  # `tokenizers` raises plain Exception
@@ -157,8 +159,14 @@ def tokenizer_of_json(file: Path) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_of_folder_or_hub(path: str) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a folder, or of that name on the Hub, without running any code from there."""
+    """Return the tokenizer of a folder, or of that name on the Hub, without running any code from there.
+
+    Raises:
+        ValueError: there is none, it is damaged, or it asks for more than its own files (`check_foreign_folder`).
+    """
+    if Path(path).is_dir():
+        check_foreign_folder(Path(path))
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
     except Exception as error:  # network, names, files, formats: many types, none of them ours
-        raise ValueError(f"No tokenizer can be loaded from {path!r}: {error}") from error
+        raise ValueError(f"No tokenizer can be loaded from {path!r}: {' '.join(str(error).split())}") from error

@@ -12,8 +12,10 @@ from typing import Self
 
 from tokenizers import Tokenizer
 
+from seq2seq.data.foreign_folder import check_size
 from seq2seq.data.pipeline_sampler import PipelineSampler
 from seq2seq.data.tokenizer_training import BOS, EOS, PAD, UNK
+from seq2seq.files import read_object
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 CONFIG = {
@@ -43,6 +45,7 @@ class JsonTokenizer:
     def load(cls, folder: Path) -> Self:
         """Return the tokenizer that `save` wrote; raise ValueError, which names the file, where it is damaged."""
         file = folder / TOKENIZER_FILE
+        check_size(file)
         try:
             backend = Tokenizer.from_file(str(file))
         except Exception as error:  # `tokenizers` raises plain Exception
@@ -57,11 +60,8 @@ class JsonTokenizer:
         file = folder / CONFIG_FILE
         if not (file.is_file() and (folder / TOKENIZER_FILE).is_file()):
             return False
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{file} is damaged: it is no JSON ({error}).") from None
-        return isinstance(found, dict) and all(found.get(name) == value for name, value in CONFIG.items())
+        found = read_object(file)
+        return all(found.get(name) == value for name, value in CONFIG.items())
 
     def target_side(self) -> Self:
         return self

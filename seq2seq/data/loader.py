@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import multiprocess  # what `datasets` starts its workers with
 import numpy
@@ -21,6 +22,7 @@ from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import ANY_RATIO, filter_pairs
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged, Arrangement
+from seq2seq.data.kept_files import keep_record, remove_unless_whole
 from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
 from seq2seq.data.prefetch import prefetch
 from seq2seq.data.random_keys import random_keys
@@ -44,6 +46,10 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
         num_workers: processes; 0 uses this process, where the tokenizer may have threads of its own.
     """
     key = f"{_CACHE_VERSION} {corpus_fingerprint(dataset)} {tokenizer.fingerprint()}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    for folder in {Path(file["filename"]).parent for file in dataset.cache_files}:
+        for file in folder.glob(f"*{name}*.arrow"):
+            remove_unless_whole(file)
     with _single_threaded_workers(num_workers):
         tokenized = dataset.with_format("arrow").map(
             _with_token_columns,
@@ -51,9 +57,12 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
             batched=True,
             batch_size=_MAPPED_ROWS,
             num_proc=num_workers or None,
-            new_fingerprint=hashlib.sha256(key.encode()).hexdigest()[:32],
+            new_fingerprint=name,
             desc="Tokenising",
         )
+    for file in tokenized.cache_files:
+        if name in file["filename"]:
+            keep_record(Path(file["filename"]))
     return tokenized.with_format(None)
 
 

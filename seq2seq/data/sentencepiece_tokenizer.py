@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from seq2seq.data.foreign_folder import check_size
 from seq2seq.data.subword_sampling import BpeDropout, Segmenter, UnigramSampling
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _load(path: Path) -> "SentencePieceProcessor":
         from sentencepiece import SentencePieceProcessor
     except ImportError:
         raise ValueError(f"{path}: reading a SentencePiece model needs: pip install sentencepiece.") from None
+    check_size(path)
     try:
         return SentencePieceProcessor(model_proto=path.read_bytes())
     except RuntimeError as error:

@@ -81,7 +81,9 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
                 for record in batch.to_pylist():
                     number += 1
                     yield number, [nested_value(record, column, f"{path}:{number}", names) for column in columns]
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system, and no damage
         raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
 
 

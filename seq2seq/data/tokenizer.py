@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from seq2seq.config.declaring import refuse_unused
+from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
 from seq2seq.data.sequences import cut_ids
@@ -198,6 +199,7 @@ class TextTokenizer:
             ValueError: the folder holds no tokenizer.
         """
         folder = Path(folder)
+        check_links(folder)
         if (folder / SOURCE_FOLDER).is_dir():
             return cls.from_pretrained(folder / SOURCE_FOLDER, folder / TARGET_FOLDER, sampling=sampling)
         return cls.from_pretrained(folder, sampling=sampling)
@@ -281,4 +283,7 @@ def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTok
     )
 
     tokenizer = tokenizer_of_json(file) if file.suffix == ".json" else tokenizer_of_folder_or_hub(str(path))
-    return HuggingFaceTokenizer(tokenizer, special_tokens=special_tokens)
+    try:
+        return HuggingFaceTokenizer(tokenizer, special_tokens=special_tokens)
+    except Exception as error:  # what a damaged one makes the library raise is of many types
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error

@@ -5,10 +5,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from seq2seq.assembly.architecture import architecture, first_difference
 from seq2seq.assembly.generator import common_tokenizer
 from seq2seq.assembly.model_folder import read_models
+from seq2seq.assembly.vocabulary_fit import check_fit
+from seq2seq.data.foreign_folder import check_foreign_folder
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
+from seq2seq.models.loading import load_model
 from seq2seq.models.transformer.inference import WEIGHTS_FILE
 from seq2seq.models.weights import read_weights, weights_written, write_weights
 from seq2seq.training.averaging import weighted_mean
@@ -46,12 +52,19 @@ def _write_mean(folder: Path, folders: Sequence[Path], shares: Sequence[float]) 
     for path in folders:
         if not (path / WEIGHTS_FILE).is_file():
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
+        check_foreign_folder(path)  # all files but the weights are copied from the first
         check_same_architecture(folders[0], path)
-    common_tokenizer(folders)
-    mean = weighted_mean(shares, ((path, read_weights(path / WEIGHTS_FILE)) for path in folders))
+    tokenizer = common_tokenizer(folders)
+    mean = weighted_mean(shares, ((path, _checked_weights(path, tokenizer)) for path in folders))
     with new_folder(folder) as unfinished, weights_written(folder):
         shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
         write_weights(mean, unfinished / WEIGHTS_FILE)
+
+
+def _checked_weights(folder: Path, tokenizer: TextTokenizer) -> dict[str, Tensor]:
+    """Return the weights of a folder as they are saved; raise ValueError if they are not its configuration's."""
+    check_fit(folder, load_model(folder), tokenizer)
+    return read_weights(folder / WEIGHTS_FILE)
 
 
 def check_same_architecture(first: Path, other: Path) -> None:

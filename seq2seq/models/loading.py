@@ -3,19 +3,21 @@
 Only safetensors and JSON are read, only from disk, and no code from the folder is ever run.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
+from seq2seq.data.foreign_folder import check_foreign_folder, check_links
+from seq2seq.models.foreign_sizes import check_memory, check_sizes, further_layers, saved_shapes
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import CONFIG_FILE, InferenceTransformer, is_loadable, wrong_weights
 from seq2seq.models.transformer.packing import can_quantize, pack, quantize
-from seq2seq.models.weights import damage_named
+from seq2seq.models.weights import check_finite, damage_named
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,6 +45,7 @@ def load_model(
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} holds no model: it has no config.json; give a folder written by save_pretrained")
+    check_links(folder)
     is_lean, is_quantized = is_loadable(folder) and not trainable, dtype == torch.int8
     if is_quantized and not is_lean:
         raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
@@ -62,17 +65,18 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
     from seq2seq.models.pretrained import PretrainedSeq2Seq
     from seq2seq.models.transformer import Seq2SeqTransformer
 
-    check_indexes(folder)
-    try:
+    check_foreign_folder(folder)
+    shapes = saved_shapes(folder)
+    check_sizes(folder / CONFIG_FILE, shapes)
+    with without_reports(), _named(folder / CONFIG_FILE):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # values of any type make errors of any type
-        raise ValueError(f"{folder / CONFIG_FILE}: {' '.join(str(error).split())}") from error
     if not config.is_encoder_decoder:
         raise ValueError(
             f"{folder} holds a {config.model_type} model, which is no encoder-decoder; only those generate a target "
             "from a source here"
         )
-    with without_progress_bar(), damage_named(folder):
+    with without_reports(), damage_named(folder), _named(folder):
+        check_memory(folder, config, shapes)
         loaded: tuple[PreTrainedModel, dict] = AutoModelForSeq2SeqLM.from_pretrained(
             folder,
             config=config,
@@ -84,33 +88,39 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
             output_loading_info=True,
         )
     model, report = loaded
-    if wrong := [*map(str, [*report["missing_keys"], *report["mismatched_keys"]])]:
-        raise wrong_weights(folder, wrong)
+    wrong = [*map(str, [*report["missing_keys"], *report["mismatched_keys"]])]
+    surplus = further_layers(report["unexpected_keys"], [name for name, _ in model.named_parameters()])
+    if wrong or surplus:
+        raise wrong_weights(folder, wrong, surplus)
+    check_finite(dict(model.named_parameters()), folder)
     nn.Module.to(model, device).eval()
-    return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
-
-
-def check_indexes(folder: Path) -> None:
-    """Raise ValueError if an index of weights names anything but a safetensors file beside it."""
-    for path in sorted(folder.rglob("*.index.json")):
-        try:
-            names = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
-            wrong = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path} is damaged: it is no index of weights ({error!r}).") from None
-        if wrong:
-            raise ValueError(f"{path}: {wrong[0]!r} is no safetensors file beside it, and nothing else is read.")
+    with _named(folder):
+        return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)
 
 
 @contextmanager
-def without_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing bars while the block lasts."""
+def _named(place: Path) -> Iterator[None]:
+    """Let whatever a library makes of wrong values, which may be errors of any type, be one line with a place."""
+    try:
+        yield
+    except (MemoryError, SafetensorError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(text if str(place) in text else f"{place}: {text}") from error
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """Keep transformers from drawing bars, and from reports on what our errors say, while the block lasts."""
     from transformers.utils import logging
 
-    was_enabled = logging.is_progress_bar_enabled()
+    was_enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if was_enabled:
             logging.enable_progress_bar()

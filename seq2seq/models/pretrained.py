@@ -7,6 +7,7 @@ the number of hypotheses or sentences changes.
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +59,8 @@ class PretrainedSeq2Seq(FromTheLeft):
         self.vocab_size: int = model.get_output_embeddings().weight.shape[0]
         parameters = inspect.signature(model.forward).parameters
         self.cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed by transformers 5.24
+        embeddings: Any = model.get_input_embeddings()
+        self.source_vocab_size: int = embeddings.weight.shape[0]
         self.eos_id = _token_id(model, "eos_token_id")
         self.pad_id = _token_id(model, "pad_token_id")
         self.decoder_start_id = _token_id(model, "decoder_start_token_id", "bos_token_id")
@@ -145,5 +148,8 @@ def _token_id(model: PreTrainedModel, *names: str) -> int:
         for config in (model.config, model.generation_config):
             token_id = getattr(config, name, None)
             if token_id is not None:
-                return token_id[0] if isinstance(token_id, list) else token_id
+                first = token_id[0] if isinstance(token_id, list) else token_id
+                if not isinstance(first, int) or not 0 <= first < model.get_output_embeddings().weight.shape[0]:
+                    raise ValueError(f"`{name}` is {first!r}, which is no id of the target vocabulary")
+                return first
     raise ValueError(f"the configuration of {type(model).__name__} has no `{names[0]}`, which decoding needs")

@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+TYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+"""Of weights; whatever else floats computes nothing."""
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -16,8 +20,32 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file; raise ValueError naming it if it is damaged."""
-    try:
+    with _readable(path):
         return load_file(path)
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a file by its header alone; raise ValueError naming it if it is damaged."""
+    with _readable(path), safe_open(path, framework="pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def check_finite(weights: Mapping[str, Tensor], place: Path) -> None:
+    """Raise ValueError, which names what they are read from and one of them, for weights that are no finite numbers."""
+    for name, weight in weights.items():
+        if weight.dtype not in TYPES:
+            raise ValueError(f"{place}: {name} is of {weight.dtype}, which is no type of weights.")
+        # A sum is several times as fast as a look at each; only that of the largest numbers says nothing.
+        if not (weight.sum().isfinite() or weight.isfinite().all()):
+            raise ValueError(f"{place}: {name} holds NaN or infinity, with which nothing can be computed.")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: no file, where one of weights is expected.")
+    try:
+        yield
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no file of weights: {error}. Copy or export it anew.") from None
 

@@ -50,7 +50,7 @@ def test_a_damaged_file_is_named(share: float, tmp_path: Path) -> None:
     for name in (TOKENIZER_FILE, CONFIG_FILE):
         whole = (tmp_path / name).read_text()
         (tmp_path / name).write_text(whole[: int(share * len(whole))])
-        with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / name))} is damaged"):
+        with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / name))}.* is damaged"):
             TextTokenizer.load(tmp_path)
         (tmp_path / name).write_text(whole)
     TextTokenizer.load(tmp_path)

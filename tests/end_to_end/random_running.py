@@ -65,7 +65,7 @@ def limited(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def command(arguments: list[str]) -> Ended:
+def command(arguments: list[str], seconds: int = LIMIT_S) -> Ended:
     """Run a command in this process; warnings are not its errors."""
     errors = io.StringIO()
     try:
@@ -73,7 +73,7 @@ def command(arguments: list[str]) -> Ended:
             contextlib.redirect_stderr(errors),
             contextlib.redirect_stdout(io.StringIO()),
             warnings.catch_warnings(record=True),
-            limited(LIMIT_S),
+            limited(seconds),
         ):
             warnings.simplefilter("always")
             code = main(arguments)

@@ -157,3 +157,39 @@ def test_damaged_weights_are_named(kind: str, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ValueError, match=f"{tmp_path}.* damaged.*anew"):
         load_model(tmp_path, trainable=kind == "ours to train")
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(number: float, trainable: bool, tmp_path: Path) -> None:
+    model, name = tiny_model(), "decoder.layers.1.self_attention.output.weight"
+    with torch.no_grad():
+        model.get_parameter(name)[2, 3] = number
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}.*: {re.escape(name)} holds NaN or infinity"):
+        load_model(tmp_path, trainable=trainable)
+
+
+def test_large_weights_are_numbers(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.get_output_embeddings().weight.fill_(1e308)
+    model.save_pretrained(tmp_path)
+    load_model(tmp_path)
+
+
+def test_weights_of_several_types_are_refused(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["encoder.norm.weight"] = weights["encoder.norm.weight"].half()
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"of several types, torch.float16, torch.float64"):
+        load_model(tmp_path)
+
+
+def test_an_output_layer_that_the_configuration_ties_away_is_refused(tmp_path: Path) -> None:
+    tiny_model(tie_embeddings="none").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"tie_embeddings": "all"}))
+    with pytest.raises(ValueError, match=r"without a place: encoder.embeddings.tokens.weight, lm_head.weight"):
+        load_model(tmp_path)

@@ -4,8 +4,7 @@ Importing transformers takes longer than decoding some hundred lines. The networ
 what is left out is training, saving and `generate`.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from seq2seq.files import read_object
 from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Encoder
-from seq2seq.models.weights import read_weights
+from seq2seq.models.weights import check_finite, read_shapes, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
 """Modules whose weight is the decoder's embeddings."""
+EMBEDDINGS = "decoder.embeddings.tokens.weight"
 
 
 class InferenceTransformer(SearchableTransformer):
@@ -44,13 +45,10 @@ class InferenceTransformer(SearchableTransformer):
             ValueError: the configuration or the weights are damaged, or are not of each other; names the file.
         """
         options = read_options(folder)
+        check_header(folder, options)
         model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
-        expected = {name: parameter.shape for name, parameter in model.named_parameters()}
-        wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
-        surplus = [name for name in weights if name not in expected]
-        if wrong or surplus:
-            raise wrong_weights(folder, wrong, surplus)
+        check_weights(folder, {name: parameter.shape for name, parameter in model.named_parameters()}, weights)
         model.load_state_dict(weights, assign=True)
         return model.requires_grad_(False)
 
@@ -90,33 +88,41 @@ def load_weights(folder: Path, tie_embeddings: str) -> dict[str, Tensor]:
     Raises:
         ValueError: the file is damaged.
     """
-    weights = read_weights(folder / WEIGHTS_FILE)
-    if "decoder.embeddings.tokens.weight" not in weights:
-        raise wrong_weights(folder, ["decoder.embeddings.tokens.weight"])
-    for name, weight in weights.items():
-        if not weight.is_floating_point():
-            raise ValueError(f"{folder / WEIGHTS_FILE}: {name} is of {weight.dtype}, which is no type of weights.")
-    for name in TIED_WEIGHTS[tie_embeddings]:
-        weights[f"{name}.weight"] = weights["decoder.embeddings.tokens.weight"]
-    return weights
+    weights, path = read_weights(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE
+    if EMBEDDINGS not in weights:
+        raise wrong_weights(folder, [EMBEDDINGS])
+    check_finite(weights, path)
+    shared = [f"{name}.weight" for name in TIED_WEIGHTS[tie_embeddings]]
+    if untied := [name for name in shared if name in weights and not torch.equal(weights[name], weights[EMBEDDINGS])]:
+        raise wrong_weights(folder, [], untied)
+    return weights | dict.fromkeys(shared, weights[EMBEDDINGS])
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the values of a folder's configuration; raise ValueError, which names the file, where it is damaged."""
-    path = folder / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: it is no JSON ({error}).") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is damaged: it holds no object, but a {type(values).__name__}.")
-    return values
+def check_header(folder: Path, options: TransformerOptions) -> None:
+    """Raise ValueError if the weights are of another size than the options, before a network of that size is built."""
+    shapes = read_shapes(folder / WEIGHTS_FILE)
+    if shapes.get(EMBEDDINGS) != (options.vocab_size, options.d_model):
+        raise wrong_weights(folder, [EMBEDDINGS])
+    for stack, layers in (("encoder", options.encoder_layers), ("decoder", options.decoder_layers)):
+        last = f"{stack}.layers.{layers - 1}."
+        if not any(name.startswith(last) for name in shapes):
+            raise wrong_weights(folder, [f"{last}*"])
+
+
+def check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError if the weights of a folder are not of these names and shapes, and of one type."""
+    wrong = [name for name, shape in expected.items() if name not in weights or weights[name].shape != shape]
+    surplus = [name for name in weights if name not in expected]
+    if wrong or surplus:
+        raise wrong_weights(folder, wrong, surplus)
+    if len(types := {str(weight.dtype) for weight in weights.values()}) > 1:
+        raise ValueError(f"{folder}: its weights are of several types, {', '.join(sorted(types))}; save them in one.")
 
 
 def read_options(folder: Path) -> TransformerOptions:
     """Return the options of a model of this toolkit; raise ValueError, which names the file, if they make none."""
     try:
-        return TransformerOptions.of_values(read_config(folder))
+        return TransformerOptions.of_values(read_object(folder / CONFIG_FILE))
     except ValueError as error:
         text, path = str(error), str(folder / CONFIG_FILE)
         raise ValueError(text if text.startswith(path) else f"{path}: {text}") from None
@@ -124,8 +130,7 @@ def read_options(folder: Path) -> TransformerOptions:
 
 def is_loadable(folder: Path) -> bool:
     """Return whether a folder with a configuration holds this very model, in one file of weights."""
-    values = read_config(folder)
-    return values.get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
+    return read_object(folder / CONFIG_FILE).get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
 
 
 def wrong_weights(folder: Path, names: list[str], surplus: Sequence[str] = ()) -> ValueError:

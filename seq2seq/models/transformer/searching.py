@@ -46,6 +46,10 @@ class SearchableTransformer(nn.Module):
         return self.options.vocab_size
 
     @property
+    def source_vocab_size(self) -> int:
+        return self.options.source_vocab_size or self.options.vocab_size
+
+    @property
     def pad_id(self) -> int:
         return self.options.pad_token_id
 
