@@ -45,8 +45,9 @@ def locked(path: str | Path) -> Iterator[None]:
     process = os.getpid()
     _lock_descriptors.add(descriptor)
     try:
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, _holder().encode(), 0)
+        with suppress(OSError):  # of a full disk: that it is held counts, not what it says
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, _holder().encode(), 0)
         yield
     finally:
         if os.getpid() == process:

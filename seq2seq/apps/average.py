@@ -12,13 +12,13 @@ trained apart, see the ensembles of `seq2seq decode --model a b`.
 import argparse
 from pathlib import Path
 
-from seq2seq.apps.option_values import CHECKPOINT_HELP
+from seq2seq.apps.option_values import CHECKPOINT_HELP, number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, nargs="+", help="run directories or model folders, two or more")
     parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    parser.add_argument("--weights", type=float, nargs="+", help="share of each model, in any unit; default: equal")
+    parser.add_argument("--weights", type=number, nargs="+", help="share of each model, in any unit; default: equal")
     parser.add_argument("--output", required=True, help="folder to write; must not be there yet")
 
 
@@ -26,6 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     from seq2seq.export.average import average_models
 
     shares = arguments.weights or [1.0] * len(arguments.model)
+    if len(shares) != len(arguments.model) or min(shares) <= 0:
+        raise ValueError(
+            f"`--weights` are as many numbers above 0 as there are models ({len(arguments.model)}), but are {shares}."
+        )
     average_models(Path(arguments.output), arguments.model, shares, arguments.checkpoint)
     print(f"Wrote the mean of {len(arguments.model)} models to {arguments.output}.")
     return 0

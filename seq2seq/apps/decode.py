@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from seq2seq.apps.decode_checks import check_arguments
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer, keywords_of, number
 from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
@@ -35,7 +36,7 @@ from seq2seq.assembly.search import inner_search
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.arrival import input_lines, is_pipe, is_typed
 from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens
+from seq2seq.decoding.running.corpus import POOL_LINES
 from seq2seq.decoding.running.files import decode_file
 from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
@@ -74,6 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefixes", help="file with one target text per line that the output must begin with")
     parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
     parser.add_argument("--metrics", nargs="+", help="default: those of `seq2seq score`")
+    parser.add_argument(
+        "--sentence-separator", metavar="TEXT", help="what stands between sentences within a line, for rougeLsum"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32", help="default: %(default)s")
     parser.add_argument(
@@ -157,35 +161,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
         from seq2seq.assembly.scoring import DEFAULT_METRICS, score
 
-        print(score(texts, references, arguments.metrics or DEFAULT_METRICS), file=report_stream(arguments))
+        scores = score(texts, references, arguments.metrics or DEFAULT_METRICS, **metric_options_of(arguments))
+        print(scores, file=report_stream(arguments))
     if num_failed:
         counted = "1 line" if num_failed == 1 else f"{num_failed} lines"
         print(f"seq2seq decode: {counted} could not be decoded and left an empty output; see above.", file=sys.stderr)
     return 1 if num_failed else 0
-
-
-def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError for options that cannot be meant, or that do not go together: known before any work."""
-    if arguments.right_model and arguments.rescore in (None, "none"):
-        raise ValueError("`--right-model` ranks hypotheses together with `--model`; add `--rescore both` or `r2l`.")
-    if arguments.left_model and arguments.rescore in (None, "none"):
-        raise ValueError("`--left-model` ranks what an interleaved `--model` generates; add `--rescore l2r`.")
-    if arguments.threads < 0:
-        raise ValueError(f"`--threads` must be 0 (torch chooses) or more, but is {arguments.threads}.")
-    if arguments.batch_tokens < 1:
-        raise ValueError(f"`--batch-tokens` must be at least 1, but is {arguments.batch_tokens}.")
-    check_max_source_tokens(arguments.max_source_tokens)
-    passed_over = {
-        "--output": arguments.output != STANDARD,
-        "--format": arguments.format != "auto",
-        "--reference": arguments.reference,
-        "--metrics": arguments.metrics,
-        "--prefixes": arguments.prefixes,
-        "--tune-rescoring-weight": arguments.tune_rescoring_weight,
-        "--max-source-tokens": arguments.max_source_tokens,
-    }
-    if arguments.trace and (wrong := [f"`{option}`" for option, is_given in passed_over.items() if is_given]):
-        raise ValueError(f"`--trace` writes a page of one line's search and no more; leave out {' and '.join(wrong)}.")
 
 
 def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextGenerator:
@@ -245,10 +226,8 @@ def chosen_workers(arguments: argparse.Namespace, processes: Processes) -> int:
     """Return how many processes of this machine search.
 
     Raises:
-        ValueError: the option asks for several where there can be only one, or for fewer than none.
+        ValueError: the option asks for several where there can be only one.
     """
-    if arguments.processes < 0:
-        raise ValueError(f"`--processes` must be 0 (one a core) or more, but is {arguments.processes}.")
     can_share = pick_device(arguments.device) == "cpu" and processes.num_processes == 1 and can_fork()
     if arguments.processes > 1 and not can_share:
         raise ValueError("`--processes` shares the work of one command on a CPU under Linux; leave it out here.")
@@ -278,12 +257,17 @@ def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
     if not arguments.reference:
         return None
     from seq2seq.apps.score import read_aligned
-    from seq2seq.assembly.scoring import DEFAULT_METRICS, make_metrics
+    from seq2seq.assembly.scoring import DEFAULT_METRICS, check_metrics, make_metrics
 
     make_metrics(arguments.metrics or DEFAULT_METRICS)
+    check_metrics(arguments.metrics or DEFAULT_METRICS, metric_options_of(arguments))
     sources = [] if is_stream(arguments.input) else [arguments.input]
     columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
     return [list(references) for references in zip(*columns, strict=True)]
+
+
+def metric_options_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {} if arguments.sentence_separator is None else {"sentence_separator": arguments.sentence_separator}
 
 
 def write_stream(

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from seq2seq.apps.option_values import CHECKPOINT_HELP
+from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.apps.score import read_aligned
 from seq2seq.assembly.generator import load, read_decoding
 from seq2seq.assembly.model_folder import RUN_FILE, find_model, read_model
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reference", metavar="FILE", help="file with the reference of each source")
     add("--data", metavar="NAME", help=f"instead of files, a corpus of the run's {RUN_FILE}: {' or '.join(CORPORA)}")
     add("--output", metavar="FOLDER", help="where the report goes; by default `diagnosis` in the first run directory")
-    add("--max-rows", type=int, default=1000, help="pairs to look at, the first ones; 0: all; default: %(default)s")
-    add("--beam-widths", type=int, nargs="+", default=[1, 2, 5, 10, 20], metavar="W", help="default: 1 2 5 10 20")
+    add("--max-rows", type=integer, default=1000, help="pairs to look at, the first ones; 0: all; default: %(default)s")
+    add("--beam-widths", type=integer, nargs="+", default=[1, 2, 5, 10, 20], metavar="W", help="default: 1 2 5 10 20")
     add(
         "--metrics",
         nargs="+",
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     add("--precision", choices=PRECISION_NAMES, default="fp32", help="default: %(default)s")
-    add("--seed", type=int, default=1, help="of random wrong tokens and of intervals; default: %(default)s")
+    add("--seed", type=integer, default=1, help="of random wrong tokens and of intervals; default: %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -102,6 +102,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"`--max-rows` must be 0 (all) or more, but is {arguments.max_rows}.")
     if min(arguments.beam_widths) < 1:
         raise ValueError(f"`--beam-widths` must be at least 1, but one is {min(arguments.beam_widths)}.")
+    if arguments.seed < 0:
+        raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
 
 
 def output_folder(arguments: argparse.Namespace) -> Path:

@@ -12,13 +12,15 @@ import itertools
 import sys
 from pathlib import Path
 
-from seq2seq.apps.option_values import CHECKPOINT_HELP
+from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
 from seq2seq.lines import lines
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
+
+CHECK_LINES = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--check", metavar="FILE", help="UTF-8 file with one source per line to decode with both")
     parser.add_argument(
-        "--check-lines", type=int, default=200, help="lines of the file that are compared; default: %(default)s"
+        "--check-lines", type=integer, help=f"lines of the file that are compared; default: {CHECK_LINES}"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    require_ctranslate2()
     checked = lines_to_check(arguments)
+    require_ctranslate2()
     folder = Path(arguments.output)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
     export_ctranslate2(
@@ -53,13 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def lines_to_check(arguments: argparse.Namespace) -> list[str]:
     """Return the first lines of the file to check with; raise ValueError if they hold no text."""
-    if not arguments.check:
-        return []
-    if arguments.check_lines < 1:
+    if arguments.check_lines is not None and arguments.check_lines < 1:
         raise ValueError(f"`--check-lines` must be at least 1, but is {arguments.check_lines}.")
-    checked = list(itertools.islice(lines(arguments.check), arguments.check_lines))
+    if not arguments.check:
+        if arguments.check_lines is not None:
+            raise ValueError("`--check-lines` says how much of a file is compared; give the file as `--check`.")
+        return []
+    num_lines = arguments.check_lines or CHECK_LINES
+    checked = list(itertools.islice(lines(arguments.check), num_lines))
     if not any(line.strip() for line in checked):
-        raise ValueError(f"{arguments.check} has no text in its first {arguments.check_lines} lines to check with.")
+        raise ValueError(f"{arguments.check} has no text in its first {num_lines} lines to check with.")
     return checked
 
 

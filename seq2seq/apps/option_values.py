@@ -4,8 +4,9 @@ A text enters; a number or a truth leaves, or an error that argparse shows besid
 """
 
 import argparse
-import math
 from typing import Any
+
+from seq2seq.config.declaring import wrong_number
 
 CHECKPOINT_HELP = (
     "`best`, `last` or a step: which checkpoint of the runs that are named; default: what the run has exported, which "
@@ -29,19 +30,19 @@ def integer(text: str) -> int:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
-    if not -(2**63) <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"must be an integer of 64 bits, but is {text}")
+    if wanted := wrong_number(value):
+        raise argparse.ArgumentTypeError(f"{wanted}, but is {text}")
     return value
 
 
 def number(text: str) -> float:
-    """Return the number of a text that is one."""
+    """Return the number of a text that is one, and of a size that can be meant."""
     try:
         value = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"invalid float value: {text!r}") from None
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text}")
+    if wanted := wrong_number(value):
+        raise argparse.ArgumentTypeError(f"{wanted}, but is {text}")
     return value
 
 

@@ -11,7 +11,9 @@ that Python takes for line ends, such as U+2028, occur inside segments and would
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from seq2seq.apps.option_values import integer
 from seq2seq.assembly.scoring import DEFAULT_METRICS, TRANSPORT_METRICS, score
@@ -20,7 +22,11 @@ from seq2seq.metrics import METRICS
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS
 
 TEST_OPTIONS = ("significance", "num_samples", "seed")
-METRIC_OPTIONS = ("tokenize", "lowercase", "stemmer")
+METRIC_OPTIONS = ("tokenize", "lowercase", "stemmer", "sentence_separator")
+SEPARATOR_HELP = (
+    "what stands between sentences within a line, such as `<n>`: `rougeLsum` compares sentence by sentence, and is "
+    "`rougeL` without it"
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,6 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--tokenize", help="BLEU's tokenizer: 13a (the default), intl, zh, char, none, ja-mecab, flores200, ...")
     add("--lowercase", action="store_true", help="ignore case (TER and ROUGE always do)")
     add("--stemmer", action="store_true", help="stem English words for ROUGE")
+    add("--sentence-separator", metavar="TEXT", help=SEPARATOR_HELP)
     add("--significance", choices=list(TESTS), help="paired test against the baseline; default: bootstrap")
     add("--num-samples", type=integer, help=f"resamples of the test; default: {NUM_SAMPLES}")
     add("--seed", type=integer, help=f"seed of the test; default: {SEED}")
@@ -52,15 +59,24 @@ def run(arguments: Namespace) -> int:
     Raises:
         ValueError, OSError: wrong input, as `read_aligned` and `make_metrics` say.
     """
+    check_arguments(arguments)
     print(_report(arguments))
     return 0
 
 
+def check_arguments(arguments: Namespace) -> None:
+    """Raise ValueError for options that cannot be meant, before anything is read."""
+    if arguments.num_samples is not None and arguments.num_samples < 1:
+        raise ValueError(f"`--num-samples` must be at least 1, but is {arguments.num_samples}.")
+    if arguments.seed is not None and arguments.seed < 0:
+        raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
+
+
 def read_segments(path: str | Path) -> list[str]:
-    """Return the lines of a UTF-8 file, or the first hypotheses of a `.jsonl` n-best file; `-` is standard input.
+    """Return the lines of a UTF-8 file, or the first hypotheses of an n-best file in JSONL; `-` is standard input.
 
     Raises:
-        ValueError: the file is empty, not UTF-8, or a line of JSONL has no hypothesis; with file and line.
+        ValueError: the file is empty, not UTF-8, or its n-best lists are not in order; with file and line.
         OSError: the file cannot be read.
     """
     name, segments = name_of(path), list(lines(path))
@@ -68,7 +84,19 @@ def read_segments(path: str | Path) -> list[str]:
         raise ValueError(f"{name} is empty; it needs one segment per line.")
     if not plain_name(name).endswith(".jsonl"):
         return segments
-    return [_first_hypothesis(line, f"{name}:{number}") for number, line in enumerate(segments, start=1)]
+    found = [_first_hypothesis(line, f"{name}:{number}") for number, line in enumerate(segments, start=1)]
+    _check_order([source_id for source_id, _ in found], name)
+    return [text for _, text in found]
+
+
+def _check_order(ids: Sequence[Any], name: str) -> None:
+    """Raise ValueError unless the numbers of n-best lists follow each other, as those of the references do."""
+    for number, (before, after) in enumerate(pairwise(ids), start=2):
+        if isinstance(before, int) and isinstance(after, int) and after != before + 1:
+            raise ValueError(
+                f"{name}:{number}: its `id` is {after} behind {before}, but each list stands for a line of the "
+                "reference, in order; sort them by `id`, one of each."
+            )
 
 
 def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
@@ -95,13 +123,15 @@ def _report(arguments: Namespace) -> str:
     return scores.to_json() if arguments.json else str(scores)
 
 
-def _first_hypothesis(line: str, where: str) -> str:
+def _first_hypothesis(line: str, where: str) -> tuple[Any, str]:
+    """Return the `id` of an n-best list, None where it has none, and its first hypothesis's text."""
     try:
-        text = json.loads(line)["hypotheses"][0]["text"]
+        found = json.loads(line)
+        text, source_id = found["hypotheses"][0]["text"], found.get("id")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(
             f'{where}: expected {{"hypotheses": [{{"text": ...}}, ...]}} with at least one entry.'
         ) from error
     if not isinstance(text, str):
         raise ValueError(f"{where}: the first hypothesis's text is {text!r}, not a string.")
-    return text
+    return source_id, text

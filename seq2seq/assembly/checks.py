@@ -10,6 +10,7 @@ from seq2seq.assembly.limits import check_limits
 from seq2seq.assembly.search import complete_search, default_search
 from seq2seq.assembly.validation import validation_search
 from seq2seq.assembly.ways_of_training import check_cost
+from seq2seq.config.declaring import check_all_numbers
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.options import check_use
@@ -22,6 +23,7 @@ from seq2seq.training.schedules import schedule_named
 
 def check_config(config: RunConfig) -> None:
     """Raise ValueError for options that do not fit together, before any work is done."""
+    check_all_numbers(config)
     for metric in config.validation.metrics:
         make_metric(metric)
     check_data(config)

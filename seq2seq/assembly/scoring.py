@@ -5,9 +5,11 @@ significance test. They print as the table that the command prints.
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +109,14 @@ def score(
         seed: of the test; the same resamples serve every metric.
         embeddings: trained model, for `word_movers_distance` and `word_rotators_distance`.
         options: such as `tokenize="zh"`, `lowercase=True` or `stemmer=True`; each metric is given those that it has.
+            `sentence_separator="<n>"` says what stands between sentences, for `rougeLsum`.
 
     Raises:
         ValueError: there is not one reference, or one text of the baseline, for each text; a metric, a test or an
             option is unknown; or there are options of a test without a baseline.
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    _check_metrics(names, options)
+    check_metrics(names, options)
     texts, known = _texts(hypotheses, "hypotheses"), _references(references)
     others = None if baseline is None else _texts(baseline, "baseline")
     for name, given in {"references": known, "baseline": others}.items():
@@ -122,9 +125,15 @@ def score(
     if not texts:
         raise ValueError("`hypotheses` is empty; there is nothing to score.")
     if embeddings is not None:
+        if not {*names} & TRANSPORT_METRICS.keys():
+            raise ValueError(f"`embeddings` are for {' and '.join(TRANSPORT_METRICS)}; ask for one, or leave them out.")
         options |= embedding_options(embeddings)
+    if "rougeLsum" in names and not options.get("sentence_separator"):
+        _warn_of_sentences(texts, known)
     test: dict[str, Any] = {"significance": significance, "num_samples": num_samples, "seed": seed}
     chosen = {name: value for name, value in test.items() if value is not None}
+    if significance == "none" and len(chosen) > 1:
+        raise ValueError("`num_samples` and `seed` are of a test, which `significance` none leaves out.")
     if others is not None:
         return Scores(tuple(compare(texts, others, known, names, **chosen, **options)))
     if chosen:
@@ -132,7 +141,17 @@ def score(
     return Scores(tuple(score_texts(texts, known, names, **options)))
 
 
-def _check_metrics(names: Sequence[str], options: Mapping[str, Any]) -> None:
+def _warn_of_sentences(texts: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Warn if no sentence can be told from the next."""
+    if not any("\n" in text for text in chain(texts, *references)):
+        warnings.warn(
+            "No text has a line break between sentences, so `rougeLsum` is the same as `rougeL`; give what stands "
+            "between sentences within a line as `sentence_separator`.",
+            stacklevel=3,
+        )
+
+
+def check_metrics(names: Sequence[str], options: Mapping[str, Any]) -> None:
     """Raise ValueError for a metric that there is not, or an option that none of these has."""
     if not names:
         raise ValueError(f"`metrics` is empty; choose some of {', '.join((*METRICS, *TRANSPORT_METRICS))}.")

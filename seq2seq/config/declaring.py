@@ -7,6 +7,7 @@ of an option is the string below its field, or its entry under `Args:` of the cl
 
 import dataclasses
 import importlib
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,11 @@ from docstring_parser import parse_from_object
 
 EXPERIMENTAL = "experimental"
 """The package, and the first part of the names, of what is offered without a result that speaks for it."""
+MOST_PROCESSES = 1024
+"""Processes or threads that an option can ask for: more are a slip, and would take the machine with them."""
+SIZES = (1e-30, 1e12)
+"""Between these are all numbers but 0 that an option can mean: single precision computes with them and their squares,
+while 1e308 is infinite there, and 1e-320 is 0."""
 
 
 def part(default: Any, *, repr: bool = True) -> Any:
@@ -143,6 +149,34 @@ def all_options(component: type, prefix: str = "") -> Iterator[tuple[str, Option
                 kind = option.choice.kind(kind_name)
                 assert kind is not None, "a name of a table is the name of a component"
                 yield from all_options(kind, f"{prefix}{name}.{kind_name}.")
+
+
+def wrong_number(value: float) -> str | None:
+    """Return what a number must be that no option can mean; None for any other."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else "must be an integer of 64 bits"
+    if not math.isfinite(value):
+        return "must be a finite number"
+    least, most = SIZES
+    return None if value == 0 or least <= abs(value) <= most else f"must be 0, or of {least:g} to {most:g} in size"
+
+
+def check_numbers(component: Any) -> None:
+    """Raise ValueError for a field of a dataclass that holds a number which cannot be meant."""
+    for field in dataclasses.fields(component):
+        value = getattr(component, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and (wanted := wrong_number(number)):
+                raise ValueError(f"`{field.name}` {wanted}, but is {number}.")
+
+
+def check_all_numbers(component: Any) -> None:
+    """Raise ValueError for a number that cannot be meant, in a component or in those that it holds."""
+    check_numbers(component)
+    for name in options_of(type(component)):
+        value = getattr(component, name)
+        if dataclasses.is_dataclass(value):
+            check_all_numbers(value)
 
 
 def refuse_unused(component: Any, names: tuple[str, ...], belong_to: str, *, applies: bool) -> None:

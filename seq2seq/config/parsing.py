@@ -6,7 +6,6 @@ any option is an error of one line, which says where it was written, what it may
 
 import dataclasses
 import difflib
-import math
 import re
 import types
 import typing
@@ -14,11 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar
 
-from seq2seq.config.declaring import EXPERIMENTAL, Choice, Option, all_options, options_of
+from seq2seq.config.declaring import EXPERIMENTAL, Choice, Option, all_options, options_of, wrong_number
 from seq2seq.config.nodes import Node, parse_yaml
 
 Component = TypeVar("Component")
-LARGEST_INTEGER = 2**63 - 1
 TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -118,9 +116,9 @@ class Parser:
             )
         try:
             return value_of(option.kind, node)
-        except _Mismatch:
-            wanted = described_type(option.kind) + (", or null" if option.is_optional else "")
-            raise ValueError(f"{node.place}: `{path}` must be {wanted}, but is {_shown(node)}.") from None
+        except _Mismatch as mismatch:
+            wanted = f"must be {described_type(option.kind)}" + (", or null" if option.is_optional else "")
+            raise ValueError(f"{node.place}: `{path}` {mismatch.wanted or wanted}, but is {_shown(node)}.") from None
 
     def _chosen(self, choice: Choice, option: Option, node: Node, path: str, base: Any) -> Any:
         value = node.value
@@ -248,7 +246,11 @@ def _located(message: str, node: Node, path: str) -> str:
 
 
 class _Mismatch(Exception):
-    """A text is no value of a type."""
+    """A text is no value of a type, or a number that cannot be meant."""
+
+    def __init__(self, wanted: str | None = None) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
 
 
 def value_of(kind: Any, node: Node) -> Any:
@@ -278,8 +280,8 @@ def _number(kind: type, text: str) -> Any:
         number = kind(text)
     except ValueError:
         raise _Mismatch from None
-    if not (math.isfinite(number) and abs(number) <= (LARGEST_INTEGER if kind is int else math.inf)):
-        raise _Mismatch
+    if wanted := wrong_number(number):
+        raise _Mismatch(wanted)
     return number
 
 

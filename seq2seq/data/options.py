@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from seq2seq.config.declaring import refuse_unused
+from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
 from seq2seq.lines import plain_name
 
 Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"]
@@ -171,6 +171,8 @@ class DataOptions:
         for name in ("max_length_ratio", "max_batch_rows", "num_workers", "num_folds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
+        if self.num_workers > MOST_PROCESSES:
+            raise ValueError(f"`num_workers` must be at most {MOST_PROCESSES:,}, but is {self.num_workers}.")
         if self.long_sources == "cut" and self.max_source_tokens < 2:
             raise ValueError("`max_source_tokens` must be at least 2 where `long_sources` are cut: one is the end.")
         if self.num_folds and not 0 <= self.left_out_fold < self.num_folds:
@@ -224,8 +226,11 @@ class CompanionOptions:
             raise ValueError(f"`beam_width` must be at least 1, but is {self.beam_width}.")
         if not 0.0 <= self.dropout <= 1.0:
             raise ValueError(f"`dropout` must be between 0 and 1, but is {self.dropout}.")
-        if self.first_steps < 0:
-            raise ValueError(f"`first_steps` must be 0 or more, but is {self.first_steps}.")
+        if not 0.0 < self.refreshed_share <= 1.0:
+            raise ValueError(f"`refreshed_share` must be above 0 and at most 1, but is {self.refreshed_share}.")
+        for name in ("first_steps", "folds", "refreshes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
         refuse_unused(self, ("first_steps", "folds", "refreshes"), "model: self", applies=self.model == "self")
         others = ("fold_models", "folder", "beam_width", "dropout", "scored")
         refuse_unused(self, others, "companions that have a `model`", applies=self.model is not None)

@@ -54,11 +54,13 @@ class WordTokenizer:
 class Rouge:
     """One kind of ROUGE as a `Metric`; `name` is rouge1 ... rouge9, rougeL or rougeLsum.
 
-    rougeLsum takes lines as sentences, so it differs from rougeL only for segments that contain line breaks.
+    rougeLsum takes lines as sentences, so it differs from rougeL only for segments that contain line breaks: in a file
+    of one segment a line, those that `sentence_separator` stands for, which for no kind is a word.
     """
 
     name: str
     stemmer: bool = False
+    sentence_separator: str = ""
 
     @property
     def higher_is_better(self) -> bool:
@@ -67,6 +69,9 @@ class Rouge:
     def statistics(self, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]) -> numpy.ndarray:
         """Return float64 [segments, 3 + 3]: after the counts, F, precision and recall, each in [0, 1]."""
         present = present_references(hypotheses, references)
+        if self.sentence_separator:
+            hypotheses = [self._in_lines(text) for text in hypotheses]
+            present = [[self._in_lines(text) for text in targets] for targets in present]
         scores = [
             self._scorer.score_multi(targets, hypothesis)[self.name]
             for hypothesis, targets in zip(hypotheses, present, strict=True)
@@ -79,7 +84,12 @@ class Rouge:
         f_measure, precision, recall = 100 * statistics[NUM_COUNTS:] / statistics[0]
         stemmer = "porter" if self.stemmer else "no"
         signature = f"{references_signature(statistics)}|case:lc|tok:unicode|stem:{stemmer}|version:{VERSION}"
+        if self.sentence_separator:
+            signature += f"|sentences:{self.sentence_separator}"
         return Score(self.name, float(f_measure), signature, f"P = {precision:.2f} R = {recall:.2f}")
+
+    def _in_lines(self, text: str) -> str:
+        return text.replace(self.sentence_separator, "\n")
 
     @cached_property
     def _scorer(self) -> Any:

@@ -62,6 +62,8 @@ class GoldSchedule:
                 raise ValueError(f"`{name}` must be one of {', '.join(get_args(choices))}.")
         if min(self.decay_steps, self.decay_positions) <= 0:
             raise ValueError("`decay_steps` and `decay_positions` must be above 0.")
+        if self.gold_steps < 0:
+            raise ValueError(f"`gold_steps` must be 0 or more, but is {self.gold_steps}.")
         if not 0.0 <= self.gold_floor <= 1.0:
             raise ValueError(f"`gold_floor` must be between 0 and 1, but is {self.gold_floor}.")
         by_step, by_position = self.gold_by != "position", self.gold_by != "step"

@@ -14,6 +14,9 @@ from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.candidates import CANDIDATE_SEARCHES, SeveralCandidates
 from seq2seq.objectives.sequences import CostObjective, added_up, candidate_log_probs, mean_cost
 
+LARGEST_EXPONENT = 10
+"""Of a length: by more, the scores of long candidates would vanish in single precision."""
+
 
 def ranking_loss(scores: Tensor, costs: Tensor, is_real: Tensor, margin: float) -> Tensor:
     """Return the sum over pairs of max(0, score(worse) - score(better) + margin * ranks between them), [B].
@@ -55,6 +58,10 @@ class Ranking(CostObjective):
         super().__post_init__()
         if self.margin < 0:
             raise ValueError(f"`margin` must not be negative, but is {self.margin}.")
+        if not 0 <= self.length_exponent <= LARGEST_EXPONENT:
+            raise ValueError(
+                f"`length_exponent` must be between 0 and {LARGEST_EXPONENT}, but is {self.length_exponent}."
+            )
         if self.candidates.num_candidates + self.add_reference < 2:
             raise ValueError("To be ranked, candidates must be two; raise `num_candidates` or set `add_reference`.")
 

@@ -93,6 +93,8 @@ class ConfidenceSampling:
     mixture: Mixing = field(default_factory=Mixing)
 
     def __post_init__(self) -> None:
+        if self.gold_steps < 0:
+            raise ValueError(f"`gold_steps` must be 0 or more, but is {self.gold_steps}.")
         if not 0.0 <= self.gold_confidence <= self.random_confidence:
             raise ValueError(
                 f"`gold_confidence` ({self.gold_confidence}) must be at least 0 and at most `random_confidence` "

@@ -143,7 +143,7 @@ class Gold(TokenReweighting):
     min_reward: float = 0.1
     """Least probability that a reward counts, m."""
     horizon: int = 5
-    """Tokens behind a token that its reward looks at."""
+    """Tokens behind a token that its reward looks at; with 0 it looks at the token alone."""
     discount: float = 1.0
     """gamma, what the reward of a token loses per position."""
     scorer: str | None = None

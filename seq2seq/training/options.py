@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seq2seq.config.declaring import refuse_unused
+from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ class TrainingOptions:
         _not_negative(
             self, "max_epochs", "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads"
         )
+        if self.threads > MOST_PROCESSES:
+            raise ValueError(f"`threads` must be at most {MOST_PROCESSES:,}, but is {self.threads}.")
         every = self.checkpoint_every or self.max_steps
         if self.average_checkpoints * every >= self.max_steps + every:
             raise ValueError(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from seq2seq.apps.command import main
+from seq2seq.apps.verb_parser import parser_of
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 
@@ -81,7 +82,7 @@ def test_an_unknown_metric_is_known_before_decoding(
         (["--max-length", "0"], "`max_length` must be at least 1"),
         (["--device", "gpu"], "`device` 'gpu' cannot be used"),
         (["--device", "meta"], "`device` 'meta' cannot be used"),
-        (["--threads", "-1"], "`--threads` must be 0 (torch chooses) or more, but is -1"),
+        (["--threads", "-1"], "`--threads` must be between 0 (torch chooses) and 1,024, but is -1"),
         (["--batch-tokens", "0"], "`--batch-tokens` must be at least 1, but is 0"),
         (["--batch-tokens", "-1"], "`--batch-tokens` must be at least 1, but is -1"),
         (["--max-source-tokens", "1"], "`max_source_tokens` counts end of sentence too and must be at least 2"),
@@ -90,12 +91,11 @@ def test_an_unknown_metric_is_known_before_decoding(
         (["--method", "sampling", "--temperature", "inf"], "--temperature: must be a finite number, but is inf"),
         (["--length-penalty", "nan"], "--length-penalty: must be a finite number, but is nan"),
         (["--length-penalty", "1e9"], "`length_penalty` is 1000000000.0, by which scores"),
-        (["--max-length-ratio", "1e308"], "`max_length_ratio` must be at most 1,000,000, but is 1e+308"),
+        (["--max-length-ratio", "1e9"], "`max_length_ratio` must be at most 1,000,000, but is 1000000000.0"),
         (["--seed", "9223372036854775808"], "--seed: must be an integer of 64 bits"),
         (["--threads", "9223372036854775808"], "--threads: must be an integer of 64 bits"),
         (["--weights", "nan"], "--weights: must be a finite number"),
         (["--trace", "page.html"], "`--trace` writes a page of one line's search and no more; leave out `--output`"),
-        (["--weights", "1", "2"], "1 models need as many positive weights"),
         (["--mbr", "blue"], "There is no metric 'blue'; did you mean 'bleu'?"),
         (["--mbr", "chrf", "--num-samples", "0"], "`num_samples` must be at least 1"),
         (
@@ -340,7 +340,7 @@ def test_processes_on_a_device_that_has_none(
 
 
 def test_fewer_processes_than_none(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "`--processes` must be 0" in error_of([*command, "--processes", "-1"], capsys)
+    assert "`--processes` must be between 0 (one a core)" in error_of([*command, "--processes", "-1"], capsys)
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -374,3 +374,42 @@ def test_text_has_room_for_the_best_alone(command: list[str], tmp_path: Path) ->
     with pytest.warns(UserWarning, match="one output a line; for `--n-best` add `--format jsonl`"):
         assert main(["decode", *command, "--n-best", "2"]) == 0
     assert len((tmp_path / "output.txt").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threads", "1025"], "`--threads` must be between 0 (torch chooses) and 1,024, but is 1025"),
+        (["--processes", "1000000"], "`--processes` must be between 0 (one a core) and 1,024"),
+        (["--weights", "1", "2"], "`--weights` are as many positive numbers as there are models (1)"),
+        (["--weights", "0"], "`--weights` are as many positive numbers"),
+        (["--metrics", "bleu"], "`--metrics` is for scoring the output; give what to score it against"),
+        (["--sentence-separator", "<n>"], "`--sentence-separator` is for scoring the output"),
+        (["--sentence-separator", "<n>", "--reference", "x", "--metrics", "bleu"], "`sentence_separator` is no option"),
+        (["--tune-steps", "3"], "`--tune-steps` is of a tuning; add `--tune-metric`"),
+        (["--tune-steps", "0"], "`--tune-steps` must be at least 1"),
+        (["--tune-output", "x"], "`--tune-output` is of a tuning"),
+        (["--temperature", "1e308"], "--temperature: must be 0, or of 1e-30 to 1e+12 in size, but is 1e308"),
+    ],
+)
+def test_options_that_cannot_be_meant(
+    command: list[str], options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_of([*command, *options], capsys)
+
+
+def test_what_most_options_of_a_search_cannot_mean(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """-1, wherever an option has any effect; one that has none with its method is refused by its name as well."""
+    may_be_negative = {"--length-penalty"}
+    for action in parser_of("decode").actions():
+        if not callable(action.type) or action.type.__name__ not in ("integer", "number"):
+            continue
+        [flag] = action.option_strings
+        with_it = {"--mbr=chrf": ["num_samples", "mbr_epsilon"], "--method=sampling": ["temperature", "top_k", "top_p"]}
+        given = [option for option, names in with_it.items() if action.dest in names]
+        if flag not in may_be_negative:
+            assert main(["decode", *command, *given, f"{flag}=-1"]) == 2, flag
+            said = capsys.readouterr().err
+            assert any(name in said for name in (flag, f"`{action.dest}`", f"`{action.dest.removeprefix('mbr_')}`")), (
+                said
+            )

@@ -152,13 +152,43 @@ def test_wrong_files_are_explained(files, capsys, name: str, data: bytes, messag
         (["--tokenize", "english"], "no tokenizer 'english'"),
         (["--hypothesis", "absent.txt"], "absent.txt"),
         (["--baseline", "-", "--hypothesis", "-"], "Standard input .* only once"),
-        (["--baseline", "BASELINE", "--num-samples", "0"], "`num_samples` must be at least 1"),
+        (["--baseline", "BASELINE", "--num-samples", "0"], "`--num-samples` must be at least 1"),
+        (["--baseline", "BASELINE", "--seed", "-1"], "`--seed` must be 0 or more"),
+        (["--significance", "none", "--baseline", "BASELINE", "--seed", "3"], "`seed` are of a test, which"),
+        (["--embeddings", "absent"], "`embeddings` are for word_movers_distance and"),
+        (["--metrics", "bleu", "--sentence-separator", "<n>"], "`sentence_separator` is no option of bleu"),
     ],
 )
 def test_wrong_options_are_explained(files, capsys, options: list[str], message: str) -> None:
     options = [str(files.baseline) if option == "BASELINE" else option for option in options]
     assert score("--hypothesis", files.hypothesis, "--reference", files.reference, *options) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("ids", "where"), [((0, 2, 1), "list.jsonl:2: its `id` is 2 behind 0"), ((0, 1, 1), "list.jsonl:3: its `id` is 1")]
+)
+def test_lists_that_are_not_in_order_are_refused(files, capsys, ids: tuple[int, ...], where: str) -> None:
+    path = files.write("list.jsonl", [json.dumps({"id": i, "hypotheses": [{"text": "a"}]}) for i in ids])
+    reference = files.write("three.txt", ["a", "a", "a"])
+    assert score("--hypothesis", path, "--reference", reference) == 2
+    assert where in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ids", [(0, 1, 2), (5, 6, 7), ("a", "a", "b"), (None, None, None)])
+def test_lists_in_order_and_those_without_numbers_are_scored(files, ids: tuple[object, ...]) -> None:
+    path = files.write("list.jsonl", [json.dumps({"id": i, "hypotheses": [{"text": "a"}]}) for i in ids])
+    assert read_segments(path) == ["a", "a", "a"]
+
+
+def test_sentences_are_told_apart_by_what_stands_between_them(files, capsys) -> None:
+    hypothesis, reference = files.write("h.txt", ["c d <n> a b"]), files.write("r.txt", ["a b <n> c d"])
+    arguments = ["--hypothesis", hypothesis, "--reference", reference, "--metrics", "rougeL", "rougeLsum", "--json"]
+    with pytest.warns(UserWarning, match="`rougeLsum` is the same as `rougeL`; give what stands between sentences"):
+        assert score(*arguments) == 0
+    assert len({row["value"] for row in json.loads(capsys.readouterr().out)}) == 1
+    assert score(*arguments, "--sentence-separator", "<n>") == 0
+    assert [row["value"] for row in json.loads(capsys.readouterr().out)] == pytest.approx([50.0, 100.0])
 
 
 def test_texts_can_be_scored_without_files() -> None:

@@ -97,3 +97,20 @@ def test_precision_and_recall_are_reported() -> None:
     score = metric.score(total(metric.statistics(["a b c d"], [["a b"]])))
     assert score.details == "P = 50.00 R = 100.00"
     assert score.signature == "nrefs:1|case:lc|tok:unicode|stem:porter|version:0.1.2"
+
+
+def test_sentences_within_a_line_are_compared_one_by_one() -> None:
+    """By hand: the sentences of a reference in turn share 2 of 2 and 2 of 2 words with those of the other order."""
+    hypotheses, references = ["c d<n>a b"], [["a b<n>c d"]]
+    whole = make_metric("rougeL", sentence_separator="<n>")
+    by_sentence = make_metric("rougeLsum", sentence_separator="<n>")
+    found = {
+        metric.name: metric.score(metric.statistics(hypotheses, references).sum(axis=0))
+        for metric in (whole, by_sentence)
+    }
+    assert found["rougeL"].value == pytest.approx(50.0), "the separator is no word"
+    assert found["rougeLsum"].value == pytest.approx(100.0)
+    assert found["rougeLsum"].signature.endswith("|sentences:<n>")
+    in_lines = make_metric("rougeLsum")
+    statistics = in_lines.statistics(["c d\na b"], [["a b\nc d"]])
+    assert (statistics == by_sentence.statistics(hypotheses, references)).all()

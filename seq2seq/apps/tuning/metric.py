@@ -5,6 +5,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from seq2seq.apps.option_values import integer
 from seq2seq.assembly.process import Processes
 
 
@@ -15,7 +16,7 @@ def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tune-metric", help="metric to improve, such as bleu or chrf")
     group.add_argument("--tune-source", metavar="FILE", help="sources to tune on, every fifth held out; not a test's")
     group.add_argument("--tune-reference", metavar="FILE", help="their references")
-    group.add_argument("--tune-steps", type=int, default=200, help="updates, each of four decodings of a batch")
+    group.add_argument("--tune-steps", type=integer, help="updates, each of four decodings of a batch; default: 200")
     group.add_argument("--tune-output", metavar="RUN", help="tuned run; default: the model's name with `-tuned-METRIC`")
 
 
@@ -26,7 +27,12 @@ def tune_first(arguments: argparse.Namespace, processes: Processes) -> bool:
         ValueError: options are missing, or do not go together.
     """
     files = (arguments.tune_source, arguments.tune_reference)
+    if arguments.tune_steps is not None and arguments.tune_steps < 1:
+        raise ValueError(f"`--tune-steps` must be at least 1, but is {arguments.tune_steps}.")
     if arguments.tune_metric is None and files == (None, None):
+        for option, value in (("--tune-steps", arguments.tune_steps), ("--tune-output", arguments.tune_output)):
+            if value is not None:
+                raise ValueError(f"`{option}` is of a tuning; add `--tune-metric` and its pairs, or leave it out.")
         return False
     if arguments.tune_metric is None or None in files:
         raise ValueError("Tuning needs `--tune-metric`, `--tune-source` and `--tune-reference`.")
@@ -35,8 +41,9 @@ def tune_first(arguments: argparse.Namespace, processes: Processes) -> bool:
     from seq2seq.assembly.tuning import Tuning, tune
 
     output = Path(arguments.tune_output) if arguments.tune_output else None
+    steps = {} if arguments.tune_steps is None else {"steps": arguments.tune_steps}
     tuning = Tuning(
-        Path(arguments.model[0]), arguments.tune_metric, *files, arguments.tune_steps, output, arguments.threads
+        Path(arguments.model[0]), arguments.tune_metric, *files, output=output, threads=arguments.threads, **steps
     )
     with redirect_stdout(sys.stderr):  # standard output may be what is decoded
         was_trained = tune(tuning, processes)

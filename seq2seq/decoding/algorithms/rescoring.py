@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from seq2seq.config.declaring import choice, part
+from seq2seq.config.declaring import check_numbers, choice, part
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
@@ -21,7 +21,7 @@ from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
-from seq2seq.decoding.parts.options import LengthNormalization, check_numbers, length_divisor, returning_all
+from seq2seq.decoding.parts.options import LengthNormalization, length_divisor, returning_all
 from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
 from seq2seq.decoding.parts.teacher_forcing import log_probs_of
 from seq2seq.models.interface import Seq2Seq

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from seq2seq.config.declaring import part
+from seq2seq.config.declaring import check_numbers, part
 from seq2seq.decoding.parts.constraints import Constraint, Constraints
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 
@@ -152,16 +152,6 @@ class OneSided:
 def returning_all(search: Any) -> Any:
     """Return a search that returns all that it finds, for another to choose from."""
     return replace(search, n_best=search.width) if search.width > 1 else search
-
-
-def check_numbers(options: Any) -> None:
-    """Raise ValueError for an option of a dataclass that is not a number, infinite, or an integer beyond 64 bits."""
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"`{field.name}` must be a finite number, but is {value}.")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError(f"`{field.name}` must be an integer of 64 bits, but is {value}.")
 
 
 def check_halves(beam_width: int) -> None:
