@@ -1,4 +1,5 @@
-"""Of what a machine has too little: memory, processes, open files. Known by an error, and said in one line.
+"""Of what there is too little: memory, processes, open files, or the other processes of a run. Known by an error, and
+said in one line.
 
 Enters what any library raised; leaves which want it is, if it is one, and a sentence that says what to lower. Nothing
 is imported here but what Python has loaded already, since what is wanting may be memory.
@@ -9,7 +10,7 @@ import re
 import resource
 from typing import Literal
 
-Want = Literal["memory", "processes", "files"]
+Want = Literal["memory", "processes", "files", "peers"]
 
 _BY_NUMBER: dict[int | None, Want] = {
     errno.ENOMEM: "memory",
@@ -29,9 +30,13 @@ _BY_WORDS: dict[Want, re.Pattern[str]] = {
     ),
     "processes": re.compile(r"can't start new thread|resource temporarily unavailable|\(os error 11\)", re.IGNORECASE),
     "files": re.compile(r"too many open files|\(os error 2[34]\)", re.IGNORECASE),
+    "peers": re.compile(r"connection (closed|reset) by peer|waiting for clients|timed out waiting", re.IGNORECASE),
 }
 """What torch, the libraries below it, those written in Rust, and Python itself say. Of a pool of processes one that
 `abruptly died` was ended by the system, which has no other reason."""
+
+_OF_PEERS = {"DistBackendError", "DistNetworkError", "DistStoreError"}
+"""Errors of `torch.distributed`, by their names since it need not be loaded."""
 
 
 def wanting(error: BaseException) -> Want | None:
@@ -55,6 +60,8 @@ def _of_itself(error: BaseException) -> Want | None:
         return None if _WAITING in str(error) else _BY_NUMBER.get(error.errno)
     if isinstance(error, ValueError) or not isinstance(error, Exception):  # whose words may be a user's own
         return None
+    if type(error).__name__ in _OF_PEERS:
+        return "peers"
     found = next((want for want, words in _BY_WORDS.items() if words.search(str(error))), None)
     if found == "processes" and allowed(resource.RLIMIT_AS) is not None:
         return "memory"  # a thread wants some for its stack
@@ -72,6 +79,9 @@ def sentence(error: BaseException, want: Want, cure: str) -> str:
         limit = allowed(resource.RLIMIT_AS)
         within = "" if limit is None else f" within the {limit // 2**20:,} MiB that `ulimit -v` allows"
         return f"there is not enough memory ({reason}){within}; {cure}."
+    if want == "peers":
+        reason = " ".join(str(error).split())
+        return f"another process of this run has gone, or has never come ({reason[:200]}); {cure}."
     if want == "files":
         return f"too many files are open: `ulimit -n` allows {allowed(resource.RLIMIT_NOFILE)}; raise it, or {cure}."
     return f"the system starts no further process or thread (see `ulimit -u`, and a container's limit); {cure}."

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from seq2seq.apps.launched import is_said_by_another
 from seq2seq.apps.memory_limit import within_memory_limit
 from seq2seq.apps.streams import (
     give_up_output,
@@ -78,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = _message_of(error, verb)
         if message is None:
             raise
-        print(f"{name}: error: {message}", file=sys.stderr)
+        if not is_said_by_another(error):
+            print(f"{name}: error: {message}", file=sys.stderr)
         give_up_output_that_fails()
         return 2
     except KeyboardInterrupt:

@@ -59,12 +59,12 @@ def run(arguments: Namespace) -> int:
     Raises:
         ValueError, OSError: wrong input, as `read_aligned` and `make_metrics` say.
     """
-    check_arguments(arguments)
+    check_test_options(arguments)
     print(_report(arguments))
     return 0
 
 
-def check_arguments(arguments: Namespace) -> None:
+def check_test_options(arguments: Namespace) -> None:
     """Raise ValueError for options that cannot be meant, before anything is read."""
     if arguments.num_samples is not None and arguments.num_samples < 1:
         raise ValueError(f"`--num-samples` must be at least 1, but is {arguments.num_samples}.")

@@ -25,6 +25,7 @@ OTHERWISE: dict[Want, str] = {
     "memory": "use a machine with more",
     "processes": "end others, or raise the limit",
     "files": "close others",
+    "peers": "look at what that says",
 }
 
 

@@ -137,21 +137,29 @@ SIZE_VARIABLES = {
 
 
 def launched_processes(device: str) -> Processes:
-    """Return the processes that a launcher has started; accelerate is imported only for several.
-
-    A number of processes without what else a launcher says, as schedulers export it, is passed over with a warning:
-    who waits for the others then waits for ever.
-    """
-    sizes = {name: os.environ[name].strip() for name in SIZE_VARIABLES if name in os.environ}
-    several = [name for name, size in sizes.items() if size not in ("", "0", "1")]
-    if not any(sizes[name].isdigit() and SIZE_VARIABLES[name] <= os.environ.keys() for name in several):
-        for name in several:
-            warnings.warn(
-                f"`{name}` is {sizes[name]} in the environment, but {' and '.join(sorted(SIZE_VARIABLES[name]))} of a "
-                "launcher is not: this is taken for the only process.",
-                stacklevel=2,
-            )
+    """Return the processes that a launcher has started; accelerate is imported only for several."""
+    if not several_are_launched():
         return OneProcess(device)
     from accelerate import PartialState
 
     return PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
+
+
+def several_are_launched() -> bool:
+    """Return whether a launcher has started several processes.
+
+    A number of processes without what else a launcher says, as schedulers export it, is taken out of the environment
+    with a warning: who waits for the others, as accelerate would, waits for ever.
+    """
+    sizes = {name: os.environ[name].strip() for name in SIZE_VARIABLES if name in os.environ}
+    several = [name for name, size in sizes.items() if size not in ("", "0", "1")]
+    if any(sizes[name].isdigit() and SIZE_VARIABLES[name] <= os.environ.keys() for name in several):
+        return True
+    for name in several:
+        warnings.warn(
+            f"`{name}` is {sizes[name]} in the environment, but {' and '.join(sorted(SIZE_VARIABLES[name]))} of a "
+            "launcher is not: this is taken for the only process.",
+            stacklevel=2,
+        )
+        del os.environ[name]
+    return False

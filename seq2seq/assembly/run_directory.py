@@ -82,7 +82,9 @@ def occupied(folder: Path, accelerator: Accelerator) -> Iterator[None]:
                 problem = error
         problem = broadcast_object_list([problem])[0]
         if problem is not None:
-            raise problem
+            if accelerator.is_main_process:
+                raise problem
+            raise SystemExit(2)  # the main process says it for all
         yield
 
 

@@ -23,7 +23,7 @@ from seq2seq.assembly.model import check_start, initialize_from
 from seq2seq.assembly.model_export import ModelExport
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, read_model
 from seq2seq.assembly.precision import with_precision
-from seq2seq.assembly.process import keep_freed_memory, prepare_process
+from seq2seq.assembly.process import keep_freed_memory, prepare_process, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory, occupied
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.validation import build_validation, usable_pairs
@@ -73,6 +73,7 @@ def train(config: RunConfig) -> None:
     keep_freed_memory()
     precision = config.training.precision
     assert precision != "auto", "`with_precision` says what it is on this machine"
+    several_are_launched()  # or nobody is waited for
     accelerator = build_accelerator(precision)
     with occupied(Path(config.run_directory), accelerator):
         train_alone(config, accelerator)

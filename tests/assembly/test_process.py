@@ -124,3 +124,4 @@ def test_a_size_without_a_launcher_is_passed_over(name: str, monkeypatch: pytest
     monkeypatch.setenv(name, "many")
     with pytest.warns(UserWarning, match=f"`{name}` is many"):
         assert launched_processes("cpu") == OneProcess("cpu")
+    assert name not in os.environ, "accelerate would take it for true"
