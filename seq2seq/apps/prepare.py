@@ -1,27 +1,33 @@
-"""Read, tokenise and report a configuration's corpora without training.
+"""Examine a configuration's data without training: `seq2seq prepare configs/x.yaml`.
 
-    seq2seq prepare pairs.tsv
-    seq2seq prepare translation.yaml
-
-Trains the tokenizer into the run directory and fills the cache of tokenised pairs, so that training starts at once;
-errors in the data show here, with file and line.
+Shows sample pairs as tokens, sizes, and what would spoil a training: headers, stray tabs, overlap, directions, lengths,
+unknown pieces. The same stands in `data.json` of the run directory, for programs. Trains the tokenizer into the run
+directory and fills the cache of tokenised pairs, so that training starts at once.
 """
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+from seq2seq.apps.examination_report import report_lines
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.data import build_data, filter_options
+from seq2seq.assembly.examination import examine_data
 from seq2seq.assembly.model import build_model_config
-from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.examination.examination import Examination
 from seq2seq.data.loader import TrainingLoader
+from seq2seq.files import written
 from seq2seq.locks import locked
+
+REPORT_FILE = "data.json"
 
 
 def run(arguments: list[str]) -> int:
-    config = with_precision(command_config(arguments, "seq2seq prepare", __doc__ or ""))
+    config = with_precision(load_run_config(arguments, "seq2seq prepare", __doc__ or ""))
     check_config(config)
     folder = Path(config.run_directory)
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,18 +39,27 @@ def run(arguments: list[str]) -> int:
 def prepare(config: RunConfig) -> None:
     """Fill a run directory in which no other run is, and report."""
     folder = enter_run_directory(config)
-    tokenizer, train_corpus, validation_corpus, _ = build_data(config, Path(folder))
+    data = build_data(config, folder)
+    tokenizer = data.tokenizer
     build_model_config(config, tokenizer)
-    print(f"source vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
-    if config.data.train.streaming:
-        print("training pairs are read as a stream, so they are filtered and counted in training")
-    else:
-        loader = TrainingLoader(train_corpus, tokenizer, seed=config.training.seed, **filter_options(config))
+    examination = examine_data(config, data)
+    for line in report_lines(examination):
+        print(line)
+    print(f"\nsource vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
+    if isinstance(data.train, Dataset):
+        loader = TrainingLoader(data.train, tokenizer, seed=config.training.seed, **filter_options(config))
         plan = loader.plan(0)
         sources, targets = loader.source_lengths.sum(), loader.target_lengths.sum()
         print(f"training pairs: {loader.filter_report}; {sources:,} source and {targets:,} target tokens")
         print(f"{len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding")
-        if plan.num_oversized:
-            print(f"{plan.num_oversized} pairs exceed `data.batch_tokens` alone and get a micro-batch each")
-    print(f"validation pairs: {len(validation_corpus)}")
-    print(f"ready in {folder}")
+    else:
+        print("training pairs are read as a stream, so they are filtered and counted in training; seen are the first")
+    print(f"validation pairs: {len(data.validation)}")
+    write_report(folder / REPORT_FILE, examination)
+    print(f"ready in {folder}; {REPORT_FILE} there has this report for programs")
+
+
+def write_report(path: Path, examination: Examination) -> None:
+    """Write an examination as JSON."""
+    with written(path) as file:
+        file.write(json.dumps(asdict(examination), indent=2, ensure_ascii=False) + "\n")

@@ -18,6 +18,7 @@ from seq2seq.assembly.companions import Companions, prepare_companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
+from seq2seq.assembly.examination import warn_of_data
 from seq2seq.assembly.finishing import finish, next_commands
 from seq2seq.assembly.model import check_start, initialize_from
 from seq2seq.assembly.model_export import ModelExport
@@ -84,7 +85,10 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
-        tokenizer, train_corpus, validation_corpus, fingerprints = build_data(config, folder)
+        data = build_data(config, folder)
+    tokenizer, train_corpus, validation_corpus, fingerprints = data
+    if accelerator.is_main_process:
+        warn_of_data(config, data)
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)

@@ -21,6 +21,10 @@ from seq2seq.models.modes import evaluating
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
 
+_IDLE = (
+    "; BLEU is 0 again, since no four words in a row are right anywhere, and so chooses no checkpoint: where it stays "
+    "so, as with targets of few words, set `validation.select_by` to chrf or exact_match, and `validation.metrics` too"
+)
 LOSSES = frozenset({"loss", "nll", "perplexity"})
 
 
@@ -159,6 +163,11 @@ class Validation:
         value, loss = values.get(self.select_by), values.get("loss")
         lower = lower_is_better(self.select_by)
         return best.see(step, value, lower_is_better=lower, loss=loss, averaged=averaged)
+
+    def remark(self, best: BestSoFar, values: dict[str, float]) -> str:
+        """Return what to add to the values of a validation, `best` being that of the earlier ones: BLEU is 0 again."""
+        is_idle = self.select_by == "bleu" and best.value == 0.0 == values.get("bleu")
+        return _IDLE if is_idle else ""
 
     def is_over(self, best: BestSoFar) -> bool:
         """Return whether patience has run out."""

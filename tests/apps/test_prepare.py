@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ def test_prepare_reports_and_training_starts_from_its_tokenizer(
     assert "source vocabulary 14, target vocabulary 14" in printed
     assert "training pairs: kept 400 of 402" in printed
     assert "validation pairs: 19" in printed
+    assert "A training pair:" in printed
+    assert "! 1 of 402 (0.2 %)" not in printed, "what concerns so few is no warning"
+    assert "`data.max_source_tokens` (256) drops 1 of 402 (0.2 %) training pairs; 301 keeps all" in printed
     assert "micro-batches an epoch" in printed
     assert not (tmp_path / "run" / "checkpoints").exists()
     tokenizer = tmp_path / "run" / "tokenizer" / "tokenizer.json"
@@ -55,3 +59,16 @@ def test_errors_in_the_data_name_file_and_line(tmp_path: Path, capsys: pytest.Ca
     error = capsys.readouterr().err
     assert f"seq2seq prepare: error: {tmp_path / 'train.tsv'}:2: " in error
     assert error.count("\n") == 1
+
+
+def test_the_report_is_there_for_programs_too(tmp_path: Path) -> None:
+    config = write_copy_task(tmp_path)
+    for path in (tmp_path / "train.tsv", tmp_path / "validation.tsv"):
+        path.write_text("source\ttarget\n" + path.read_text() + "a stray\ttab\there\n")
+    with pytest.warns(UserWarning, match="1 row .* has more fields than the 2 that others have"):
+        assert main(["prepare", config]) == 0
+    report = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (report["train"]["pairs"], report["validation"]["target_lengths"]["longest"]) == (401, 7)
+    assert report["samples"][0]["source_tokens"] == [*"source", "<eos>"]
+    found = [finding["kind"] for finding in report["findings"] if finding["is_warning"]]
+    assert found == ["uneven_rows", "uneven_rows", "header", "header", "overlap", "identical_sides", "identical_sides"]

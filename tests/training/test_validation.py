@@ -120,3 +120,12 @@ def test_a_better_value_is_better_with_any_loss() -> None:
 )
 def test_patience(patience: int, num_since: int, over: bool) -> None:
     assert make_validation(patience=patience).is_over(BestSoFar(num_since=num_since)) is over
+
+
+def test_a_bleu_that_stays_at_zero_is_remarked_on() -> None:
+    validation, best = make_validation(select_by="bleu"), BestSoFar()
+    assert validation.remark(best, {"bleu": 0.0}) == "", "at first everything is wrong"
+    validation.note(best, 1, {"bleu": 0.0, "loss": 2.0})
+    assert "chrf or exact_match" in validation.remark(best, {"bleu": 0.0})
+    assert validation.remark(best, {"bleu": 0.1}) == ""
+    assert make_validation(select_by="loss").remark(best, {"bleu": 0.0, "loss": 0.0}) == ""

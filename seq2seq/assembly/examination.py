@@ -1,0 +1,150 @@
+"""From a configuration and its data to what is noteworthy about them, before a training starts.
+
+`data.examination` looks at the pairs; what is added here takes the rest of the configuration: metrics, search, model.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.data import RunData, filter_options, open_training, open_validation
+from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.search import default_search, inner_search
+from seq2seq.data.corpus import Corpus, Dataset, problems_of
+from seq2seq.data.examination.examination import Examination, examine, findings_of, too_few_pairs
+from seq2seq.data.examination.findings import Finding, part_of, shown
+from seq2seq.data.examination.limits import Limits
+from seq2seq.data.examination.subject import Subject
+from seq2seq.data.filters import filter_pairs
+from seq2seq.data.loader import empty_lengths, tokenize_corpus
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.parts.options import SearchOptions
+from seq2seq.metrics.sacre import bleu
+from seq2seq.models.transformer import Seq2SeqTransformer
+
+STREAM_HEAD_ROWS = 10_000
+"""Pairs of a stream that are examined."""
+_JUDGED_TARGETS = 500
+_FEW = 0.05
+"""Share of targets with four words below which BLEU says nothing."""
+_NOTABLE = 0.01
+
+
+def examine_data(config: RunConfig, data: RunData) -> Examination:
+    """Return what is known of a run's pairs; of a stream, of its first ones."""
+    train, validation = subjects(config, data)
+    findings = [*problems_of_reading(config), *noteworthy(config, train, validation, data.tokenizer)]
+    return examine(train, validation, data.tokenizer, findings)
+
+
+def warn_of_data(config: RunConfig, data: RunData) -> None:
+    """Say in a line each what probably spoils the training; `prepare` says more.
+
+    What was warned of in reading is not said again.
+    """
+    found = [finding for finding in noteworthy(config, *subjects(config, data), data.tokenizer) if finding.is_warning]
+    for finding in found:
+        print(f"{config.run_directory}: warning: {finding.sentence}", flush=True)
+    if found:
+        print(f"{config.run_directory}: `seq2seq prepare` with the same options shows examples.", flush=True)
+
+
+def subjects(config: RunConfig, data: RunData) -> tuple[Subject, Subject]:
+    """Return the corpora of a run as what is examined."""
+    of_training, named = config.data.train, config.data.validation
+    option, of_validation = (
+        ("data.validation", named.completed(of_training)) if named.is_named else ("data.train", of_training)
+    )
+    train = Subject.of("training", "data.train", held(data.train, data.tokenizer), of_training.source_prefix)
+    return train, Subject.of("validation", option, data.validation, of_validation.source_prefix)
+
+
+def noteworthy(config: RunConfig, train: Subject, validation: Subject, tokenizer: TextTokenizer) -> Iterator[Finding]:
+    """Yield all findings but those of reading the files."""
+    limits = limits_of(config, tokenizer)
+    yield from findings_of(train, validation, tokenizer, limits)
+    yield from few_pairs(config, train, limits, tokenizer)
+    yield from short_targets(config, validation)
+    yield from cut_outputs(config, validation)
+
+
+def held(corpus: Corpus, tokenizer: TextTokenizer) -> Dataset:
+    """Return a corpus that is tokenised and on disk: itself, or the head of a stream."""
+    if isinstance(corpus, Dataset):
+        return corpus
+    rows = [{name: row[name] for name in ("source", "target")} for row in corpus.take(STREAM_HEAD_ROWS)]
+    return tokenize_corpus(Dataset.from_list(rows), tokenizer)
+
+
+def limits_of(config: RunConfig, tokenizer: TextTokenizer) -> Limits:
+    """Return what the pairs must keep to in training."""
+    options: dict[str, Any] = filter_options(config) | empty_lengths(tokenizer)
+    return Limits(**{field.name: options[field.name] for field in fields(Limits)})
+
+
+def problems_of_reading(config: RunConfig) -> Iterator[Finding]:
+    """Yield what was warned of when the files were read, now or by an earlier command."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        corpora = [open_training(config.data), open_validation(config.data)]
+    problems = (problem for corpus in corpora if isinstance(corpus, Dataset) for problem in problems_of(corpus))
+    for problem in dict.fromkeys(problems):
+        yield Finding("uneven_rows", problem, is_warning=True)
+
+
+def few_pairs(config: RunConfig, train: Subject, limits: Limits, tokenizer: TextTokenizer) -> Iterator[Finding]:
+    """Yield that there are few pairs for the model; one that has learnt elsewhere needs fewer."""
+    if config.training.initialize_from is not None or config.data.train.streaming:
+        return
+    target_lengths = train.lengths("target")
+    kept, _ = filter_pairs(
+        train.lengths("source"),
+        target_lengths,
+        max_source_tokens=limits.max_source_tokens,
+        max_target_tokens=limits.max_target_tokens,
+        max_length_ratio=limits.max_length_ratio,
+        cut_sources=limits.cut_sources,
+    )
+    with torch.device("meta"):
+        model = Seq2SeqTransformer(build_model_config(config, tokenizer))
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    yield from too_few_pairs(len(kept), int(target_lengths[kept].sum()), num_parameters)
+
+
+def short_targets(config: RunConfig, validation: Subject) -> Iterator[Finding]:
+    """Yield that BLEU, which is asked for, has nothing to count."""
+    if "bleu" not in config.validation.metrics or not len(validation.targets):
+        return
+    targets = validation.sample("target", validation.spread(_JUDGED_TARGETS))
+    metric = bleu()
+    short = [text for text in targets if not metric.ngrams(text)[-1]]
+    if len(targets) - len(short) < _FEW * len(targets):
+        yield Finding(
+            "short_for_bleu",
+            f"{part_of(len(short), len(targets))} validation targets have fewer than four words between spaces, and "
+            "BLEU counts sequences of four: it will be 0, or chance. Set `validation.metrics` and "
+            "`validation.select_by` to chrf or exact_match.",
+            len(short),
+            shown(short[:3]),
+            is_warning=config.validation.select_by == "bleu",
+        )
+
+
+def cut_outputs(config: RunConfig, validation: Subject) -> Iterator[Finding]:
+    """Yield that what is generated ends before many of the targets do."""
+    search = inner_search(config.decoding or default_search(config.model.generation_order))
+    if not isinstance(search, SearchOptions):
+        return
+    lengths, limit = validation.lengths("target"), search.max_length
+    if count := int((lengths > limit).sum()):
+        yield Finding(
+            "cut_outputs",
+            f"{part_of(count, len(validation))} validation targets are longer than what is generated, the `max_length` "
+            f"({limit:,}) of `decoding`; {int(lengths.max()):,} is enough for all.",
+            count,
+            is_warning=count >= _NOTABLE * len(validation),
+        )

@@ -1,0 +1,96 @@
+"""Pairs that are there more than once: in training and validation, twice in one of them, or the same on both sides."""
+
+from collections.abc import Iterator
+
+import numpy
+import pyarrow.compute as pc
+
+from seq2seq.data.examination.findings import Finding, part_of, shown
+from seq2seq.data.examination.subject import Subject
+
+_MUCH_OVERLAP = 0.05
+"""Share of the validation pairs that a training may have seen before its validation says too much."""
+_MANY_SOURCES = 0.2
+_MOSTLY = 0.9
+_NOTABLE = 0.01
+
+
+def overlap(train: Subject, validation: Subject) -> Iterator[Finding]:
+    """Yield what training and validation have in common; a model is praised for having learnt it by heart."""
+    in_validation = pc.is_in(train.sources, value_set=validation.sources)
+    rows = numpy.flatnonzero(in_validation.to_numpy())
+    if not len(rows):
+        return
+    sources, targets = train.sample("source", rows), train.sample("target", rows)
+    known, known_sources = set(zip(sources, targets, strict=True)), set(sources)
+    pairs = list(zip(validation.sources.to_pylist(), validation.targets.to_pylist(), strict=True))
+    same = [pair for pair in pairs if pair in known]
+    total = len(pairs)
+    if len(same) == total and len(known) == len(
+        {*zip(train.sources.to_pylist(), train.targets.to_pylist(), strict=True)}
+    ):
+        yield Finding(
+            "same_corpus",
+            f"All {total:,} validation pairs are the training pairs: scores would say how well these are learnt by "
+            "heart. Name other pairs in `data.validation`, or leave it out and set `data.num_folds: 20`.",
+            total,
+            is_warning=True,
+        )
+        return
+    if same:
+        yield Finding(
+            "overlap",
+            f"{part_of(len(same), total)} validation pairs are training pairs too"
+            + (
+                ": scores would praise what was learnt by heart; take them out of one."
+                if len(same) >= _MUCH_OVERLAP * total
+                else "."
+            ),
+            len(same),
+            shown([source for source, _ in same[:3]]),
+            is_warning=len(same) >= _MUCH_OVERLAP * total,
+        )
+    others = [source for source, target in pairs if source in known_sources and (source, target) not in known]
+    if others:
+        yield Finding(
+            "overlap_of_sources",
+            f"{part_of(len(others), total)} validation sources are in the training with another target.",
+            len(others),
+            shown(others[:3]),
+            is_warning=len(others) >= _MANY_SOURCES * total,
+        )
+
+
+def duplicates(corpus: Subject) -> Iterator[Finding]:
+    """Yield how many pairs are there again."""
+    joined = pc.binary_join_element_wise(corpus.sources, corpus.targets, "\t")
+    again = len(joined) - pc.count_distinct(joined).as_py()
+    if again >= max(1, _NOTABLE * len(joined)):
+        counts = pc.value_counts(joined)
+        most = counts.take(pc.array_sort_indices(counts.field("counts"), "descending")[:3]).field("values").to_pylist()
+        yield Finding(
+            "duplicates",
+            f"{part_of(again, len(joined))} {corpus.name} pairs repeat an earlier one.",
+            again,
+            shown([text.replace("\t", " → ") for text in most]),
+        )
+
+
+def identical_sides(corpus: Subject) -> Iterator[Finding]:
+    """Yield how many pairs have the same text on both sides: so it is for corrections, but not for translations."""
+    is_same = pc.equal(corpus.sources, corpus.targets)
+    count = pc.sum(is_same).as_py() or 0
+    total = len(corpus.sources)
+    if count >= max(1, _NOTABLE * total):
+        yield Finding(
+            "identical_sides",
+            f"{part_of(count, total)} {corpus.name} pairs have the same text on both sides"
+            + (
+                f"; are `{corpus.option}.source_column` and `.target_column` meant?"
+                if count >= _MOSTLY * total
+                else "."
+            ),
+            count,
+            shown(pc.filter(corpus.sources, is_same)[:3].to_pylist()),
+            is_warning=count >= _MOSTLY * total,
+        )

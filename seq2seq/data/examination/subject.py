@@ -1,0 +1,86 @@
+"""A corpus under examination: its texts as columns, its token ids, and its measures."""
+
+import re
+from dataclasses import dataclass
+
+import numpy
+import pyarrow
+import pyarrow.compute as pc
+
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.encoded_pairs import EncodedPairs
+from seq2seq.data.loader import stored_pairs
+from seq2seq.data.sequences import Sequences
+
+EXAMINED_TEXTS = 1_000_000
+"""Pairs whose texts are looked at; of a larger corpus the first. Lengths are those of all."""
+COUNTED_PAIRS = 100_000
+"""Pairs whose tokens are counted, spread evenly."""
+SIDES = ("source", "target")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of a side, end of sentence included."""
+
+    median: int
+    most: int
+    """95 % have no more."""
+    longest: int
+
+    @classmethod
+    def of(cls, lengths: numpy.ndarray) -> "Lengths":
+        if not len(lengths):
+            return cls(0, 0, 0)
+        median, most = numpy.percentile(lengths, (50, 95), method="inverted_cdf")
+        return cls(int(median), int(most), int(lengths.max()))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A corpus.
+
+    Args:
+        name: what sentences call it, `training` or `validation`.
+        option: the section of the configuration that names it.
+        sources, targets: the texts of its first pairs, without the prefix of sources.
+        pairs: ids of all pairs.
+    """
+
+    name: str
+    option: str
+    sources: pyarrow.ChunkedArray
+    targets: pyarrow.ChunkedArray
+    pairs: EncodedPairs
+
+    @classmethod
+    def of(cls, name: str, option: str, corpus: Dataset, prefix: str = "") -> "Subject":
+        """Return a corpus that `tokenize_corpus` has returned."""
+        head = corpus.select(range(min(len(corpus), EXAMINED_TEXTS))).select_columns(list(SIDES))
+        texts = head.with_format("arrow")[:]
+        sources = (
+            pc.replace_substring_regex(texts["source"], "^(<[^>]*> )?" + re.escape(prefix), "")
+            if prefix
+            else texts["source"]
+        )
+        return cls(name, option, sources, texts["target"], stored_pairs(corpus))
+
+    def __len__(self) -> int:
+        return len(self.pairs.rows)
+
+    def lengths(self, side: str) -> numpy.ndarray:
+        return self.ids(side).lengths
+
+    def ids(self, side: str) -> Sequences:
+        return self.pairs.source_ids if side == "source" else self.pairs.target_ids
+
+    def texts(self, side: str) -> pyarrow.ChunkedArray:
+        return self.sources if side == "source" else self.targets
+
+    def spread(self, number: int) -> numpy.ndarray:
+        """Return at most so many rows whose texts are here, spread evenly."""
+        return numpy.unique(numpy.linspace(0, len(self.sources) - 1, min(number, len(self.sources))).astype(int))
+
+    def sample(self, side: str, rows: numpy.ndarray) -> list[str]:
+        """Return the texts of these rows."""
+        return self.texts(side).take(pyarrow.array(rows)).to_pylist()
