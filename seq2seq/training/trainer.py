@@ -239,11 +239,10 @@ class Trainer:
         if problem is not None:
             self._log("validation_error", {"error": problem})
             display.write(f"validation at step {step} could not decode, so there are no scores: {problem}")
-        remark = self.validation.remark(self.state.best, values)
         is_best = self.validation.note(self.state.best, step, values, averaged=averaged)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         raw = " (of the weights, whose average is not as good yet)" if losses and not averaged else ""
-        display.write(f"validation at step {step}: {shown}{raw}{' (best)' if is_best else ''}{remark}")
+        display.write(f"validation at step {step}: {shown}{raw}{' (best)' * is_best}{self.validation.remark(values)}")
         self.checkpoints.save_validation(self.state, is_best=is_best)
 
     def _measured(self, validation: Validation, step: int) -> tuple[Measured, dict[str, float], bool]:

@@ -22,8 +22,8 @@ from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
 
 _IDLE = (
-    "; BLEU is 0 again, since no four words in a row are right anywhere, and so chooses no checkpoint: where it stays "
-    "so, as with targets of few words, set `validation.select_by` to chrf or exact_match, and `validation.metrics` too"
+    "; a BLEU of 0 chooses no checkpoint: no four words in a row are right anywhere. Where it stays so, as with targets "
+    "of few words, set `validation.select_by` to chrf or exact_match, and `validation.metrics` too"
 )
 LOSSES = frozenset({"loss", "nll", "perplexity"})
 
@@ -164,10 +164,9 @@ class Validation:
         lower = lower_is_better(self.select_by)
         return best.see(step, value, lower_is_better=lower, loss=loss, averaged=averaged)
 
-    def remark(self, best: BestSoFar, values: dict[str, float]) -> str:
-        """Return what to add to the values of a validation, `best` being that of the earlier ones: BLEU is 0 again."""
-        is_idle = self.select_by == "bleu" and best.value == 0.0 == values.get("bleu")
-        return _IDLE if is_idle else ""
+    def remark(self, values: dict[str, float]) -> str:
+        """Return what to say behind the values of a validation: that a BLEU of 0 chooses nothing."""
+        return _IDLE if self.select_by == "bleu" and values.get("bleu") == 0.0 else ""
 
     def is_over(self, best: BestSoFar) -> bool:
         """Return whether patience has run out."""

@@ -122,10 +122,8 @@ def test_patience(patience: int, num_since: int, over: bool) -> None:
     assert make_validation(patience=patience).is_over(BestSoFar(num_since=num_since)) is over
 
 
-def test_a_bleu_that_stays_at_zero_is_remarked_on() -> None:
-    validation, best = make_validation(select_by="bleu"), BestSoFar()
-    assert validation.remark(best, {"bleu": 0.0}) == "", "at first everything is wrong"
-    validation.note(best, 1, {"bleu": 0.0, "loss": 2.0})
-    assert "chrf or exact_match" in validation.remark(best, {"bleu": 0.0})
-    assert validation.remark(best, {"bleu": 0.1}) == ""
-    assert make_validation(select_by="loss").remark(best, {"bleu": 0.0, "loss": 0.0}) == ""
+def test_a_bleu_of_zero_is_remarked_on_where_it_chooses() -> None:
+    validation = make_validation(select_by="bleu")
+    assert "set `validation.select_by` to chrf or exact_match" in validation.remark({"bleu": 0.0, "loss": 1.0})
+    assert validation.remark({"bleu": 0.1}) == validation.remark({"loss": 0.0}) == ""
+    assert make_validation(select_by="loss").remark({"bleu": 0.0, "loss": 0.0}) == ""

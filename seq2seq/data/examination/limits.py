@@ -12,6 +12,9 @@ from seq2seq.data.examination.subject import SIDES, Lengths, Subject
 _NOTABLE = 0.01
 """Share of the pairs beyond which a limit is worth a warning."""
 _LONGER = 1.5
+"""How many times as long half of the validation must be as half of the training, to be longer."""
+_FEWEST = 20
+"""Training pairs without which their lengths say nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def validation_lengths(train: Subject, validation: Subject, limits: Limits) -> I
                 is_warning=count >= _NOTABLE * total,
             )
         of_training, own = Lengths.of(train.lengths(side)), Lengths.of(lengths)
-        if own.median >= _LONGER * of_training.median + 1:
+        if len(train) >= _FEWEST and own.median >= _LONGER * of_training.median + 1:
             yield Finding(
                 f"validation_longer_{side}s",
                 f"Validation {side}s are longer than those of the training: half have {own.median:,} tokens or more, "
@@ -109,13 +112,14 @@ def _empty_sides(corpus: Subject, limits: Limits) -> Iterator[Finding]:
         rows = numpy.flatnonzero(corpus.lengths(side) <= limits.empty(side))
         if len(rows):
             places = ", ".join(f"{row + 1:,}" for row in rows[:5]) + (", …" if len(rows) > 5 else "")
-            dropped = "is dropped" if corpus.name == "training" else "is kept"
+            is_one = len(rows) == 1
+            dropped = "dropped" if corpus.name == "training" else "kept"
             yield Finding(
                 f"empty_{side}s",
-                f"{part_of(len(rows), len(corpus))} {corpus.name} pairs have an empty {side}, and "
-                f"{dropped.replace('is', 'are') if len(rows) > 1 else dropped}: pair {places}, counted from 1.",
+                f"{part_of(len(rows), len(corpus))} {corpus.name} pairs {'has' if is_one else 'have'} an empty {side} "
+                f"and {'is' if is_one else 'are'} {dropped}: {'pair' if is_one else 'pairs'} {places}, counted from 1.",
                 len(rows),
-                is_warning=len(rows) >= _NOTABLE * len(corpus) and len(rows) > 1,
+                is_warning=len(rows) >= _NOTABLE * len(corpus) and not is_one,
             )
 
 

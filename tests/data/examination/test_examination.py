@@ -18,7 +18,7 @@ def swapped(pairs: Pairs) -> list[tuple[str, str]]:
     return [(target, source) for source, target in pairs]
 
 
-RUSSIAN = [("они сидели перед церковью и пели песни", target) for _, target in VALIDATION]
+FRENCH = [("ils étaient assis devant l'église et chantaient", target) for _, target in VALIDATION]
 SPOILED = {
     "header": ([("source", "target"), *TRAIN], VALIDATION),
     "same_corpus": (TRAIN, TRAIN),
@@ -26,7 +26,7 @@ SPOILED = {
     "overlap_of_sources": (TRAIN, [*VALIDATION, *((source, "anders") for source, _ in TRAIN[:30])]),
     "validation_sources_like_targets": (TRAIN, swapped(VALIDATION)),
     "validation_targets_like_sources": (TRAIN, [(source, source) for source, _ in VALIDATION]),
-    "validation_sources_unlike": (TRAIN, RUSSIAN),
+    "validation_sources_unlike": (TRAIN, FRENCH),
     "identical_sides": ([(source, source) for source, _ in TRAIN], VALIDATION),
     "validation_longer_sources": (TRAIN, [(f"{source} {source}", target) for source, target in VALIDATION]),
     "empty_targets": ([*TRAIN, ("a", ""), ("b", ""), ("c", ""), ("d", "")], VALIDATION),

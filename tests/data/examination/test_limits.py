@@ -52,7 +52,7 @@ def test_sources_that_are_cut_are_counted(tmp_path: Path) -> None:
 def test_empty_sides_are_named_by_their_place(tmp_path: Path) -> None:
     [found] = cost(tmp_path).values()
     assert found.sentence == (
-        "1 of 200 (0.5 %) training pairs have an empty target, and is dropped: pair 200, counted from 1."
+        "1 of 200 (0.5 %) training pairs has an empty target and is dropped: pair 200, counted from 1."
     )
 
 
