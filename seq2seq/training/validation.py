@@ -22,8 +22,8 @@ from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
 
 _IDLE = (
-    "; a BLEU of 0 chooses no checkpoint: no four words in a row are right anywhere. Where it stays so, as with targets "
-    "of few words, set `validation.select_by` to chrf or exact_match, and `validation.metrics` too"
+    "; a BLEU of 0 chooses no checkpoint: no four words in a row are right anywhere. Where it stays so, as with "
+    "targets of few words, set `validation.select_by` to chrf or exact_match, and `validation.metrics` too"
 )
 LOSSES = frozenset({"loss", "nll", "perplexity"})
 
