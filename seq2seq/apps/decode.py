@@ -351,7 +351,7 @@ def write_file(
         model_fingerprint=generator.fingerprint,
         output_format=output_format,
         source_prefix=generator.source_prefix,
-        max_source_tokens=arguments.max_source_tokens,
+        max_source_tokens=arguments.max_source_tokens or generator.max_source_tokens,
         prefixes_path=Path(arguments.prefixes) if arguments.prefixes else None,
         process_index=processes.process_index,
         num_processes=processes.num_processes,

@@ -12,8 +12,14 @@ _LONGEST_TEXT = 400
 _INDENT = " " * 12
 
 
-def report_lines(examination: Examination) -> Iterator[str]:
-    """Yield the lines of a report: sample pairs, sizes, and what is noteworthy, warnings first."""
+def report_lines(examination: Examination, places: dict[str, str]) -> Iterator[str]:
+    """Yield the lines of a report: sample pairs, sizes, and what is noteworthy, warnings first.
+
+    Args:
+        places: where the pairs of a corpus are read from, by its name.
+    """
+    yield from (f"{name:12}{place}" for name, place in places.items())
+    yield ""
     for pair in examination.samples:
         yield from sample_lines(pair)
     yield ""

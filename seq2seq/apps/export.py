@@ -43,7 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
     export_ctranslate2(
-        folder, model, generator.tokenizer, generator.search, generator.source_prefix, arguments.quantization
+        folder,
+        model,
+        generator.tokenizer,
+        generator.search,
+        generator.source_prefix,
+        arguments.quantization,
+        generator.max_source_tokens,
     )
     if different := different_options(generator.search):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())

@@ -20,6 +20,7 @@ from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.examination.examination import Examination
 from seq2seq.data.loader import TrainingLoader
+from seq2seq.data.options import DataOptions
 from seq2seq.files import written
 from seq2seq.locks import locked
 
@@ -43,7 +44,7 @@ def prepare(config: RunConfig) -> None:
     tokenizer = data.tokenizer
     build_model_config(config, tokenizer)
     examination = examine_data(config, data)
-    for line in report_lines(examination):
+    for line in report_lines(examination, corpus_places(config.data)):
         print(line)
     print(f"\nsource vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
     if isinstance(data.train, Dataset):
@@ -55,11 +56,19 @@ def prepare(config: RunConfig) -> None:
     else:
         print("training pairs are read as a stream, so they are filtered and counted in training; seen are the first")
     print(f"validation pairs: {len(data.validation)}")
-    write_report(folder / REPORT_FILE, examination)
+    write_examination(folder / REPORT_FILE, examination)
     print(f"ready in {folder}; {REPORT_FILE} there has this report for programs")
 
 
-def write_report(path: Path, examination: Examination) -> None:
+def corpus_places(data: DataOptions) -> dict[str, str]:
+    """Return where training and validation pairs are read from."""
+    train = data.train.described()
+    fold = f"part {data.left_out_fold} of {data.num_folds} of the training pairs, which does not train"
+    validation = data.validation.completed(data.train).described() if data.validation.is_named else fold
+    return {"training": train, "validation": validation}
+
+
+def write_examination(path: Path, examination: Examination) -> None:
     """Write an examination as JSON."""
     with written(path) as file:
         file.write(json.dumps(asdict(examination), indent=2, ensure_ascii=False) + "\n")

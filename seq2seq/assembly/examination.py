@@ -14,11 +14,12 @@ from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import RunData, filter_options, open_training, open_validation
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.search import default_search, inner_search
+from seq2seq.assembly.validation import usable_pairs
 from seq2seq.data.corpus import Corpus, Dataset, problems_of
 from seq2seq.data.examination.examination import Examination, examine, findings_of, too_few_pairs
+from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.examination.limits import Limits
-from seq2seq.data.examination.subject import Subject
 from seq2seq.data.filters import filter_pairs
 from seq2seq.data.loader import empty_lengths, tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
@@ -37,7 +38,11 @@ _NOTABLE = 0.01
 def examine_data(config: RunConfig, data: RunData) -> Examination:
     """Return what is known of a run's pairs; of a stream, of its first ones."""
     train, validation = subjects(config, data)
-    findings = [*problems_of_reading(config), *noteworthy(config, train, validation, data.tokenizer)]
+    findings = [
+        *problems_of_reading(config),
+        *noteworthy(config, train, validation, data.tokenizer),
+        *unusable_pairs(config, data),
+    ]
     return examine(train, validation, data.tokenizer, findings)
 
 
@@ -53,17 +58,17 @@ def warn_of_data(config: RunConfig, data: RunData) -> None:
         print(f"{config.run_directory}: `seq2seq prepare` with the same options shows examples.", flush=True)
 
 
-def subjects(config: RunConfig, data: RunData) -> tuple[Subject, Subject]:
+def subjects(config: RunConfig, data: RunData) -> tuple[Examined, Examined]:
     """Return the corpora of a run as what is examined."""
     of_training, named = config.data.train, config.data.validation
     option, of_validation = (
         ("data.validation", named.completed(of_training)) if named.is_named else ("data.train", of_training)
     )
-    train = Subject.of("training", "data.train", held(data.train, data.tokenizer), of_training.source_prefix)
-    return train, Subject.of("validation", option, data.validation, of_validation.source_prefix)
+    train = Examined.of("training", "data.train", held(data.train, data.tokenizer), of_training.source_prefix)
+    return train, Examined.of("validation", option, data.validation, of_validation.source_prefix)
 
 
-def noteworthy(config: RunConfig, train: Subject, validation: Subject, tokenizer: TextTokenizer) -> Iterator[Finding]:
+def noteworthy(config: RunConfig, train: Examined, validation: Examined, tokenizer: TextTokenizer) -> Iterator[Finding]:
     """Yield all findings but those of reading the files."""
     limits = limits_of(config, tokenizer)
     yield from findings_of(train, validation, tokenizer, limits)
@@ -96,7 +101,19 @@ def problems_of_reading(config: RunConfig) -> Iterator[Finding]:
         yield Finding("uneven_rows", problem, is_warning=True)
 
 
-def few_pairs(config: RunConfig, train: Subject, limits: Limits, tokenizer: TextTokenizer) -> Iterator[Finding]:
+def unusable_pairs(config: RunConfig, data: RunData) -> Iterator[Finding]:
+    """Yield that validation leaves pairs out which the model cannot take; training itself says so too."""
+    _, report = usable_pairs(config, data.validation)
+    if count := report.rows - report.kept:
+        yield Finding(
+            "unusable_pairs",
+            f"{part_of(count, report.rows)} validation pairs are longer than the model or a batch takes and left out.",
+            count,
+            is_warning=count >= _NOTABLE * report.rows,
+        )
+
+
+def few_pairs(config: RunConfig, train: Examined, limits: Limits, tokenizer: TextTokenizer) -> Iterator[Finding]:
     """Yield that there are few pairs for the model; one that has learnt elsewhere needs fewer."""
     if config.training.initialize_from is not None or config.data.train.streaming:
         return
@@ -115,7 +132,7 @@ def few_pairs(config: RunConfig, train: Subject, limits: Limits, tokenizer: Text
     yield from too_few_pairs(len(kept), int(target_lengths[kept].sum()), num_parameters)
 
 
-def short_targets(config: RunConfig, validation: Subject) -> Iterator[Finding]:
+def short_targets(config: RunConfig, validation: Examined) -> Iterator[Finding]:
     """Yield that BLEU, which is asked for, has nothing to count."""
     if "bleu" not in config.validation.metrics or not len(validation.targets):
         return
@@ -134,7 +151,7 @@ def short_targets(config: RunConfig, validation: Subject) -> Iterator[Finding]:
         )
 
 
-def cut_outputs(config: RunConfig, validation: Subject) -> Iterator[Finding]:
+def cut_outputs(config: RunConfig, validation: Examined) -> Iterator[Finding]:
     """Yield that what is generated ends before many of the targets do."""
     search = inner_search(config.decoding or default_search(config.model.generation_order))
     if not isinstance(search, SearchOptions):

@@ -73,6 +73,7 @@ class TextGenerator:
         search: how it searches unless a call says otherwise; by default by a beam in the order of the model.
         source_prefix: put before every source, as in training.
         batch_tokens: budget of one batch, see `decoding.running.batches`.
+        max_source_tokens: longer sources are cut unless a call says otherwise, as in training.
 
     Raises:
         ValueError: the model was not trained for such a search.
@@ -87,6 +88,7 @@ class TextGenerator:
         device: str = "cpu",
         fingerprint: str = "",
         batch_tokens: int = BATCH_TOKENS,
+        max_source_tokens: int | None = None,
     ) -> None:
         if batch_tokens < 1:
             raise ValueError(f"`batch_tokens` must be at least 1, but is {batch_tokens}.")
@@ -98,6 +100,7 @@ class TextGenerator:
         self.source_prefix = source_prefix
         self.device = device
         self.fingerprint = fingerprint
+        self.max_source_tokens = max_source_tokens
 
     @overload
     def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
@@ -146,7 +149,7 @@ class TextGenerator:
             searcher or self.searcher(**options),
             self.tokenizer,
             batch_tokens,
-            max_source_tokens=max_source_tokens,
+            max_source_tokens=self.max_source_tokens if max_source_tokens is None else max_source_tokens,
             prefixes=prefixes,
             pool_lines=pool_lines,
             source_prefix=self.source_prefix,
@@ -184,7 +187,8 @@ class TextGenerator:
             order = chosen.generation_order
         side = RIGHT if order == "r2l" else LEFT
         encoded = self.tokenizer.encode_sources([self.source_prefix + source for source in sources])
-        source_ids = [truncate_source(ids, max_source_tokens, line) for line, ids in enumerate(encoded, start=1)]
+        longest = self.max_source_tokens if max_source_tokens is None else max_source_tokens
+        source_ids = [truncate_source(ids, longest, line) for line, ids in enumerate(encoded, start=1)]
         generated = self.tokenizer.encode_targets(list(targets))
         if side == RIGHT:
             generated = [from_right(ids) for ids in generated]
@@ -273,6 +277,7 @@ def load(
             chosen_search(saved.search, options, model.generation_order, has_left_model=bool(left_model)),
             batch_tokens=batch_tokens,
             source_prefix=saved.source_prefix,
+            max_source_tokens=saved.max_source_tokens,
             device=device,
             fingerprint=models_fingerprint(folders)
             + (f" {list(weights)}" if weights else "")
@@ -319,6 +324,8 @@ class DecodingDefaults:
     """How it searches; None = by a beam in its own order."""
     source_prefix: str = ""
     """Put before every source, as in training."""
+    max_source_tokens: int | None = None
+    """Tokens that sources are cut at, where those of the training were."""
 
 
 def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
@@ -344,7 +351,8 @@ def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
 def write_decoding(folder: Path, decoding: DecodingDefaults) -> None:
     """Write what `read_decoding` reads."""
     with written(folder / DECODING_FILE) as file:
-        file.write(json.dumps(plain(decoding), indent=2) + "\n")
+        said = {name: value for name, value in plain(decoding).items() if value is not None or name == "search"}
+        file.write(json.dumps(said, indent=2) + "\n")
 
 
 def models_fingerprint(folders: Sequence[Path]) -> str:

@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.search import default_search, inner_search
@@ -52,11 +53,14 @@ class ModelExport:
     tokenizer: TextTokenizer
     search: Search | None
     source_prefix: str
+    max_source_tokens: int | None = None
+    """Tokens that sources are cut at, if they are."""
 
     @classmethod
     def of(cls, config: RunConfig, tokenizer: TextTokenizer) -> "ModelExport":
         """Return that of the run of a configuration."""
-        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, config.data.train.source_prefix)
+        prefix = config.data.train.source_prefix
+        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, prefix, cut_length(config))
 
     def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write a model folder with these weights.
@@ -71,7 +75,7 @@ class ModelExport:
         with new_folder(folder) as unfinished, weights_written(folder), without_reports():
             model.save_pretrained(unfinished)
             self.tokenizer.save(unfinished)
-            write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix))
+            write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix, self.max_source_tokens))
 
     def generation_config(self) -> GenerationConfig:
         """Return what `generate` of transformers can be told of the run's search."""

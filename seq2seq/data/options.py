@@ -121,6 +121,15 @@ class CorpusOptions(PartialCorpusOptions):
         """Return itself, which leaves nothing open."""
         return self
 
+    def described(self) -> str:
+        """Return where sources and targets come from, for people."""
+        if self.path is None:
+            return f"{self.source} → {self.target}"
+        where = f"{self.path}, split {self.split}" if self.format == "hub" else str(self.path)
+        tag = f", tagged by column {self.tag_column}" if self.tag_column else ""
+        prefix = f", behind “{self.source_prefix}”" if self.source_prefix else ""
+        return f"{where}, column {self.source_column} → column {self.target_column}{tag}{prefix}"
+
 
 def _ending(path: str) -> str:
     return Path(plain_name(path)).suffix.lower()
@@ -145,9 +154,9 @@ class DataOptions:
     """Longest target, in tokens with end of sentence; longer training pairs are dropped and reported."""
     long_sources: Literal["drop", "cut"] = "drop"
     """What becomes of pairs whose source is too long. `drop` leaves them out of the training; `cut` keeps the first
-    tokens of the source and its end of sentence, in training and validation, and no more tokens than learned positions;
-    `decode --max-source-tokens` cuts in the same way. For titles and summaries, where the beginning of a text is
-    enough. Targets are never cut."""
+    tokens of the source and its end of sentence, no more than learned positions, in training, validation and (unless
+    `--max-source-tokens` says otherwise) decoding. For titles and summaries, where the beginning of a text is enough;
+    targets are never cut."""
     max_length_ratio: float = 0.0
     """Largest ratio of the longer side to the shorter, in tokens; 0 switches this filter off."""
     batch_tokens: int = 4096

@@ -18,7 +18,7 @@ from seq2seq.decoding.parts.search import Hypothesis, Search
 from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.decoding.running.batches import InProcess, SourceBatch
 from seq2seq.decoding.running.corpus import truncate_source
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import Seq2Seq, smallest
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ class Subject:
                     f"Reference {number} has {len(ids)} tokens, of which the model takes {model.max_target_tokens}; "
                     "leave that pair out."
                 )
+        longest = smallest((generator.max_source_tokens, model.max_source_tokens))
         return cls(
             model=model,
             side=side,
             tokenizer=generator.tokenizer,
             decoding=generator.search,
             batch_tokens=generator.batch_tokens,
-            sources=[truncate_source(ids, model.max_source_tokens, n) for n, ids in enumerate(encoded, start=1)],
+            sources=[truncate_source(ids, longest, n) for n, ids in enumerate(encoded, start=1)],
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
             device=generator.device,
         )

@@ -47,6 +47,7 @@ def export_ctranslate2(
     search: Search,
     source_prefix: str = "",
     quantization: str = "float32",
+    max_source_tokens: int | None = None,
 ) -> None:
     """Write a folder that `ctranslate2.Translator` opens; it appears whole or not at all, in the place of an older one.
 
@@ -71,7 +72,7 @@ def export_ctranslate2(
     with new_folder(folder) as unfinished:
         spec.save(str(unfinished))
         tokenizer.save(unfinished / TOKENIZER_FOLDER)
-        write_decoding(unfinished, DecodingDefaults(search, source_prefix))
+        write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
 
 
 def check_replaceable(folder: Path) -> None:

@@ -25,7 +25,7 @@ from seq2seq.decoding.parts.search import Hypothesis, found_or_error
 from seq2seq.decoding.running.batches import pad_sources
 from seq2seq.decoding.running.corpus import truncate_source
 from seq2seq.export.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabularies, require_ctranslate2
-from seq2seq.models.interface import Seq2Seq
+from seq2seq.models.interface import Seq2Seq, smallest
 
 DIFFERENT_OPTIONS = (
     "length_normalization",  # it has length^p alone
@@ -112,7 +112,8 @@ def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list
     """Return the ids of each line that has any before end of sentence, cut where CTranslate2 cuts."""
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     encoded = generator.tokenizer.encode_sources([generator.source_prefix + line for _, line in numbered])
-    sources = [truncate_source(ids, MAX_POSITIONS, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
+    longest = smallest((generator.max_source_tokens, MAX_POSITIONS))
+    sources = [truncate_source(ids, longest, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
     sources = [source for source in sources if len(source) > 1]
     if not sources:
         raise ValueError("There is nothing to compare the two models on: no line holds any text.")

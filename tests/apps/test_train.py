@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
+from seq2seq.assembly.generator import load, read_decoding
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task
 
@@ -107,3 +108,8 @@ def test_long_sources_are_cut_in_training_and_validation(tmp_path: Path, caplog:
     [data] = [entry for entry in read_log(tmp_path / "run" / "log.jsonl") if entry["kind"] == "data"]
     assert (data["cut_source"], data["kept"], data["validation_cut_source"]) == (3, data["rows"], 3)
     assert "the rest of the line is not decoded" not in caplog.text
+    generator = load(tmp_path / "run")
+    assert generator.max_source_tokens == 6, "decoding cuts as training does"
+    assert read_decoding(tmp_path / "run" / "model", "l2r").max_source_tokens == 6
+    whole, cut = (generator(text)[0].token_log_probs for text in ("abcdefghabcdefgh", "abcde"))
+    assert whole == cut

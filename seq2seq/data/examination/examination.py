@@ -6,12 +6,12 @@ Two tokenised corpora enter, an `Examination` leaves.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from seq2seq.data.examination.examined import Examined, Lengths
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.headers import headers
 from seq2seq.data.examination.limits import Limits, costs, validation_lengths
 from seq2seq.data.examination.overlap import duplicates, identical_sides, overlap
 from seq2seq.data.examination.resemblance import resemblance
-from seq2seq.data.examination.subject import Lengths, Subject
 from seq2seq.data.examination.vocabulary import SamplePair, samples, unknown_pieces, unknown_share
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -33,7 +33,7 @@ class CorpusFacts:
     unknown_targets: float
 
     @classmethod
-    def of(cls, corpus: Subject, tokenizer: TextTokenizer) -> "CorpusFacts":
+    def of(cls, corpus: Examined, tokenizer: TextTokenizer) -> "CorpusFacts":
         return cls(
             len(corpus),
             Lengths.of(corpus.lengths("source")),
@@ -58,14 +58,16 @@ class Examination:
         return [finding for finding in self.findings if finding.is_warning]
 
 
-def examine(train: Subject, validation: Subject, tokenizer: TextTokenizer, findings: Iterable[Finding]) -> Examination:
+def examine(
+    train: Examined, validation: Examined, tokenizer: TextTokenizer, findings: Iterable[Finding]
+) -> Examination:
     """Return facts and samples beside what is noteworthy."""
     shown = (pair for corpus in (train, validation) for pair in samples(corpus, tokenizer, _SHOWN_PAIRS[corpus.name]))
     facts = [CorpusFacts.of(corpus, tokenizer) for corpus in (train, validation)]
     return Examination(facts[0], facts[1], tuple(shown), tuple(findings))
 
 
-def findings_of(train: Subject, validation: Subject, tokenizer: TextTokenizer, limits: Limits) -> Iterator[Finding]:
+def findings_of(train: Examined, validation: Examined, tokenizer: TextTokenizer, limits: Limits) -> Iterator[Finding]:
     """Yield what is noteworthy, of both corpora and of one beside the other."""
     for corpus in (train, validation):
         yield from headers(corpus)

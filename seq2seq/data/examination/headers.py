@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 
+from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding, quoted
-from seq2seq.data.examination.subject import Subject
 
 _NAMES = (
     "source target src tgt trg input inputs output outputs text texts translation translations reference references "
@@ -50,7 +50,7 @@ def _is_name(text: str) -> bool:
     return not _NAMING.isdisjoint(words) and _ALL.issuperset(words)
 
 
-def headers(corpus: Subject) -> Iterator[Finding]:
+def headers(corpus: Examined) -> Iterator[Finding]:
     """Yield that the first row, and perhaps others like it, names columns."""
     if not len(corpus.sources):
         return

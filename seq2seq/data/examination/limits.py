@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy
 
+from seq2seq.data.examination.examined import SIDES, Examined, Lengths
 from seq2seq.data.examination.findings import Finding, part_of, percent
-from seq2seq.data.examination.subject import SIDES, Lengths, Subject
 
 _NOTABLE = 0.01
 """Share of the pairs beyond which a limit is worth a warning."""
@@ -36,7 +36,7 @@ class Limits:
         return self.empty_source_length if side == "source" else self.empty_target_length
 
 
-def costs(corpus: Subject, limits: Limits) -> Iterator[Finding]:
+def costs(corpus: Examined, limits: Limits) -> Iterator[Finding]:
     """Yield what each limit does to the training pairs; a pair counts with each limit that it breaks."""
     total = len(corpus)
     yield from _empty_sides(corpus, limits)
@@ -75,7 +75,7 @@ def costs(corpus: Subject, limits: Limits) -> Iterator[Finding]:
         )
 
 
-def validation_lengths(train: Subject, validation: Subject, limits: Limits) -> Iterator[Finding]:
+def validation_lengths(train: Examined, validation: Examined, limits: Limits) -> Iterator[Finding]:
     """Yield how the lengths of the validation differ from what is learnt."""
     total = len(validation)
     yield from _empty_sides(validation, limits)
@@ -107,7 +107,7 @@ def _enough(lengths: numpy.ndarray, share: float, limit: int) -> str:
     return f"{value:,} keeps {percent(share)}, " if limit < value < lengths.max() else ""
 
 
-def _empty_sides(corpus: Subject, limits: Limits) -> Iterator[Finding]:
+def _empty_sides(corpus: Examined, limits: Limits) -> Iterator[Finding]:
     for side in SIDES:
         rows = numpy.flatnonzero(corpus.lengths(side) <= limits.empty(side))
         if len(rows):
@@ -124,7 +124,7 @@ def _empty_sides(corpus: Subject, limits: Limits) -> Iterator[Finding]:
 
 
 def _uneven(
-    corpus: Subject, source_lengths: numpy.ndarray, target_lengths: numpy.ndarray, limit: float
+    corpus: Examined, source_lengths: numpy.ndarray, target_lengths: numpy.ndarray, limit: float
 ) -> Iterator[Finding]:
     ratios = numpy.maximum(source_lengths, target_lengths) / numpy.maximum(
         1, numpy.minimum(source_lengths, target_lengths)

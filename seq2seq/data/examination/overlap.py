@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy
 import pyarrow.compute as pc
 
+from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding, part_of, shown
-from seq2seq.data.examination.subject import Subject
 
 _MUCH_OVERLAP = 0.05
 """Share of the validation pairs that a training may have seen before its validation says too much."""
@@ -15,7 +15,7 @@ _MOSTLY = 0.9
 _NOTABLE = 0.01
 
 
-def overlap(train: Subject, validation: Subject) -> Iterator[Finding]:
+def overlap(train: Examined, validation: Examined) -> Iterator[Finding]:
     """Yield what training and validation have in common; a model is praised for having learnt it by heart."""
     in_validation = pc.is_in(train.sources, value_set=validation.sources)
     rows = numpy.flatnonzero(in_validation.to_numpy())
@@ -61,7 +61,7 @@ def overlap(train: Subject, validation: Subject) -> Iterator[Finding]:
         )
 
 
-def duplicates(corpus: Subject) -> Iterator[Finding]:
+def duplicates(corpus: Examined) -> Iterator[Finding]:
     """Yield how many pairs are there again."""
     joined = pc.binary_join_element_wise(corpus.sources, corpus.targets, "\t")
     again = len(joined) - pc.count_distinct(joined).as_py()
@@ -76,7 +76,7 @@ def duplicates(corpus: Subject) -> Iterator[Finding]:
         )
 
 
-def identical_sides(corpus: Subject) -> Iterator[Finding]:
+def identical_sides(corpus: Examined) -> Iterator[Finding]:
     """Yield how many pairs have the same text on both sides: so it is for corrections, but not for translations."""
     is_same = pc.equal(corpus.sources, corpus.targets)
     count = pc.sum(is_same).as_py() or 0

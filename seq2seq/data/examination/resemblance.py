@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy
 
-from seq2seq.data.examination.findings import Finding, shown
-from seq2seq.data.examination.subject import SIDES, Subject
+from seq2seq.data.examination.examined import SIDES, Examined
+from seq2seq.data.examination.findings import Finding, percent, shown
 
 _KNOWN, _JUDGED = 600, 200
 """Pairs that are learnt from, and that are judged, of each corpus."""
@@ -74,7 +74,7 @@ def _counted(texts: list[str]) -> Counter[str]:
     return Counter(gram for text in texts for gram in _trigrams(text))
 
 
-def resemblance(train: Subject, validation: Subject) -> Iterator[Finding]:
+def resemblance(train: Examined, validation: Examined) -> Iterator[Finding]:
     """Yield which sides of the validation pairs are not those of the training."""
     if min(len(train.sources), len(validation.sources)) < _FEWEST:
         return
@@ -99,8 +99,8 @@ def resemblance(train: Subject, validation: Subject) -> Iterator[Finding]:
         elif now.is_new - before.is_new >= _NEW:
             yield Finding(
                 f"validation_{side}s_unlike",
-                f"The validation {side}s do not look like the training {side}s: {now.is_new:.0%} of their sequences of "
-                f"three characters are new, where {before.is_new:.0%} would be usual. Is it the right column or file?",
+                f"The validation {side}s do not look like the training {side}s: {percent(now.is_new)} of their sequences of "
+                f"three characters are new, where {percent(before.is_new)} would be usual. Is it the right column or file?",
                 len(validation),
                 shown(texts[:2]),
                 is_warning=True,

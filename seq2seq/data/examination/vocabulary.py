@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy
 
+from seq2seq.data.examination.examined import COUNTED_PAIRS, SIDES, Examined
 from seq2seq.data.examination.findings import Finding, percent, quoted, shown
-from seq2seq.data.examination.subject import COUNTED_PAIRS, SIDES, Subject
 from seq2seq.data.tokenizer import SideTokenizer, TextTokenizer
 
 _MUCH = {"source": 0.05, "target": 0.02}
@@ -31,7 +31,7 @@ class SamplePair:
     target_tokens: tuple[str, ...]
 
 
-def samples(corpus: Subject, tokenizer: TextTokenizer, number: int) -> Iterator[SamplePair]:
+def samples(corpus: Examined, tokenizer: TextTokenizer, number: int) -> Iterator[SamplePair]:
     """Yield pairs spread over a corpus, among them the first and the last."""
     for row in corpus.spread(number):
         texts = [corpus.texts(side)[int(row)].as_py() for side in SIDES]
@@ -56,7 +56,7 @@ def _readable(entry: str, text: str) -> str:
     return entry if not text or "\ufffd" in text or entry.endswith(text) else text
 
 
-def unknown_share(corpus: Subject, side: str, unk_id: int | None) -> float:
+def unknown_share(corpus: Examined, side: str, unk_id: int | None) -> float:
     """Return the share of a side's pieces that are unknown, ends of sentence not counted."""
     if unk_id is None or not len(corpus):
         return 0.0
@@ -66,7 +66,7 @@ def unknown_share(corpus: Subject, side: str, unk_id: int | None) -> float:
     return int((ids.flat() == unk_id).sum()) / max(1, num_pieces)
 
 
-def unknown_pieces(corpus: Subject, tokenizer: TextTokenizer) -> Iterator[Finding]:
+def unknown_pieces(corpus: Examined, tokenizer: TextTokenizer) -> Iterator[Finding]:
     """Yield how much of each side is unknown, and words that are so."""
     for side, own in zip(SIDES, (tokenizer.source, tokenizer.target), strict=True):
         share = unknown_share(corpus, side, own.unk_id)
@@ -84,7 +84,7 @@ def unknown_pieces(corpus: Subject, tokenizer: TextTokenizer) -> Iterator[Findin
         )
 
 
-def _unknown_words(corpus: Subject, side: str, own: SideTokenizer) -> list[str]:
+def _unknown_words(corpus: Examined, side: str, own: SideTokenizer) -> list[str]:
     """Return words with unknown pieces out of some texts."""
     rows = corpus.spread(20 * _LOOKED_AT)
     ids = corpus.ids(side).select(rows)

@@ -7,9 +7,9 @@ from typing import Any
 
 from seq2seq.data.corpus import Dataset, read_corpus
 from seq2seq.data.examination.examination import findings_of
+from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.limits import Limits
-from seq2seq.data.examination.subject import Subject
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -64,16 +64,16 @@ def corpus_of(pairs: Pairs, folder: Path, name: str) -> Dataset:
     return tokenize_corpus(read_corpus(path=path, cache_directory=folder / "cache"), characters())
 
 
-def subjects_of(train: Pairs, validation: Pairs, folder: Path, **options: Any) -> tuple[Subject, Subject]:
+def examined_of(train: Pairs, validation: Pairs, folder: Path, **options: Any) -> tuple[Examined, Examined]:
     return (
-        Subject.of("training", "data.train", corpus_of(train, folder, "train"), **options),
-        Subject.of("validation", "data.validation", corpus_of(validation, folder, "validation"), **options),
+        Examined.of("training", "data.train", corpus_of(train, folder, "train"), **options),
+        Examined.of("validation", "data.validation", corpus_of(validation, folder, "validation"), **options),
     )
 
 
 def found_in(train: Pairs, validation: Pairs, folder: Path, limits: Limits | None = None) -> dict[str, Finding]:
     """Return all findings by their kind; no two may have the same here."""
-    subjects = subjects_of(train, validation, folder)
+    subjects = examined_of(train, validation, folder)
     found = list(findings_of(*subjects, characters(), limits or Limits(1000, 1000)))
     assert len({finding.kind for finding in found}) == len(found)
     return {finding.kind: finding for finding in found}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.data.examination.examination import examine, too_few_pairs
-from tests.data.examination.made import Pairs, characters, found_in, subjects_of, translations
+from tests.data.examination.made import Pairs, characters, examined_of, found_in, translations
 
 TRAIN, VALIDATION = translations(300), translations(60, first=300)
 
@@ -59,7 +59,7 @@ def test_what_is_good_to_know_is_no_warning(kind: str, train: Pairs, validation:
 
 
 def test_sizes_and_sample_pairs(tmp_path: Path) -> None:
-    examination = examine(*subjects_of(TRAIN, VALIDATION, tmp_path), characters(), [])
+    examination = examine(*examined_of(TRAIN, VALIDATION, tmp_path), characters(), [])
     assert (examination.train.pairs, examination.validation.pairs) == (300, 60)
     lengths = sorted(len(source) + 1 for source, _ in TRAIN)
     found = examination.train.source_lengths

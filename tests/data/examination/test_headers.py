@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.data.examination.headers import headers, looks_like_names
-from tests.data.examination.made import subjects_of, translations
+from tests.data.examination.made import examined_of, translations
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_texts_are_no_names(texts: tuple[str, str]) -> None:
 
 def test_a_header_before_and_among_pairs(tmp_path: Path) -> None:
     pairs, name = translations(30), ("source", "target")
-    spoiled, good = subjects_of([name, *pairs, name, name], [*pairs, name], tmp_path)
+    spoiled, good = examined_of([name, *pairs, name, name], [*pairs, name], tmp_path)
     assert not list(headers(good)), "one in the middle may be a pair"
     [found] = headers(spoiled)
     assert found.count == 3
@@ -44,5 +44,5 @@ def test_a_header_before_and_among_pairs(tmp_path: Path) -> None:
 
 
 def test_a_prefix_of_sources_hides_no_header(tmp_path: Path) -> None:
-    spoiled, _ = subjects_of([("say it: source", "target")], translations(1), tmp_path, prefix="say it: ")
+    spoiled, _ = examined_of([("say it: source", "target")], translations(1), tmp_path, prefix="say it: ")
     assert len(list(headers(spoiled))) == 1

@@ -37,7 +37,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Examined:
     """A corpus.
 
     Args:
@@ -54,15 +54,13 @@ class Subject:
     pairs: EncodedPairs
 
     @classmethod
-    def of(cls, name: str, option: str, corpus: Dataset, prefix: str = "") -> "Subject":
+    def of(cls, name: str, option: str, corpus: Dataset, prefix: str = "") -> "Examined":
         """Return a corpus that `tokenize_corpus` has returned."""
         head = corpus.select(range(min(len(corpus), EXAMINED_TEXTS))).select_columns(list(SIDES))
         texts = head.with_format("arrow")[:]
-        sources = (
-            pc.replace_substring_regex(texts["source"], "^(<[^>]*> )?" + re.escape(prefix), "")
-            if prefix
-            else texts["source"]
-        )
+        sources = texts["source"]
+        if prefix:  # which stands behind a tag, if there is one
+            sources = pc.replace_substring_regex(sources, f"^(<[^>]*> )?{re.escape(prefix)}", r"\1")
         return cls(name, option, sources, texts["target"], stored_pairs(corpus))
 
     def __len__(self) -> int:
