@@ -99,8 +99,8 @@ def resemblance(train: Examined, validation: Examined) -> Iterator[Finding]:
         elif now.is_new - before.is_new >= _NEW:
             yield Finding(
                 f"validation_{side}s_unlike",
-                f"The validation {side}s do not look like the training {side}s: {percent(now.is_new)} of their sequences of "
-                f"three characters are new, where {percent(before.is_new)} would be usual. Is it the right column or file?",
+                f"The validation {side}s do not look like the training {side}s: {percent(now.is_new)} of their "
+                f"sequences of three characters are new, where {percent(before.is_new)} is usual. Is the column right?",
                 len(validation),
                 shown(texts[:2]),
                 is_warning=True,
