@@ -16,6 +16,7 @@ from seq2seq.data.batch import Batch
 from seq2seq.data.prefetch import prefetch
 
 PREFETCHED_BATCHES = 8
+LARGEST_COUNT = 2**53
 
 Position = dict[str, Any]
 """Where in the stream one is, as JSON: `epoch`, `pool` in the epoch, `batch` in the pool, and the stream's `number`.
@@ -36,8 +37,27 @@ class Part:
     make_batch: Callable[[numpy.ndarray], Batch]
 
 
+def check_position(position: Position) -> None:
+    """Raise ValueError for what cannot be a position; it comes from a file."""
+    counts = [position.get(name, 0) for name in ("pool", "batch_tokens")] if isinstance(position, dict) else []
+    earlier = position.get("earlier", []) if isinstance(position, dict) else []
+    if isinstance(position, dict) and isinstance(earlier, list) and all(isinstance(pair, list) for pair in earlier):
+        counts += [position.get(name) for name in ("epoch", "batch", "number")]
+        counts += [count for pair in earlier for count in (pair if len(pair) == 2 else [None])]
+        if all(isinstance(count, int) and 0 <= count < LARGEST_COUNT for count in counts):
+            return
+    raise ValueError(
+        f"The checkpoint says of the place in its data {str(position)[:80]}, which is none; it is damaged."
+    )
+
+
 def recounted(position: Position, batch_tokens: int) -> Position:
-    """Return the same place as a position for this budget; one that knows of no budget was counted by it."""
+    """Return the same place as a position for this budget; one that knows of no budget was counted by it.
+
+    Raises:
+        ValueError: it is no position.
+    """
+    check_position(position)
     before = position.get("batch_tokens", batch_tokens)
     if before == batch_tokens or not position["batch"]:
         return {**position, "batch_tokens": batch_tokens}

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, written
-from seq2seq.models.weights import read_weights, weights_written, write_weights
+from seq2seq.models.weights import check_finite, read_weights, weights_written, write_weights
+from seq2seq.training.checkpoint_entries import check_entries, is_best, optimizer_state
 from seq2seq.training.checkpoint_folder import (
     CHECKSUMS,
     FORMAT_VERSION,
@@ -203,14 +204,15 @@ class Checkpoints:
 
     def _load(self, path: Path) -> TrainingState:
         entries = read_object(path / STATE)
+        check_entries(entries, path / STATE)
         _fill_all(distinct_tensors(self.model), read_weights(path / WEIGHTS), path / WEIGHTS)
-        self._load_optimizer(read_weights(path / OPTIMIZER))
+        self._load_optimizer(read_weights(path / OPTIMIZER), path / OPTIMIZER)
         if self.ema is not None:
             if not (path / AVERAGES).exists():
                 raise ValueError(f"{path} has no average of the weights; resume it with `ema_decay: 0`.")
             _fill_all(self.ema.named_averages(self.model), read_weights(path / AVERAGES), path / AVERAGES)
-            self.ema.num_updates = entries["num_averaged"]
-        if self.accelerator.scaler is not None and entries["loss_scaler"] is not None:
+            self.ema.num_updates = entries.get("num_averaged", 0)
+        if self.accelerator.scaler is not None and entries.get("loss_scaler"):
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
         paths = checkpoint_paths(self.folder)
         before = [step_of(other) for other in paths[: paths.index(path) + 1]]
@@ -220,12 +222,9 @@ class Checkpoints:
             self._count(state)
         return state
 
-    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+    def _load_optimizer(self, tensors: dict[str, Tensor], path: Path) -> None:
         """Restore what the optimizer has learnt; its options stay those of the present configuration."""
-        saved: dict[str, dict[str, Tensor]] = {}
-        for full_name, tensor in tensors.items():
-            name, key = full_name.rsplit("/", 1)
-            saved.setdefault(name, {})[key] = tensor
+        saved = optimizer_state(tensors, dict(self.model.named_parameters()), path)
         state_of = {id(parameter): saved.get(name, {}) for name, parameter in self.model.named_parameters()}
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         state = {
@@ -248,7 +247,8 @@ class Checkpoints:
 def read_validation(path: Path) -> BestSoFar | None:
     """Return what the validation after a checkpoint came to; None before it."""
     try:
-        return BestSoFar(**read_object(path / VALIDATION))
+        found = read_object(path / VALIDATION)
+        return BestSoFar(**found) if is_best(found) else None
     except (OSError, ValueError, TypeError):
         return None
 
@@ -264,7 +264,12 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
     averaged = best is None or best.step != step_of(path) or best.averaged
     if averaged and (path / AVERAGES).exists():
         weights |= read_weights(path / AVERAGES)
-    return weights | {name: weights[original] for name, original in entries["aliases"].items()}
+    check_entries(entries, path / STATE)
+    check_finite({name: weight for name, weight in weights.items() if weight.is_floating_point()}, path)
+    aliases_of = entries.get("aliases", {})
+    if absent := sorted(set(aliases_of.values()) - weights.keys()):
+        raise ValueError(f"{path / STATE} is damaged: it names {', '.join(absent[:3])}, which is not in {WEIGHTS}.")
+    return weights | {name: weights[original] for name, original in aliases_of.items()}
 
 
 def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
@@ -275,8 +280,6 @@ def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
         state.best = BestSoFar(**entries["best"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not the state of a training of this version: {error!r}.") from error
-    if not all(isinstance(value, int) for value in (state.step, state.num_micro_batches)):
-        raise ValueError(f"{path} is not the state of a training: its steps are not whole numbers.")
     return state
 
 
@@ -302,6 +305,9 @@ def _fill_all(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor], path:
         if tensor.shape != values[name].shape:
             there, here = tuple(values[name].shape), tuple(tensor.shape)
             raise ValueError(f"{path} does not fit this model: {name} is {there} there, but {here} here.")
+        if tensor.is_floating_point() != values[name].is_floating_point():
+            raise ValueError(f"{path} does not fit this model: {name} is of {values[name].dtype}.")
+    check_finite({name: value for name, value in values.items() if value.is_floating_point()}, path)
     for name, tensor in tensors.items():
         fill(tensor, values[name])
 

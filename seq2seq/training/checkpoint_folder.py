@@ -3,7 +3,6 @@
 A checkpoint is a folder `step-00001000`; `checkpoint.py` knows what is in it.
 """
 
-import json
 import re
 import shutil
 import warnings
@@ -37,8 +36,8 @@ def newest_data(folder: Path) -> dict[str, str]:
     """Return what the newest checkpoint that can be read says of its data; nothing where none says anything."""
     for path in reversed(checkpoint_paths(folder)):
         try:
-            data = json.loads((path / STATE).read_text(encoding="utf-8")).get("data", {})
-        except (OSError, ValueError, AttributeError):
+            data = read_object(path / STATE).get("data", {})
+        except (OSError, ValueError):
             continue
         return data if isinstance(data, dict) else {}
     return {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seq2seq.training import checkpoint
@@ -283,6 +283,26 @@ def test_a_full_disk_leaves_the_old_ones_whole(failing: str, tmp_path: Path, mon
 
 
 # ---- what does not fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight.long(), "0-weights.safetensors does not fit this model: hidden.bias is of torch.int64"),
+        (lambda weight: weight * torch.nan, "hidden.bias holds NaN or infinity"),
+    ],
+)
+def test_weights_that_a_hand_has_written_are_refused(change: Any, message: str, tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path)
+    checkpoints.save(TrainingState(step=1))
+    path = tmp_path / "step-00000001"
+    weights = load_file(path / PARTS[0])
+    save_file(weights | {"hidden.bias": change(weights["hidden.bias"])}, path / PARTS[0])
+    sums = json.loads((path / "checksums.json").read_text())
+    sums["sha256"][PARTS[0]] = sha256((path / PARTS[0]).read_bytes()).hexdigest()
+    (path / "checksums.json").write_text(json.dumps(sums))
+    with pytest.raises(ValueError, match=message):
+        checkpoints.resume()
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

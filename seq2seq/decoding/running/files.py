@@ -33,8 +33,11 @@ def check_manifest(folder: Path, facts: dict[str, Any]) -> None:
     Raises:
         ValueError: names what differs.
     """
-    if not any(folder.glob("part-*")):
+    if not (parts := [*folder.glob("part-*")]):
         return
+    for part in parts:
+        if not part.is_file():
+            raise ValueError(f"{part} is no file, where a part of a decode is expected; remove it.")
     cure = "Repeat that command to finish it, or remove the folder to start afresh."
     if not (folder / MANIFEST).exists():
         raise ValueError(f"{folder} holds parts of a decode, but no {MANIFEST} that says of which; remove the folder.")

@@ -220,6 +220,15 @@ def test_parts_that_nothing_is_said_of_are_refused(paths):
     assert len(files_in(folder)) == 2
 
 
+def test_a_part_that_is_no_file_is_named_and_not_waited_for(paths):
+    stop_in_third_pool(paths)
+    part = paths[1].with_name("output.parts") / "part-00000000.jsonl"
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(ValueError, match=r"part-00000000.jsonl is no file"):
+        decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **OPTIONS)
+
+
 @pytest.mark.parametrize("content", ["[]", "7", "{", "[" * 100_000])
 def test_a_manifest_that_is_none_is_named(paths, content):
     stop_in_third_pool(paths)
