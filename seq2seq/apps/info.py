@@ -79,22 +79,14 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
 
 def model_facts(folder: Path) -> dict[str, str | int | float]:
     """Return what a model folder says of its model, and of the search that it is decoded with."""
-    from safetensors import SafetensorError, safe_open
-
     from seq2seq.assembly.generator import DecodingDefaults, read_decoding
     from seq2seq.assembly.search import default_search
     from seq2seq.config.writing import dotted, plain
+    from seq2seq.models.foreign_sizes import saved_shapes
 
     config = read_object(folder / "config.json")
     facts: dict[str, str | int | float] = {"type": str(config.get("model_type"))}
-    parameters = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="pt") as weights:
-                parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{file} is damaged, or no file of weights: {error}.") from None
-    facts["parameters"] = parameters
+    facts["parameters"] = sum(math.prod(shape) for shape in saved_shapes(folder).values())
     shown = ("d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "source_vocab_size", "vocab_size")
     facts |= {name: config[name] for name in shown if config.get(name) is not None}
     order = str(config.get("generation_order", "l2r"))
