@@ -46,10 +46,10 @@ class VerbParser(argparse.ArgumentParser):
         """Refuse options that there are not before anything else: what is missing may be what was mistyped."""
         words = list(sys.argv[1:] if args is None else args)
         said = words[: words.index("--")] if "--" in words else words
-        names = self.option_names()
+        names = [name for action in self.actions() for name in action.option_strings]
         for word in said:
             name = word.partition("=")[0]
-            if name.startswith("--") and " " not in name and name not in names:
+            if re.fullmatch(r"--?[^\W\d_][^\s]*", name) and name not in names:
                 self.refuse(name)
         return super().parse_known_args(words, namespace)
 
@@ -58,7 +58,10 @@ class VerbParser(argparse.ArgumentParser):
         instead = instead_of_words(name)
         if instead and {*re.findall(r"--[\w-]+", instead)} <= {name, *self.option_names()}:
             raise ValueError(f"there is no option `{name}`: {instead}")
-        near = difflib.get_close_matches(name, self.option_names(), n=1, cutoff=0.7)
+        if name.startswith("--"):
+            near = difflib.get_close_matches(name, self.option_names(), n=1, cutoff=0.7)
+        else:
+            near = [long for long in self.option_names() if long.startswith(f"-{name}")]
         self.error(f"there is no option `{name}`{f' (did you mean `{near[0]}`?)' if near else ''}")
 
     def print_help(self, file: Any = None) -> None:

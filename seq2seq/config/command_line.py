@@ -48,7 +48,7 @@ def split_arguments(arguments: Sequence[str]) -> Given:
     """Return what the words of a command line are: the file stands anywhere, options have a value behind them or `=`.
 
     Raises:
-        ValueError: there are two files, or an option has one dash.
+        ValueError: there are two files, an option has one dash, or a value where it takes none.
     """
     file: Path | None = None
     overrides: list[tuple[str, str | None]] = []
@@ -60,9 +60,13 @@ def split_arguments(arguments: Sequence[str]) -> Given:
             wishes.add(WISHES[word])
         elif word.startswith("--"):
             name, equals, value = word[2:].partition("=")
+            if f"--{name}" in WISHES:
+                raise ValueError(f"`--{name}` takes no value; leave out `={value}`.")
             name = ALIASES.get(name, name)
             said = value if equals else words.pop(0) if words else None
-            if name == "config" and said is not None:
+            if name == "config":
+                if said is None:
+                    raise ValueError("`--config` has no value; write `--config FILE.yaml`.")
                 file = _only(file, said)
             else:
                 overrides.append((name, said))

@@ -156,9 +156,11 @@ class Parser:
             return f"{begin}; it belongs to {shown}."
         if instead := self.elsewhere(path, name):
             return f"{begin}. {instead}"
+        single = [full for full, found in everything.items() if found.section is None]
+        if rest and (near := difflib.get_close_matches(dotted, single, n=1, cutoff=0.8)):
+            return f"{begin}. Did you mean `{near[0]}`?"
         if near := difflib.get_close_matches(name, options_of(component), n=1, cutoff=0.65):
             return f"{begin}. Did you mean `{path}{near[0]}`?"
-        single = [full for full, found in everything.items() if found.section is None]
         near = difflib.get_close_matches(dotted, single if path else everything, n=1, cutoff=0.5)
         near = near or [full for full in everything if difflib.get_close_matches(name, [full.rsplit(".", 1)[-1]])][:1]
         suggestion = f" Did you mean `{near[0]}`?" if near else ""

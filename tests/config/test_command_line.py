@@ -46,6 +46,8 @@ def test_words_that_are_no_command(words: list[str], message: str) -> None:
         (["--hlep"], "Did you mean `--help`"),
         (["--print-confg", "x.yaml"], "Did you mean `--print-config`"),
         (["--init-form", "runs/x"], "Did you mean `--init-from`"),
+        (["--print-config=true"], "`--print-config` takes no value"),
+        (["x.yaml", "--config"], "`--config` has no value"),
     ],
 )
 def test_mistyped_options_are_named_with_the_nearest(words: list[str], message: str) -> None:

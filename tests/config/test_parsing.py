@@ -86,6 +86,7 @@ def test_texts_stay_texts_and_null_is_none() -> None:
         ("name: a", [("animal.cat.lives", str(2**63))], "must be an integer of 64 bits, but is"),
         ("name: a", [("animal.fish.depth", "1e308")], "must be 0, or of 1e-30 to 1e\\+12 in size, but is '1e308'"),
         ("name: a", [("animal.cat.lifes", "3")], "Did you mean `animal.cat.lives`"),
+        ("name: a", [("bx.lid", "true")], "there is no option `bx.lid`. Did you mean `box.lid`"),
         ("name: a", [("lives", "3")], "it belongs to `animal.cat.lives`"),
         ("name: a", [("animal.dog.lives", "3")], "one of cat, fish, but not 'dog'"),
         ("name: a", [("name.first", "3")], "`name` is a single value and has no `first`"),
