@@ -16,6 +16,7 @@ from pathlib import Path
 
 from seq2seq.config.shipped import TASKS, adapted, shipped, shipped_file, summary
 from seq2seq.files import written
+from seq2seq.lines import STANDARD
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = partial(parser.add_argument, nargs="+", metavar="FILE", default=[])
     add("--train", help="pairs to learn from: a table, or the files of both sides")
     add("--validation", help="pairs that choose the checkpoint, in the same way")
-    parser.add_argument("--output", metavar="FILE.yaml", help="file to write; by default the name with `.yaml`")
+    parser.add_argument("--output", metavar="FILE.yaml", help="file to write, or `-`; by default the name with `.yaml`")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,13 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(listing())
         return 0
     template = shipped_file(arguments.name)
-    output = Path(arguments.output or f"{arguments.name}.yaml")
+    is_printed, default = arguments.output == STANDARD, f"{arguments.name}.yaml"
+    output = Path(default if is_printed else arguments.output or default)
     check_files(arguments)
-    if output.exists():
+    if output.exists() and not is_printed:
         raise ValueError(f"{output} is there already and stays as it is; give another name by `--output`.")
-    is_own = bool(arguments.train) or arguments.name in TASKS
-    directory = f"runs/{output.stem}" if is_own else None
+    directory = f"runs/{output.stem}" if arguments.train or arguments.name in TASKS else None
     text = adapted(template, directory, arguments.train, arguments.validation)
+    if is_printed:
+        print(text, end="")
+        return 0
     with written(output) as file:
         file.write(text)
     print(next_steps(output, directory, has_data=bool(arguments.train)))

@@ -38,6 +38,14 @@ def test_pairs_to_validate_on_and_another_file(folder: Path, capsys: pytest.Capt
     assert (config.run_directory, config.data.validation.path, config.data.num_folds) == ("runs/news", "pairs.tsv", 0)
 
 
+def test_it_goes_to_standard_output_as_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "titles", "--train", "pairs.tsv"]) == 0
+    capsys.readouterr()
+    assert main(["init", "titles", "--train", "pairs.tsv", "--output", "-"]) == 0
+    assert capsys.readouterr().out == (folder / "titles.yaml").read_text()
+    assert not (folder / "-").exists()
+
+
 def test_what_is_there_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "titles.yaml").write_text("mine")
     assert main(["init", "titles"]) == 2
