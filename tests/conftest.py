@@ -1,8 +1,9 @@
-"""What every test runs under: one torch thread, a fixed seed, no network beyond this machine."""
+"""What every test runs under: one torch thread, a fixed seed, no network beyond this machine, warnings as errors."""
 
 import os
 import random
 import socket
+from collections.abc import Generator
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so set before anything else is
@@ -16,6 +17,24 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+WARNINGS = "error"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make errors of warnings, from collection to the last test.
+
+    In pyproject.toml it would hold from the first line on, and a plugin of pytest that happens to be installed on a
+    machine, and warns while it is set up, would end the session before a test ran.
+    """
+    session.config.addinivalue_line("filterwarnings", WARNINGS)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    session.config.getini("filterwarnings").remove(WARNINGS)
+    return (yield)
+
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "", None}
 
