@@ -8,17 +8,19 @@ import pytest
 from seq2seq.data.subword_sampling import UNKNOWN_PENALTY, BpeDropout, UnigramSampling
 from seq2seq.data.tokenizer import TextTokenizer
 from tests.data.test_tokenizer import ENGLISH, GERMAN, ODD_TEXTS
+from tests.extras import needs
 from tests.shared_data import shared_data
 
 CERTAIN = {"byte_bpe": 0.0, "bpe": 0.0, "unigram": 1e6}
 RATES = {"byte_bpe": 0.3, "bpe": 0.3, "unigram": 0.2}
+every_kind = pytest.mark.parametrize("kind", ["byte_bpe", "bpe", pytest.param("unigram", marks=needs("sentencepiece"))])
 
 
 def trained(kind: str, texts: list[str], **options: object) -> TextTokenizer:
     return TextTokenizer.train(texts, [], **{"kind": kind, "vocab_size": 600, **options})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", CERTAIN)
+@every_kind
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_sampling_without_chance_is_the_ordinary_encoding(kind: str, language: str) -> None:
     texts = shared_data(f"multi30k/raw/val.{language}").read_text(encoding="utf-8").split("\n")[:600] + ODD_TEXTS
@@ -28,7 +30,7 @@ def test_sampling_without_chance_is_the_ordinary_encoding(kind: str, language: s
     assert [sampler(text, 1) for text in texts] == side.encode(texts)
 
 
-@pytest.mark.parametrize("kind", CERTAIN)
+@every_kind
 def test_sampling_depends_on_text_and_seed_alone(kind: str) -> None:
     tokenizer = trained(kind, ENGLISH + GERMAN, sampling=RATES[kind], vocab_size=350 if kind == "byte_bpe" else 80)
     texts, seeds = ENGLISH[:3] * 2, [1, 2, 3, 4, 5, 6]

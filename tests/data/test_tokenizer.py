@@ -8,11 +8,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, BartTokenizer, ByT5Tokenizer, T5Tokenizer
 
 from seq2seq.data.tokenizer import TextTokenizer
+from tests.extras import needs
 from tests.shared_data import shared_data
 
 ENGLISH = ["the cat sat on the mat.", "a dog sat on a log!", "the <de> cats and dogs sat"] * 3
 GERMAN = ["die Katze saß auf der Matte.", "ein Hund saß auf einem Klotz!"] * 3
 KINDS = ["byte_bpe", "bpe", "unigram", "characters", "words"]
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=needs("sentencepiece") if kind == "unigram" else ()) for kind in KINDS]
+)
 VOCAB_SIZES = {"byte_bpe": 300, "bpe": 60, "unigram": 60, "characters": 60, "words": 60}
 
 ODD_TEXTS = [
@@ -35,7 +39,7 @@ def train(kind: str = "byte_bpe", **options: Any) -> TextTokenizer:
     return TextTokenizer.train(ENGLISH, GERMAN, **{"kind": kind, "vocab_size": VOCAB_SIZES[kind], **options})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_specials_come_first_and_close_each_text(kind: str) -> None:
     tokenizer = train(kind)
     assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (0, 1, 2, 3)
@@ -62,7 +66,7 @@ def test_characters_restore_any_text_of_known_characters(text: str) -> None:
     assert tokenizer.decode(ids) == text
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_known_text_is_restored_in_batches(kind: str) -> None:
     tokenizer = train(kind)
     texts = ["the cat sat on  the mat.", "die Hund<de> "] if kind != "words" else ["the cat sat", "die Katze"]
@@ -70,7 +74,7 @@ def test_known_text_is_restored_in_batches(kind: str) -> None:
     assert tokenizer.decode_batch([]) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_typed_special_tokens_stay_text(kind: str) -> None:
     tokenizer = TextTokenizer.train(
         [*ENGLISH, "<eos> < e o s > <pad> p a d"], [], kind=kind, vocab_size=VOCAB_SIZES[kind]
@@ -82,7 +86,7 @@ def test_typed_special_tokens_stay_text(kind: str) -> None:
             assert tokenizer.decode(ids) == text
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_special_tokens_are_never_split_and_stay_in_decoded_text(kind: str, tmp_path: Path) -> None:
     tokenizer = train(kind, special_tokens=["<de>", "<de>x"])
     tokenizer.save(tmp_path)
@@ -95,7 +99,7 @@ def test_special_tokens_are_never_split_and_stay_in_decoded_text(kind: str, tmp_
         assert candidate.decode(ids).startswith("<de> the cat")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 @pytest.mark.parametrize("shared", [True, False])
 def test_saved_and_loaded_are_the_same(kind: str, shared: bool, tmp_path: Path) -> None:
     tokenizer = train(kind, shared=shared)
@@ -129,6 +133,7 @@ for kind in ("byte_bpe", "bpe", "unigram", "characters", "words"):
 """
 
 
+@needs("sentencepiece")
 def test_training_is_the_same_in_every_process() -> None:
     path = shared_data("multi30k/raw/val.de")
     texts = path.read_text(encoding="utf-8").split("\n")[:400]
@@ -146,7 +151,7 @@ def test_training_is_the_same_in_every_process() -> None:
         ({"normalization": "nfkc"}, "ﬁne", "fine"),
     ],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_normalization_makes_texts_equal(kind: str, options: dict[str, Any], text: str, same: str) -> None:
     first, second = train(kind, **options).encode_sources([text, same])
     assert first == second
@@ -166,7 +171,11 @@ def test_min_frequency_leaves_rare_words_out() -> None:
         ({"normalization": "nfd"}, "`normalization` is 'nfd'"),
         ({"vocab_size": 200}, "`vocab_size` is 200, but special tokens and single characters alone are 260"),
         ({"kind": "bpe", "vocab_size": 9}, "`vocab_size` is 9, but"),
-        ({"kind": "unigram", "vocab_size": 9}, "SentencePiece cannot train 9 Unigram pieces"),
+        pytest.param(
+            {"kind": "unigram", "vocab_size": 9},
+            "SentencePiece cannot train 9 Unigram pieces",
+            marks=needs("sentencepiece"),
+        ),
         ({"target_kind": "words"}, "`target_kind` needs `shared: false`"),
         ({"target_vocab_size": 77}, "`target_vocab_size` needs `shared: false`"),
         ({"special_tokens": ["<eos>"]}, "`special_tokens` may not hold '<eos>'"),
@@ -179,7 +188,7 @@ def test_options_that_cannot_be_trained(options: dict[str, Any], message: str) -
         TextTokenizer.train(ENGLISH, GERMAN, **{"kind": "byte_bpe", "vocab_size": 300, **options})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_nothing_to_train_on(kind: str) -> None:
     with pytest.raises(ValueError, match=r"There is no text|SentencePiece cannot train"):
         TextTokenizer.train([""], [], kind=kind, vocab_size=300)
@@ -192,7 +201,7 @@ def test_path_without_tokenizer(tmp_path: Path) -> None:
         (tmp_path / "no.json", "there is no such file"),
         (tmp_path / "no.model", "there is no such file"),
         (tmp_path / "x.json", "not a tokenizer.json"),
-        (tmp_path / "x.model", "not a SentencePiece model"),
+        (tmp_path / "x.model", "not a SentencePiece model|needs: pip install sentencepiece"),
         (tmp_path, "No tokenizer can be loaded from"),
     ):
         with pytest.raises(ValueError, match=message):
