@@ -51,7 +51,8 @@ def locked(path: str | Path) -> Iterator[None]:
         yield
     finally:
         if os.getpid() == process:
-            file.unlink(missing_ok=True)  # while it is held: `_acquired` notices a file that has lost its name
+            if _is_named(descriptor, file):  # one of another holder may stand in a folder that was replaced
+                file.unlink(missing_ok=True)  # while it is held: `_acquired` notices a file that has lost its name
             _lock_descriptors.discard(descriptor)
             os.close(descriptor)
 

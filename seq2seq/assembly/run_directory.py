@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, RUN_FILE, TOKENIZE
 from seq2seq.config.writing import settings
 from seq2seq.locks import locked
 from seq2seq.training.checkpoint_folder import newest_data
+from seq2seq.training.tracking import LOG_NAME
 
 COMPANIONS_FOLDER = "companions"
 
@@ -86,6 +88,46 @@ def occupied(folder: Path, accelerator: Accelerator) -> Iterator[None]:
                 raise problem
             raise SystemExit(2)  # the main process says it for all
         yield
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run directory as it was when a training began in it: one that vanishes must not come back half-empty.
+
+    Args:
+        identity: what tells the folder from another one of the same name.
+    """
+
+    folder: Path
+    identity: tuple[int, int]
+
+    @classmethod
+    def of(cls, folder: Path) -> "RunFiles":
+        """Return those of a folder that is there."""
+        return cls(folder, _identity(folder))
+
+    def check(self) -> str | None:
+        """Return what the folder has lost that its run needs, in words; None if nothing.
+
+        Raises:
+            OSError: the folder itself is not there any more.
+        """
+        try:
+            is_there = _identity(self.folder) == self.identity
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise OSError(
+                f"{self.folder} was removed, moved or replaced while a training was at work in it; the steps since its "
+                "last checkpoint are lost. Bring it back and give the same command again, or begin anew."
+            )
+        lost = [name for name in (RUN_FILE, TOKENIZER_FOLDER, LOG_NAME) if not (self.folder / name).exists()]
+        return f"{self.folder} has lost its {' and '.join(lost)}, which somebody removed in training" if lost else None
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def changes(before: RunConfig, now: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -25,7 +25,7 @@ from seq2seq.assembly.model_export import ModelExport
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process, several_are_launched
-from seq2seq.assembly.run_directory import enter_run_directory, occupied
+from seq2seq.assembly.run_directory import RunFiles, enter_run_directory, occupied
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
@@ -100,6 +100,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     if companions is not None:
         report_positions(trainer, accelerator)
     if accelerator.is_main_process:
+        trainer.checkpoints.check_place()
         finish(config, folder, export, state)
 
 
@@ -211,6 +212,7 @@ def build_trainer(
             optimizer=optimizer,
             ema=ema,
             keep_checkpoints=max(training.keep_checkpoints, training.average_checkpoints),
+            check_place=RunFiles.of(folder).check if accelerator.is_main_process else lambda: None,
             when_best=partial(export.write_best, folder),
         ),
         tracker=Tracker(folder, tensorboard=training.tensorboard, enabled=accelerator.is_main_process),

@@ -84,6 +84,8 @@ class Checkpoints:
         model, optimizer: as prepared by the accelerator.
         keep_checkpoints: newest ones kept; the one of the best validation is kept besides. One that a stop or a coming
             validation leaves does not count: it is kept until there is a newer one.
+        check_place: called by the main process before a checkpoint is written; raises OSError where there is no place
+            for one any more, and returns what the run has lost beside it, if anything.
         when_best: called by the main process when the checkpoint of a step has become the best, and again if a run goes
             on from it.
     """
@@ -97,6 +99,7 @@ class Checkpoints:
         optimizer: Optimizer,
         ema: ExponentialMovingAverage | None = None,
         keep_checkpoints: int,
+        check_place: Callable[[], str | None] = lambda: None,
         when_best: Callable[[TrainingState], None] = lambda state: None,
     ) -> None:
         if keep_checkpoints < 1:
@@ -107,6 +110,7 @@ class Checkpoints:
         self.optimizer = optimizer
         self.ema = ema
         self.keep_checkpoints = keep_checkpoints
+        self.check_place = check_place
         self.when_best = when_best
 
     def save(self, state: TrainingState, *, is_regular: bool = True) -> Path:
@@ -116,21 +120,34 @@ class Checkpoints:
             is_regular: whether it counts (see `TrainingState.regular`), which the state then says.
 
         Raises:
-            OSError: it could not be written, for example because the disk is full; older ones are untouched.
+            OSError: it could not be written, for example because the disk is full; older ones are untouched. Or it was,
+                but the run has lost what it needs besides.
         """
         path = checkpoint_path(self.folder, state.step)
         if is_regular:
             self._count(state)
         is_main, problem = self.accelerator.is_main_process, None
-        if broadcast_object_list([is_main and not path.exists()])[0]:
+        is_needed, lost, gone = broadcast_object_list([self._looked_at(path) if is_main else None])[0]
+        if gone:
+            raise OSError(gone)
+        if is_needed:
             tensors = self._tensors()
             problem = _write(path, tensors, self._entries(state)) if is_main else None
         problem = broadcast_object_list([problem])[0]
         if problem:
             raise OSError(f"Checkpoint {path} could not be written: {problem}. Earlier checkpoints are whole.")
+        if lost:
+            raise OSError(f"{lost}. All steps are saved, in {path}; bring it back and run again to go on.")
         if is_main:
             self._delete_old(state)
         return path
+
+    def _looked_at(self, path: Path) -> tuple[bool, str | None, str | None]:
+        """Return whether a checkpoint is to be written, what the run has lost, and why there is no place for one."""
+        try:
+            return not path.exists(), self.check_place(), None
+        except OSError as error:
+            return False, None, str(error)
 
     def save_validation(self, state: TrainingState, *, is_best: bool) -> None:
         """Write what the validation of this step came to beside its checkpoint; delete what is then not to be kept.

@@ -6,6 +6,7 @@ that a killed run keeps its log. On resume everything after the resumed step is 
 
 import json
 import math
+import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ class Tracker:
         self.enabled = enabled
         self._summary_writer: Any = None
         self._last_steps: dict[str, int] = {}
+        self._has_begun = False
         if enabled:
             self.run_directory.mkdir(parents=True, exist_ok=True)
 
@@ -58,11 +60,16 @@ class Tracker:
         return self._last_steps.get(kind) == step
 
     def log(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """Append one line; numbers that are not finite become null, which JSON can hold."""
+        """Append one line; numbers that are not finite become null, which JSON can hold.
+
+        Raises:
+            OSError: it cannot be written, or what this run has logged is not there any more.
+        """
         if not self.enabled:
             return
         finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
+        with open(self.path, "a", encoding="utf-8", opener=_opened_again if self._has_begun else None) as file:
+            self._has_begun = True
             file.write(json.dumps({"kind": kind, "step": step, **finite}, ensure_ascii=False) + "\n")
         if self._summary_writer is not None:
             for name, value in finite.items():
@@ -74,6 +81,11 @@ class Tracker:
         if self._summary_writer is not None:
             self._summary_writer.close()
             self._summary_writer = None
+
+
+def _opened_again(path: str, flags: int) -> int:
+    """Open a file that must be there: one that was removed would otherwise come back without its beginning."""
+    return os.open(path, flags & ~os.O_CREAT, 0o666)
 
 
 def per_token(total: LossSum) -> dict[str, float]:
