@@ -61,6 +61,17 @@ def test_one_that_has_not_said_its_name_yet_holds_too(tmp_path: Path, monkeypatc
         pass
 
 
+def test_the_lock_of_another_holder_stays(tmp_path: Path) -> None:
+    """Somebody has replaced the folder, and holds the new one."""
+    place = tmp_path / "run"
+    place.mkdir()
+    with locked(place):
+        place.rename(tmp_path / "moved")
+        place.mkdir()
+        (place / ".lock").touch()
+    assert (place / ".lock").exists()
+
+
 def test_a_device_belongs_to_nobody() -> None:
     with locked("/dev/null"), locked("/dev/null"):
         assert not Path("/dev/.null.lock").exists()

@@ -14,7 +14,7 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.data import build_data, filter_options
 from seq2seq.assembly.examination import examine_data
-from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.model import build_model_config, check_start
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.data.corpus import Dataset
@@ -30,6 +30,7 @@ REPORT_FILE = "data.json"
 def run(arguments: list[str]) -> int:
     config = with_precision(load_run_config(arguments, "seq2seq prepare", __doc__ or ""))
     check_config(config)
+    check_start(config)
     folder = Path(config.run_directory)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):

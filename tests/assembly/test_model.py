@@ -1,15 +1,22 @@
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.model import check_start, initialize_from
+from seq2seq.models.loading import without_progress_bar
+from tests.models.test_pretrained import bart, marian, t5
 from tests.models.tiny import tiny_model
 from tests.tiny_run import write_copy_task
+
+
+def gpt2() -> PreTrainedModel:
+    return GPT2LMHeadModel(GPT2Config(vocab_size=37, n_positions=41, n_embd=24, n_layer=1, n_head=2))
 
 
 @pytest.mark.parametrize(
@@ -54,12 +61,22 @@ def test_what_is_learnt_anew_or_has_no_effect_may_differ(
     check_start(load_run_config([write_copy_task(tmp_path, model=options), "--init-from", str(copy_task / "run")]))
 
 
-def test_a_model_of_other_makers_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t5").mkdir()
-    (tmp_path / "t5" / "config.json").write_text(json.dumps({"model_type": "t5"}))
-    config = load_run_config([write_copy_task(tmp_path), "--init-from", str(tmp_path / "t5")])
-    with pytest.raises(ValueError, match="t5 holds none; models of other makers can be decoded with, but not trained"):
-        check_start(config)
+@pytest.mark.parametrize("make", [bart, marian, t5, gpt2])
+def test_a_model_of_other_makers_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[], PreTrainedModel]
+) -> None:
+    """Nor is anything left behind."""
+    with without_progress_bar():
+        make().save_pretrained(tmp_path / "other")
+    capsys.readouterr()
+    written = write_copy_task(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    for verb in ("train", "prepare"):
+        assert main([verb, written, "--init-from", str(tmp_path / "other")]) == 2
+        error = capsys.readouterr().err
+        assert "other holds none; models of other makers can be decoded with, but not trained" in error
+        assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ order is shuffled anew, as the real one does, and notes which it gave away.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
-from seq2seq.gradients.base import Backprop
+from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints
@@ -102,11 +102,13 @@ def make_trainer(
     validation_rows: range | None = range(20, 25),
     learning_rate: float = 0.05,
     precision: Any = "fp32",
+    make_model: Callable[[float], nn.Module] = TinyModel,
+    gradient_rule: GradientRule = Backprop(),  # noqa: B008
     **options: Any,
 ) -> Trainer:
     """Return a trainer as `assembly` would put it together."""
     accelerator = build_accelerator(precision, cpu=True)
-    model: nn.Module = TinyModel(dropout)
+    model = make_model(dropout)
     optimizer = build_optimizer(
         model,
         learning_rate=learning_rate,
@@ -137,7 +139,7 @@ def make_trainer(
         accelerator=accelerator,
         model=model,
         objective=objective,
-        gradient_rule=Backprop(),
+        gradient_rule=gradient_rule,
         optimizer=optimizer,
         schedule=schedule_named(
             "inverse_square_root", warmup_steps=3, max_steps=100, learning_rate=learning_rate, final_learning_rate=0.0

@@ -9,21 +9,25 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from seq2seq.data.batch import Batch
+from seq2seq.gradients.adversarial import AdversarialTraining
+from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.checkpoint import Checkpoints
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.optimizer import build_optimizer
-from tests.training.fakes import FakeLoader, TinyModel, make_trainer
+from tests.training.fakes import VOCAB_SIZE, FakeLoader, TinyModel, make_trainer
 
 NUM_STEPS = 50
 
@@ -36,20 +40,49 @@ def replicated(folder: Path) -> dict[str, Any]:
 
 
 def sharded(folder: Path) -> dict[str, Any]:
-    """Train a fully sharded model, stop after 4 steps, resume; gradients, norm, average and optimizer are sharded."""
+    """Train a fully sharded model, stop after 4 steps, resume."""
+    return train_sharded(folder, TinyModel, lambda model: [model.hidden])
+
+
+def sharded_transformer(folder: Path) -> dict[str, Any]:
+    """The same with the Transformer itself, each layer sharded for itself, and adversarial training."""
+    return train_sharded(
+        folder, make_transformer, lambda model: [*model.encoder.layers, *model.decoder.layers], **TRANSFORMER
+    )
+
+
+def make_transformer(dropout: float) -> nn.Module:
+    torch.manual_seed(3)
+    sizes = {"vocab_size": VOCAB_SIZE, "d_model": 16, "num_heads": 2, "ffn_size": 24}
+    layers = {"encoder_layers": 2, "decoder_layers": 2}
+    return Seq2SeqTransformer(Seq2SeqTransformerConfig(**sizes, **layers, dropout=dropout))
+
+
+TRANSFORMER: dict[str, Any] = {"learning_rate": 0.01, "gradient_rule": AdversarialTraining(norm_over="row")}
+
+
+def train_sharded(
+    folder: Path,
+    make_model: Callable[[float], nn.Module],
+    parts: Callable[[Any], list[nn.Module]],
+    learning_rate: float = 0.05,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train and resume with parts of a model sharded, and it as a whole; so are gradients, average and optimizer."""
     for max_steps in (4, 8):
-        trainer = make_trainer(folder, loader=loader(), max_steps=max_steps, validation_rows=None)
-        model = TinyModel(dropout=0.3)
-        optimizer = build_optimizer(model, learning_rate=0.05, betas=(0.9, 0.98), epsilon=1e-8, weight_decay=0.01)
+        trainer = make_trainer(folder, loader=loader(), max_steps=max_steps, validation_rows=None, **options)
+        model = make_model(0.3)
+        rates = {"learning_rate": learning_rate, "betas": (0.9, 0.98), "epsilon": 1e-8, "weight_decay": 0.01}
+        optimizer = build_optimizer(model, **rates)  # type: ignore[arg-type]
         names = dict(model.named_parameters())
-        for module in (model.hidden, model):
-            fully_shard(module)
+        for module in (*parts(model), model):
+            fully_shard(module)  # type: ignore[call-overload]
         replaced = {id(old): dict(model.named_parameters())[name] for name, old in names.items()}
         for group in optimizer.param_groups:
             group["params"] = [replaced[id(parameter)] for parameter in group["params"]]
         assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
         trainer.model, trainer.optimizer = model, optimizer
-        trainer.parameters = list(model.parameters())
+        trainer.parameters, trainer.peak_rates = list(model.parameters()), [learning_rate] * len(optimizer.param_groups)
         trainer.ema = ExponentialMovingAverage(model, 0.9)
         trainer.checkpoints = Checkpoints(
             folder / "checkpoints",
@@ -114,7 +147,7 @@ def loader() -> FakeLoader:
     return FakeLoader(process=accelerator.process_index, num_processes=accelerator.num_processes)
 
 
-SCENARIOS = (replicated, sharded, one_gets_a_signal, one_is_not_finite, the_disk_is_full)
+SCENARIOS = (replicated, sharded, sharded_transformer, one_gets_a_signal, one_is_not_finite, the_disk_is_full)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -1,7 +1,8 @@
 """What `test_sharded_transformer` runs on each of several processes, with a folder as its argument.
 
 The Transformer itself, its layers sharded as accelerate would shard them: process r writes FOLDER/r.json, where for
-each generation order there is how far gradients and validation loss are from those of the whole model.
+each generation order there is how far gradients, also of adversarial training, and validation loss are from those
+of the whole model.
 """
 
 import json
@@ -22,6 +23,8 @@ from seq2seq.data.collate import collate
 from seq2seq.data.companions import CompanionRows
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.sequences import Sequences
+from seq2seq.gradients.adversarial import AdversarialTraining
+from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.validation import Validation
@@ -63,13 +66,13 @@ def sharded(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
     return model
 
 
-def gradient_error(accelerator: Accelerator, options: dict[str, Any]) -> float:
+def gradient_error(accelerator: Accelerator, options: dict[str, Any], rule: GradientRule) -> float:
     """Return by how much the gradients of a step differ, relative to the largest of each parameter."""
-    rows = list(range(NUM_PAIRS))
+    rows, objective = list(range(NUM_PAIRS)), CrossEntropy(label_smoothing=0.1)
     whole, parts = make_model(options), sharded(make_model(options))
-    CrossEntropy(label_smoothing=0.1)(whole, make_batch(rows, options), 1).loss_sum.backward()
+    rule(objective, whole, make_batch(rows, options), 1, torch.Tensor.backward)
     share = make_batch(rows[accelerator.process_index :: accelerator.num_processes], options)
-    CrossEntropy(label_smoothing=0.1)(parts, share, 1).loss_sum.backward()
+    rule(objective, parts, share, 1, torch.Tensor.backward)
     errors = []
     for (name, parameter), expected in zip(parts.named_parameters(), whole.parameters(), strict=True):
         assert isinstance(parameter.grad, DTensor), name
@@ -105,7 +108,11 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     accelerator = Accelerator(cpu=True)
     results = {
-        name: {"gradients": gradient_error(accelerator, options), "validation": validation_error(accelerator, options)}
+        name: {
+            "gradients": gradient_error(accelerator, options, Backprop()),
+            "adversarial": gradient_error(accelerator, options, AdversarialTraining(norm_over="row")),
+            "validation": validation_error(accelerator, options),
+        }
         for name, options in ORDERS.items()
     }
     (Path(sys.argv[1]) / f"{accelerator.process_index}.json").write_text(json.dumps(results))

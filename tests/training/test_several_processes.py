@@ -15,7 +15,7 @@ from seq2seq.training.checkpoint_folder import checkpoint_path
 from seq2seq.training.tracking import read_log
 from tests.launching import launch
 from tests.training.fakes import make_trainer
-from tests.training.several_processes import NUM_STEPS
+from tests.training.several_processes import NUM_STEPS, TRANSFORMER, make_transformer
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +45,27 @@ def test_replicated_equals_one_process_over_fifty_steps(
         torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "options"),
+    [("sharded", {}), ("sharded_transformer", {"make_model": make_transformer, **TRANSFORMER})],
+)
 def test_sharded_equals_one_process_also_when_resumed(
-    launched: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+    launched: tuple[Path, list[dict[str, Any]]], tmp_path: Path, scenario: str, options: dict[str, Any]
 ) -> None:
+    """Gradients, also those at token vectors that are moved against the model; average, checkpoint, optimizer."""
     folder, results = launched
-    make_trainer(tmp_path, max_steps=8, ema_decay=0.9, gradient_accumulation=2, validation_rows=None).run()
-    one, two = read_log(tmp_path / "log.jsonl"), read_log(folder / "sharded" / "log.jsonl")
+    make_trainer(tmp_path, max_steps=8, ema_decay=0.9, gradient_accumulation=2, validation_rows=None, **options).run()
+    one, two = read_log(tmp_path / "log.jsonl"), read_log(folder / scenario / "log.jsonl")
+    assert len(one) == len(two) == 8
     assert [entry["loss"] for entry in two] == pytest.approx([entry["loss"] for entry in one], rel=1e-5)
     assert [entry["gradient_norm"] for entry in two] == pytest.approx([e["gradient_norm"] for e in one], rel=1e-5)
-    weights = exported_weights(checkpoint_path(folder / "sharded" / "checkpoints", 8))
+    weights = exported_weights(checkpoint_path(folder / scenario / "checkpoints", 8))
     expected = exported_weights(checkpoint_path(tmp_path / "checkpoints", 8))
     assert weights.keys() == expected.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-5)
+        # What is added to all keys changes no attention: its gradient is rounding, which Adam makes steps of.
+        atol = 1e-2 if name.endswith("keys_values.bias") else 1e-5
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=atol)
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step(launched: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -17,4 +17,5 @@ def test_sharded_equals_whole(num_processes: int, tmp_path: Path) -> None:
         assert results.keys() == ORDERS.keys()
         for order, errors in results.items():
             assert errors["gradients"] < 1e-4, order
+            assert errors["adversarial"] < 1e-4, order
             assert errors["validation"] < 1e-5, order
