@@ -2,6 +2,7 @@
 
 import pytest
 
+from seq2seq.apps.command import main
 from seq2seq.apps.tuning.rescoring_weight import WEIGHTS, format_curve, tuned
 from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TextHypothesis
 
@@ -44,3 +45,9 @@ def test_what_does_not_fit_is_refused() -> None:
         tuned(RESULTS, REFERENCES[:2], "bleu")
     with pytest.raises(ValueError, match="did you mean 'bleu'"):
         tuned(RESULTS, REFERENCES, "blue")
+
+
+def test_only_what_is_exported_is_tuned(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--tune-source", "dev.en", "--tune-reference", "dev.de"]
+    assert main(["decode", "--model", "runs/x", "--checkpoint", "last", "--tune-metric", "bleu", *files]) == 2
+    assert "leave out `--checkpoint`" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.model import check_start, initialize_from
-from seq2seq.models.loading import without_progress_bar
+from seq2seq.models.loading import without_reports
 from tests.models.test_pretrained import bart, marian, t5
 from tests.models.tiny import tiny_model
 from tests.tiny_run import write_copy_task
@@ -66,7 +66,7 @@ def test_a_model_of_other_makers_is_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[], PreTrainedModel]
 ) -> None:
     """Nor is anything left behind."""
-    with without_progress_bar():
+    with without_reports():
         make().save_pretrained(tmp_path / "other")
     capsys.readouterr()
     written = write_copy_task(tmp_path)

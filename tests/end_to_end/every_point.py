@@ -52,7 +52,8 @@ def stopped_everywhere(folder: Path, kept: str, signal_number: int, first: int, 
         if not stopped.was_hit:
             break  # the first run has filled the cache, too
         again, once_more = (run_killed(main, command, printed) for _ in range(2))
-        if stopped.codes[0] not in (-signal_number, 128 + signal_number) or again.codes + once_more.codes != [0, 0]:
+        # With 0 it had trained all its steps, and did what was left.
+        if stopped.codes[0] not in (-signal_number, 128 + signal_number, 0) or again.codes + once_more.codes != [0, 0]:
             print(f"change {event}: exit codes {[stopped.codes, again.codes, once_more.codes]} {once_more.errors}")
             continue
         try:

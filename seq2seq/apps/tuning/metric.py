@@ -38,6 +38,8 @@ def tune_first(arguments: argparse.Namespace, processes: Processes) -> bool:
         raise ValueError("Tuning needs `--tune-metric`, `--tune-source` and `--tune-reference`.")
     if len(arguments.model) > 1 or arguments.right_model or arguments.left_model:
         raise ValueError("Only a single model can be tuned; tune each of them, and then decode with them all.")
+    if arguments.checkpoint is not None:
+        raise ValueError("What is tuned is what a run has exported; leave out `--checkpoint`, or `--tune-metric`.")
     from seq2seq.assembly.tuning import Tuning, tune
 
     output = Path(arguments.tune_output) if arguments.tune_output else None

@@ -49,13 +49,23 @@ def check_manifest(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def enter_parts(folder: Path, facts: dict[str, Any], process_index: int, wait_for_everyone: Callable[[], None]) -> None:
-    """Make a folder of parts and its manifest, after all processes have looked at what is there (`check_manifest`)."""
+    """Make a folder of parts and its manifest, after all processes have looked at what is there (`check_manifest`).
+
+    Raises:
+        ValueError: parts of another decode are there, or this process has not read what the first one has.
+    """
     check_manifest(folder, facts)
     wait_for_everyone()
     if process_index == 0:
         folder.mkdir(exist_ok=True)
         write_lines(folder / MANIFEST, [json.dumps(facts, indent=2)])
     wait_for_everyone()
+    found = read_object(folder / MANIFEST)
+    if different := [name for name in facts if found.get(name) != facts[name]]:
+        raise ValueError(
+            f"The processes of this decode have read another {', '.join(different)} each, which was replaced "
+            "meanwhile, as by a training; give the command again."
+        )
 
 
 def part_path(folder: Path, pool: int) -> Path:

@@ -10,7 +10,7 @@ from seq2seq.decoding import BeamSearch, Greedy, Sampling
 from seq2seq.decoding.running import files
 from seq2seq.decoding.running.batches import InProcess
 from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.decoding.running.files import decode_file
+from seq2seq.decoding.running.files import decode_file, enter_parts
 from seq2seq.decoding.running.output import read_nbest
 from seq2seq.lines import lines
 from seq2seq.locks import locked
@@ -288,3 +288,14 @@ def test_bad_input_leaves_nothing(paths, content, options, message):
     with pytest.raises(ValueError, match=message):
         decode_file(*paths, InProcess(model(), SEARCH), TOKENIZER, **{**OPTIONS, **options})
     assert files_in(paths[0].parent) == ["input", "prefixes"]
+
+
+def test_processes_that_have_read_different_models_do_not_mix_their_parts(tmp_path):
+    """A training may replace its export between the one's reading and the other's."""
+    folder = tmp_path / "output.parts"
+    enter_parts(folder, {"input": {"bytes": 3}, "model": "a"}, 0, lambda: None)
+    enter_parts(folder, {"input": {"bytes": 3}, "model": "a"}, 1, lambda: None)
+    with pytest.raises(
+        ValueError, match="have read another model each, which was replaced meanwhile, .* command again"
+    ):
+        enter_parts(folder, {"input": {"bytes": 3}, "model": "b"}, 1, lambda: None)
