@@ -8,8 +8,10 @@ a child; what ends that is a line and exit code 2.
 import ctypes
 import os
 import resource
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -19,10 +21,16 @@ PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signa
 """Signals to this process that are meant for the one that works."""
 SENT_BY_PROCESS = 0
 """`si_code` of a signal that a process has sent; a terminal's goes to both by itself."""
+SECONDS_TO_END = 10.0
+"""What a child is given to end in once its work is done: threads that got no memory may keep it for ever."""
 END_WITH_PARENT = 1
 """Option of `prctl`: the signal that a process gets when its parent ends."""
-LEAST = {"train": 1100 * 2**20, "prepare": 1100 * 2**20}
-"""Bytes without which these verbs cannot begin. OpenBLAS, which comes with SciPy, would look for them for minutes."""
+LEAST = {
+    **dict.fromkeys(("train", "prepare"), 1100 * 2**20),
+    **dict.fromkeys(("decode", "diagnose", "average", "export"), 640 * 2**20),
+}
+"""Bytes without which these verbs cannot begin: their libraries take more. OpenBLAS, which comes with SciPy, would look
+for memory for minutes, and then leave with words of its own."""
 
 
 def within_memory_limit(verb: str, work: Callable[[], int], say: Callable[[str], None]) -> int:
@@ -45,16 +53,17 @@ def within_memory_limit(verb: str, work: Callable[[], int], say: Callable[[str],
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
         _abort_without_words()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        code = 2
         try:
-            return work()
+            code = work()
+            return code
         finally:
-            os.write(done, b".")
+            os.write(done, bytes([code]))
     os.close(done)
-    status = _awaited(child)
+    code = os.waitstatus_to_exitcode(_awaited(child, is_done))
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0 and os.read(is_done, 1):
-        return code
+    if found := os.read(is_done, 1):
+        return code if code >= 0 else found[0]
     if code < 0 and -code in PASSED_ON:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -63,17 +72,20 @@ def within_memory_limit(verb: str, work: Callable[[], int], say: Callable[[str],
     return 2
 
 
-def _awaited(child: int) -> int:
+def _awaited(child: int, is_done: int) -> int:
     """Return the status of a child when it has ended; signals from other processes go to it meanwhile."""
+    deadline = None
     while True:
-        found = signal.sigwaitinfo(PASSED_ON | {signal.SIGCHLD})
-        if found.si_signo != signal.SIGCHLD:
-            if found.si_code <= SENT_BY_PROCESS:
-                os.kill(child, found.si_signo)
-            continue
+        found = signal.sigtimedwait(PASSED_ON | {signal.SIGCHLD}, 1.0)
+        if found is not None and found.si_signo != signal.SIGCHLD and found.si_code <= SENT_BY_PROCESS:
+            os.kill(child, found.si_signo)
         process, status = os.waitpid(child, os.WNOHANG)
         if process:
             return status
+        if deadline is None and select.select([is_done], [], [], 0)[0]:
+            deadline = time.monotonic() + SECONDS_TO_END
+        if deadline is not None and time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
 
 
 def _abort_without_words() -> None:

@@ -63,7 +63,8 @@ def pick_device(device: str) -> str:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
-        raise ValueError(f"`device` {device!r} cannot be used: {error}") from None
+        reason = str(error).partition("\n")[0].partition(". ")[0]  # of some devices it is a page
+        raise ValueError(f"`device` {device!r} cannot be used: {reason}") from None
     return device
 
 

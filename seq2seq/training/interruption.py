@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request that the training loop looks at between two steps.
+"""SIGTERM, Ctrl-C and the end of a limit of processor time as a request that the training loop looks at between steps.
 
 A second Ctrl-C kills at once. A SIGTERM after a Ctrl-C does not, because launchers of several processes send one to
 each of them when they are interrupted.
@@ -9,6 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU)
+"""The last one comes when `ulimit -t`, or a scheduler's, is reached, a while before SIGKILL."""
 
 
 class StopRequest:
@@ -24,12 +27,12 @@ class StopRequest:
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Catch SIGTERM and SIGINT while the block lasts; outside the main thread, where none arrive, nothing is caught."""
+    """Catch `STOP_SIGNALS` while the block lasts; outside the main thread, where none arrive, nothing is caught."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request.receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, request.receive) for number in STOP_SIGNALS}
     try:
         yield request
     finally:

@@ -25,7 +25,7 @@ from seq2seq.gradients.transforms import clip, flood, require_finite, scale_grad
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.ema import ExponentialMovingAverage
-from seq2seq.training.interruption import StopRequest, stop_signals
+from seq2seq.training.interruption import STOP_SIGNALS, StopRequest, stop_signals
 from seq2seq.training.progress import ProgressDisplay
 from seq2seq.training.randomness import seed_micro_batch
 from seq2seq.training.schedules import RateSchedule
@@ -34,8 +34,6 @@ from seq2seq.training.validation import Measured, Validation
 
 MAX_SKIPPED_STEPS = 50
 """Steps that fp16 may skip in a row: halving the loss scale more often than this cannot help any more."""
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Loader(Protocol):
@@ -141,7 +139,7 @@ class Trainer:
         """Train until `max_steps`, `max_minutes` or the patience of validation ends it; return where it ended.
 
         Raises:
-            SystemExit: SIGTERM (code 143) or Ctrl-C (130) came; the step was finished and a checkpoint saved.
+            SystemExit: SIGTERM (code 143), Ctrl-C (130) or SIGXCPU (152) came; the step was finished and saved.
             FloatingPointError: loss or gradient is not finite.
         """
         self.state = self.checkpoints.resume()

@@ -398,6 +398,13 @@ def test_options_that_cannot_be_meant(
     assert message in error_of([*command, *options], capsys)
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="here the device can be used")
+def test_a_device_that_is_not_there_is_no_page(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    error = error_of([*command, "--device", "mps"], capsys)
+    assert "`device` 'mps' cannot be used: " in error
+    assert len(error) < 300
+
+
 def test_what_most_options_of_a_search_cannot_mean(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """-1, wherever an option has any effect; one that has none with its method is refused by its name as well."""
     may_be_negative = {"--length-penalty"}

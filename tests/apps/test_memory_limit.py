@@ -14,7 +14,12 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="li
 
 PROGRAM = """
 import os, signal, sys, time
+from threading import Thread
+from seq2seq.apps import memory_limit
 from seq2seq.apps.memory_limit import within_memory_limit
+memory_limit.SECONDS_TO_END = 0.3
+def hang():
+    Thread(target=time.sleep, args=(60,)).start()
 def work():
     print(os.getpid(), flush=True)
     {work}
@@ -45,6 +50,8 @@ def started(work: str) -> subprocess.Popen[str]:
         ("raise SystemExit(3)", 3, ""),
         ("os.kill(os.getpid(), signal.SIGSEGV)", 2, "within the 500 MiB that `ulimit -v` allows (a library's SIGSEGV)"),
         ("os.abort()", 2, "(a library's SIGABRT)"),
+        ("hang(); return 1", 1, ""),
+        ("hang(); raise SystemExit(7)", 2, ""),
         ("os._exit(1)", 2, "(a library's exit code 1)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", 2, "(a library's SIGKILL)"),
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, ""),

@@ -31,7 +31,7 @@ objective = trainer.objective
 
 def signalled(model, batch, step):
     if step == 4:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), int(sys.argv[2]))
     return objective(model, batch, step)
 
 trainer.objective = signalled
@@ -39,16 +39,19 @@ trainer.run()
 """
 
 
-def test_sigterm_finishes_the_step_saves_and_leaves_and_the_run_goes_on_bit_by_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGXCPU])
+def test_a_signal_finishes_the_step_saves_and_leaves_and_the_run_goes_on_bit_by_bit(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_RUN, str(tmp_path / "parts")],
+        [sys.executable, "-c", INTERRUPTED_RUN, str(tmp_path / "parts"), str(number.value)],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 143, done.stderr
-    assert "SIGTERM: stopped after step 4, saved" in done.stderr
+    assert done.returncode == 128 + number, done.stderr
+    assert f"{number.name}: stopped after step 4, saved" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in checkpoint_paths(tmp_path / "parts" / "checkpoints")] == ["step-00000004"]
     for folder in ("parts", "whole"):
