@@ -128,7 +128,10 @@ class CorpusOptions(PartialCorpusOptions):
         where = f"{self.path}, split {self.split}" if self.format == "hub" else str(self.path)
         tag = f", tagged by column {self.tag_column}" if self.tag_column else ""
         prefix = f", behind “{self.source_prefix}”" if self.source_prefix else ""
-        return f"{where}, column {self.source_column} → column {self.target_column}{tag}{prefix}"
+        columns = [self.source_column, self.target_column]
+        if not self.header and (self.format if self.format != "auto" else _ending(self.path)[1:]) in ("tsv", "csv"):
+            columns = [{"source": "0", "target": "1"}.get(column, column) for column in columns]
+        return f"{where}, column {columns[0]} → column {columns[1]}{tag}{prefix}"
 
 
 def _ending(path: str) -> str:

@@ -45,3 +45,20 @@ def test_files_of_lines_take_the_prefix_alone() -> None:
     assert found == CorpusOptions("dev.source", "dev.target", source_prefix="say: ")
     with pytest.raises(ValueError, match="`source_column` belongs to a table"):
         PartialCorpusOptions("dev.source", "dev.target", source_column="0")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [
+        (CorpusOptions("a.en", "a.de"), "a.en → a.de"),
+        (CorpusOptions(path="a.tsv.gz"), "a.tsv.gz, column 0 → column 1"),
+        (CorpusOptions(path="a.txt", format="tsv", source_column="1", target_column="0"), "a.txt, column 1 → column 0"),
+        (CorpusOptions(path="a.csv", header=True), "a.csv, column source → column target"),
+        (
+            CorpusOptions(path="a.jsonl", tag_column="tag", source_prefix="de: "),
+            "a.jsonl, column source → column target, tagged by column tag, behind “de: ”",
+        ),
+    ],
+)
+def test_a_corpus_says_where_its_sides_come_from(corpus: CorpusOptions, expected: str) -> None:
+    assert corpus.described() == expected

@@ -82,7 +82,13 @@ def validation_lengths(train: Examined, validation: Examined, limits: Limits) ->
     for side in SIDES:
         lengths, limit = validation.lengths(side), limits.longest(side)
         count = int((lengths > limit).sum())
-        if count and not (side == "source" and limits.cut_sources):
+        if count and side == "source" and limits.cut_sources:
+            yield Finding(
+                "validation_cut_sources",
+                f"`data.max_source_tokens` ({limit:,}) cuts the sources of {part_of(count, total)} validation pairs.",
+                count,
+            )
+        elif count:
             yield Finding(
                 f"validation_long_{side}s",
                 f"{part_of(count, total)} validation {side}s are longer than `data.max_{side}_tokens` ({limit:,}), and "

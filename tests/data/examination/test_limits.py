@@ -63,4 +63,6 @@ def test_validation_that_is_longer_than_what_is_learnt(tmp_path: Path) -> None:
     assert "half have 14 tokens or more, there 8" in found["validation_longer_sources"].sentence
     assert found["validation_long_sources"].count == 1
     cut = Limits(20, 100, cut_sources=True)
-    assert "validation_long_sources" not in {finding.kind for finding in validation_lengths(train, validation, cut)}
+    found = {finding.kind: finding for finding in validation_lengths(train, validation, cut)}
+    assert list(found) == ["validation_cut_sources", "validation_longer_sources"]
+    assert "(20) cuts the sources of 1 of 10 (10 %) validation pairs." in found["validation_cut_sources"].sentence
