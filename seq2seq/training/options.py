@@ -22,7 +22,7 @@ class OptimizerOptions:
     epsilon: float = 1e-8
     """AdamW's epsilon."""
     weight_decay: float = 0.0
-    """Decoupled weight decay; not applied to biases, normalisation weights and embeddings."""
+    """Decoupled weight decay of the weights of linear layers, but for one that is an embedding too."""
     schedule: Literal["inverse_square_root", "cosine", "linear", "constant"] = "inverse_square_root"
     """Shape of the learning rate after warm-up."""
     warmup_steps: int | None = None

@@ -173,6 +173,7 @@ def _forked(
     code = 1
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell puts behind itself ignores it
         os.environ.update(environment)
         for descriptor, ending in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{path}.{ending}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), descriptor)
