@@ -1,4 +1,7 @@
-"""Examine a configuration's data without training: `seq2seq prepare configs/x.yaml`.
+"""Examine a configuration's data, or a table of pairs, without training.
+
+    seq2seq prepare pairs.tsv
+    seq2seq prepare translation.yaml
 
 Shows sample pairs as tokens, sizes, and what would spoil a training: headers, stray tabs, overlap, directions, lengths,
 unknown pieces. The same stands in `data.json` of the run directory, for programs. Trains the tokenizer into the run
@@ -11,10 +14,11 @@ from pathlib import Path
 
 from seq2seq.apps.examination_report import report_lines
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import build_data, filter_options
 from seq2seq.assembly.examination import examine_data
 from seq2seq.assembly.model import build_model_config, check_start
+from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.data.corpus import Dataset
@@ -28,7 +32,7 @@ REPORT_FILE = "data.json"
 
 
 def run(arguments: list[str]) -> int:
-    config = with_precision(load_run_config(arguments, "seq2seq prepare", __doc__ or ""))
+    config = with_precision(command_config(arguments, "seq2seq prepare", __doc__ or ""))
     check_config(config)
     check_start(config)
     folder = Path(config.run_directory)

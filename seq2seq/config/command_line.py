@@ -147,6 +147,7 @@ def help_text(program: str, description: str, component: type) -> str:
     width = min(HELP_WIDTH, shutil.get_terminal_size((HELP_WIDTH, 24)).columns)
     lines = [f"usage: {program} FILE [--section.option VALUE ...] [--print-config]", "", description.strip(), ""]
     lines += [*textwrap.wrap(FILE_HELP, width), ""]
+    lines += ["  --config FILE\n      the same as FILE alone"]
     lines += ["  --print-config", "      print the whole configuration, defaults included, and leave"]
     lines += [f"  --{short} …\n      short for `--{name}`" for short, name in ALIASES.items() if short != name]
     for name, option, owner in all_options(component):

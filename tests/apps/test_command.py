@@ -65,16 +65,24 @@ def test_a_mistyped_verb_is_named_with_the_nearest(word: str, nearest: str, caps
     assert error == (f"seq2seq: there is no verb `{word}`. Did you mean `{nearest}`? `seq2seq --help` lists all.\n")
 
 
-@pytest.mark.parametrize("module", ["seq2seq", "seq2seq.apps.command"])
-def test_the_version_is_told_at_once_and_without_an_installation(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["seq2seq", "--version"], rf"seq2seq {re.escape(__version__)} \(torch \S+, transformers \S+\)\n"),
+        (["seq2seq.apps.command", "-V"], rf"seq2seq {re.escape(__version__)} .*\n"),
+        (["seq2seq", "--help"], r"usage: seq2seq VERB(.|\n)*"),
+        (["seq2seq", "init"], r"usage: seq2seq init NAME(.|\n)* multi30k_en_de (.|\n)*"),
+    ],
+)
+def test_what_needs_no_torch_is_answered_at_once_and_without_an_installation(
+    words: list[str], answer: str, tmp_path: Path
+) -> None:
     """A tree on the path of Python is no distribution, and torch takes seconds to import."""
     (tmp_path / "torch.py").write_text("raise AssertionError('torch is imported')")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{command.PACKAGE.parent}"}
-    done = subprocess.run(
-        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, env=environment, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"seq2seq {re.escape(__version__)} \(torch \S+, transformers \S+\)\n", done.stdout)
+    assert re.fullmatch(answer, done.stdout)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -72,3 +72,13 @@ def test_the_report_is_there_for_programs_too(tmp_path: Path) -> None:
     assert report["samples"][0]["source_tokens"] == [*"source", "<eos>"]
     found = [finding["kind"] for finding in report["findings"] if finding["is_warning"]]
     assert found == ["uneven_rows", "uneven_rows", "header", "header", "overlap", "identical_sides", "identical_sides"]
+
+
+def test_a_table_of_pairs_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_copy_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "train.tsv", "--tokenizer.vocab_size", "300"]) == 0
+    assert "runs/train" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "train" / "tokenizer").is_dir()
