@@ -30,7 +30,7 @@ from seq2seq.assembly.vocabulary_fit import check_fit
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import tree_of
 from seq2seq.config.parsing import Parser
-from seq2seq.config.writing import plain
+from seq2seq.config.writing import dotted, plain
 from seq2seq.data.foreign_folder import LARGEST_TOKENIZER
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.tokenizer import TextTokenizer
@@ -41,7 +41,7 @@ from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.search import checked
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines, truncate_source
+from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens, decode_lines, truncate_source
 from seq2seq.decoding.running.output import NBest, TextHypothesis
 from seq2seq.files import read_object, written
 from seq2seq.models.ensemble import Ensemble
@@ -50,6 +50,8 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
 DECODING_FILE, CARD_FILE = "decoding.json", "README.md"
+LARGEST_OPTION = 100_000
+"""Of the numbers that a folder says of its search; whoever decodes may give larger ones."""
 
 
 def pick_device(device: str) -> str:
@@ -329,6 +331,9 @@ class DecodingDefaults:
     max_source_tokens: int | None = None
     """Tokens that sources are cut at, where those of the training were."""
 
+    def __post_init__(self) -> None:
+        check_max_source_tokens(self.max_source_tokens)
+
 
 def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
     """Return what a model folder says of decoding; the defaults where it has no such file.
@@ -345,8 +350,12 @@ def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
             search = search_of_older_version(saved["search"], trained_order)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return DecodingDefaults(search, str(saved.get("source_prefix", "")))
-    decoding: DecodingDefaults = Parser(DecodingDefaults).parse(tree_of(saved, str(path)))
+        decoding = DecodingDefaults(search, str(saved.get("source_prefix", "")))
+    else:
+        decoding = Parser(DecodingDefaults).parse(tree_of(saved, str(path)))
+    for name, value in dotted(plain(decoding)).items():
+        if isinstance(value, int) and value > LARGEST_OPTION and not name.endswith("seed"):
+            raise ValueError(f"{path}: `{name}` is {value:,}, with which a search would not end; lower it.")
     return decoding
 
 

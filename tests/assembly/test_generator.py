@@ -8,7 +8,7 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 import seq2seq
-from seq2seq.assembly.generator import TextGenerator, pick_device
+from seq2seq.assembly.generator import TextGenerator, pick_device, read_decoding
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search
@@ -275,3 +275,25 @@ def test_options_of_former_versions_are_passed_over_where_they_did_nothing(
     else:
         with pytest.raises(ValueError, match=r"decoding.json: there is no `coverage_penalty` any more"):
             seq2seq.load(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        *({"search": {"beam": {"max_length": 10**9}}}, {"search": {"beam": {"beam_width": 10**6}}}),
+        *({"search": {"method": "beam", "max_length": 10**9}}, {"max_source_tokens": -3}, {"max_source_tokens": 0}),
+        *({"search": 3}, {"search": []}, {"source_prefix": {}}, {"more": 1}),
+    ],
+)
+def test_a_search_of_a_folder_that_cannot_be_meant_is_named(saved: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "decoding.json").write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match=r"decoding\.json") as caught:
+        read_decoding(tmp_path, "l2r")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_folder_says_of_its_search_is_read(tmp_path: Path) -> None:
+    saved = {"search": {"sampling": {"seed": 2**40}}, "source_prefix": "a ", "max_source_tokens": 9}
+    (tmp_path / "decoding.json").write_text(json.dumps(saved))
+    found = read_decoding(tmp_path, "l2r")
+    assert (found.search.seed, found.source_prefix, found.max_source_tokens) == (2**40, "a ", 9)

@@ -7,6 +7,7 @@ leaves what it reads as it was. A line that is spoiled changes no output but its
 """
 
 import contextlib
+import faulthandler
 import hashlib
 import io
 import os
@@ -34,7 +35,7 @@ from tests.end_to_end.malformed_material import SOURCES, Material, copied, writt
 from tests.end_to_end.malformed_mutations import spoiled_bytes, spoiled_lines, spoiled_yaml
 from tests.end_to_end.random_running import Ended, command
 
-CPU_SECONDS, WALL_SECONDS = 10, 30
+CPU_SECONDS, WALL_SECONDS = 10, 120
 MEMORY = 4 * 2**30
 RIGHT = "right"
 DECODE = ("--device", "cpu", "--processes", "1", "--threads", "1")
@@ -102,8 +103,10 @@ def confined(folder: Path) -> Iterator[None]:
 def judged(what: str, arguments: list[str], folder: Path, *, names: str = "") -> Case:
     """Run a command in a folder; return how it ended and what is wrong with that, if its error has to hold `names`."""
     begin = time.process_time()
+    faulthandler.dump_traceback_later(2 * WALL_SECONDS, exit=True)  # of what waits where no signal is looked at
     with confined(folder):
         ended = command(arguments, WALL_SECONDS)
+    faulthandler.cancel_dump_traceback_later()
     return Case(f"{arguments[0]}: {what}", ended, problem_of(ended, time.process_time() - begin, names))
 
 
