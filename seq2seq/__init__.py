@@ -1,8 +1,8 @@
 """Encoder-decoder text generation: train, decode and score.
 
-`load(folder)` gives a trained model as one object, `score(hypotheses, references)` says how good texts are. Taking
-`Seq2SeqTransformer` from this package makes it known to `AutoConfig` and `AutoModelForSeq2SeqLM` of transformers,
-which are not imported before.
+`train(pairs, run_directory=…)` trains a model, `load(folder)` gives a trained one as one object, and
+`score(hypotheses, references)` says how good texts are. Taking `Seq2SeqTransformer` from this package makes it known to
+`AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which are not imported before.
 """
 
 from importlib import import_module
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seq2seq.assembly.generator import TextGenerator, load
     from seq2seq.assembly.scoring import Scores, score
+    from seq2seq.assembly.training_in_python import TrainedRun, train
     from seq2seq.decoding.running.output import TextHypothesis
     from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
@@ -21,14 +22,18 @@ __all__ = [
     "Seq2SeqTransformerConfig",
     "TextGenerator",
     "TextHypothesis",
+    "TrainedRun",
     "load",
     "score",
+    "train",
 ]
 
 _HOMES = {
     "load": "seq2seq.assembly.generator",
     "TextGenerator": "seq2seq.assembly.generator",
     "TextHypothesis": "seq2seq.decoding.running.output",
+    "train": "seq2seq.assembly.training_in_python",
+    "TrainedRun": "seq2seq.assembly.training_in_python",
     "score": "seq2seq.assembly.scoring",
     "Scores": "seq2seq.assembly.scoring",
     "Seq2SeqTransformer": "seq2seq.models.transformer",

@@ -134,6 +134,7 @@ def test_rule_notices_a_violation(rule: Callable[[Source], Iterator[str]], path:
         ("training/validation.py", "from seq2seq.metrics.base import Score"),
         ("apps/train.py", "from seq2seq import load"),
         ("metrics/base.py", "from seq2seq.files import written"),
+        ("assembly/model_card.py", "from seq2seq import __version__"),
         ("lines.py", "from seq2seq.files import is_special"),
         ("data/options.py", "from seq2seq.config.declaring import part"),
         ("metrics/base.py", "from seq2seq.config import declaring"),

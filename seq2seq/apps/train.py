@@ -8,8 +8,10 @@ The same command once more goes on with a run that was stopped.
 
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.training import train_in_stages
+from seq2seq.training.accelerator import leave_processes
 
 
 def run(arguments: list[str]) -> int:
     train_in_stages(command_config(arguments, "seq2seq train", __doc__ or ""))
+    leave_processes()
     return 0

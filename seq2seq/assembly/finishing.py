@@ -9,6 +9,7 @@ from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER
 from seq2seq.decoding.parts.options import OneSided
 from seq2seq.training.averaging import average_weights
 from seq2seq.training.checkpoint import TrainingState
+from seq2seq.training.checkpoint_folder import step_of
 from seq2seq.training.curves import plot_curves
 
 
@@ -19,7 +20,8 @@ def finish(config: RunConfig, folder: Path, export: ModelExport, state: Training
         ValueError: there are fewer checkpoints than are to be averaged.
     """
     checkpoints = chosen_checkpoints(folder / CHECKPOINTS_FOLDER, config.training.average_checkpoints, state)
-    export.write(folder / MODEL_FOLDER, average_weights(checkpoints))
+    step = step_of(checkpoints[0]) if len(checkpoints) == 1 else None
+    export.write(folder / MODEL_FOLDER, average_weights(checkpoints), step)
     steps = ", ".join(path.name for path in checkpoints)
     drawn = plot_curves(folder, state.best.step)
     print(f"Trained {state.step} steps in {state.seconds / 60:.1f} minutes; curves: {drawn or 'matplotlib is missing'}")

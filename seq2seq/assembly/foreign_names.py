@@ -69,10 +69,9 @@ OF_THE_COMMAND: dict[str, Ours] = {
 }
 """Further ones of `decode`."""
 
-STEPS = Ours("training.max_steps", note="steps, not epochs")
 OF_TRAINING: dict[str, Ours] = {
     **dict.fromkeys(("output_dir", "save_dir", "save_model"), Ours("run_directory")),
-    **dict.fromkeys(("num_train_epochs", "num_epochs", "epochs", "max_epoch"), STEPS),
+    **dict.fromkeys(("num_train_epochs", "num_epochs", "epochs", "max_epoch"), Ours("training.max_epochs")),
     **dict.fromkeys(("max_update", "train_steps", "max_updates"), Ours("training.max_steps")),
     **dict.fromkeys(
         ("per_device_train_batch_size", "train_batch_size", "batch_size", "max_tokens"),

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.generator import DecodingDefaults, write_decoding
 from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.model_card import write_card
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.search import default_search, inner_search
 from seq2seq.data.tokenizer import TextTokenizer
@@ -55,15 +56,18 @@ class ModelExport:
     source_prefix: str
     max_source_tokens: int | None = None
     """Tokens that sources are cut at, if they are."""
+    config: RunConfig | None = None
+    """What the model's card tells of its run; without one there is no card."""
 
     @classmethod
     def of(cls, config: RunConfig, tokenizer: TextTokenizer) -> "ModelExport":
         """Return that of the run of a configuration."""
         prefix = config.data.train.source_prefix
-        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, prefix, cut_length(config))
+        cut = cut_length(config)
+        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, prefix, cut, config)
 
-    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write a model folder with these weights.
+    def write(self, folder: Path, weights: Mapping[str, Tensor], step: int | None = None) -> None:
+        """Write a model folder with these weights, of a step or a mean of several.
 
         The folder appears whole or not at all; one that was there is replaced.
         """
@@ -76,6 +80,8 @@ class ModelExport:
             model.save_pretrained(unfinished)
             self.tokenizer.save(unfinished)
             write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix, self.max_source_tokens))
+            if self.config is not None:
+                write_card(unfinished, Path(self.config.run_directory), self.config, model, self.tokenizer, step)
 
     def generation_config(self) -> GenerationConfig:
         """Return what `generate` of transformers can be told of the run's search."""
@@ -102,7 +108,7 @@ class ModelExport:
             return
         try:
             weights = exported_weights(checkpoint_path(run / CHECKPOINTS_FOLDER, state.best.step))
-            self.write(run / MODEL_FOLDER, weights)
+            self.write(run / MODEL_FOLDER, weights, state.best.step)
         except OSError as error:
             warnings.warn(f"The best model so far could not be exported: {error}", stacklevel=2)
 
@@ -118,5 +124,5 @@ def export_checkpoint(checkpoint: Path, folder: Path) -> None:
         if not (run / part).exists():
             raise ValueError(f"{run} has lost its {part}, without which its checkpoints cannot be decoded with.")
     tokenizer = TextTokenizer.load(run / TOKENIZER_FOLDER)
-    export = ModelExport.of(read_run_config(run / RUN_FILE), tokenizer)
+    export = replace(ModelExport.of(read_run_config(run / RUN_FILE), tokenizer), config=None)
     export.write(folder, average_weights([checkpoint]))

@@ -7,12 +7,16 @@ None of it changes a result by more than rounding. A program that uses this pack
 import ctypes
 import math
 import os
+import random
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy
 import torch
 
 from seq2seq.lines import lines
@@ -24,6 +28,8 @@ in bf16: a training of varied shapes grew to several gigabytes. With 128 it is a
 
 TRIM_THRESHOLD, MAX_MAPPINGS = -1, -4
 """Options of `mallopt`."""
+DEFAULT_TRIM_THRESHOLD, DEFAULT_MAPPINGS = 128 * 1024, 65536
+"""What they are in a new process."""
 
 
 def prepare_process(num_threads: int = 0) -> None:
@@ -55,6 +61,40 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # other C libraries have none
         mallopt(MAX_MAPPINGS, 0)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Let glibc give memory back to the system again, and what is free by now at once."""
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if library is not None and hasattr(library, "mallopt"):
+        library.mallopt(MAX_MAPPINGS, DEFAULT_MAPPINGS)
+        library.mallopt(TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD)
+        library.malloc_trim(0)
+
+
+@contextmanager
+def process_put_back() -> Iterator[None]:
+    """At the end of the block, put back what a training sets in a process, for a program that goes on: threads, random
+    states, the environment, kernels of attention, and how freed memory is kept."""
+    environment, num_threads = dict(os.environ), torch.get_num_threads()
+    uses_cudnn = torch.backends.cuda.cudnn_sdp_enabled()
+    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        if torch.get_num_threads() != num_threads:
+            torch.set_num_threads(num_threads)
+        torch.backends.cuda.enable_cudnn_sdp(uses_cudnn)
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if of_gpus:
+            torch.cuda.set_rng_state_all(of_gpus)
+        give_back_freed_memory()
 
 
 def num_cores() -> int:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import transformers
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 
@@ -35,8 +34,8 @@ from seq2seq.data.loader import TrainingLoader
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.models.modes import evaluating
 from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.training.accelerator import build_accelerator, leave_processes
-from seq2seq.training.checkpoint import Checkpoints
+from seq2seq.training.accelerator import build_accelerator
+from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.loss_by_position import loss_by_position
 from seq2seq.training.optimizer import build_optimizer
@@ -45,43 +44,48 @@ from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 
 
-def train_in_stages(config: RunConfig) -> None:
-    """Run the trainings that a configuration stands for, each on the processes of the one before; then leave them.
+def train_in_stages(config: RunConfig) -> TrainingState:
+    """Run the trainings that a configuration stands for, each on the processes of the one before.
+
+    Returns:
+        Where the last of them ended.
 
     Raises:
-        ValueError: as for `train`.
+        ValueError: as for `train_stage`.
     """
     configs = stages(with_precision(config))
     for stage in configs:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:
-        train(stage)
+        state = train_stage(stage)
     if PartialState().is_main_process:
         print("Decode a test set, and score it, by", *next_commands(configs[-1]), sep="\n  ", flush=True)
-    leave_processes()
+    return state
 
 
-def train(config: RunConfig) -> None:
-    """Run a whole training: prepare or resume, train, validate, export, draw.
+def train_stage(config: RunConfig) -> TrainingState:
+    """Run one training of a configuration: prepare or resume, train, validate, export, draw; return where it ended.
 
     Raises:
         ValueError: anything in the configuration or the data that the user must change.
     """
     check_config(config)
     check_start(config)
-    transformers.utils.logging.disable_progress_bar()
     prepare_process(config.training.threads)
     keep_freed_memory()
+    if config.training.precision == "auto":
+        config = with_precision(config)
     precision = config.training.precision
-    assert precision != "auto", "`with_precision` says what it is on this machine"
+    assert precision != "auto", "it is one of the others by now"
     several_are_launched()  # or nobody is waited for
     accelerator = build_accelerator(precision)
     with occupied(Path(config.run_directory), accelerator):
-        train_alone(config, accelerator)
+        state = train_alone(config, accelerator)
     accelerator.wait_for_everyone()
+    return state
 
 
-def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
+def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
@@ -102,6 +106,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> None:
     if accelerator.is_main_process:
         trainer.checkpoints.check_place()
         finish(config, folder, export, state)
+    return state
 
 
 def build_continuation(

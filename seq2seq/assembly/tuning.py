@@ -21,7 +21,7 @@ from seq2seq.assembly.generator import load
 from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
-from seq2seq.assembly.training import train
+from seq2seq.assembly.training import train_stage
 from seq2seq.assembly.validation import score_of
 from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
 from seq2seq.files import new_folder, read_object, written
@@ -137,7 +137,7 @@ def tune(tuning: Tuning, processes: Processes, say: Callable[[str], None] = prin
         found = {"steps": tuning.steps, "metric": tuning.metric}
         if processes.is_main_process:
             found["before"] = greedy_score(tuning, tuning.run)
-        train(config)
+        train_stage(config)
         if processes.is_main_process:
             found["after"] = greedy_score(tuning, tuning.folder / MODEL_FOLDER)
             gain = found["after"] - found["before"]

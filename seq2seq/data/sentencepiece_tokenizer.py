@@ -5,20 +5,42 @@ differ from it in normalisation, in ties between merges and in unknown character
 """
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seq2seq.data.foreign_folder import check_size
 from seq2seq.data.subword_sampling import BpeDropout, Segmenter, UnigramSampling
+from seq2seq.files import read_object
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
-MODEL_FILE = "sentencepiece.model"
+MODEL_FILE, CONFIG_FILE = "tokenizer.model", "tokenizer_config.json"
+EARLIER_MODEL_FILE = "sentencepiece.model"
+"""What earlier versions wrote, without a configuration."""
+CONFIG: dict[str, Any] = {
+    "backend": "sentencepiece",
+    "legacy": True,
+    "special_tokens_pattern": "eos",
+    "split_special_tokens": True,
+    "tokenizer_class": "SentencePieceBackend",
+}
+"""What `AutoTokenizer` needs to know beside the model, to make the same ids of a text; and the special tokens."""
+
+
+def own_model_file(folder: Path) -> Path | None:
+    """Return the model that `save` wrote into a folder; None where something else did, or nothing."""
+    if (folder / EARLIER_MODEL_FILE).is_file():
+        return folder / EARLIER_MODEL_FILE
+    if not ((folder / MODEL_FILE).is_file() and (folder / CONFIG_FILE).is_file()):
+        return None
+    found = read_object(folder / CONFIG_FILE)
+    return folder / MODEL_FILE if all(found.get(name) == value for name, value in CONFIG.items()) else None
 
 
 class SentencePieceTokenizer:
@@ -79,6 +101,19 @@ class SentencePieceTokenizer:
 
     def save(self, folder: Path) -> None:
         (folder / MODEL_FILE).write_bytes(self.processor.serialized_model_proto())
+        text = json.dumps(CONFIG | self._special_tokens(), indent=2, ensure_ascii=False) + "\n"
+        (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+    def _special_tokens(self) -> dict[str, Any]:
+        """Return the special tokens as `AutoTokenizer` wants them, with the ids of those that are added."""
+        ids = {"pad_token": self.pad_id, "eos_token": self.eos_id, "unk_token": self.unk_id}
+        if self.processor.bos_id() >= 0:
+            ids["bos_token"] = self.bos_id
+        size = self.processor.get_piece_size()
+        added = {str(size + number): {"content": token, "special": True} for number, token in enumerate(self._added)}
+        return {role: self.tokens([index])[0] for role, index in ids.items() if index is not None} | {
+            "added_tokens_decoder": added
+        }
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.processor.serialized_model_proto()).hexdigest()

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, Self
 from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
-from seq2seq.data.sentencepiece_tokenizer import MODEL_FILE, SentencePieceTokenizer
+from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer, own_model_file
 from seq2seq.data.sequences import cut_ids
 from seq2seq.data.tokenizer_training import train_tokenizer
 from seq2seq.files import added_files
@@ -205,9 +205,9 @@ class TextTokenizer:
         return cls.from_pretrained(folder, sampling=sampling)
 
     def save(self, folder: str | Path) -> None:
-        """Write the files that `load` reads; `AutoTokenizer` reads them too, unless they are SentencePiece's.
+        """Write the files that `load` reads; `AutoTokenizer` reads them too.
 
-        Two vocabularies go into the subfolders `source_tokenizer` and `target_tokenizer`.
+        One vocabulary goes into the folder itself, two into the subfolders `source_tokenizer` and `target_tokenizer`.
         """
         if self.shared:
             _save(self.source, Path(folder))
@@ -269,7 +269,7 @@ def _save(side: SideTokenizer, folder: Path) -> None:
 
 
 def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTokenizer:
-    file = Path(path) / MODEL_FILE if (Path(path) / MODEL_FILE).is_file() else Path(path)
+    file = own_model_file(Path(path)) or Path(path)
     if file.suffix == ".model":
         if not file.is_file():
             raise ValueError(f"{file}: there is no such file.")

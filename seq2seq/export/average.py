@@ -8,14 +8,15 @@ from pathlib import Path
 from torch import Tensor
 
 from seq2seq.assembly.architecture import architecture, first_difference
-from seq2seq.assembly.generator import common_tokenizer
+from seq2seq.assembly.generator import CARD_FILE, common_tokenizer, read_decoding
+from seq2seq.assembly.model_card import write_card_of_mean
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.vocabulary_fit import check_fit
 from seq2seq.data.foreign_folder import check_foreign_folder
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
 from seq2seq.models.loading import load_model
-from seq2seq.models.transformer.inference import WEIGHTS_FILE
+from seq2seq.models.transformer.inference import WEIGHTS_FILE, is_loadable, read_options
 from seq2seq.models.weights import read_weights, weights_written, write_weights
 from seq2seq.training.averaging import weighted_mean
 
@@ -44,11 +45,11 @@ def average_models(
         raise ValueError(f"{len(models)} models need as many shares above 0, but they are {list(shares)}.")
     if folder.exists():
         raise ValueError(f"{folder} is there; give a new name, or remove it yourself.")
-    read_models(models, lambda folders: _write_mean(folder, folders, shares), checkpoint)
+    read_models(models, lambda folders: _write_mean(folder, folders, shares, list(map(str, models))), checkpoint)
 
 
-def _write_mean(folder: Path, folders: Sequence[Path], shares: Sequence[float]) -> None:
-    """Write the mean of these model folders, after a look at whether they have one."""
+def _write_mean(folder: Path, folders: Sequence[Path], shares: Sequence[float], names: Sequence[str]) -> None:
+    """Write the mean of these model folders, after a look at whether they have one; its card tells their names."""
     for path in folders:
         if not (path / WEIGHTS_FILE).is_file():
             raise ValueError(f"{path} has no {WEIGHTS_FILE}; weights in several files are not averaged.")
@@ -57,8 +58,12 @@ def _write_mean(folder: Path, folders: Sequence[Path], shares: Sequence[float]) 
     tokenizer = common_tokenizer(folders)
     mean = weighted_mean(shares, ((path, _checked_weights(path, tokenizer)) for path in folders))
     with new_folder(folder) as unfinished, weights_written(folder):
-        shutil.copytree(folders[0], unfinished, ignore=shutil.ignore_patterns(WEIGHTS_FILE), dirs_exist_ok=True)
+        others = shutil.ignore_patterns(WEIGHTS_FILE, CARD_FILE)
+        shutil.copytree(folders[0], unfinished, ignore=others, dirs_exist_ok=True)
         write_weights(mean, unfinished / WEIGHTS_FILE)
+        if is_loadable(unfinished):
+            order = read_options(unfinished).generation_order
+            write_card_of_mean(unfinished, names, read_decoding(unfinished, order).source_prefix, order=order)
 
 
 def _checked_weights(folder: Path, tokenizer: TextTokenizer) -> dict[str, Tensor]:

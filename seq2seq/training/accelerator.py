@@ -4,11 +4,13 @@ The trainer sums micro-batches and divides once by the weight of the whole step,
 accumulation steps is switched off, also where its launcher asks for it through the environment.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState, PartialState, is_initialized
+from accelerate.state import AcceleratorState, GradientState, PartialState, is_initialized
 from accelerate.utils import GradientAccumulationPlugin, GradScalerKwargs
 
 # Sums over thousands of tokens, not means, are scaled for fp16, so the scale starts far below PyTorch's 65536, with
@@ -47,6 +49,21 @@ def build_accelerator(
     if accelerator.distributed_type.value == "FSDP" and not accelerator.is_fsdp2:
         raise ValueError("FSDP needs its second version: set `fsdp_version: 2` in the configuration of accelerate.")
     return accelerator
+
+
+@contextmanager
+def state_put_back() -> Iterator[None]:
+    """At the end of the block, let accelerate remember what it did before: its state is that of the whole process, and
+    a program may have an `Accelerator` of its own. Several processes stay joined, since they cannot join twice."""
+    kept = [getattr(kind, "_shared_state", {}) for kind in (PartialState, AcceleratorState, GradientState)]
+    before = [dict(state) for state in kept]
+    try:
+        yield
+    finally:
+        if kept[0].get("num_processes", 1) == 1:
+            for state, values in zip(kept, before, strict=True):
+                state.clear()
+                state.update(values)
 
 
 def leave_processes() -> None:

@@ -113,7 +113,7 @@ def test_words_that_are_no_options_say_nothing() -> None:
     ("words", "message"),
     [
         (["--lr", "1"], "there is no option `lr`. `lr` of other toolkits is `optimizer.learning_rate` here."),
-        (["--training.num_train_epochs", "1"], "`training.max_steps` here (steps, not epochs)"),
+        (["--training.num_train_epochs", "1"], "`training.max_epochs` here"),
         (["--decoding.beam.num_beams", "4"], "`beam_width` here"),
         (["--decoding.sampling.max_new_tokens", "4"], "`max_length` here"),
     ],

@@ -165,7 +165,7 @@ def test_the_best_is_exported_as_it_comes(tmp_path: Path, monkeypatch: pytest.Mo
     assert newest_best_step(run / "checkpoints") == 10
     assert exported_bytes(run) == best_bytes(run)
     with monkeypatch.context() as patch:
-        patch.setattr(ModelExport, "write", lambda self, folder, weights: 1 / 0)
+        patch.setattr(ModelExport, "write", lambda self, folder, weights, step: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main(["train", config])
     assert newest_best_step(run / "checkpoints") == 15
@@ -187,7 +187,7 @@ def test_an_export_that_fails_costs_the_run_nothing(tmp_path: Path, monkeypatch:
     config = write_copy_task(tmp_path, training={"max_steps": 10}, validation={"every": 5})
     write, failed = ModelExport.write, []
 
-    def full_at_first(self: ModelExport, folder: Path, weights: Any) -> None:
+    def full_at_first(self: ModelExport, folder: Path, weights: Any, step: int | None) -> None:
         if len(failed) < 2:
             failed.append(folder)
             raise OSError(28, "No space left on device", str(folder))

@@ -55,7 +55,7 @@ def test_decode_tunes_a_copy_once_and_decodes_with_it(
     weights = [next((folder / "model").glob("*.safetensors")) for folder in (output, copy_task / "run")]
     assert (weights[0].read_bytes() != weights[1].read_bytes()) == found["is_better"]
 
-    monkeypatch.setattr(build_tuning, "train", lambda config: pytest.fail("it was finished"))
+    monkeypatch.setattr(build_tuning, "train_stage", lambda config: pytest.fail("it was finished"))
     assert main(command) == 0
     again = capsys.readouterr()
     assert again.out == printed.out
@@ -99,7 +99,7 @@ def test_every_fifth_pair_is_held_out(copy_task: Path, tmp_path: Path, monkeypat
         seen.append((list(open_training(config.data)["target"]), list(open_validation(config.data)["target"])))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_tuning, "train", train)
+    monkeypatch.setattr(build_tuning, "train_stage", train)
     run, files = copy_task / "run", (str(copy_task / "test.txt"), str(tmp_path / "reference.txt"))
     tuning = Tuning(run, "chrf", *files, 1, tmp_path / "tuned", 1)
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from seq2seq.files import read_object
 from seq2seq.models.transformer.interleaved import make_decoder
-from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
+from seq2seq.models.transformer.options import EARLIER_MODEL_TYPE, MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Encoder
 from seq2seq.models.weights import check_finite, read_shapes, read_weights
@@ -130,7 +130,10 @@ def read_options(folder: Path) -> TransformerOptions:
 
 def is_loadable(folder: Path) -> bool:
     """Return whether a folder with a configuration holds this very model, in one file of weights."""
-    return read_object(folder / CONFIG_FILE).get("model_type") == MODEL_TYPE and (folder / WEIGHTS_FILE).is_file()
+    return (
+        read_object(folder / CONFIG_FILE).get("model_type") in (MODEL_TYPE, EARLIER_MODEL_TYPE)
+        and (folder / WEIGHTS_FILE).is_file()
+    )
 
 
 def wrong_weights(folder: Path, names: list[str], surplus: Sequence[str] = ()) -> ValueError:

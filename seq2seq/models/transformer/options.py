@@ -11,8 +11,11 @@ from typing import Any, Literal, Self, get_args
 from seq2seq.config.declaring import part, refuse_unused
 from seq2seq.data.generation_order import GenerationOrder
 
-MODEL_TYPE = "seq2seq_transformer"
-"""What `config.json` calls this model."""
+MODEL_TYPE = "seq2seq-toolkit"
+"""What `config.json` calls this model. It is the name by which this package is installed, since all that transformers
+says of a model that it does not know is its type."""
+EARLIER_MODEL_TYPE = "seq2seq_transformer"
+"""What earlier versions wrote."""
 
 NormPosition = Literal["pre", "post"]
 Norm = Literal["layer_norm", "rms_norm"]
