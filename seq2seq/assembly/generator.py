@@ -238,6 +238,11 @@ def load(
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
 
+        >>> import seq2seq
+        >>> generator = seq2seq.load("runs/mine", precision="fp32")
+        >>> print(generator("a text")[0])
+        >>> [best, second] = generator("a text", n_best=2)
+
     Args:
         path: of a run, what it has exported, which while it trains is the best so far; a checkpoint's own folder within
             a run will do, too.
