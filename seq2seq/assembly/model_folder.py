@@ -78,20 +78,26 @@ def opened_model(path: str | Path, checkpoint: str | int | None = None) -> Itera
     if not is_checkpoint(place):
         yield place
         return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield _made_folder(path, checkpoint, Path(temporary))
+
+
+def _made_folder(path: str | Path, checkpoint: str | int | None, temporary: Path) -> Path:
+    """Return a model folder made of a checkpoint, or what a training has exported before that was done."""
     from seq2seq.assembly.model_export import export_checkpoint  # here, since transformers takes its time
 
-    with tempfile.TemporaryDirectory() as temporary:
-        run = place.absolute().parents[1]
-        folder = Path(temporary) / f"{run.name}-{place.name}"
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                export_checkpoint(place, folder)
-                break
-            except (OSError, ValueError):
-                if place.is_dir() or attempt == ATTEMPTS:
-                    raise
-            place = find_model(path, checkpoint)  # a training has removed it, since there is a newer one
-        yield folder
+    for attempt in range(1, ATTEMPTS + 1):
+        place = find_model(path, checkpoint)
+        if not is_checkpoint(place):
+            return place
+        folder = temporary / f"{place.absolute().parents[1].name}-{place.name}"
+        try:
+            export_checkpoint(place, folder)
+            return folder
+        except (OSError, ValueError):
+            if place.is_dir() or attempt == ATTEMPTS:
+                raise  # otherwise a training has removed it, since there is a newer one
+    raise AssertionError("the last attempt returns or raises")
 
 
 def find_model(path: str | Path, checkpoint: str | int | None = None) -> Path:

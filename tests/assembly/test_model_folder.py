@@ -266,3 +266,19 @@ def test_a_checkpoint_that_a_training_removes_meanwhile_is_chosen_anew(
     with opened_model(cut, "last") as folder:
         assert (folder / "model.safetensors").is_file()
     assert exported == ["step-00000300", "step-00000200"]
+
+
+def test_a_checkpoint_may_give_way_to_an_export(cut: Path, copy_task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first validation of a training does, between two looks."""
+    from seq2seq.assembly import model_export
+
+    export_checkpoint = model_export.export_checkpoint
+
+    def replaced_before(place: Path, folder: Path) -> None:
+        shutil.rmtree(place)
+        shutil.copytree(copy_task / "run" / "model", cut / "model")
+        export_checkpoint(place, folder)
+
+    monkeypatch.setattr(model_export, "export_checkpoint", replaced_before)
+    with opened_model(cut) as folder:
+        assert folder == cut / "model"
