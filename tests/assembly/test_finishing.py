@@ -15,7 +15,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_readme_has_the_same_commands() -> None:
-    commands = next_commands(load_run_config(["--run_directory", "runs/mine"]))
+    commands = next_commands(load_run_config(["--run_directory", "runs/pairs"]))
     assert "\n".join(commands) in README
 
 
