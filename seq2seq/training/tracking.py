@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from seq2seq.files import written
+from seq2seq.files import is_special, written
 from seq2seq.lines import numbered_lines
 from seq2seq.objectives.base import LossSum
 
@@ -150,6 +150,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def _whole_lines(path: Path) -> list[str]:
     """Return complete lines without their ends; after a kill the last one may lack its newline."""
+    if is_special(path):
+        raise ValueError(f"{path}: a pipe or a device, where the log of a run is expected; remove it.")
     if not path.exists():
         return []
     whole = (line for _, line in numbered_lines(path, errors="replace", keep_ends=True) if line.endswith("\n"))

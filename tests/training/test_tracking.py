@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -155,3 +156,9 @@ def test_the_last_line_of_a_kind_is_known_when_a_run_goes_on(tmp_path: Path) -> 
     assert tracker.has("train", 5)
     assert not tracker.has("train", 3)
     assert [entry["step"] for entry in read_log(tracker.path) if entry["kind"] == "validation_error"] == [3]
+
+
+def test_a_log_that_is_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(ValueError, match=r"log.jsonl: a pipe or a device"):
+        read_log(tmp_path / "log.jsonl")
