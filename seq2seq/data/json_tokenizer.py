@@ -48,7 +48,9 @@ class JsonTokenizer:
         check_size(file)
         try:
             backend = Tokenizer.from_file(str(file))
-        except Exception as error:  # `tokenizers` raises plain Exception
+        except BaseException as error:  # `tokenizers` raises plain Exception, and at its own faults none even of these
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise ValueError(f"{file} is damaged, or no tokenizer: {error}.") from None
         if absent := [token for token in (PAD, BOS, EOS, UNK) if backend.token_to_id(token) is None]:
             raise ValueError(f"{file} is damaged: {', '.join(absent)} is not in its vocabulary.")

@@ -62,3 +62,18 @@ def test_a_vocabulary_without_special_tokens_is_named(tmp_path: Path) -> None:
     (tmp_path / TOKENIZER_FILE).write_text(text.replace("<eos>", "<end>"))
     with pytest.raises(ValueError, match=rf"{TOKENIZER_FILE} is damaged: <eos> is not in its vocabulary"):
         TextTokenizer.load(tmp_path)
+
+
+def test_a_fault_of_the_library_is_a_damaged_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A prefix that is longer than the merged tokens lets it leave its own memory, which it notices."""
+    trained().save(tmp_path)
+    contents = json.loads((tmp_path / TOKENIZER_FILE).read_text())
+    contents["model"] |= {
+        "continuing_subword_prefix": "x" * 9,
+        "vocab": {"a": 0, "b": 1, "ab": 2},
+        "merges": [["a", "b"]],
+    }
+    contents["model"]["type"] = "BPE"
+    (tmp_path / TOKENIZER_FILE).write_text(json.dumps(contents))
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged"):
+        JsonTokenizer.load(tmp_path)
