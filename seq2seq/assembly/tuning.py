@@ -23,7 +23,7 @@ from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import Processes
 from seq2seq.assembly.training import train_stage
 from seq2seq.assembly.validation import score_of
-from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
+from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions, PartialCorpusOptions
 from seq2seq.files import new_folder, read_object, written
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned
@@ -89,7 +89,7 @@ class Tuning:
             data=replace(
                 config.data,
                 train=pairs,
-                validation=CorpusOptions(),
+                validation=PartialCorpusOptions(),
                 pool_rows=DataOptions.pool_rows,  # of a stream alone
                 num_folds=HELD_OUT,
                 left_out_fold=0,
