@@ -109,7 +109,7 @@ class ModelExport:
         try:
             weights = exported_weights(checkpoint_path(run / CHECKPOINTS_FOLDER, state.best.step))
             self.write(run / MODEL_FOLDER, weights, state.best.step)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             warnings.warn(f"The best model so far could not be exported: {error}", stacklevel=2)
 
 

@@ -185,14 +185,17 @@ def best_bytes(run: Path) -> bytes:
         return (folder / "model.safetensors").read_bytes()
 
 
-def test_an_export_that_fails_costs_the_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("No space left in it")], ids=str)
+def test_an_export_that_fails_costs_the_run_nothing(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = write_copy_task(tmp_path, training={"max_steps": 10}, validation={"every": 5})
     write, failed = ModelExport.write, []
 
     def full_at_first(self: ModelExport, folder: Path, weights: Any, step: int | None) -> None:
         if len(failed) < 2:
             failed.append(folder)
-            raise OSError(28, "No space left on device", str(folder))
+            raise error
         write(self, folder, weights)
 
     monkeypatch.setattr(ModelExport, "write", full_at_first)
