@@ -98,12 +98,7 @@ def parts(config: RunConfig, first: str, refreshes: int) -> list[RunConfig]:
 def check_refreshes(config: RunConfig) -> None:
     """Raise ValueError for refreshes that cannot be made."""
     companions, max_steps = config.companions, config.training.max_steps
-    if companions.refreshes < 0 or companions.refreshes >= max_steps > 0:
+    if companions.refreshes >= max_steps:
         raise ValueError(
-            f"`companions.refreshes` must be 0 or more, and below `training.max_steps` ({max_steps}), but is "
-            f"{companions.refreshes}."
-        )
-    if not 0 < companions.refreshed_share <= 1:
-        raise ValueError(
-            f"`companions.refreshed_share` must be above 0 and at most 1, but is {companions.refreshed_share}."
+            f"`companions.refreshes` must be below `training.max_steps` ({max_steps}), but is {companions.refreshes}."
         )

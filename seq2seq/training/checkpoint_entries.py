@@ -30,7 +30,10 @@ def check_entries(entries: Mapping[str, Any], path: Path) -> None:
 
 def is_best(value: Any) -> bool:
     """Return whether these are the values of a `BestSoFar`."""
-    kinds = {"value": _is_number, "step": is_count, "num_since": is_count, "last_step": is_count, "loss": _is_number}
+    kinds: dict[str, Callable[[Any], bool]] = {
+        **{"value": _is_number, "step": is_count, "num_since": is_count, "last_step": is_count, "loss": _is_number},
+        "averaged": lambda value: isinstance(value, bool),
+    }
     return isinstance(value, dict) and all(
         inner is None if inner is None and name in ("value", "step", "loss") else kinds[name](inner)
         for name, inner in value.items()

@@ -103,9 +103,9 @@ def test_each_refresh_begins_a_part_of_the_steps(folds: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"refreshes": -1}, "`companions.refreshes` must be 0 or more, and below .* but is -1"),
+        ({"refreshes": -1}, "`refreshes` must be 0 or more, but is -1"),
         ({"refreshes": 30}, r"below `training.max_steps` \(30\), but is 30"),
-        ({"refreshed_share": 0.0}, "`companions.refreshed_share` must be above 0"),
+        ({"refreshed_share": 0.0}, "`refreshed_share` must be above 0"),
         ({"refreshed_share": 1.1}, "at most 1, but is 1.1"),
     ],
 )

@@ -107,5 +107,5 @@ def test_unknown_names_and_options_are_explained(name: str, options: dict, messa
 
 
 def test_options_are_listed() -> None:
-    assert metric_options("rougeL") == ["stemmer"]
+    assert metric_options("rougeL") == ["stemmer", "sentence_separator"]
     assert "tokenize" in metric_options("bleu")

@@ -59,8 +59,16 @@ def test_contents(tmp_path: Path) -> None:
 
 
 def test_state_comes_back_whole(tmp_path: Path) -> None:
-    best = BestSoFar(0.1, 5, 2, 7, 0.3)
-    state = TrainingState(7, 21, {"epoch": 2, "batch": [3, None]}, 1.1, best, {"loss_sum": 1 / 3}, [2, 5])
+    best = BestSoFar(0.1, 5, 2, 7, 0.3, averaged=False)
+    window = {
+        "seconds": 1.5,
+        "skipped_steps": 0.0,
+        "steps": 2.0,
+        "gradient_norm": 0.7,
+        "loss_sum": 1 / 3,
+        "weight": 5.0,
+    }
+    state = TrainingState(7, 21, {"epoch": 2, "batch": [3, None]}, 1.1, best, window, [2, 5])
     make_checkpoints(tmp_path).save(state)
     assert state.regular == [2, 5, 7]
     assert make_checkpoints(tmp_path).resume() == state
