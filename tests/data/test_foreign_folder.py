@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     write(folder, "config.json", {"model_type": "t5", "_name_or_path": "/home/me/t5", "quantization_config": None})
     old = {
         "special_tokens_map_file": str(tmp_path / "outside.json"),
-        "tokenizer_file": "/root/.cache/of/another/machine",
+        "tokenizer_file": "/home/somebody/of/another/machine",
     }
     write(folder, "tokenizer_config.json", {"name_or_path": "..", "model_max_length": 10**30, **old})
     write(folder, "vocab.json", {"auto_map": 1, "custom_generate": 2})
