@@ -156,12 +156,21 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, required=True, help="a checkout of this project")
     parser.add_argument("--other", type=Path, required=True, help="another, that it is compared with")
     parser.add_argument("--rounds", type=int, default=5, help="times that each piece of work is done; default: 5")
+    parser.add_argument("--steps", type=int, nargs=2, help="steps of the short and of the long training")
+    parser.add_argument("--lines", type=int, nargs=2, help="lines of the short and of the long file to decode")
+    parser.add_argument("--only", nargs="+", help="beginnings of the names of the work to do; default: all of it")
     parser.add_argument("--count", action="store_true", help="count calls and operations, once, instead of seconds")
     parser.add_argument("--output", type=Path, help="JSON file to write the costs to")
     options = parser.parse_args()
+    if options.steps:
+        STEPS[not options.count] = tuple(options.steps)
+    if options.lines:
+        LINES[not options.count] = tuple(options.lines)
     trees = [options.tree.resolve(), options.other.resolve()]
     work = {f"training, {order}": (training_costs, (order,)) for order in ORDERS}
     work |= {name: (decoding_costs, arguments) for name, arguments in SEARCHES.items()}
+    if options.only:
+        work = {name: job for name, job in work.items() if name.startswith(tuple(options.only))}
     units = ("calls", "operations") if options.count else (SECONDS,)
     found: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:

@@ -10,7 +10,6 @@ from workers.protocol import serve
 
 from seq2seq.export.ctranslate2_export import transformer_spec
 from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.models.transformer.layers import NORM_EPSILON
 
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8", "bf16": "bfloat16"}
 
@@ -25,7 +24,7 @@ def convert(model: Seq2SeqTransformer, folder: str) -> None:
     spec.config.eos_token = f"t{config.eos_token_id}"
     spec.config.decoder_start_token = f"t{config.decoder_start_token_id}"
     spec.config.add_source_eos = True
-    spec.config.layer_norm_epsilon = NORM_EPSILON
+    spec.config.layer_norm_epsilon = model.config.norm_epsilon
     spec.validate()
     spec.optimize()
     spec.save(folder)

@@ -13,20 +13,27 @@ from seq2seq.objectives.sequences import SequenceObjective
 
 def check_limits(config: RunConfig) -> None:
     """Raise ValueError for sequences that are longer than the model has positions for."""
-    if config.model.positions == "learned":
-        for name, length in longest(config).items():
-            if length > config.model.max_positions:
-                raise ValueError(
-                    f"{name} allows {length} tokens, but with `model.positions: learned` there are no more than "
-                    f"`model.max_positions` ({config.model.max_positions}); lower the one or raise the other."
-                )
+    positions = config.model.longest
+    if positions is None:
+        return
+    for name, length in longest(config).items():
+        if length > positions and config.model.positions == "learned":
+            raise ValueError(
+                f"{name} allows {length} tokens, but with `model.positions: learned` there are no more than "
+                f"`model.max_positions` ({positions}); lower the one or raise the other."
+            )
+        if length > positions:
+            raise ValueError(
+                f"{name} allows {length} tokens, but the model that training starts with takes no more than "
+                f"{positions}; lower it."
+            )
 
 
 def longest_source(config: RunConfig) -> int:
-    """Return how many tokens a source may have in training; where long ones are cut, no more than learned positions."""
+    """Return how many tokens a source may have in training; where long ones are cut, no more than positions."""
     bounds = [config.data.max_source_tokens]
-    if config.data.long_sources == "cut" and config.model.positions == "learned":
-        bounds.append(config.model.max_positions)
+    if config.data.long_sources == "cut" and config.model.longest is not None:
+        bounds.append(config.model.longest)
     return min(bounds)
 
 

@@ -113,8 +113,8 @@ class ModelCard:
         yield f"| width | {model.d_model}, with {model.num_heads} heads, and {model.ffn_size} inside of a layer |"
         yield f"| vocabulary | {sizes} |"
         yield f"| generates | {ORDERS[model.generation_order]} |"
-        if model.positions == "learned":
-            yield f"| longest text | {model.max_positions} tokens |"
+        if model.longest is not None:
+            yield f"| longest text | {model.longest} tokens |"
 
     def _data(self) -> Iterator[str]:
         data = self.config.data

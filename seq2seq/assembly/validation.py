@@ -37,8 +37,8 @@ def usable_pairs(config: RunConfig, corpus: Dataset) -> tuple[Dataset, FilterRep
     """
     data = config.data
     longest = max(validation_budget(config), data.max_source_tokens + data.max_target_tokens)
-    if config.model.positions == "learned":
-        longest = min(longest, config.model.max_positions)
+    if config.model.longest is not None:
+        longest = min(longest, config.model.longest)
     cut_at = cut_length(config)
     rows, report = filter_pairs(
         *corpus_lengths(corpus),

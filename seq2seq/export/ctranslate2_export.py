@@ -19,10 +19,10 @@ from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from seq2seq.models.transformer.layers import NORM_EPSILON, DecoderLayer, EncoderLayer, FeedForward
+from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward
 from seq2seq.models.transformer.positions import sinusoids
 
-ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh"}
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
 MAX_POSITIONS = 1024
 """Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
@@ -66,7 +66,7 @@ def export_ctranslate2(
     longest = plain.max_length if isinstance(plain, SearchOptions) else 0
     spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, longest))
     set_vocabularies(spec, model.config, tokenizer)
-    spec.config.layer_norm_epsilon = NORM_EPSILON
+    spec.config.layer_norm_epsilon = model.config.norm_epsilon
     spec.validate()
     spec.optimize(quantization=None if quantization == "float32" else quantization)
     with new_folder(folder) as unfinished:
@@ -92,10 +92,20 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
         f"generation_order: {config.generation_order}": config.generation_order != "l2r",
         "a key_size other than d_model / num_heads": key_size * config.num_heads != config.d_model,
         "a value_size other than key_size": key_size != value_size,
+        f"positions: {config.positions}": config.positions in ("relative", "closed_sinusoidal"),
+        "a position_offset": config.position_offset > 0,
+        "an embedding_norm": config.embedding_norm,
+        "attention_scale: false": not config.attention_scale,
+        "biases: false": not config.biases,
+        "an output_scale": config.output_scale,
+        "an output_bias": config.output_bias,
     }
     for option, is_used in refused.items():
         if is_used:
-            raise ValueError(f"CTranslate2 has no counterpart for {option}; this model cannot be exported to it.")
+            raise ValueError(
+                f"CTranslate2 has no counterpart for {option} here; this model cannot be exported to it. A folder of a "
+                "family of transformers is converted by CTranslate2's own `ct2-transformers-converter`."
+            )
 
 
 # ---- vocabularies ----------------------------------------------------------------------------------------------------
@@ -159,7 +169,7 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
         "num_heads": config.num_heads,
         "pre_norm": config.norm_position == "pre",
         "activation": common_spec.Activation[ACTIVATIONS[config.activation]],
-        "ffn_glu": False,
+        "ffn_glu": config.gated_feed_forward,
         "rms_norm": config.norm == "rms_norm",
         "rotary_dim": 0 if config.positions == "rotary" else None,
         "rotary_interleave": False,

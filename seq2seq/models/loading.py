@@ -5,6 +5,7 @@ Only safetensors and JSON are read, only from disk, and no code from the folder 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,17 @@ from safetensors import SafetensorError
 from torch import nn
 
 from seq2seq.data.foreign_folder import check_foreign_folder, check_links
+from seq2seq.models.families.folders import FamilyModel, family_of, read_family
 from seq2seq.models.foreign_sizes import check_memory, check_sizes, further_layers, saved_shapes
 from seq2seq.models.interface import Seq2Seq
-from seq2seq.models.transformer.inference import CONFIG_FILE, InferenceTransformer, is_loadable, wrong_weights
+from seq2seq.models.transformer.inference import (
+    CONFIG_FILE,
+    InferenceTransformer,
+    is_loadable,
+    without_memory,
+    wrong_weights,
+)
+from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.models.transformer.packing import can_quantize, pack, quantize
 from seq2seq.models.weights import check_finite, damage_named
 
@@ -36,7 +45,8 @@ def load_model(
         device: where its weights go.
         dtype: type of its weights; by default as saved. `torch.int8` makes products of 8-bit integers.
         trainable: load a model of this toolkit as what it was saved from, which can be trained and saved again; by
-            default as what searches fastest. Models of transformers always can.
+            default as what searches fastest. Of transformers' models, those of `models.families` become models of this
+            toolkit, and the others stay what they are.
 
     Raises:
         ValueError: the folder holds no model, a damaged or incomplete one, or one that is no encoder-decoder; or there
@@ -46,16 +56,45 @@ def load_model(
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} holds no model: it has no config.json; give a folder written by save_pretrained")
     check_links(folder)
-    is_lean, is_quantized = is_loadable(folder) and not trainable, dtype == torch.int8
-    if is_quantized and not is_lean:
-        raise ValueError(f"{folder}: 8-bit integers are for search with models of this toolkit; use fp32 or bf16.")
+    family = family_of(folder)
+    is_native, is_quantized = is_loadable(folder) or family is not None, dtype == torch.int8
+    if is_quantized and (trainable or not is_native):
+        raise ValueError(
+            f"{folder}: 8-bit integers are for search with models whose network is ours; use fp32 or bf16."
+        )
     if is_quantized and not can_quantize(device):
         raise ValueError("There are no fast products of 8-bit integers on this device; use fp32 or bf16.")
-    if not is_lean:
+    if family is not None and family.overflows_in_half and dtype == torch.float16:
+        raise ValueError(
+            f"{folder}: {family.model_type} models overflow in fp16, whose largest number is 65,504; use bf16 or fp32."
+        )
+    if family is not None and trainable:
+        return _trainable(read_family(folder), device, dtype)
+    if not is_native or trainable:
         return _pretrained(folder, device, dtype)
-    model = InferenceTransformer.load(folder)
+    model = InferenceTransformer.load(folder) if family is None else _for_search(read_family(folder))
     nn.Module.to(model, device, torch.float32 if is_quantized else dtype)
     return quantize(model) if is_quantized else pack(model)
+
+
+def _for_search(found: FamilyModel) -> InferenceTransformer:
+    """Return a family's model as what searches fastest."""
+    model = InferenceTransformer.without_weights(found.options)
+    model.load_state_dict(found.weights, assign=True)
+    return model.requires_grad_(False)
+
+
+def _trainable(found: FamilyModel, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:
+    """Return a family's model as one of ours that can be trained and saved."""
+    from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+
+    values = {field.name: getattr(found.options, field.name) for field in fields(TransformerOptions)}
+    with without_memory():
+        model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**values))
+    model.load_state_dict(found.weights, assign=True)
+    model.tie_weights()
+    nn.Module.to(model, device, dtype).eval()
+    return model
 
 
 def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:

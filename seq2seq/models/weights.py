@@ -1,6 +1,6 @@
 """Files of weights, written and read by safetensors, whose errors name neither the file nor what to do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +18,17 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     save_file(dict(weights), path, metadata={"format": "pt"})
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; raise ValueError naming it if it is damaged."""
+def read_weights(path: Path, names: Collection[str] | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a file; raise ValueError naming it if it is damaged.
+
+    Args:
+        names: of those that are wanted, if they are there; None = all.
+    """
     with _readable(path):
-        return load_file(path)
+        if names is None:
+            return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

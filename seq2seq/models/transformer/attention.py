@@ -7,6 +7,7 @@ the sentence are never copied.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -65,8 +66,8 @@ def causal_bias(length: int, past: int, attention_mask: Tensor | None, like: Ten
     return attention_bias(visible, like.dtype)
 
 
-def _logits(queries: Tensor, keys: Tensor) -> Tensor:
-    return (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
+def _logits(queries: Tensor, keys: Tensor, is_scaled: bool) -> Tensor:
+    return (queries * queries.shape[-1] ** -0.5 if is_scaled else queries) @ keys.transpose(-2, -1)
 
 
 def explicit_attention(
@@ -77,12 +78,13 @@ def explicit_attention(
     dropout_probability: float = 0.0,
     training: bool = False,
     need_weights: bool = False,
+    is_scaled: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return attention as two products and a softmax (Vaswani et al. 2017, equation 1).
+    """Return attention as two products and a softmax (Vaswani et al. 2017, equation 1; T5's is not scaled).
 
     Under autocast the products run in its type and the softmax in float32: adding the bias is what widens the logits.
     """
-    logits = _logits(queries, keys)
+    logits = _logits(queries, keys, is_scaled)
     if not (training or torch.is_grad_enabled()):
         # In place, and in float32: on CPUs the softmax of short rows takes five times as long in bfloat16.
         logits = logits.float() if logits.dtype == torch.bfloat16 else logits
@@ -102,11 +104,13 @@ def sdpa_attention(
     dropout_probability: float = 0.0,
     training: bool = False,
     need_weights: bool = False,
+    is_scaled: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
     """Return attention by torch's fused kernels, which keep no weights to return."""
     assert not need_weights, "fused attention has no weights to return; use explicit_attention"
     dropout_probability = dropout_probability if training else 0.0
-    return functional.scaled_dot_product_attention(queries, keys, values, bias, dropout_probability), None
+    scale = None if is_scaled else 1.0
+    return functional.scaled_dot_product_attention(queries, keys, values, bias, dropout_probability, scale=scale), None
 
 
 def explicit_is_faster(queries: Tensor) -> bool:
@@ -127,10 +131,11 @@ def softmax_attention(
     dropout_probability: float = 0.0,
     training: bool = False,
     need_weights: bool = False,
+    is_scaled: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
     """Return ordinary attention by whichever form is faster and gives what is asked for."""
     attend = explicit_attention if need_weights or explicit_is_faster(queries) else sdpa_attention
-    return attend(queries, keys, values, bias, dropout_probability, training, need_weights)
+    return attend(queries, keys, values, bias, dropout_probability, training, need_weights, is_scaled)
 
 
 class Attended(NamedTuple):
@@ -161,15 +166,17 @@ class SelfAttention(nn.Module):
         value_size: int,
         attention_dropout: float,
         interaction: nn.Module | None = None,
+        has_bias: bool = True,
+        is_scaled: bool = True,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.interaction = interaction
         sizes = (num_heads * key_size, num_heads * key_size, num_heads * value_size)
-        self.queries_keys_values = FusedLinear(d_model, sizes)
-        self.output = nn.Linear(num_heads * value_size, d_model)
+        self.queries_keys_values = FusedLinear(d_model, sizes, bias=has_bias)
+        self.output = nn.Linear(num_heads * value_size, d_model, bias=has_bias)
         self.attention_dropout = attention_dropout
-        self.attend = softmax_attention
+        self.attend = partial(softmax_attention, is_scaled=is_scaled)
 
     def forward(
         self,
@@ -215,14 +222,17 @@ class CrossAttention(nn.Module):
         key_size: int,
         value_size: int,
         attention_dropout: float,
+        has_bias: bool = True,
+        is_scaled: bool = True,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.queries = FusedLinear(d_model, (num_heads * key_size,))
-        self.source_keys_values = FusedLinear(d_model, (num_heads * key_size, num_heads * value_size))
-        self.output = nn.Linear(num_heads * value_size, d_model)
+        self.queries = FusedLinear(d_model, (num_heads * key_size,), bias=has_bias)
+        sizes = (num_heads * key_size, num_heads * value_size)
+        self.source_keys_values = FusedLinear(d_model, sizes, bias=has_bias)
+        self.output = nn.Linear(num_heads * value_size, d_model, bias=has_bias)
         self.attention_dropout = attention_dropout
-        self.attend = softmax_attention
+        self.attend = partial(softmax_attention, is_scaled=is_scaled)
 
     def keys_values(self, source_hidden: Tensor) -> KeysValues:
         """Return keys [B, H, S, K] and values [B, H, S, V] of the encoder's output [B, S, D]."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from seq2seq.models.transformer.attention import MASKED, KeysValues
 
@@ -118,6 +119,8 @@ class DecodingState:
     """Tokens fed so far."""
     side: int = 0
     """The end of the target that all hypotheses began at: 0 left, 1 right."""
+    slot_steps: Tensor | None = None
+    """int64 [1 or B, slots], the step in which each slot was written, for a model that looks at distances."""
 
     @property
     def num_sentences(self) -> int:
@@ -131,6 +134,9 @@ class DecodingState:
             new_slots: bool, broadcasts to [B, W, W]: which of the new slots a hypothesis sees; by default its own.
         """
         self.length += 1
+        if self.slot_steps is not None:
+            added = self.slot_steps.new_full((len(self.slot_steps), self.width), self.length - 1)
+            self.slot_steps = torch.cat([self.slot_steps, added], dim=1)
         num_slots = self.buffers[0].num_slots
         if self.width == 1 and self.ancestry is None:
             bias = like.new_full((1, 1, 1, self.buffers[0].capacity_after(1)), MASKED)
@@ -152,6 +158,14 @@ class DecodingState:
         bias[..., : ancestry.shape[2]].masked_fill_(ancestry.unsqueeze(1), 0)
         return bias
 
+    def key_steps(self) -> Tensor | None:
+        """Return the steps of all keys that attention reads, int64 [1 or B, capacity], those of this step included."""
+        if self.slot_steps is None:
+            return None
+        num_slots = self.slot_steps.shape[1]
+        capacity = self.buffers[0].capacity_after(num_slots - self.buffers[0].num_slots)
+        return functional.pad(self.slot_steps, (0, capacity - num_slots))
+
     def reorder(self, beams: Tensor | None, sentences: Tensor | None) -> "DecodingState":
         """Return the state of the chosen hypotheses and sentences (see `Seq2Seq.reorder`)."""
         state = self if sentences is None else self._of_sentences(sentences)
@@ -172,7 +186,13 @@ class DecodingState:
             source_bias=chosen(self.source_bias),
             buffers=[buffer.of_sentences(sentences) for buffer in self.buffers],
             ancestry=chosen(self.ancestry),
+            slot_steps=self.slot_steps if self._has_common_steps else chosen(self.slot_steps),
         )
+
+    @property
+    def _has_common_steps(self) -> bool:
+        """Whether the slots of all sentences were written in the same steps, if that is known at all."""
+        return self.slot_steps is None or len(self.slot_steps) == 1
 
     def _of_beams(self, beams: Tensor) -> "DecodingState":
         """Hypotheses change their ancestors; what is cached stays where it is."""
@@ -192,4 +212,8 @@ class DecodingState:
         # A sentence that uses fewer keeps some unused ones, which its ancestry hides.
         slots = used.byte().argsort(dim=1, descending=True, stable=True)[:, :num_used]
         ancestry = self.ancestry.gather(2, slots[:, None, :].expand(-1, self.width, -1))
-        return replace(self, ancestry=ancestry, buffers=[buffer.of_slots(slots) for buffer in self.buffers])
+        steps = self.slot_steps
+        if steps is not None:
+            steps = steps.expand(len(slots), -1).gather(1, slots)
+        buffers = [buffer.of_slots(slots) for buffer in self.buffers]
+        return replace(self, ancestry=ancestry, buffers=buffers, slot_steps=steps)

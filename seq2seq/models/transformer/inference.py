@@ -21,9 +21,22 @@ from seq2seq.models.transformer.stacks import Encoder
 from seq2seq.models.weights import check_finite, read_shapes, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-TIED_WEIGHTS = {"all": ("lm_head", "encoder.embeddings.tokens"), "target": ("lm_head",), "none": ()}
+TIED_WEIGHTS = {
+    "all": ("lm_head", "encoder.embeddings.tokens"),
+    "inputs": ("encoder.embeddings.tokens",),
+    "target": ("lm_head",),
+    "none": (),
+}
 """Modules whose weight is the decoder's embeddings."""
 EMBEDDINGS = "decoder.embeddings.tokens.weight"
+
+
+def output_layer(options: TransformerOptions) -> nn.Linear:
+    """Return what makes logits of the decoder's states; its bias, where it has one, is not trained."""
+    layer = nn.Linear(options.d_model, options.vocab_size, bias=options.output_bias)
+    if layer.bias is not None:
+        layer.bias.requires_grad_(False)
+    return layer
 
 
 class InferenceTransformer(SearchableTransformer):
@@ -34,7 +47,7 @@ class InferenceTransformer(SearchableTransformer):
         self.options = options
         self.encoder = Encoder(options)
         self.decoder = make_decoder(options)
-        self.lm_head = nn.Linear(options.d_model, options.vocab_size, bias=False)
+        self.lm_head = output_layer(options)
         self.eval().requires_grad_(False)
 
     @classmethod

@@ -17,9 +17,9 @@ class FusedLinear(nn.Linear):
     Only initialisation looks at the parts; callers split the output themselves.
     """
 
-    def __init__(self, in_features: int, sizes: Sequence[int]) -> None:
+    def __init__(self, in_features: int, sizes: Sequence[int], bias: bool = True) -> None:
         self.sizes = tuple(sizes)
-        super().__init__(in_features, sum(sizes))
+        super().__init__(in_features, sum(sizes), bias=bias)
 
 
 class ZeroEmbedding(nn.Embedding):

@@ -2,7 +2,8 @@
 
 Its rows hold tokens from the left and from the right in turn: A E B D C for the target A B C D E. Both tokens of a
 step see all tokens of earlier steps and are predicted independently of each other; as no later token is ever seen, gold
-targets leak nothing. Positions are counted from both ends, 0, -0, 1, -1, …
+targets leak nothing. Positions are counted from both ends, 0, -0, 1, -1, …; where there are none below 0, as of learned
+and relative positions, both ends have the same, and only the vector of its side tells a token's end.
 """
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from seq2seq.models.transformer.attention import attention_bias
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.models.transformer.positions import angles_from_both_ends
 from seq2seq.models.transformer.stacks import Decoder
 
 
@@ -18,9 +18,6 @@ class InterleavedDecoder(Decoder):
     """Rows of an even number of tokens; each two stand at the same distance from either end."""
 
     positions_at_once = 2
-
-    def __init__(self, options: TransformerOptions) -> None:
-        super().__init__(options, angles_from_both_ends)
 
     def _sides(self, token_ids: Tensor) -> Tensor:
         return torch.arange(token_ids.shape[1], device=token_ids.device).remainder(2).unsqueeze(0)

@@ -19,27 +19,45 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
 }
-NORM_EPSILON = 1e-5
 
 
-def make_norm(norm: str, d_model: int) -> nn.Module:
+def make_norm(norm: str, d_model: int, epsilon: float) -> nn.Module:
     """Return a normalisation of the last dimension."""
-    return NORMS[norm](d_model, eps=NORM_EPSILON)
+    return NORMS[norm](d_model, eps=epsilon)
 
 
 class FeedForward(nn.Module):
-    """Two matrices with a non-linearity between them."""
+    """Two matrices with a non-linearity between them.
 
-    def __init__(self, d_model: int, ffn_size: int, activation: str, activation_dropout: float) -> None:
+    Args:
+        is_gated: the first makes two parts, and the second of them is multiplied with the first's non-linearity
+            (Shazeer 2020).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        ffn_size: int,
+        activation: str,
+        activation_dropout: float,
+        has_bias: bool = True,
+        is_gated: bool = False,
+    ) -> None:
         super().__init__()
-        self.expand = FusedLinear(d_model, (ffn_size,))
-        self.contract = nn.Linear(ffn_size, d_model)
+        self.is_gated = is_gated
+        self.expand = FusedLinear(d_model, (ffn_size, ffn_size) if is_gated else (ffn_size,), bias=has_bias)
+        self.contract = nn.Linear(ffn_size, d_model, bias=has_bias)
         self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(activation_dropout)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.contract(self.dropout(self.activation(self.expand(hidden))))
+        expanded = self.expand(hidden)
+        if self.is_gated:
+            first, second = expanded.chunk(2, dim=-1)
+            return self.contract(self.dropout(self.activation(first) * second))
+        return self.contract(self.dropout(self.activation(expanded)))
 
 
 class Residual(nn.Module):
@@ -48,9 +66,9 @@ class Residual(nn.Module):
     Pre-norm normalises on entry (Xiong et al. 2020), post-norm after the sum (Vaswani et al. 2017).
     """
 
-    def __init__(self, d_model: int, norm: str, norm_position: str, dropout: float) -> None:
+    def __init__(self, new_norm: Callable[[], nn.Module], norm_position: str, dropout: float) -> None:
         super().__init__()
-        self.norm = make_norm(norm, d_model)
+        self.norm = new_norm()
         self.norm_first = norm_position == "pre"
         self.dropout = Dropout(dropout)
 

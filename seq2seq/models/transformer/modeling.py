@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.models.transformer.attention import KeysValues, Remember, source_bias
 from seq2seq.models.transformer.configuration import Seq2SeqTransformerConfig
+from seq2seq.models.transformer.inference import EMBEDDINGS, TIED_WEIGHTS, output_layer
 from seq2seq.models.transformer.initialization import initialize_module
 from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.searching import SearchableTransformer
@@ -67,10 +68,8 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
         self.options = config
         self.encoder = TransformersEncoder(config)
         self.decoder = make_decoder(config)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        shared = "decoder.embeddings.tokens.weight"
-        tied = {"all": ["lm_head.weight", "encoder.embeddings.tokens.weight"], "target": ["lm_head.weight"], "none": []}
-        self._tied_weights_keys = dict.fromkeys(tied[config.tie_embeddings], shared)
+        self.lm_head = output_layer(config)
+        self._tied_weights_keys = {f"{name}.weight": EMBEDDINGS for name in TIED_WEIGHTS[config.tie_embeddings]}
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -149,7 +148,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             perturbation=target_perturbation,
         )
         cached: dict[str, Any] = {CACHE_NAME: cache}
-        loss = None if score is None else score(output.hidden, self.lm_head.weight)
+        loss = None if score is None else score(*self._scored(output.hidden))
         logits = self.lm_head(output.hidden) if score is None else None
         if logits is not None and labels is not None:
             loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL)
@@ -178,6 +177,13 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
                 f"`{self.generation_order}`; decode with `seq2seq.load(folder)`."
             )
         return super().generate(*arguments, **options)  # type: ignore[misc]
+
+    def _scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return states and a weight whose products are the logits; a bias becomes a column beside a feature of 1."""
+        weight, bias = self.lm_head.weight, self.lm_head.bias
+        if bias is None:
+            return hidden, weight
+        return functional.pad(hidden, (0, 1), value=1.0), torch.cat([weight, bias.unsqueeze(1)], dim=1)
 
     def _encoded(self, input_ids: Tensor | None, *arguments: Any, **options: Any) -> BaseModelOutput:
         if input_ids is None:

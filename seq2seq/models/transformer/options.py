@@ -19,9 +19,10 @@ EARLIER_MODEL_TYPE = "seq2seq_transformer"
 
 NormPosition = Literal["pre", "post"]
 Norm = Literal["layer_norm", "rms_norm"]
-Positions = Literal["sinusoidal", "learned", "rotary"]
-Activation = Literal["relu", "gelu", "gelu_tanh"]
-TieEmbeddings = Literal["all", "target", "none"]
+Positions = Literal["sinusoidal", "closed_sinusoidal", "learned", "rotary", "relative"]
+RelativeLayers = Literal["first", "all"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
+TieEmbeddings = Literal["all", "inputs", "target", "none"]
 Interaction = Literal["none", "linear", "tanh", "relu", "gate"]
 InteractionLayers = Literal["all", "last"]
 
@@ -29,6 +30,7 @@ CHOICES: dict[str, Any] = {
     "norm_position": NormPosition,
     "norm": Norm,
     "positions": Positions,
+    "relative_layers": RelativeLayers,
     "activation": Activation,
     "tie_embeddings": TieEmbeddings,
     "generation_order": GenerationOrder,
@@ -37,9 +39,23 @@ CHOICES: dict[str, Any] = {
 }
 LARGEST = {"encoder_layers": 1_000, "decoder_layers": 1_000}
 """Numbers of layers that are still taken for meant."""
+LEAST_BUCKETS = 4
+"""Two distances on either side."""
+MOST_POSITIONS = 2**20
+"""Positions beyond which an offset is not taken for meant."""
 MOST_WEIGHTS = 10**12
 """Entries of a single matrix beyond which sizes are not taken for meant."""
-COUNTS = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "num_heads", "ffn_size", "max_positions")
+COUNTS = (
+    "vocab_size",
+    "d_model",
+    "encoder_layers",
+    "decoder_layers",
+    "num_heads",
+    "ffn_size",
+    "max_positions",
+    "relative_buckets",
+    "relative_distance",
+)
 PROBABILITIES = (
     "dropout",
     "attention_dropout",
@@ -57,6 +73,7 @@ REMOVED: dict[str, Any] = {
 TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
 
+RELATIVE_OPTIONS = ("relative_buckets", "relative_distance", "relative_layers")
 INTERACTION_OPTIONS = ("interaction_weight", "interaction_layers", "interaction_dropout")
 
 
@@ -69,9 +86,10 @@ def refuse_removed(values: Mapping[str, Any]) -> None:
 
 @dataclass(kw_only=True)
 class TransformerOptions:
-    """Options of the Transformer, and behind them what its tokenizer decides.
+    """Options of the Transformer, and behind them what its tokenizer, or the model that it starts as, decides.
 
-    `vocab_size` is that of the target; `source_vocab_size` None means the same.
+    `vocab_size` is that of the target; `source_vocab_size` None means the same. `max_tokens` is the longest source or
+    target that it was made for, where that is not what `positions` say.
 
     Raises:
         ValueError: an option, or a combination of options, makes no model.
@@ -95,12 +113,37 @@ class TransformerOptions:
     """Normalise before each sub-layer, or after its residual sum."""
     norm: Norm = "layer_norm"
     """Kind of normalisation."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance that normalisations divide by."""
+    embedding_scale: bool = True
+    """Multiply token vectors by the root of `d_model`."""
+    embedding_norm: bool = False
+    """Normalise the sum of token and position vectors."""
     positions: Positions = "sinusoidal"
-    """Kind of position information."""
+    """Kind of position information. `closed_sinusoidal` has wavelengths up to and including the longest, `relative` a
+    learned bias of self-attention for each distance."""
     max_positions: int = 1024
     """Longest sequence that `learned` positions can represent, in tokens."""
+    position_offset: int = 0
+    """Number of the first position."""
+    relative_buckets: int = 32
+    """Groups of distances that `relative` positions tell apart."""
+    relative_distance: int = 128
+    """Distance from which on all are one group, in tokens."""
+    relative_layers: RelativeLayers = "first"
+    """Whether the first layer's biases serve all layers of a stack, or each has its own."""
+    attention_scale: bool = True
+    """Divide attention's products by the root of `key_size`."""
     activation: Activation = "relu"
     """Non-linearity of the feed-forward layers."""
+    gated_feed_forward: bool = False
+    """Multiply what has passed the non-linearity with a second product of the same input."""
+    biases: bool = True
+    """Whether linear layers have biases."""
+    output_scale: bool = False
+    """Divide the decoder's output by the root of `d_model`."""
+    output_bias: bool = False
+    """Whether logits have a bias, which training leaves as it is."""
     dropout: float = 0.1
     """Dropout after each sub-layer and after the embeddings."""
     attention_dropout: float = 0.0
@@ -110,7 +153,8 @@ class TransformerOptions:
     token_dropout: float = 0.0
     """Probability of zeroing a whole token embedding of the source or decoder input."""
     tie_embeddings: TieEmbeddings = "all"
-    """Share source, target and output embeddings; or only target and output; or nothing."""
+    """Share source, target and output embeddings; or only source and target (`inputs`), or target and output
+    (`target`); or nothing."""
     generation_order: GenerationOrder = "l2r"
     """Order in which targets are generated: from the left, from the right, both in one model, or from both ends
     to the middle, two tokens a step. Data are always written from left to right."""
@@ -122,6 +166,7 @@ class TransformerOptions:
     """Decoder layers that interact."""
     interaction_dropout: float = 0.0
     """Dropout of what comes from the other direction (the authors' code has 0.3)."""
+    max_tokens: int | None = part(None)
     vocab_size: int = part(8000)
     source_vocab_size: int | None = part(None)
     pad_token_id: int = part(0)
@@ -142,6 +187,11 @@ class TransformerOptions:
     def tie_word_embeddings(self) -> bool:
         """What transformers asks before it ties anything."""
         return self.tie_embeddings != "none"
+
+    @property
+    def longest(self) -> int | None:
+        """Most tokens of a source or target; None where there is no such limit."""
+        return self.max_positions if self.positions == "learned" else self.max_tokens
 
     @property
     def head_sizes(self) -> tuple[int, int]:
@@ -169,13 +219,20 @@ class TransformerOptions:
             if getattr(self, name) not in get_args(choice):
                 allowed = ", ".join(get_args(choice))
                 raise ValueError(f"`{name}` must be one of {allowed}, but is {getattr(self, name)!r}")
-        sizes = [name for name in ("source_vocab_size", "key_size", "value_size") if getattr(self, name) is not None]
+        sizes = [
+            name
+            for name in ("source_vocab_size", "key_size", "value_size", "max_tokens")
+            if getattr(self, name) is not None
+        ]
         for name in (*COUNTS, *sizes):
             if self._number(name, int) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}")
         for name, largest in LARGEST.items():
             if getattr(self, name) > largest:
                 raise ValueError(f"`{name}` must be at most {largest}, but is {getattr(self, name)}")
+        for name in ("position_offset", "norm_epsilon"):
+            if not 0 <= self._number(name) < MOST_POSITIONS:
+                raise ValueError(f"`{name}` must not be negative, but is {getattr(self, name)}")
         for name in PROBABILITIES:
             if not 0 <= self._number(name) < 1:
                 raise ValueError(f"`{name}` is a probability in [0, 1), but is {getattr(self, name)}")
@@ -197,10 +254,11 @@ class TransformerOptions:
         if self.d_model * max(*widths, self.num_heads * max(self.head_sizes)) > MOST_WEIGHTS:
             raise ValueError(f"the sizes make matrices of more than {MOST_WEIGHTS:,} weights, which cannot be meant")
         source_vocab_size = self.source_vocab_size or self.vocab_size
-        if self.tie_embeddings == "all" and source_vocab_size != self.vocab_size:
+        if self.tie_embeddings in ("all", "inputs") and source_vocab_size != self.vocab_size:
             raise ValueError(
-                f"`tie_embeddings` 'all' needs one vocabulary, but the source has {source_vocab_size} tokens and the "
-                f"target {self.vocab_size}; share the tokenizer, or use 'target' or 'none'"
+                f"`tie_embeddings` '{self.tie_embeddings}' needs one vocabulary, but the source has "
+                f"{source_vocab_size} tokens and the target {self.vocab_size}; share the tokenizer, or use "
+                "'target' or 'none'"
             )
         if self.d_model % self.num_heads and (self.key_size is None or self.value_size is None):
             raise ValueError(
@@ -218,10 +276,12 @@ class TransformerOptions:
                 f"`interaction` {self.interaction!r} is between two directions: it needs `generation_order` "
                 f"'bidirectional', but that is {self.generation_order!r}"
             )
-        if self.generation_order == "interleaved" and self.positions == "learned":
+        if self.positions == "relative" and (
+            self.relative_buckets < LEAST_BUCKETS or self.relative_distance <= self.relative_buckets // 2
+        ):
             raise ValueError(
-                "`generation_order` 'interleaved' counts positions from both ends, which 'learned' `positions` do not "
-                "have; use 'sinusoidal' or 'rotary'"
+                f"`relative_buckets` ({self.relative_buckets}) must be {LEAST_BUCKETS} or more and at most twice "
+                f"`relative_distance` ({self.relative_distance})"
             )
 
 
@@ -233,5 +293,6 @@ def without_interaction(options: TransformerOptions) -> TransformerOptions:
 
 def check_use(options: TransformerOptions) -> None:
     """Raise ValueError for an option that says nothing beside another; models that were saved may hold such."""
+    refuse_unused(options, RELATIVE_OPTIONS, "positions: relative", applies=options.positions == "relative")
     refuse_unused(options, ("max_positions",), "positions: learned", applies=options.positions == "learned")
     refuse_unused(options, INTERACTION_OPTIONS, "an `interaction`", applies=options.interaction != "none")

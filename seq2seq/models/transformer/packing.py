@@ -94,7 +94,7 @@ def pack(model: Model) -> Model:
     if not can_pack(model.lm_head.weight):
         return model
     for module in list(model.modules()):
-        if isinstance(module, FeedForward) and module.activation in FUSED_ACTIVATIONS:
+        if isinstance(module, FeedForward) and not module.is_gated and module.activation in FUSED_ACTIVATIONS:
             module.expand = PackedLinear(module.expand, *FUSED_ACTIVATIONS[module.activation])  # type: ignore[assignment]
             module.activation = _identity
     return _replace_linears(model, PackedLinear)

@@ -1,48 +1,68 @@
 """Position information: sinusoidal and learned vectors added to embeddings, rotary turns of queries and keys.
 
 Tables are computed on demand, to any length, and kept until a longer one, another device or another type is needed.
-They are no buffers: nothing of them is stored, moved or left uninitialised when a model is loaded.
+They are no buffers: nothing of them is stored, moved or left uninitialised when a model is loaded. Relative positions,
+which are a bias of attention, are in `relative`.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 LONGEST_WAVELENGTH = 10000.0
 SMALLEST_TABLE = 64
 
-Angles = Callable[[int, int], Tensor]
-"""From a number of positions and of features to their angles, as `angles` below."""
+Numbers = Callable[[int], Tensor]
+"""From how many tokens there are to the numbers of their positions, float64."""
 
 
-def angles(num_positions: int, size: int) -> Tensor:
-    """Return position times frequency, float64 [num_positions, ceil(size / 2)] (Vaswani et al. 2017, section 3.5)."""
+def position_numbers(num_tokens: int, offset: int = 0, from_both_ends: bool = False) -> Tensor:
+    """Return the numbers of the positions of so many tokens: 0, 1, 2, …, or from both ends 0, -0, 1, -1, ….
+
+    Args:
+        offset: number of the first position.
+    """
+    if not from_both_ends:
+        return torch.arange(offset, offset + num_tokens, dtype=torch.float64, device="cpu")
+    left = torch.arange(offset, offset + (num_tokens + 1) // 2, dtype=torch.float64, device="cpu")
+    return torch.stack([left, -left], dim=1).flatten(0, 1)[:num_tokens]
+
+
+def angles(numbers: Tensor, size: int) -> Tensor:
+    """Return number times frequency, float64 [positions, ceil(size / 2)] (Vaswani et al. 2017, section 3.5)."""
     exponents = torch.arange(0, size, 2, dtype=torch.float64, device="cpu") / size
-    positions = torch.arange(num_positions, dtype=torch.float64, device="cpu")
-    return torch.outer(positions, LONGEST_WAVELENGTH**-exponents)
+    return torch.outer(numbers, LONGEST_WAVELENGTH**-exponents)
 
 
-def angles_from_both_ends(num_positions: int, size: int) -> Tensor:
-    """Return the angles of the positions 0, -0, 1, -1, 2, …, float64 [num_positions, ceil(size / 2)]."""
-    angle = angles((num_positions + 1) // 2, size)
-    return torch.stack([angle, -angle], dim=1).flatten(0, 1)[:num_positions]
+def closed_angles(numbers: Tensor, size: int) -> Tensor:
+    """Return number times frequency, float32 [positions, size // 2], where the last wavelength is the longest itself.
+
+    As in tensor2tensor and fairseq, whose models have learned with the rounding of float32, which is kept.
+    """
+    num_frequencies = size // 2
+    step = math.log(LONGEST_WAVELENGTH) / max(num_frequencies - 1, 1)
+    frequencies = torch.exp(torch.arange(num_frequencies, device="cpu").float() * -step)
+    return numbers.float().unsqueeze(1) * frequencies
 
 
-def sinusoids(num_positions: int, d_model: int, angles: Angles = angles) -> Tensor:
+def sinusoids(num_positions: int, d_model: int, numbers: Numbers = position_numbers, is_closed: bool = False) -> Tensor:
     """Return position vectors, float64 [num_positions, D].
 
     Sines fill the first half and cosines the second; the paper interleaves them, which is the same up to a
     permutation of features.
     """
-    angle = angles(num_positions, d_model)
-    return torch.cat([angle.sin(), angle.cos()], dim=-1)[:, :d_model]
+    angle = (closed_angles if is_closed else angles)(numbers(num_positions), d_model)
+    waves = torch.cat([angle.sin(), angle.cos()], dim=-1).double()
+    return functional.pad(waves, (0, d_model - waves.shape[1]))
 
 
-def rotations(num_positions: int, key_size: int, angles: Angles = angles) -> Tensor:
+def rotations(num_positions: int, key_size: int, numbers: Numbers = position_numbers) -> Tensor:
     """Return what `rotate` multiplies with, float64 [num_positions, 2, K]: cosines, and sines with their signs."""
-    angle = angles(num_positions, key_size)
+    angle = angles(numbers(num_positions), key_size)
     return torch.stack([angle.cos().repeat(1, 2), torch.cat([-angle.sin(), angle.sin()], dim=-1)], dim=1)
 
 
@@ -80,11 +100,18 @@ class PositionTable(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """One trained vector per position."""
+    """One trained vector per position.
 
-    def __init__(self, max_positions: int, d_model: int) -> None:
+    Args:
+        offset: rows in front, which are of no position.
+        tokens_at_once: tokens that stand at a position.
+    """
+
+    def __init__(self, max_positions: int, d_model: int, offset: int = 0, tokens_at_once: int = 1) -> None:
         super().__init__()
-        self.vectors = nn.Embedding(max_positions, d_model)
+        self.vectors = nn.Embedding(max_positions + offset, d_model)
+        self.offset = offset
+        self.tokens_at_once = tokens_at_once
 
     def forward(self, offset: int, length: int, like: Tensor) -> Tensor:
         """Return [length, D].
@@ -92,22 +119,40 @@ class LearnedPositions(nn.Module):
         Raises:
             ValueError: the sequence is longer than the table.
         """
-        max_positions = self.vectors.num_embeddings
-        if offset + length > max_positions:
+        end = offset + length
+        max_tokens = (self.vectors.num_embeddings - self.offset) * self.tokens_at_once
+        if end > max_tokens:
             raise ValueError(
-                f"a sequence of {offset + length} tokens is longer than `max_positions` ({max_positions}) of the "
+                f"a sequence of {end} tokens is longer than `max_positions` ({max_tokens}) of the "
                 "learned positions; shorten it, or train with a larger `max_positions` or sinusoidal positions"
             )
-        return self.vectors.weight[offset : offset + length]
+        if self.tokens_at_once == 1:
+            return self.vectors.weight[self.offset + offset : self.offset + end]
+        places = torch.arange(offset, end, device=self.vectors.weight.device) // self.tokens_at_once
+        return self.vectors.weight[self.offset + places]
 
 
-def added_positions(positions: str, d_model: int, max_positions: int, angles: Angles = angles) -> nn.Module | None:
-    """Return what is added to the embeddings: called with (offset, length, like) it gives [length, D]."""
-    if positions == "sinusoidal":
-        return PositionTable(partial(sinusoids, d_model=d_model, angles=angles))
-    return LearnedPositions(max_positions, d_model) if positions == "learned" else None
+def added_positions(
+    positions: str, d_model: int, max_positions: int, offset: int = 0, tokens_at_once: int = 1
+) -> nn.Module | None:
+    """Return what is added to the embeddings: called with (offset, length, like) it gives [length, D].
+
+    Args:
+        offset: number of the first position.
+        tokens_at_once: 2 where positions are counted from both ends at once.
+    """
+    if positions == "learned":
+        return LearnedPositions(max_positions, d_model, offset, tokens_at_once)
+    if positions not in ("sinusoidal", "closed_sinusoidal"):
+        return None
+    numbers = partial(position_numbers, offset=offset, from_both_ends=tokens_at_once == 2)
+    is_closed = positions == "closed_sinusoidal"
+    return PositionTable(partial(sinusoids, d_model=d_model, numbers=numbers, is_closed=is_closed))
 
 
-def rotary_positions(positions: str, key_size: int, angles: Angles = angles) -> nn.Module | None:
+def rotary_positions(positions: str, key_size: int, tokens_at_once: int = 1) -> nn.Module | None:
     """Return what turns queries and keys: called with (offset, length, like) it gives [length, 2, K]."""
-    return PositionTable(partial(rotations, key_size=key_size, angles=angles)) if positions == "rotary" else None
+    if positions != "rotary":
+        return None
+    numbers = partial(position_numbers, from_both_ends=tokens_at_once == 2)
+    return PositionTable(partial(rotations, key_size=key_size, numbers=numbers))

@@ -72,7 +72,7 @@ class SearchableTransformer(nn.Module):
 
     @property
     def max_source_tokens(self) -> int | None:
-        return self.options.max_positions if self.options.positions == "learned" else None
+        return self.options.longest
 
     max_target_tokens = max_source_tokens
 
@@ -99,19 +99,22 @@ class SearchableTransformer(nn.Module):
             dtype = torch.promote_types(dtype, torch.float32)
         source = [laid_out(part, dtype) for part in self.decoder.source_keys_values(source_hidden)]
         buffers = [KeyValueBuffer(dtype) for _ in self.decoder.layers]
-        return DecodingState(source, source_bias(mask, dtype), buffers, width=1, side=side)
+        steps = input_ids.new_empty(1, 0) if self.options.positions == "relative" else None
+        return DecodingState(source, source_bias(mask, dtype), buffers, width=1, side=side, slot_steps=steps)
 
     @torch.inference_mode()
     def step(self, state: DecodingState, token_ids: Tensor) -> tuple[Tensor, DecodingState]:
         assert token_ids.shape == (state.num_sentences, state.width), "token_ids must be [B, W] of the state"
+        bias = state.lengthen(like=state.source[0][0])
         output: DecoderOutput = self.decoder.step(
             token_ids,
             state.source,
             state.source_bias,
-            state.lengthen(like=state.source[0][0]),
+            bias,
             state.length - 1,
             [buffer.append for buffer in state.buffers],
             sides=torch.full_like(token_ids[:1, :1], state.side),
+            key_steps=state.key_steps(),
         )
         return self.lm_head(output.hidden), state
 
@@ -189,6 +192,7 @@ class InPairs:
             [buffer.append for buffer in state.buffers],
             sides=(torch.arange(num_rows, device=like.device) >= num_rows // 2).long().unsqueeze(0),
             partner=self._partner(state, like) if model.options.interacts else None,
+            key_steps=state.key_steps(),
         )
         return model.lm_head(output.hidden).unflatten(1, (2, -1)), state
 

@@ -74,9 +74,10 @@ STACKED = {
 
 def check_stackable(positions: str, generation_order: str) -> None:
     """Raise ValueError if a model of these options has parts with weights that are not stacked here."""
-    if positions == "learned" or generation_order != "l2r":
+    if positions in ("learned", "relative") or generation_order != "l2r":
         raise ValueError(
-            "Only a model from the left, without learned `positions`, can stand side by side with others in one batch."
+            "Only a model from the left, without learned or relative `positions`, can stand side by side with others "
+            "in one batch."
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from seq2seq.models.transformer.attention import (
@@ -26,25 +27,29 @@ from seq2seq.models.transformer.initialization import ZeroEmbedding
 from seq2seq.models.transformer.interaction import make_interaction, rows_in_pairs
 from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.models.transformer.positions import Angles, added_positions, angles, rotary_positions
+from seq2seq.models.transformer.positions import added_positions, rotary_positions
+from seq2seq.models.transformer.relative import biases_of_layers, relative_biases
 
 
 class Embeddings(nn.Module):
-    """Token vectors, scaled to unit variance, plus positions.
+    """Token vectors, by default scaled to unit variance, plus positions.
 
     Args:
-        angles: where the positions are counted from.
+        tokens_at_once: 2 where positions are counted from both ends at once.
         has_sides: whether a further vector says which end of the target a token is generated from.
     """
 
     def __init__(
-        self, options: TransformerOptions, vocab_size: int, angles: Angles = angles, has_sides: bool = False
+        self, options: TransformerOptions, vocab_size: int, tokens_at_once: int = 1, has_sides: bool = False
     ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocab_size, options.d_model)
-        self.positions = added_positions(options.positions, options.d_model, options.max_positions, angles)
+        self.positions = added_positions(
+            options.positions, options.d_model, options.max_positions, options.position_offset, tokens_at_once
+        )
         self.sides = ZeroEmbedding(2, options.d_model) if has_sides else None
-        self.scale = math.sqrt(options.d_model)
+        self.norm = norm_of(options) if options.embedding_norm else None
+        self.scale = math.sqrt(options.d_model) if options.embedding_scale else 1.0
         self.token_dropout = options.token_dropout
         self.dropout = Dropout(options.dropout)
 
@@ -66,7 +71,8 @@ class Embeddings(nn.Module):
             sides: int64, broadcasts to [B, T]: 0 left, 1 right; None = left.
             perturbation: [B, T, D], added to the scaled token vectors; None = nothing.
         """
-        hidden = self.tokens(input_ids) * self.scale
+        hidden = self.tokens(input_ids)
+        hidden = hidden if self.scale == 1 else hidden * self.scale
         if perturbation is not None:
             hidden = hidden + perturbation
         if self.training and self.token_dropout > 0:
@@ -76,7 +82,7 @@ class Embeddings(nn.Module):
             hidden = hidden + _spread(positions, input_ids.shape[1])
         if self.sides is not None:
             hidden = hidden + self.sides(input_ids.new_zeros(1, 1) if sides is None else sides)
-        return self.dropout(hidden)
+        return self.dropout(hidden if self.norm is None else self.norm(hidden))
 
 
 def _spread(rows: Tensor, length: int) -> Tensor:
@@ -84,9 +90,14 @@ def _spread(rows: Tensor, length: int) -> Tensor:
     return rows if len(rows) in (1, length) else rows.repeat_interleave(length // len(rows), dim=0)
 
 
+def norm_of(options: TransformerOptions) -> nn.Module:
+    """Return a normalisation as the options have it."""
+    return make_norm(options.norm, options.d_model, options.norm_epsilon)
+
+
 def final_norm(options: TransformerOptions) -> nn.Module:
     """Return what ends a stack: post-norm layers end with a norm themselves."""
-    return make_norm(options.norm, options.d_model) if options.norm_position == "pre" else nn.Identity()
+    return norm_of(options) if options.norm_position == "pre" else nn.Identity()
 
 
 class EncoderOutput(NamedTuple):
@@ -116,6 +127,7 @@ class Encoder(nn.Module):
             EncoderLayer(_self_attention(options), _feed_forward(options), _residuals(options))
             for _ in range(options.encoder_layers)
         )
+        self.relative = relative_biases(options, options.encoder_layers, both_sides=True)
         self.norm = final_norm(options)
 
     def forward(
@@ -135,9 +147,11 @@ class Encoder(nn.Module):
         hidden = self.embeddings(input_ids, perturbation=perturbation)
         bias = source_bias(attention_mask, hidden.dtype)
         rotation = None if self.rotary is None else self.rotary(0, input_ids.shape[1], hidden)
+        numbers = torch.arange(input_ids.shape[1], device=input_ids.device)
+        biases = biases_of_layers(self.relative, len(self.layers), numbers, numbers, bias)
         states, weights = [hidden], []
-        for layer in self.layers:
-            hidden, layer_weights = layer(hidden, bias, rotation, need_weights)
+        for layer, layer_bias in zip(self.layers, biases, strict=True):
+            hidden, layer_weights = layer(hidden, layer_bias, rotation, need_weights)
             states.append(hidden)
             weights.append(layer_weights)
         hidden = self.norm(hidden)
@@ -166,10 +180,11 @@ class Decoder(nn.Module):
     positions_at_once = 1
     """Positions that are generated in one step."""
 
-    def __init__(self, options: TransformerOptions, angles: Angles = angles) -> None:
+    def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
-        self.embeddings = Embeddings(options, options.vocab_size, angles, options.has_sides)
-        self.rotary = rotary_positions(options.positions, options.head_sizes[0], angles)
+        at_once = self.positions_at_once
+        self.embeddings = Embeddings(options, options.vocab_size, at_once, options.has_sides)
+        self.rotary = rotary_positions(options.positions, options.head_sizes[0], at_once)
         self.layers = nn.ModuleList(  # type: ignore[assignment]
             DecoderLayer(
                 _decoder_self_attention(options, i),
@@ -179,7 +194,9 @@ class Decoder(nn.Module):
             )
             for i in range(options.decoder_layers)
         )
+        self.relative = relative_biases(options, options.decoder_layers, both_sides=False)
         self.norm = final_norm(options)
+        self.output_scale = options.d_model**-0.5 if options.output_scale else 1.0
 
     def source_keys_values(self, source_hidden: Tensor) -> list[KeysValues]:
         """Return each layer's keys and values of the encoder's output, for those who need them more than once."""
@@ -216,7 +233,9 @@ class Decoder(nn.Module):
         self_bias = self._causal_bias(input_ids.shape[1], past, attention_mask, hidden)
         rotation = None if self.rotary is None else self.rotary(past, input_ids.shape[1], hidden)
         partner = None if visible is None else rows_in_pairs(visible, hidden.dtype)
-        return self._through_layers(hidden, self_bias, rotation, source, source_bias, remember, need_weights, partner)
+        numbers = torch.arange(past + input_ids.shape[1], device=input_ids.device) // self.positions_at_once
+        biases = biases_of_layers(self.relative, len(self.layers), numbers[past:], numbers, self_bias)
+        return self._through_layers(hidden, biases, rotation, source, source_bias, remember, need_weights, partner)
 
     def step(
         self,
@@ -228,6 +247,7 @@ class Decoder(nn.Module):
         remember: Sequence[Remember],
         sides: Tensor | None = None,
         partner: Partner | None = None,
+        key_steps: Tensor | None = None,
     ) -> DecoderOutput:
         """Return the hidden states of one step in W hypotheses of each sentence.
 
@@ -240,13 +260,17 @@ class Decoder(nn.Module):
             past: number of earlier steps.
             sides: int64, broadcasts to [B, W]: the end that each hypothesis began at; None = left.
             partner: which keys are those of a hypothesis's partner, if it has one.
+            key_steps: int64 [1 or B, keys], the steps of the keys, where positions are relative.
         """
+        biases: Sequence[Tensor | None] = [self_bias] * len(self.layers)
+        if self.relative is not None and key_steps is not None:
+            biases = self.relative(key_steps.new_full((1,), past), key_steps, self_bias)
         length = self.positions_at_once
         past *= length
         hidden = self.embeddings(token_ids, past, length, self._sides(token_ids) if sides is None else sides)
         rotation = None if self.rotary is None else _spread(self.rotary(past, length, hidden), token_ids.shape[1])
         return self._through_layers(
-            hidden, self_bias, rotation, source, source_bias, remember, need_weights=False, partner=partner
+            hidden, biases, rotation, source, source_bias, remember, need_weights=False, partner=partner
         )
 
     def _sides(self, token_ids: Tensor) -> Tensor | None:
@@ -260,7 +284,7 @@ class Decoder(nn.Module):
     def _through_layers(
         self,
         hidden: Tensor,
-        self_bias: Tensor | None,
+        self_biases: Sequence[Tensor | None],
         rotation: Tensor | None,
         source: Sequence[KeysValues] | Tensor,
         source_bias: Tensor | None,
@@ -272,12 +296,13 @@ class Decoder(nn.Module):
         for i, layer in enumerate(self.layers):
             keep = None if remember is None else remember[i]
             of_layer = source if isinstance(source, Tensor) else source[i]
-            output = layer(hidden, self_bias, rotation, keep, of_layer, source_bias, need_weights, partner)
+            output = layer(hidden, self_biases[i], rotation, keep, of_layer, source_bias, need_weights, partner)
             hidden = output.hidden
             states.append(hidden)
             self_weights.append(output.self_weights)
             cross_weights.append(output.cross_weights)
         hidden = self.norm(hidden)
+        hidden = hidden if self.output_scale == 1 else hidden * self.output_scale
         return DecoderOutput(hidden, [*states[:-1], hidden], self_weights, cross_weights)
 
 
@@ -286,7 +311,8 @@ class Decoder(nn.Module):
 
 def _self_attention(options: TransformerOptions, interaction: nn.Module | None = None) -> SelfAttention:
     sizes = (options.d_model, options.num_heads, *options.head_sizes)
-    return SelfAttention(*sizes, options.attention_dropout, interaction)
+    shape = {"has_bias": options.biases, "is_scaled": options.attention_scale}
+    return SelfAttention(*sizes, options.attention_dropout, interaction, **shape)
 
 
 def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAttention:
@@ -301,12 +327,14 @@ def _decoder_self_attention(options: TransformerOptions, layer: int) -> SelfAtte
 
 def _cross_attention(options: TransformerOptions) -> CrossAttention:
     sizes = (options.d_model, options.num_heads, *options.head_sizes)
-    return CrossAttention(*sizes, options.attention_dropout)
+    shape = {"has_bias": options.biases, "is_scaled": options.attention_scale}
+    return CrossAttention(*sizes, options.attention_dropout, **shape)
 
 
 def _feed_forward(options: TransformerOptions) -> FeedForward:
-    return FeedForward(options.d_model, options.ffn_size, options.activation, options.activation_dropout)
+    shape = {"has_bias": options.biases, "is_gated": options.gated_feed_forward}
+    return FeedForward(options.d_model, options.ffn_size, options.activation, options.activation_dropout, **shape)
 
 
 def _residuals(options: TransformerOptions) -> partial[Residual]:
-    return partial(Residual, options.d_model, options.norm, options.norm_position, options.dropout)
+    return partial(Residual, partial(norm_of, options), options.norm_position, options.dropout)

@@ -1,5 +1,8 @@
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from seq2seq.models.transformer.layers import FeedForward, Residual
@@ -16,7 +19,7 @@ def test_gelu_is_exact_unless_asked(activation: str, approximate: str) -> None:
 
 def test_residual_order() -> None:
     hidden, branch = torch.randn(2, 3, 5, 7)
-    before, after = (Residual(7, "layer_norm", position, 0.0) for position in ("pre", "post"))
+    before, after = (Residual(partial(nn.LayerNorm, 7), position, 0.0) for position in ("pre", "post"))
     assert torch.equal(before.enter(hidden), functional.layer_norm(hidden, (7,)))
     assert torch.equal(before.leave(hidden, branch), hidden + branch)
     assert after.enter(hidden) is hidden

@@ -266,7 +266,6 @@ def test_orders_that_were_not_trained_are_errors(trained: str, ask: Any) -> None
     ("options", "words"),
     [
         ({"interaction": "tanh"}, "needs `generation_order` 'bidirectional'"),
-        ({"generation_order": "interleaved", "positions": "learned"}, "counts positions from both ends"),
         ({"generation_order": "middle"}, "must be one of l2r, r2l"),
         ({"interaction_weight": -1.0}, "must not be negative"),
     ],

@@ -1,0 +1,153 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.models.families.folders import FAMILIES as TABLES
+from seq2seq.models.families.folders import read_family, write_family
+from seq2seq.models.loading import load_model
+from seq2seq.models.transformer import Seq2SeqTransformer
+from tests.models.families.tiny_families import FAMILIES, random_batch, random_model, use_double_norms
+
+
+def saved(name: str, folder: Path) -> Any:
+    """Write a random model into a folder as transformers does; return it."""
+    model = random_model(name)
+    model.save_pretrained(folder)
+    if name == "flan_t5":  # what the files of these models say, and transformers would no longer write
+        config = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(
+            config.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
+        )
+    return model
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_and_loss_are_those_of_transformers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_double_norms(monkeypatch)
+    theirs, ours = saved(name, tmp_path), load_model(tmp_path, trainable=True)
+    assert isinstance(ours, Seq2SeqTransformer)
+    batch = random_batch(theirs)
+    expected = theirs(**batch)
+    labels = batch.pop("labels")
+    torch.testing.assert_close(ours(**batch).logits, expected.logits, rtol=0, atol=1e-10)
+
+    def loss_of(hidden: Any, weight: Any) -> Any:
+        return functional.cross_entropy((hidden @ weight.T).flatten(0, 1), labels.flatten())
+
+    labels[1, 3:] = IGNORED_LABEL
+    padded = theirs(**batch, labels=labels).loss
+    found = ours(**batch, score=loss_of).loss
+    torch.testing.assert_close(found, padded, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_gradients_are_those_of_transformers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_double_norms(monkeypatch)
+    theirs, ours = saved(name, tmp_path), load_model(tmp_path, trainable=True)
+    assert isinstance(ours, Seq2SeqTransformer)
+    batch = random_batch(theirs)
+    theirs(**batch).loss.backward()
+    ours(**batch).logits.log_softmax(-1).gather(-1, batch["labels"].unsqueeze(-1)).mean().neg().backward()
+    kept = {id(parameter) for parameter in ours.parameters() if not parameter.requires_grad}
+    assert {name for name, parameter in ours.named_parameters() if id(parameter) in kept} <= {"lm_head.bias"}
+    table = TABLES[theirs.config.model_type]
+    expected = {key: parameter.grad for key, parameter in theirs.named_parameters()}
+    for entry in table.layers(ours.options):
+        wanted = torch.cat([expected[key] for key in entry.theirs])
+        torch.testing.assert_close(ours.get_parameter(entry.ours).grad, wanted, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_checkpoint_comes_back_bit_by_bit(name: str, tmp_path: Path) -> None:
+    model = saved(name, tmp_path / "theirs")
+    found = read_family(tmp_path / "theirs")
+    (tmp_path / "ours").mkdir()
+    write_family(tmp_path / "ours", found, None)
+    before, after = (load_file(tmp_path / part / "model.safetensors") for part in ("theirs", "ours"))
+    for key, tensor in before.items():
+        kept = after.get(key)
+        if kept is None:  # another name of the same tensor, or positions that are computed
+            assert "embed_positions" in key or any(torch.equal(tensor, other) for other in after.values()), key
+        else:
+            assert torch.equal(tensor, kept), key
+    again = type(model).from_pretrained(tmp_path / "ours", dtype=torch.float64).eval()
+    states = model.state_dict(), again.state_dict()
+    assert states[0].keys() == states[1].keys()
+    for key, tensor in states[0].items():
+        if "embed_positions" not in key:
+            assert torch.equal(tensor, states[1][key]), key
+    tied = [parts.get_output_embeddings().weight is parts.get_decoder().embed_tokens.weight for parts in (model, again)]
+    assert tied[0] == tied[1] == (name not in ("flan_t5", "mt5"))
+
+
+def test_an_output_layer_of_its_own_is_not_tied_whatever_the_configuration_says(tmp_path: Path) -> None:
+    model = random_model("mt5")
+    model.save_pretrained(tmp_path)
+    found = read_family(tmp_path)
+    assert found.options.tie_embeddings == "inputs"
+    assert not found.options.output_scale
+    assert torch.equal(found.weights["lm_head.weight"], model.get_output_embeddings().weight)
+
+
+def test_embeddings_of_madlad_stand_under_another_name(tmp_path: Path) -> None:
+    model = saved("flan_t5", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["decoder.embed_tokens.weight"] = tensors.pop("shared.weight")
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found = read_family(tmp_path)
+    for key in ("encoder.embeddings.tokens.weight", "decoder.embeddings.tokens.weight"):
+        assert torch.equal(found.weights[key], model.get_input_embeddings().weight)
+    assert found.options.tie_embeddings == "inputs"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("absent", r"model\.decoder\.layers\.1\.fc1\.weight: absent from the weights of a bart model"),
+        ("surplus", r"model\.decoder\.layers\.2\.fc1\.weight: without a place in a bart model"),
+        ("other embeddings", r"model\.encoder\.embed_tokens\.weight: other numbers than model\.shared\.weight"),
+        ("no embeddings", r"model\.shared\.weight: absent"),
+    ],
+)
+def test_weights_that_are_not_the_familys_are_named(change: str, words: str, tmp_path: Path) -> None:
+    saved("bart", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    if change == "absent":
+        del tensors["model.decoder.layers.1.fc1.weight"]
+    elif change == "surplus":
+        tensors["model.decoder.layers.2.fc1.weight"] = torch.zeros(3)
+    elif change == "other embeddings":
+        tensors["model.encoder.embed_tokens.weight"] = tensors["model.shared.weight"] + 1
+    else:
+        del tensors["model.shared.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=words) as caught:
+        load_model(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_refused_for_t5(tmp_path: Path) -> None:
+    saved("t5", tmp_path)
+    with pytest.raises(ValueError, match="t5 models overflow in fp16"):
+        load_model(tmp_path, dtype=torch.float16)
+
+
+def test_weights_of_t5_in_half_precision_are_computed_with_in_single(tmp_path: Path) -> None:
+    random_model("t5").half().save_pretrained(tmp_path)
+    model: Any = load_model(tmp_path, trainable=True)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_pickles_are_not_read(tmp_path: Path) -> None:
+    saved("bart", tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(
+        ValueError, match="no weights in safetensors, and nothing else is read; pytorch_model.bin may run"
+    ):
+        load_model(tmp_path)
