@@ -18,7 +18,8 @@ from typing import Any
 
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.apps.score import read_aligned
-from seq2seq.assembly.generator import load, read_decoding
+from seq2seq.assembly.decoding_defaults import read_decoding
+from seq2seq.assembly.generator import load
 from seq2seq.assembly.model_folder import RUN_FILE, find_model, read_model
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process

@@ -79,7 +79,7 @@ def describe_model(path: Path) -> dict[str, str | int | float]:
 
 def model_facts(folder: Path) -> dict[str, str | int | float]:
     """Return what a model folder says of its model, and of the search that it is decoded with."""
-    from seq2seq.assembly.generator import DecodingDefaults, read_decoding
+    from seq2seq.assembly.decoding_defaults import DecodingDefaults, read_decoding
     from seq2seq.assembly.search import default_search
     from seq2seq.config.writing import dotted, plain
     from seq2seq.models.foreign_sizes import saved_shapes

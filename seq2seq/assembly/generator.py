@@ -6,16 +6,17 @@ tokenizer loads too.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy
 import torch
 
+from seq2seq.assembly.decoding_defaults import NO_RULES, read_folder_decoding
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.precision import decoding_type
 from seq2seq.assembly.search import (
@@ -23,35 +24,27 @@ from seq2seq.assembly.search import (
     complete_search,
     default_search,
     inner_search,
-    search_of_older_version,
     within_reach,
 )
 from seq2seq.assembly.vocabulary_fit import check_fit
-from seq2seq.config.declaring import choice
-from seq2seq.config.nodes import tree_of
-from seq2seq.config.parsing import Parser
-from seq2seq.config.writing import dotted, plain
 from seq2seq.data.foreign_folder import LARGEST_TOKENIZER
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import SEARCHES, Hypothesis, Search
+from seq2seq.decoding import Hypothesis, Search
 from seq2seq.decoding.algorithms.directions import read_from_right
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.search import checked
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, check_max_source_tokens, decode_lines, truncate_source
+from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines, truncate_source
 from seq2seq.decoding.running.output import NBest, TextHypothesis
-from seq2seq.files import read_object, written
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
 
-DECODING_FILE, CARD_FILE = "decoding.json", "README.md"
-LARGEST_OPTION = 100_000
-"""Of the numbers that a folder says of its search; whoever decodes may give larger ones."""
+CARD_FILE = "README.md"
 
 
 def pick_device(device: str) -> str:
@@ -78,6 +71,7 @@ class TextGenerator:
         source_prefix: put before every source, as in training.
         batch_tokens: budget of one batch, see `decoding.running.batches`.
         max_source_tokens: longer sources are cut unless a call says otherwise, as in training.
+        rules: what no hypothesis may say, whatever the search.
 
     Raises:
         ValueError: the model was not trained for such a search.
@@ -93,6 +87,7 @@ class TextGenerator:
         fingerprint: str = "",
         batch_tokens: int = BATCH_TOKENS,
         max_source_tokens: int | None = None,
+        rules: TargetRules = NO_RULES,
     ) -> None:
         if batch_tokens < 1:
             raise ValueError(f"`batch_tokens` must be at least 1, but is {batch_tokens}.")
@@ -105,6 +100,7 @@ class TextGenerator:
         self.device = device
         self.fingerprint = fingerprint
         self.max_source_tokens = max_source_tokens
+        self.rules = rules
 
     @overload
     def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
@@ -163,6 +159,7 @@ class TextGenerator:
         """Return this generator's search on its model, changed by search options."""
         order = self.model.generation_order
         search = within_reach(changed_search(self.search, options, order), self.model.max_target_tokens)
+        search = self.rules.applied(search)
         return InProcess(self.model, complete_search(search, order, self.tokenizer), self.device)
 
     def score_targets(
@@ -279,7 +276,8 @@ def load(
         if second:
             kind = InterleavedAndLeft if left_model else BothDirections
             model = kind(model, mixture(models[len(first) :]))
-        saved = read_decoding(folders[0], models[0].generation_order)
+        saved, rules = read_folder_decoding(folders[0], models[0])
+        tokenizer.target_start = rules.start
         return TextGenerator(
             model,
             tokenizer,
@@ -287,6 +285,7 @@ def load(
             batch_tokens=batch_tokens,
             source_prefix=saved.source_prefix,
             max_source_tokens=saved.max_source_tokens,
+            rules=rules,
             device=device,
             fingerprint=models_fingerprint(folders)
             + (f" {list(weights)}" if weights else "")
@@ -323,52 +322,6 @@ def common_tokenizer(folders: Sequence[Path]) -> TextTokenizer:
     if len({tokenizer.fingerprint() for tokenizer in tokenizers}) > 1:
         raise ValueError(f"{', '.join(map(str, folders))}: models that work together must have the same tokenizer.")
     return tokenizers[0]
-
-
-@dataclass(frozen=True)
-class DecodingDefaults:
-    """What a model folder says of decoding with its model."""
-
-    search: Any = choice(SEARCHES, None)
-    """How it searches; None = by a beam in its own order."""
-    source_prefix: str = ""
-    """Put before every source, as in training."""
-    max_source_tokens: int | None = None
-    """Tokens that sources are cut at, where those of the training were."""
-
-    def __post_init__(self) -> None:
-        check_max_source_tokens(self.max_source_tokens)
-
-
-def read_decoding(folder: Path, trained_order: str) -> DecodingDefaults:
-    """Return what a model folder says of decoding; the defaults where it has no such file.
-
-    Raises:
-        ValueError: the file is damaged; names it.
-    """
-    path = folder / DECODING_FILE
-    if not path.is_file():
-        return DecodingDefaults()
-    saved = read_object(path)
-    if isinstance(saved.get("search"), dict) and "method" in saved["search"]:
-        try:
-            search = search_of_older_version(saved["search"], trained_order)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        decoding = DecodingDefaults(search, str(saved.get("source_prefix", "")))
-    else:
-        decoding = Parser(DecodingDefaults).parse(tree_of(saved, str(path)))
-    for name, value in dotted(plain(decoding)).items():
-        if isinstance(value, int) and value > LARGEST_OPTION and not name.endswith("seed"):
-            raise ValueError(f"{path}: `{name}` is {value:,}, with which a search would not end; lower it.")
-    return decoding
-
-
-def write_decoding(folder: Path, decoding: DecodingDefaults) -> None:
-    """Write what `read_decoding` reads."""
-    with written(folder / DECODING_FILE) as file:
-        said = {name: value for name, value in plain(decoding).items() if value is not None or name == "search"}
-        file.write(json.dumps(said, indent=2) + "\n")
 
 
 def models_fingerprint(folders: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config
-from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.decoding_defaults import DecodingDefaults, write_decoding
 from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.model_card import write_card

@@ -115,6 +115,9 @@ class TextTokenizer:
     Args:
         shared: both sides are one tokenizer, saved once; the sides may still frame a text differently.
         sampling: BPE-dropout probability or Unigram alpha, used where seeds are given; 0 switches it off.
+
+    Attributes:
+        target_start: tokens that every target begins with in a search, such as that of its language.
     """
 
     def __init__(self, source: SideTokenizer, target: SideTokenizer, *, shared: bool, sampling: float = 0.0) -> None:
@@ -133,6 +136,7 @@ class TextTokenizer:
         self.unk_id = target.unk_id
         self.decoder_start_id = target.bos_id
         self.longest_source: int | None = None
+        self.target_start: tuple[int, ...] = ()
 
     @classmethod
     def train(
@@ -225,6 +229,17 @@ class TextTokenizer:
         """Return the ids of each text; with `seeds`, one per text, and `sampling` above 0, at random."""
         sources = _encode(self.source, self._source_sampler, texts, seeds)
         return sources if self.longest_source is None else [cut_ids(ids, self.longest_source) for ids in sources]
+
+    def forced_starts(self, prefixes: Sequence[str] | None, number: int) -> list[list[int]] | None:
+        """Return the tokens that so many targets have to begin with; None where there are none.
+
+        Args:
+            prefixes: the beginnings of their texts; a prefix is a target that has not ended.
+        """
+        if prefixes is None:
+            return [list(self.target_start)] * number if self.target_start else None
+        starts, size = [ids[:-1] for ids in self.encode_targets(prefixes)], len(self.target_start)
+        return [ids if tuple(ids[:size]) == self.target_start else [*self.target_start, *ids] for ids in starts]
 
     def encode_targets(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:
         """Return the ids of each text, as `encode_sources`."""

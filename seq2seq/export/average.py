@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from seq2seq.assembly.architecture import architecture, first_difference
-from seq2seq.assembly.generator import CARD_FILE, common_tokenizer, read_decoding
+from seq2seq.assembly.decoding_defaults import read_decoding
+from seq2seq.assembly.generator import CARD_FILE, common_tokenizer
 from seq2seq.assembly.model_card import write_card_of_mean
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.vocabulary_fit import check_fit

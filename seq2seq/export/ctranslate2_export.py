@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 from torch import Tensor, nn
 
-from seq2seq.assembly.generator import DecodingDefaults, write_decoding
+from seq2seq.assembly.decoding_defaults import DecodingDefaults, write_decoding
 from seq2seq.assembly.search import inner_search
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search

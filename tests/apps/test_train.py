@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seq2seq.apps.command import main
-from seq2seq.assembly.generator import load, read_decoding
+from seq2seq.assembly.decoding_defaults import read_decoding
+from seq2seq.assembly.generator import load
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task
 

@@ -8,7 +8,8 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 import seq2seq
-from seq2seq.assembly.generator import TextGenerator, pick_device, read_decoding
+from seq2seq.assembly.decoding_defaults import read_decoding
+from seq2seq.assembly.generator import TextGenerator, pick_device
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from seq2seq.assembly.generator import DecodingDefaults, read_decoding
+from seq2seq.assembly.decoding_defaults import DecodingDefaults, read_decoding
 from seq2seq.assembly.model_export import ModelExport, chosen_checkpoints
 from seq2seq.config.writing import plain
 from seq2seq.data.tokenizer import TextTokenizer

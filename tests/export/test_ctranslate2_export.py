@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from seq2seq.assembly.generator import DecodingDefaults, read_decoding
+from seq2seq.assembly.decoding_defaults import DecodingDefaults, read_decoding
 from seq2seq.config.writing import plain
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer

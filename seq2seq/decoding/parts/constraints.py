@@ -2,8 +2,8 @@
 
 A constraint is called with (step, token_ids, log_probs): the number of tokens so far, the tokens int64 [B, W, step] and
 the log-probabilities of the next one, float32 [B, W, V], which it may change in place. It returns log-probabilities
-with -inf for what is forbidden. Nothing is normalised again, so hypotheses keep the log-probabilities that the model
-gives them.
+with -inf for what is forbidden. Nothing is normalised again, unless that is itself a constraint, so hypotheses keep the
+log-probabilities that the model gives them.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,6 +34,41 @@ class LogitsProcessorConstraint:
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
         started = torch.nn.functional.pad(token_ids, (1, 0), value=self.decoder_start_id)
         return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)
+
+
+@dataclass(frozen=True)
+class SuppressedTokens:
+    """Tokens that are never said, or not at one step."""
+
+    token_ids: tuple[int, ...]
+    at_step: int | None = None
+
+    def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        if self.at_step in (None, step):
+            log_probs[..., list(self.token_ids)] = -torch.inf
+        return log_probs
+
+
+@dataclass(frozen=True)
+class ForcedEnd:
+    """The last token that a limit allows is end of sentence, at no cost, whatever the model would say."""
+
+    token_id: int
+    max_length: int | None = None
+    """Of the search; None = none yet."""
+
+    def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        if self.max_length is None or step < self.max_length - 1:
+            return log_probs
+        return log_probs.fill_(-torch.inf).index_fill_(-1, log_probs.new_tensor([self.token_id]).long(), 0.0)
+
+
+@dataclass(frozen=True)
+class Renormalized:
+    """What is left after all other constraints has a probability of 1 again."""
+
+    def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
+        return log_probs.log_softmax(-1)
 
 
 def block_repeated_ngrams(token_ids: Tensor, log_probs: Tensor, size: int) -> Tensor:
@@ -80,6 +115,8 @@ class Constraints:
     others: tuple[Constraint, ...]
     prefixes: Tensor | None
     """int64 [B, P], right-padded with `FREE`"""
+    unscored: tuple[int, ...] = ()
+    """Tokens that cost nothing where a prefix forces them."""
 
     @classmethod
     def create(
@@ -90,13 +127,14 @@ class Constraints:
         others: tuple[Constraint, ...],
         prefixes: Sequence[Sequence[int]] | None,
         device: torch.device,
+        unscored: tuple[int, ...] = (),
     ) -> "Constraints":
         padded = None
         if prefixes is not None and any(prefixes):
             longest = max(map(len, prefixes))
             rows = [[*prefix, *[FREE] * (longest - len(prefix))] for prefix in prefixes]
             padded = torch.tensor(rows, device=device)
-        return cls(model.eos_id, min_length, no_repeat_ngram, others, padded)
+        return cls(model.eos_id, min_length, no_repeat_ngram, others, padded, unscored)
 
     def select(self, sentences: Tensor) -> "Constraints":
         """Return the constraints of some sentences, given by their indices, int64 [B']."""
@@ -117,6 +155,9 @@ class Constraints:
             forced = self.prefixes[:, step]
             index = forced.clamp(min=0)[:, None, None].expand(*log_probs.shape[:2], 1)
             forced_values = log_probs.gather(-1, index)
+            if self.unscored:
+                is_free = torch.isin(index, torch.tensor(self.unscored, device=index.device))
+                forced_values = forced_values.masked_fill(is_free, 0.0)
         if step < self.min_length:
             log_probs[..., self.eos_id] = -torch.inf
         if self.no_repeat_ngram:

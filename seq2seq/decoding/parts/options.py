@@ -50,6 +50,7 @@ class SearchOptions:
         max_length_ratio: most tokens relative to the source's, plus 10; 0 switches this limit off.
         no_repeat_ngram: length of n-grams that may not occur twice; 0 allows all.
         constraints: further ones, see `constraints.Constraint`.
+        unscored: tokens that cost nothing where a prefix forces them, such as those that name a language.
 
     Raises:
         ValueError: names the option and what it must be.
@@ -62,6 +63,7 @@ class SearchOptions:
     max_length_ratio: float = 0.0
     no_repeat_ngram: int = 0
     constraints: tuple[Constraint, ...] = part(())
+    unscored: tuple[int, ...] = part(())
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -104,7 +106,9 @@ class SearchOptions:
         self, model: Seq2Seq | PairedSeq2Seq, prefixes: Sequence[Sequence[int]] | None, device: torch.device
     ) -> Constraints:
         """Return what the hypotheses of a batch may not say; see `constraints.Constraints.create`."""
-        return Constraints.create(model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, device)
+        return Constraints.create(
+            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, device, self.unscored
+        )
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 class Tokenizer(TargetTokenizer, Protocol):
-    """How texts become tokens; both ways of encoding end with end of sentence."""
+    """How texts become tokens; sources end with end of sentence."""
 
     def encode_sources(self, texts: list[str]) -> list[list[int]]: ...
 
-    def encode_targets(self, texts: list[str]) -> list[list[int]]: ...
+    def forced_starts(self, prefixes: Sequence[str] | None, number: int) -> list[list[int]] | None:
+        """Return the tokens that so many targets have to begin with; None where there are none."""
 
 
 def truncate_source(source: list[int], max_source_tokens: int | None, line_number: int) -> list[int]:
@@ -66,10 +67,8 @@ def decode_pool(
     encoded = tokenizer.encode_sources([source_prefix + lines[index] for index in kept]) if kept else []
     longest = smallest((max_source_tokens, searcher.max_source_tokens))
     sources = [truncate_source(s, longest, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
-    forced = None
-    if prefixes is not None and kept:
-        # A prefix is a target that has not ended.
-        forced = [ids[:-1] for ids in tokenizer.encode_targets([prefixes[index] for index in kept])]
+    given = None if prefixes is None else [prefixes[index] for index in kept]
+    forced = tokenizer.forced_starts(given, len(kept)) if kept else None
     lengths = numpy.array([len(source) for source in sources], dtype=numpy.int64)
     width = searcher.search.width
     if searcher.num_workers > 1:  # all should have something to do until the end

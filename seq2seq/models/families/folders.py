@@ -25,7 +25,7 @@ from seq2seq.models.families.tables import (
 )
 from seq2seq.models.foreign_sizes import check_sizes, saved_shapes
 from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE
-from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.models.transformer.options import TOKEN_IDS, TransformerOptions
 from seq2seq.models.weights import check_finite, read_weights, weights_written, write_weights
 
 FAMILIES = {family.model_type: family for family in (*bart.FAMILIES, *t5.FAMILIES)}
@@ -70,7 +70,7 @@ def read_family_options(folder: Path, family: Family | None = None) -> Transform
         NotNative: it has what our network has not.
         ValueError: the configuration is damaged, or there are no weights.
     """
-    config = read_object(folder / CONFIG_FILE)
+    config = with_special_tokens(folder, read_object(folder / CONFIG_FILE))
     family = family or FAMILIES[str(config["model_type"])]
     embeddings = read_tensors(folder, family.embeddings)
     with _placed(folder):
@@ -90,8 +90,15 @@ def read_family(folder: Path) -> FamilyModel:
     tensors = read_tensors(folder)
     check_finite(tensors, folder)
     with _placed(folder):
-        found: Converted = converted(family, config, tensors)
+        found: Converted = converted(family, with_special_tokens(folder, config), tensors)
     return FamilyModel(family, config, found.options, _of_one_type(family, found.weights))
+
+
+def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the special tokens that generation begins and ends with, if a file says so."""
+    path = folder / GENERATION_FILE
+    said = read_object(path) if path.is_file() else {}
+    return {**config, **{name: said[name] for name in TOKEN_IDS if said.get(name) is not None}}
 
 
 def read_tensors(folder: Path, names: Collection[str] | None = None) -> dict[str, Tensor]:

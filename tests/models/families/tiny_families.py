@@ -60,8 +60,8 @@ def marian(**more: Any) -> PreTrainedModel:
     return MarianMTModel(MarianConfig(**sizes | more))
 
 
-def marian_with_two_vocabularies() -> PreTrainedModel:
-    return marian(**TWO_VOCABULARIES)
+def marian_with_two_vocabularies(**more: Any) -> PreTrainedModel:
+    return marian(**TWO_VOCABULARIES | more)
 
 
 def bart(**more: Any) -> PreTrainedModel:
@@ -86,16 +86,18 @@ def t5(**more: Any) -> PreTrainedModel:
     return T5ForConditionalGeneration(T5Config(**T5_SIZES | more))
 
 
-def flan_t5() -> PreTrainedModel:
-    return _untied(t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False))
+def flan_t5(**more: Any) -> PreTrainedModel:
+    return _untied(t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False, **more))
 
 
-def mt5() -> PreTrainedModel:
-    return _untied(MT5ForConditionalGeneration(MT5Config(**T5_SIZES, feed_forward_proj="gated-gelu")))
+def mt5(**more: Any) -> PreTrainedModel:
+    sizes = T5_SIZES | {"feed_forward_proj": "gated-gelu"} | more
+    return _untied(MT5ForConditionalGeneration(MT5Config(**sizes)))
 
 
-def umt5() -> PreTrainedModel:
-    return UMT5ForConditionalGeneration(UMT5Config(**T5_SIZES, feed_forward_proj="gated-gelu"))
+def umt5(**more: Any) -> PreTrainedModel:
+    sizes = T5_SIZES | {"feed_forward_proj": "gated-gelu"} | more
+    return UMT5ForConditionalGeneration(UMT5Config(**sizes))
 
 
 FAMILIES: dict[str, Callable[..., PreTrainedModel]] = {
@@ -111,9 +113,13 @@ def _untied(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def random_model(name: str) -> PreTrainedModel:
-    """Return a float64 model of a family in evaluation mode, all of whose numbers are random."""
-    model = FAMILIES[name]().double().eval()
+def random_model(name: str, **more: Any) -> PreTrainedModel:
+    """Return a float64 model of a family in evaluation mode, all of whose numbers are random.
+
+    Args:
+        more: options that replace those of the family's tiny model.
+    """
+    model = FAMILIES[name](**more).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
