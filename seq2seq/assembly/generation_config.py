@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seq2seq.decoding import BeamSearch, Greedy, Sampling, Search
+from seq2seq.decoding import BeamSearch, Sampling, Search
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.parts.constraints import (
@@ -108,7 +108,8 @@ def check_known(values: Mapping[str, Any], place: Path) -> None:
 def search_of(values: Mapping[str, Any]) -> Search:
     """Return the search that a generation configuration describes.
 
-    transformers counts the decoder's start token in `max_length` and `min_length`, which is not counted here.
+    transformers counts the decoder's start token in `max_length` and `min_length`, which is not counted here. Where
+    nothing is said of beams it has one, and we as many as for any other model.
 
     Raises:
         ValueError: a value is out of range, or there is no such search.
@@ -120,7 +121,8 @@ def search_of(values: Mapping[str, Any]) -> Search:
     limits["no_repeat_ngram"] = int(values.get("no_repeat_ngram_size", 0))
     if "max_length" not in limits:
         limits["max_length"] = max(SearchOptions.max_length, limits["min_length"] + 1)
-    width, n_best = int(values.get("num_beams", 1)), int(values.get("num_return_sequences", 1))
+    n_best = int(values.get("num_return_sequences", 1))
+    width = int(values.get("num_beams", 1 if values.get("do_sample") else max(n_best, BeamSearch.beam_width)))
     if values.get("do_sample"):
         if width > 1:
             raise ValueError("`do_sample` with `num_beams` draws beams, which there is no search for; remove one")
@@ -133,8 +135,6 @@ def search_of(values: Mapping[str, Any]) -> Search:
             "`repetition_penalty` without beams is of logits, and this search has log-probabilities, as that of beams "
             "has; remove it there, or set `num_beams` to 2 or more"
         )
-    if width == 1:
-        return Greedy(**limits)
     stops = values.get("early_stopping", False)
     if stops not in (True, False):
         raise ValueError(f"`early_stopping` {stops!r} has no counterpart in this search; true and false have")

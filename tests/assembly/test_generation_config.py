@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import torch
 from transformers import GenerationConfig
 
 from seq2seq.assembly.generation_config import check_known, read_generation_config, rules_of, search_of
-from seq2seq.decoding import BeamSearch, Greedy, Sampling
+from seq2seq.assembly.search import greedy_search_like
+from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
 from tests.models.families.tiny_families import random_model, use_double_norms
@@ -70,8 +72,11 @@ def test_search_finds_what_generate_does(
     values = read_generation_config(tmp_path)
     check_known(values, tmp_path)
     rules = rules_of(values, ours)
-    search = rules.applied(search_of(values))
-    assert isinstance(search, Greedy if beams == 1 else BeamSearch)
+    search = search_of(values)
+    assert isinstance(search, BeamSearch)
+    assert search.beam_width == (beams or AS_SAVED[name]["num_beams"])
+    if beams == 1:
+        search = greedy_search_like(search)
     input_ids, mask = sources(ours.pad_id)
     starts = [list(rules.start)] * NUM_SOURCES if rules.start else None
     if languages is None:
@@ -82,7 +87,7 @@ def test_search_finds_what_generate_does(
         scores = getattr(expected, "sequences_scores", None)
     else:  # transformers has one language a call
         starts = [[int(language)] for language in languages]
-        search = type(rules)(start=tuple(range(3, 28))).applied(search_of(values))
+        rules = replace(rules, start=tuple(range(3, 28)))
         calls = [
             theirs.generate(
                 input_ids[i : i + 1],
@@ -95,7 +100,7 @@ def test_search_finds_what_generate_does(
         ]
         rows = [(call.sequences[0], i) for i, call in enumerate(calls)]
         scores = None if beams == 1 else torch.cat([call.sequences_scores for call in calls])
-    found = search.search(ours, input_ids, mask, starts)
+    found = rules.applied(search).search(ours, input_ids, mask, starts)
     for sequence, i in rows:
         tokens = sequence.tolist()[1:]
         end = tokens.index(ours.eos_id) + 1 if ours.eos_id in tokens else len(tokens)
@@ -111,7 +116,7 @@ def of(values: dict[str, Any]) -> Any:
 def test_lengths_do_not_count_the_start_token() -> None:
     assert (of({"max_length": 20}).max_length, of({"max_new_tokens": 20}).max_length) == (19, 20)
     assert (of({"min_length": 20}).min_length, of({"min_new_tokens": 20}).min_length) == (19, 20)
-    assert of({}).max_length == Greedy().max_length
+    assert of({}) == BeamSearch()
 
 
 def test_samples_are_drawn_as_the_file_says() -> None:
