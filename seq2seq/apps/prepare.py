@@ -21,6 +21,7 @@ from seq2seq.assembly.model import build_model_config, check_start
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.assembly.start import kept_start, with_start
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.examination.examination import Examination
 from seq2seq.data.loader import TrainingLoader
@@ -32,7 +33,7 @@ REPORT_FILE = "data.json"
 
 
 def run(arguments: list[str]) -> int:
-    config = with_precision(command_config(arguments, "seq2seq prepare", __doc__ or ""))
+    config = with_start(with_precision(command_config(arguments, "seq2seq prepare", __doc__ or "")))
     check_config(config)
     check_start(config)
     folder = Path(config.run_directory)
@@ -47,7 +48,7 @@ def prepare(config: RunConfig) -> None:
     folder = enter_run_directory(config)
     data = build_data(config, folder)
     tokenizer = data.tokenizer
-    build_model_config(config, tokenizer)
+    build_model_config(config, tokenizer, kept_start(folder))
     examination = examine_data(config, data)
     for line in report_lines(examination, corpus_places(config.data)):
         print(line)

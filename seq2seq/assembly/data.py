@@ -15,6 +15,7 @@ from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, VALIDATION, check_pairs
 from seq2seq.assembly.limits import longest_source
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER, read_model
+from seq2seq.assembly.start import fitted, kept_start
 from seq2seq.data.corpus import Corpus, Dataset, read_corpus
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged
@@ -51,6 +52,7 @@ def build_data(config: RunConfig, folder: Path) -> RunData:
     recorded, accepts_changes = newest_data(folder / CHECKPOINTS_FOLDER), config.training.accept_changed_data
     check_pairs(folder, recorded, fingerprints, accepts_changes=accepts_changes)
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, train, fingerprints[TRAIN])
+    tokenizer = fitted(tokenizer, kept_start(folder))
     workers = config.data.num_workers
     if isinstance(train, Dataset):
         train = tokenize_corpus(train, tokenizer, num_workers=workers)

@@ -55,8 +55,7 @@ def read_folder_decoding(folder: Path, model: Seq2Seq) -> tuple[DecodingDefaults
     path = folder / (GENERATION_FILE if (folder / GENERATION_FILE).is_file() else CONFIG_FILE)
     check_known(values, path)
     try:
-        search = saved.search if (folder / DECODING_FILE).is_file() else search_of(values)
-        return replace(saved, search=search), rules_of(values, model)
+        return replace(saved, search=saved.search or search_of(values)), rules_of(values, model)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 

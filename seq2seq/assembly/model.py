@@ -1,24 +1,33 @@
 """From a configuration to its model, with fresh weights or those of another."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from seq2seq.assembly.architecture import architecture, architecture_of, first_difference
+from torch import Tensor
+
+from seq2seq.assembly.architecture import architecture_of, first_difference
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.model_folder import read_model
+from seq2seq.assembly.start import MAY_CHANGE, Start, read_start
 from seq2seq.config.declaring import options_of
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.families.folders import read_family
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, load_weights, wrong_weights
 from seq2seq.models.transformer.options import TransformerOptions
 
-MAY_CHANGE = ("generation_order", "interaction", "interaction_weight", "interaction_layers")
-"""In what a model may differ from the one whose weights it starts with: it learns it anew."""
 
-
-def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTransformerConfig:
-    """Return the model's own configuration: the section, with what the tokenizer decides."""
+def build_model_config(
+    config: RunConfig, tokenizer: TextTokenizer, start: Start | None = None
+) -> Seq2SeqTransformerConfig:
+    """Return the model's own configuration: the section, with what the tokenizer or the run's start decides."""
+    if start is not None:
+        options = start.completed(config.model, str(config.training.initialize_from))
+        return Seq2SeqTransformerConfig(
+            **{field.name: getattr(options, field.name) for field in fields(TransformerOptions)}
+        )
     return Seq2SeqTransformerConfig(
         **{name: getattr(config.model, name) for name in options_of(TransformerOptions)},
         vocab_size=tokenizer.target_vocab_size,
@@ -32,10 +41,19 @@ def build_model_config(config: RunConfig, tokenizer: TextTokenizer) -> Seq2SeqTr
 
 def check_start(config: RunConfig) -> None:
     """Raise ValueError if the run cannot start with the weights that it names, as far as its options alone tell."""
-    if config.training.initialize_from is not None:
-        options = architecture_of(config.model)
-        expected = {name: options[name] for name in options_of(TransformerOptions) if name in options}
-        read_model(config.training.initialize_from, lambda folder: _check_weights(folder, expected))
+    place = config.training.initialize_from
+    if place is None:
+        return
+
+    def check(folder: Path) -> None:
+        read_start(folder).completed(config.model, place)
+        check_links(folder)
+        if is_loadable(folder):
+            InferenceTransformer.load(folder)
+        else:
+            read_family(folder)
+
+    read_model(place, check)
 
 
 def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
@@ -44,8 +62,8 @@ def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
     Raises:
         ValueError: the other is of another architecture, or its weights are not; names some.
     """
-    _check_architecture(folder, architecture_of(model.options))
-    weights = load_weights(folder, model.options.tie_embeddings)
+    weights, options = start_weights(folder)
+    _check_architecture(folder, architecture_of(model.options), architecture_of(options))
     expected = model.state_dict()
     new = [name for name in expected if ".sides." in name or ".interaction." in name]
     absent = [name for name in expected if name not in weights and name not in new]
@@ -56,21 +74,22 @@ def initialize_from(model: Seq2SeqTransformer, folder: Path) -> None:
     model.load_state_dict(weights, strict=False)
 
 
-def _check_weights(folder: Path, expected: dict[str, Any]) -> None:
-    """Raise ValueError if a folder's model is of another architecture, or its weights are not whole."""
-    _check_architecture(folder, expected)
-    check_links(folder)
-    InferenceTransformer.load(folder)
+def start_weights(folder: Path) -> tuple[dict[str, Tensor], TransformerOptions]:
+    """Return the weights of a model folder by our names, and the options of their network.
 
-
-def _check_architecture(folder: Path, expected: dict[str, Any]) -> None:
-    """Raise ValueError naming the first option of those expected that a folder's model has otherwise."""
+    Raises:
+        ValueError: it holds no model that can be trained here, or a damaged one.
+    """
     if not is_loadable(folder):
-        raise ValueError(
-            f"Training starts with the weights of a model that was trained here, in one file, and {folder} holds none; "
-            "models of other makers can be decoded with, but not trained."
-        )
-    found = {name: value for name, value in architecture(folder).items() if name in expected}
+        read_start(folder)  # raises for what cannot be trained
+        found = read_family(folder)
+        return found.weights, found.options
+    options = InferenceTransformer.load(folder).options
+    return load_weights(folder, options.tie_embeddings), options
+
+
+def _check_architecture(folder: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raise ValueError naming the first option that a folder's model has otherwise than is expected."""
     if (name := first_difference(expected, found, MAY_CHANGE)) is not None:
         raise ValueError(
             f"{folder} has `{name}: {found.get(name)}`, but this run `{name}: {expected.get(name)}`, with which its "

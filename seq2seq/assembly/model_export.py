@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from transformers import GenerationConfig
@@ -15,13 +16,16 @@ from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.model_card import write_card
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.search import default_search, inner_search
+from seq2seq.assembly.start import Start, fitted, kept_start
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.files import new_folder
+from seq2seq.models.families.folders import FAMILIES, FamilyModel, write_family
 from seq2seq.models.loading import without_reports
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.inference import without_memory
+from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.models.weights import weights_written
 from seq2seq.training.averaging import average_weights, last_checkpoints
 from seq2seq.training.checkpoint import TrainingState, exported_weights
@@ -58,13 +62,16 @@ class ModelExport:
     """Tokens that sources are cut at, if they are."""
     config: RunConfig | None = None
     """What the model's card tells of its run; without one there is no card."""
+    start: Start | None = None
+    """The model that the run started as; one of a family is written as its family writes it."""
 
     @classmethod
-    def of(cls, config: RunConfig, tokenizer: TextTokenizer) -> "ModelExport":
+    def of(cls, config: RunConfig, tokenizer: TextTokenizer, start: Start | None = None) -> "ModelExport":
         """Return that of the run of a configuration."""
         prefix = config.data.train.source_prefix
         cut = cut_length(config)
-        return cls(build_model_config(config, tokenizer), tokenizer, config.decoding, prefix, cut, config)
+        model_config = build_model_config(config, tokenizer, start)
+        return cls(model_config, tokenizer, config.decoding, prefix, cut, config, start)
 
     def write(self, folder: Path, weights: Mapping[str, Tensor], step: int | None = None) -> None:
         """Write a model folder with these weights, of a step or a mean of several.
@@ -77,11 +84,34 @@ class ModelExport:
         model.tie_weights()
         model.generation_config = self.generation_config()
         with new_folder(folder) as unfinished, weights_written(folder), without_reports():
-            model.save_pretrained(unfinished)
+            if (family := self._family_model(model)) is None:
+                model.save_pretrained(unfinished)
+            else:
+                write_family(unfinished, family, self._family_generation())
             self.tokenizer.save(unfinished)
             write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix, self.max_source_tokens))
             if self.config is not None:
                 write_card(unfinished, Path(self.config.run_directory), self.config, model, self.tokenizer, step)
+
+    def _family_model(self, model: Seq2SeqTransformer) -> FamilyModel | None:
+        """Return the model as one of its family; None where it is of none, or generates in an order that none has."""
+        start = self.start
+        if start is None or start.family is None or model.generation_order != "l2r":
+            return None
+        options = TransformerOptions.of_values(
+            {f.name: getattr(model.config, f.name) for f in fields(TransformerOptions)}
+        )
+        return FamilyModel(FAMILIES[start.family], start.config or {}, options, model.state_dict())
+
+    def _family_generation(self) -> dict[str, Any]:
+        """Return what the family's `generation_config.json` says, with the search of the run where it has one."""
+        assert self.start is not None, "a family is that of a start"
+        before = {**(self.start.generation or self.start.config_of_generation())}
+        if self.search is None:
+            return before
+        said = self.generation_config()
+        names = ("num_beams", "max_length", *(("length_penalty",) if said.num_beams > 1 else ()))
+        return {**before, **{name: getattr(said, name) for name in names}}
 
     def generation_config(self) -> GenerationConfig:
         """Return what `generate` of transformers can be told of the run's search."""
@@ -124,5 +154,7 @@ def export_checkpoint(checkpoint: Path, folder: Path) -> None:
         if not (run / part).exists():
             raise ValueError(f"{run} has lost its {part}, without which its checkpoints cannot be decoded with.")
     tokenizer = TextTokenizer.load(run / TOKENIZER_FOLDER)
-    export = replace(ModelExport.of(read_run_config(run / RUN_FILE), tokenizer), config=None)
+    start = kept_start(run)
+    export = ModelExport.of(read_run_config(run / RUN_FILE), fitted(tokenizer, start), start)
+    export = replace(export, config=None)
     export.write(folder, average_weights([checkpoint]))

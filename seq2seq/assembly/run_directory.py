@@ -12,6 +12,7 @@ from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, RUN_FILE, TOKENIZER_FOLDER
+from seq2seq.assembly.start import keep_start
 from seq2seq.config.writing import settings
 from seq2seq.locks import locked
 from seq2seq.training.checkpoint_folder import newest_data
@@ -63,6 +64,7 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
         if any(name.startswith(TOKENIZER_OPTIONS) for name in changed) and not has_begun:
             shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
+        keep_start(config, folder, has_begun=has_begun)
         save_run_config(config, path)
     return folder
 

@@ -26,6 +26,7 @@ from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process, several_are_launched
 from seq2seq.assembly.run_directory import RunFiles, enter_run_directory, occupied
 from seq2seq.assembly.stages import stages
+from seq2seq.assembly.start import kept_start, with_start
 from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
 from seq2seq.data.corpus import Dataset
@@ -53,7 +54,7 @@ def train_in_stages(config: RunConfig) -> TrainingState:
     Raises:
         ValueError: as for `train_stage`.
     """
-    configs = stages(with_precision(config))
+    configs = stages(with_precision(with_start(config)))
     for stage in configs:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:
@@ -69,6 +70,7 @@ def train_stage(config: RunConfig) -> TrainingState:
     Raises:
         ValueError: anything in the configuration or the data that the user must change.
     """
+    config = with_start(config)
     check_config(config)
     check_start(config)
     prepare_process(config.training.threads)
@@ -96,7 +98,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
-    export = ModelExport.of(config, tokenizer)
+    export = ModelExport.of(config, tokenizer, kept_start(folder))
     trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)

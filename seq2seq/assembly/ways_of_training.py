@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.model import start_weights
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.data.generation_order import num_starts
@@ -25,7 +26,6 @@ from seq2seq.metrics.cost import Cost, make_cost
 from seq2seq.metrics.transport import DISTANCES, TransportDistance
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.models.transformer.inference import load_weights
 from seq2seq.objectives.base import ForTarget, Objective, TargetSide
 from seq2seq.objectives.decoder_inputs import DecoderInputs, TeacherForcing, WithDecoderInputs
 from seq2seq.objectives.random_replacement import RandomReplacement
@@ -42,7 +42,7 @@ def target_side(config: RunConfig, tokenizer: TextTokenizer) -> TargetSide:
         special_ids=tuple(sorted(ids | {tokenizer.decoder_start_id})),
         unknown_id=tokenizer.unk_id,
         num_starts=num_starts(config.model.generation_order),
-        embedding_scale=math.sqrt(config.model.d_model),
+        embedding_scale=math.sqrt(config.model.d_model) if config.model.embedding_scale else 1.0,
     )
 
 
@@ -131,9 +131,7 @@ def build_cost(name: str, config: RunConfig, tokenizer: TextTokenizer, *, pooled
     def target_ids(text: str) -> Sequence[int]:
         return tokenizer.encode_targets([text])[0][:-1]  # without end of sentence, which every text has
 
-    weights = read_model(
-        str(config.training.initialize_from), lambda folder: load_weights(folder, config.model.tie_embeddings)
-    )
+    weights, _ = read_model(str(config.training.initialize_from), start_weights)
     embeddings = weights["decoder.embeddings.tokens.weight"].float().numpy()
     return Cost(TransportDistance(name, target_ids, embeddings), pooled, unit=1.0)
 

@@ -84,6 +84,7 @@ def _common(config: Config, has_output_bias: bool) -> dict[str, Any]:
         "activation": ACTIVATIONS[activation],
         "embedding_scale": bool(config["scale_embedding"]),
         "output_bias": has_output_bias,
+        "fixed_padding": True,
         "dropout": config["dropout"],
         "attention_dropout": config["attention_dropout"],
         "activation_dropout": config["activation_dropout"],

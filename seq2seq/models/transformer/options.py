@@ -89,7 +89,8 @@ class TransformerOptions:
     """Options of the Transformer, and behind them what its tokenizer, or the model that it starts as, decides.
 
     `vocab_size` is that of the target; `source_vocab_size` None means the same. `max_tokens` is the longest source or
-    target that it was made for, where that is not what `positions` say.
+    target that it was made for, where that is not what `positions` say. With `fixed_padding` the vector of padding,
+    which may be the start of targets, does not learn as an input.
 
     Raises:
         ValueError: an option, or a combination of options, makes no model.
@@ -167,6 +168,7 @@ class TransformerOptions:
     interaction_dropout: float = 0.0
     """Dropout of what comes from the other direction (the authors' code has 0.3)."""
     max_tokens: int | None = part(None)
+    fixed_padding: bool = part(False)
     vocab_size: int = part(8000)
     source_vocab_size: int | None = part(None)
     pad_token_id: int = part(0)

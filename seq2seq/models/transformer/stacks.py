@@ -43,7 +43,8 @@ class Embeddings(nn.Module):
         self, options: TransformerOptions, vocab_size: int, tokens_at_once: int = 1, has_sides: bool = False
     ) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(vocab_size, options.d_model)
+        padding = options.pad_token_id if options.fixed_padding and options.pad_token_id < vocab_size else None
+        self.tokens = nn.Embedding(vocab_size, options.d_model, padding_idx=padding)
         self.positions = added_positions(
             options.positions, options.d_model, options.max_positions, options.position_offset, tokens_at_once
         )
