@@ -73,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=["auto", *FORMATS], default="auto", help="by default by the output's ending"
     )
     parser.add_argument("--prefixes", help="file with one target text per line that the output must begin with")
+    parser.add_argument("--source-language", help="of the input, for a model of many languages")
+    parser.add_argument("--target-language", help="of the output, for a model of many languages")
     parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
     parser.add_argument("--metrics", nargs="+", help="default: those of `seq2seq score`")
     parser.add_argument(
@@ -182,6 +184,8 @@ def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextG
         left_model=arguments.left_model,
         checkpoint=arguments.checkpoint,
         batch_tokens=arguments.batch_tokens,
+        source_language=arguments.source_language,
+        target_language=arguments.target_language,
         **{name: value for name, value in chosen.items() if value is not None},
     )
 

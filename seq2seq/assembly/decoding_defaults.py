@@ -34,6 +34,10 @@ class DecodingDefaults:
     """Put before every source, as in training."""
     max_source_tokens: int | None = None
     """Tokens that sources are cut at, where those of the training were."""
+    source_language: str | None = None
+    """Language of sources, for a model that is told it, as in training."""
+    target_language: str | None = None
+    """Language of targets."""
 
     def __post_init__(self) -> None:
         check_max_source_tokens(self.max_source_tokens)

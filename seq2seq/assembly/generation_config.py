@@ -16,9 +16,10 @@ from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.parts.constraints import (
     Constraint,
     ForcedEnd,
-    LogitsProcessorConstraint,
     Renormalized,
     SuppressedTokens,
+    forbidden_sequences,
+    repetition_penalty,
 )
 from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.files import read_object
@@ -149,16 +150,12 @@ def rules_of(values: Mapping[str, Any], model: Seq2Seq) -> TargetRules:
     """
     constraints: list[Constraint] = []
     if (penalty := float(values.get("repetition_penalty", 1.0))) != 1.0:
-        from transformers import RepetitionPenaltyLogitsProcessor
-
-        constraints.append(LogitsProcessorConstraint(RepetitionPenaltyLogitsProcessor(penalty), model.decoder_start_id))
+        constraints.append(repetition_penalty(penalty, model.decoder_start_id))
     words = [list(word) for word in values.get("bad_words_ids", ()) if list(word) != [model.eos_id]]
     if single := [word[0] for word in words if len(word) == 1]:
         constraints.append(SuppressedTokens(_tokens(single, model)))
     if longer := [word for word in words if len(word) > 1]:
-        from transformers import NoBadWordsLogitsProcessor
-
-        constraints.append(LogitsProcessorConstraint(NoBadWordsLogitsProcessor(longer), model.decoder_start_id))
+        constraints.append(forbidden_sequences(longer, model.decoder_start_id))
     if (end := values.get("forced_eos_token_id")) is not None:
         end = end[0] if isinstance(end, list) else end
         [end] = _tokens([end], model)

@@ -8,6 +8,7 @@ tokenizer loads too.
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -17,6 +18,7 @@ import torch
 
 from seq2seq.assembly.decoding_defaults import NO_RULES, read_folder_decoding
 from seq2seq.assembly.generation_config import TargetRules
+from seq2seq.assembly.languages import in_languages, with_languages
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.precision import decoding_type
 from seq2seq.assembly.search import (
@@ -72,6 +74,7 @@ class TextGenerator:
         batch_tokens: budget of one batch, see `decoding.running.batches`.
         max_source_tokens: longer sources are cut unless a call says otherwise, as in training.
         rules: what no hypothesis may say, whatever the search.
+        languages: of sources and of targets, for a model of many; None = nothing is said.
 
     Raises:
         ValueError: the model was not trained for such a search.
@@ -88,11 +91,12 @@ class TextGenerator:
         batch_tokens: int = BATCH_TOKENS,
         max_source_tokens: int | None = None,
         rules: TargetRules = NO_RULES,
+        languages: tuple[str | None, str | None] = (None, None),
     ) -> None:
         if batch_tokens < 1:
             raise ValueError(f"`batch_tokens` must be at least 1, but is {batch_tokens}.")
-        self.model = model
-        self.tokenizer = tokenizer
+        self.model, self.tokenizer, self.rules = with_languages(model, tokenizer, rules, languages)
+        self.languages = languages
         self.search = within_reach(search or default_search(model.generation_order), model.max_target_tokens)
         complete_search(self.search, model.generation_order, None)
         self.batch_tokens = batch_tokens
@@ -100,7 +104,6 @@ class TextGenerator:
         self.device = device
         self.fingerprint = fingerprint
         self.max_source_tokens = max_source_tokens
-        self.rules = rules
 
     @overload
     def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
@@ -115,15 +118,34 @@ class TextGenerator:
         A text whose search fails has one hypothesis with an empty text and the reason as its `error`.
 
         Args:
-            options: search options for this call, such as `beam_width=10, n_best=5`.
+            options: search options for this call, such as `beam_width=10, n_best=5`; and `source_language` and
+                `target_language`, for a list of texts each also a list.
 
         Raises:
             ValueError: an option is unknown or out of range.
         """
+        said = [options.pop(name, None) for name in ("source_language", "target_language")]
+        if any(name is not None and not isinstance(name, str) for name in said):
+            return in_languages(self, texts, said[0], said[1], options)
+        if any(said):
+            return self.speaking(*said)(texts, **options)
         if isinstance(texts, str):
             return list(next(self.stream([texts], **options)).hypotheses)
         results = (list(nbest.hypotheses) for nbest in self.stream(texts, **options))
         return list(results) if isinstance(texts, Sequence) else results
+
+    def speaking(self, source_language: str | None = None, target_language: str | None = None) -> "TextGenerator":
+        """Return a generator for texts of these languages; None leaves a side as it is.
+
+        Raises:
+            ValueError: there is no such language.
+        """
+        found = copy(self)
+        found.languages = (source_language or self.languages[0], target_language or self.languages[1])
+        found.model, found.tokenizer, found.rules = with_languages(
+            self.model, self.tokenizer, self.rules, found.languages
+        )
+        return found
 
     def stream(
         self,
@@ -231,6 +253,8 @@ def load(
     right_model: str | Path | Sequence[str | Path] = (),
     left_model: str | Path | Sequence[str | Path] = (),
     checkpoint: str | int | None = None,
+    source_language: str | None = None,
+    target_language: str | None = None,
     **options: Any,
 ) -> TextGenerator:
     """Return the generator of a run directory or model folder; of several, their ensemble.
@@ -253,11 +277,12 @@ def load(
         left_model: run or model folder that generates from the left, or several, with a `path` that is interleaved,
             whose hypotheses it ranks (`rescore="l2r"`).
         checkpoint: of all runs that are named, `best`, `last` or a step instead of what they have exported.
+        source_language, target_language: of texts, for a model of many languages; by default those of its training.
         options: search options that replace the run's own, such as `beam_width=10`.
 
     Raises:
-        ValueError: there is no model or checkpoint, the members do not share a vocabulary, both a left and a right
-            model are given, `rescore` lacks a model, or an option is unknown.
+        ValueError: there is no model, checkpoint or language, the members do not share a vocabulary, both a left and a
+            right model are given, `rescore` lacks a model, or an option is unknown.
     """
     if left_model and right_model:
         raise ValueError("`left_model` is for interleaved models and `right_model` for those from the left; give one.")
@@ -277,7 +302,7 @@ def load(
             kind = InterleavedAndLeft if left_model else BothDirections
             model = kind(model, mixture(models[len(first) :]))
         saved, rules = read_folder_decoding(folders[0], models[0])
-        tokenizer.target_start = rules.start
+        languages = (source_language or saved.source_language, target_language or saved.target_language)
         return TextGenerator(
             model,
             tokenizer,
@@ -286,6 +311,7 @@ def load(
             source_prefix=saved.source_prefix,
             max_source_tokens=saved.max_source_tokens,
             rules=rules,
+            languages=languages,
             device=device,
             fingerprint=models_fingerprint(folders)
             + (f" {list(weights)}" if weights else "")

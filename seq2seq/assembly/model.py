@@ -9,7 +9,7 @@ from torch import Tensor
 from seq2seq.assembly.architecture import architecture_of, first_difference
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.model_folder import read_model
-from seq2seq.assembly.start import MAY_CHANGE, Start, read_start
+from seq2seq.assembly.start import MAY_CHANGE, RunStart, read_start
 from seq2seq.config.declaring import options_of
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.tokenizer import TextTokenizer
@@ -20,7 +20,7 @@ from seq2seq.models.transformer.options import TransformerOptions
 
 
 def build_model_config(
-    config: RunConfig, tokenizer: TextTokenizer, start: Start | None = None
+    config: RunConfig, tokenizer: TextTokenizer, start: RunStart | None = None
 ) -> Seq2SeqTransformerConfig:
     """Return the model's own configuration: the section, with what the tokenizer or the run's start decides."""
     if start is not None:

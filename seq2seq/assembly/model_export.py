@@ -16,7 +16,7 @@ from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.model_card import write_card
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.search import default_search, inner_search
-from seq2seq.assembly.start import Start, fitted, kept_start
+from seq2seq.assembly.start import RunStart, fitted, kept_start
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
@@ -62,11 +62,11 @@ class ModelExport:
     """Tokens that sources are cut at, if they are."""
     config: RunConfig | None = None
     """What the model's card tells of its run; without one there is no card."""
-    start: Start | None = None
+    start: RunStart | None = None
     """The model that the run started as; one of a family is written as its family writes it."""
 
     @classmethod
-    def of(cls, config: RunConfig, tokenizer: TextTokenizer, start: Start | None = None) -> "ModelExport":
+    def of(cls, config: RunConfig, tokenizer: TextTokenizer, start: RunStart | None = None) -> "ModelExport":
         """Return that of the run of a configuration."""
         prefix = config.data.train.source_prefix
         cut = cut_length(config)

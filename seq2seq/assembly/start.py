@@ -27,7 +27,7 @@ MAY_CHANGE = ("generation_order", "interaction", "interaction_weight", "interact
 
 
 @dataclass(frozen=True)
-class Start:
+class RunStart:
     """The model that a run starts as."""
 
     options: dict[str, Any]
@@ -73,14 +73,14 @@ def _is_same(model: TransformerOptions, ours: TransformerOptions, name: str) -> 
     return name in sizes and sizes[name][0] == sizes[name][1]
 
 
-def read_start(folder: Path) -> Start:
+def read_start(folder: Path) -> RunStart:
     """Return what a model folder says of the model in it.
 
     Raises:
         ValueError: it holds none that can be trained here, or is damaged.
     """
     if is_loadable(folder):
-        return Start(_values(read_options(folder)))
+        return RunStart(_values(read_options(folder)))
     check_foreign_folder(folder)
     family = family_of(folder)
     if family is None:
@@ -89,7 +89,7 @@ def read_start(folder: Path) -> Start:
             f"be decoded with at most, but not trained; those of this toolkit and of {', '.join(FAMILIES)} can."
         )
     generation = folder / GENERATION_FILE
-    return Start(
+    return RunStart(
         _values(read_family_options(folder, family)),
         family.model_type,
         read_object(folder / CONFIG_FILE),
@@ -125,10 +125,10 @@ def keep_start(config: RunConfig, folder: Path, *, has_begun: bool) -> None:
         return
     start = read_model(config.training.initialize_from, read_start)
     with written(path) as file:
-        file.write(json.dumps({field.name: getattr(start, field.name) for field in fields(Start)}, indent=1) + "\n")
+        file.write(json.dumps({field.name: getattr(start, field.name) for field in fields(RunStart)}, indent=1) + "\n")
 
 
-def kept_start(run: Path) -> Start | None:
+def kept_start(run: Path) -> RunStart | None:
     """Return what `keep_start` has written; None for a run that has started afresh.
 
     Raises:
@@ -138,12 +138,12 @@ def kept_start(run: Path) -> Start | None:
     if not path.is_file():
         return None
     try:
-        return Start(**read_object(path))
+        return RunStart(**read_object(path))
     except TypeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
 
 
-def fitted(tokenizer: TextTokenizer, start: Start | None) -> TextTokenizer:
+def fitted(tokenizer: TextTokenizer, start: RunStart | None) -> TextTokenizer:
     """Return a tokenizer whose special tokens are those that a model was trained with.
 
     Raises:

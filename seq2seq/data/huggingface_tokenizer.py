@@ -1,12 +1,13 @@
 """One side's tokenizer behind which is a tokenizer of `transformers`: from a tokenizer.json, a folder, or the Hub.
 
 Texts enter, lists of ids leave, and back. Ids start with what the tokenizer's own template puts in front and end with
-end of sentence. Text that merely looks like a special token stays text.
+end of sentence, which a few let the text's language follow. Text that merely looks like a special token stays text.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from seq2seq.data.foreign_folder import check_foreign_folder, check_size
+from seq2seq.data.languages import known_languages
 from seq2seq.data.pipeline_sampler import PipelineSampler
 
 _CONVENTIONAL_TOKENS = {
@@ -61,12 +63,33 @@ class HuggingFaceTokenizer:
         self.unk_id: int | None = tokenizer.unk_token_id
         self.vocab_size = max(tokenizer.get_vocab().values()) + 1
         self._reserved = set(tokenizer.all_special_ids) - {self.unk_id}
-        framed = tokenizer(**{self._argument: ""})["input_ids"]
-        self._prefix = framed[: framed.index(self.eos_id)] if self.eos_id in framed else framed
+        framed = list(tokenizer(**{self._argument: ""})["input_ids"])
+        end = framed.index(self.eos_id) if self.eos_id in framed else len(framed)
+        self._prefix, self._suffix = framed[:end], framed[end:] or [self.eos_id]
+        self.languages = known_languages(tokenizer)
+        self.vocab_size = max(self.vocab_size, *(index + 1 for index in self.languages.ids.values()), 0)
+        if self.languages.is_start and as_target:
+            self._suffix = [self.eos_id]  # the code is what a target starts from, not a part of it
 
     @property
     def _argument(self) -> str:
         return "text_target" if self.as_target else "text"
+
+    def speaking(self, language_id: int | None, in_front: int | None = None) -> "HuggingFaceTokenizer":
+        """Return a copy that frames texts as those of another language.
+
+        Args:
+            language_id: takes the place of the one that the tokenizer was loaded with; None keeps that.
+            in_front: a token to stand before all others.
+        """
+        found, known = copy(self), set(self.languages.ids.values())
+
+        def framed(ids: list[int]) -> list[int]:
+            return [language_id if index in known and language_id is not None else index for index in ids]
+
+        found._prefix = [*([] if in_front is None else [in_front]), *framed(self._prefix)]
+        found._suffix = framed(self._suffix)
+        return found
 
     def target_side(self) -> "HuggingFaceTokenizer":
         """Return the target side of the same tokenizer."""
@@ -90,7 +113,7 @@ class HuggingFaceTokenizer:
         if not self._reserved.isdisjoint(ids):
             ids = [index for index in ids if index not in self._reserved or self.unk_id is not None]
             ids = [self.unk_id if index in self._reserved else index for index in ids]  # type: ignore[misc]
-        return [*self._prefix, *ids, self.eos_id]
+        return [*self._prefix, *ids, *self._suffix]
 
     def sampler(self, rate: float) -> PipelineSampler:
         """Return the random encoder of this side; `rate` as in `TokenizerOptions.sampling`.
@@ -116,7 +139,8 @@ class HuggingFaceTokenizer:
 
     def fingerprint(self) -> str:
         """Return a hash of all that decides the ids of a text."""
-        digest = hashlib.sha256(json.dumps([self._prefix, self.eos_id, self.as_target]).encode())
+        digest = hashlib.sha256(json.dumps([self._prefix, self._suffix[0], self.as_target]).encode())
+        digest.update(json.dumps(self._suffix[1:]).encode() if len(self._suffix) > 1 else b"")
         if self.backend is not None:
             digest.update(self.backend.to_str().encode())
             return digest.hexdigest()

@@ -16,11 +16,13 @@ from typing import Any, Literal, Protocol, Self
 from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
+from seq2seq.data.languages import Languages
 from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer, own_model_file
 from seq2seq.data.sequences import cut_ids
 from seq2seq.data.tokenizer_training import train_tokenizer
 from seq2seq.files import added_files
 
+NO_LANGUAGES = Languages()
 SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
 
 TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
@@ -125,8 +127,7 @@ class TextTokenizer:
         self.target = target
         self.shared = shared
         self.sampling = sampling
-        self._source_sampler = source.sampler(sampling) if sampling else None
-        self._target_sampler = target.sampler(sampling) if sampling else None
+        self._make_samplers()
         self.source_pad_id = source.pad_id
         self.source_vocab_size = source.vocab_size
         self.target_vocab_size = target.vocab_size
@@ -137,6 +138,11 @@ class TextTokenizer:
         self.decoder_start_id = target.bos_id
         self.longest_source: int | None = None
         self.target_start: tuple[int, ...] = ()
+
+    def _make_samplers(self) -> None:
+        sampling = self.sampling
+        self._source_sampler = self.source.sampler(sampling) if sampling else None
+        self._target_sampler = self.target.sampler(sampling) if sampling else None
 
     @classmethod
     def train(
@@ -223,6 +229,36 @@ class TextTokenizer:
         """Return a copy that cuts sources at so many tokens, their end of sentence included."""
         found = copy(self)
         found.longest_source = longest
+        return found
+
+    @property
+    def languages(self) -> Languages:
+        """The languages that texts can be said to be of; none of most tokenizers."""
+        return getattr(self.source, "languages", NO_LANGUAGES)
+
+    def speaking(self, source_language: str | None, target_language: str | None) -> Self:
+        """Return a copy for texts of these languages; None leaves a side as it is.
+
+        Raises:
+            ValueError: there is no such language, or no tokenizer of languages.
+        """
+        if source_language is None and target_language is None:
+            return self
+        languages, found = self.languages, copy(self)
+        source = None if source_language is None else languages.id_of(source_language, "source")
+        target = None if target_language is None else languages.id_of(target_language, "target")
+        if languages.of_target_only:
+            if source is not None:
+                raise ValueError("`source_language` is nothing that this model is told; leave it out.")
+            found.source = self.source.speaking(None, in_front=target)  # type: ignore[attr-defined]
+        else:
+            found.source = self.source.speaking(source)  # type: ignore[attr-defined]
+            found.target = self.target.speaking(target)  # type: ignore[attr-defined]
+            if target is not None and languages.is_start:
+                found.decoder_start_id = target
+            elif target is not None:
+                found.target_start = (target,)
+        found._make_samplers()
         return found
 
     def encode_sources(self, texts: Sequence[str], seeds: Sequence[int] | None = None) -> list[list[int]]:

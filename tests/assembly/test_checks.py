@@ -126,7 +126,7 @@ SEARCH = ["--gradient", "parameter_search", "--training.initialize_from", "runs/
         (["--model.generation_order", "r2l"], "set `model.generation_order: l2r`"),
         (
             ["--gradient.parameter_search.candidates_at_once", "2", "--model.positions", "learned"],
-            "without learned `positions`",
+            "without learned or relative `positions`",
         ),
         (
             ["--gradient.parameter_search.num_candidates", "5"],

@@ -48,7 +48,7 @@ def test_eight_bits_are_for_our_own_models_on_machines_that_have_products_of_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marian().save_pretrained(tmp_path / "marian")
-    with pytest.raises(ValueError, match="8-bit integers are for search with models of this toolkit"):
+    with pytest.raises(ValueError, match="8-bit integers are for search with models whose network is ours"):
         load_model(tmp_path / "marian", dtype=torch.int8)
     tiny_model().save_pretrained(tmp_path / "ours")
     monkeypatch.setattr("seq2seq.models.loading.can_quantize", lambda device: False)

@@ -36,6 +36,20 @@ class LogitsProcessorConstraint:
         return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)
 
 
+def repetition_penalty(penalty: float, decoder_start_id: int) -> LogitsProcessorConstraint:
+    """Return the constraint that divides the probability of what has been said (Keskar et al. 2019, section 4.1)."""
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    return LogitsProcessorConstraint(RepetitionPenaltyLogitsProcessor(penalty), decoder_start_id)
+
+
+def forbidden_sequences(sequences: list[list[int]], decoder_start_id: int) -> LogitsProcessorConstraint:
+    """Return the constraint that forbids sequences of tokens."""
+    from transformers import NoBadWordsLogitsProcessor
+
+    return LogitsProcessorConstraint(NoBadWordsLogitsProcessor(sequences), decoder_start_id)
+
+
 @dataclass(frozen=True)
 class SuppressedTokens:
     """Tokens that are never said, or not at one step."""

@@ -28,7 +28,7 @@ NORMS = {
 PARTS = ("weight", "bias")
 
 
-def layers(options: TransformerOptions) -> Iterator[Entry]:
+def bart_layers(options: TransformerOptions) -> Iterator[Entry]:
     """Yield all but embeddings and output layer, in the order of the network."""
     for stack, number in (("encoder", options.encoder_layers), ("decoder", options.decoder_layers)):
         if options.positions == "learned":
@@ -160,7 +160,7 @@ FAMILIES = (
         "MarianMTModel",
         _defaults(pad_token_id=58100, eos_token_id=0, bos_token_id=None, decoder_start_token_id=58100),
         marian_options,
-        layers,
+        bart_layers,
         **_EMBEDDINGS,
         output_bias="final_logits_bias",
         computed=_SINUSOIDS,
@@ -170,7 +170,7 @@ FAMILIES = (
         "BartForConditionalGeneration",
         _defaults(decoder_start_token_id=2),
         bart_options,
-        layers,
+        bart_layers,
         **_EMBEDDINGS,
         output_bias="final_logits_bias",
     ),
@@ -179,7 +179,7 @@ FAMILIES = (
         "MBartForConditionalGeneration",
         _defaults(),
         mbart_options,
-        layers,
+        bart_layers,
         **_EMBEDDINGS,
         output_bias="final_logits_bias",
     ),
@@ -188,7 +188,7 @@ FAMILIES = (
         "M2M100ForConditionalGeneration",
         _defaults(activation_function="relu", scale_embedding=True, attention_dropout=0.1, decoder_start_token_id=2),
         m2m100_options,
-        layers,
+        bart_layers,
         **_EMBEDDINGS,
         computed=("model.encoder.embed_positions.", "model.decoder.embed_positions."),
     ),
@@ -197,7 +197,7 @@ FAMILIES = (
         "PegasusForConditionalGeneration",
         _defaults(pad_token_id=0, eos_token_id=1, bos_token_id=None, decoder_start_token_id=0),
         pegasus_options,
-        layers,
+        bart_layers,
         **_EMBEDDINGS,
         output_bias="final_logits_bias",
         computed=_SINUSOIDS,

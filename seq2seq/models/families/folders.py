@@ -21,10 +21,10 @@ from seq2seq.models.families.tables import (
     converted,
     embeddings_of,
     given_back,
-    options_of,
+    network_options,
 )
 from seq2seq.models.foreign_sizes import check_sizes, saved_shapes
-from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE
+from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, InferenceTransformer, check_weights
 from seq2seq.models.transformer.options import TOKEN_IDS, TransformerOptions
 from seq2seq.models.weights import check_finite, read_weights, weights_written, write_weights
 
@@ -74,7 +74,7 @@ def read_family_options(folder: Path, family: Family | None = None) -> Transform
     family = family or FAMILIES[str(config["model_type"])]
     embeddings = read_tensors(folder, family.embeddings)
     with _placed(folder):
-        return options_of(family, config, embeddings_of(family, embeddings))
+        return network_options(family, config, embeddings_of(family, embeddings))
 
 
 def read_family(folder: Path) -> FamilyModel:
@@ -91,7 +91,10 @@ def read_family(folder: Path) -> FamilyModel:
     check_finite(tensors, folder)
     with _placed(folder):
         found: Converted = converted(family, with_special_tokens(folder, config), tensors)
-    return FamilyModel(family, config, found.options, _of_one_type(family, found.weights))
+    weights = _of_one_type(family, found.weights)
+    network = InferenceTransformer.without_weights(found.options)
+    check_weights(folder, {name: tuple(weight.shape) for name, weight in network.named_parameters()}, weights)
+    return FamilyModel(family, config, found.options, weights)
 
 
 def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from seq2seq.models.families.tables import Config, Entry, Family, NotNative
 from seq2seq.models.transformer.options import TransformerOptions
 
 
-def layers(options: TransformerOptions) -> Iterator[Entry]:
+def t5_layers(options: TransformerOptions) -> Iterator[Entry]:
     """Yield all but embeddings and output layer, in the order of the network."""
     for stack, number in (("encoder", options.encoder_layers), ("decoder", options.decoder_layers)):
         for i in range(number if options.relative_layers == "all" else 1):
@@ -105,7 +105,7 @@ _DEFAULTS: dict[str, Any] = {
     "eos_token_id": 1,
     "decoder_start_token_id": 0,
 }
-_OF_MULTILINGUAL = {"d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu"}
+_LATER = {"d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu"}
 _EMBEDDINGS: dict[str, Any] = {
     "shared": "shared.weight",
     "encoder_embeddings": "encoder.embed_tokens.weight",
@@ -116,7 +116,7 @@ _EMBEDDINGS: dict[str, Any] = {
 }
 
 FAMILIES = (
-    Family("t5", "T5ForConditionalGeneration", _DEFAULTS, t5_options, layers, **_EMBEDDINGS),
-    Family("mt5", "MT5ForConditionalGeneration", _DEFAULTS | _OF_MULTILINGUAL, mt5_options, layers, **_EMBEDDINGS),
-    Family("umt5", "UMT5ForConditionalGeneration", _DEFAULTS | _OF_MULTILINGUAL, umt5_options, layers, **_EMBEDDINGS),
+    Family("t5", "T5ForConditionalGeneration", _DEFAULTS, t5_options, t5_layers, **_EMBEDDINGS),
+    Family("mt5", "MT5ForConditionalGeneration", _DEFAULTS | _LATER, mt5_options, t5_layers, **_EMBEDDINGS),
+    Family("umt5", "UMT5ForConditionalGeneration", _DEFAULTS | _LATER, umt5_options, t5_layers, **_EMBEDDINGS),
 )

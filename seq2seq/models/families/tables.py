@@ -57,7 +57,7 @@ class Family:
 
     @property
     def embeddings(self) -> tuple[str, ...]:
-        """The names of what `options_of` needs to see."""
+        """The names of what `network_options` needs to see."""
         names = (self.shared, self.encoder_embeddings, self.decoder_embeddings, OUTPUT, self.output_bias)
         return tuple(name for name in names if name is not None)
 
@@ -84,18 +84,19 @@ def converted(family: Family, config: Config, tensors: Mapping[str, Tensor]) -> 
     """
     left = {name: tensor for name, tensor in tensors.items() if not name.startswith(family.computed or ("\0",))}
     embeddings = embeddings_of(family, left)
-    options = options_of(family, config, embeddings)
+    options = network_options(family, config, embeddings)
     weights = dict(embeddings)
     for entry in family.layers(options):
         parts = [left.pop(name, None) for name in entry.theirs]
         if any(part is None for part in parts):
             absent = [name for name, part in zip(entry.theirs, parts, strict=True) if part is None]
-            raise ValueError(f"{', '.join(absent)}: absent from the weights of a {family.model_type} model")
+            raise ValueError(f"its weights are not those of a {family.model_type} model; absent: {', '.join(absent)}")
         weights[entry.ours] = _joined(entry, [part for part in parts if part is not None])
     if options.output_bias and OUTPUT_BIAS not in weights:
         weights[OUTPUT_BIAS] = torch.zeros(options.vocab_size, dtype=weights[EMBEDDINGS].dtype)
     if left:
-        raise ValueError(f"{', '.join(sorted(left)[:3])}: without a place in a {family.model_type} model")
+        surplus = ", ".join(sorted(left)[:3])
+        raise ValueError(f"its weights are not those of a {family.model_type} model; without a place: {surplus}")
     return Converted(options, weights)
 
 
@@ -118,7 +119,7 @@ def given_back(family: Family, options: TransformerOptions, weights: Mapping[str
     return tensors
 
 
-def options_of(family: Family, config: Config, embeddings: Mapping[str, Tensor]) -> TransformerOptions:
+def network_options(family: Family, config: Config, embeddings: Mapping[str, Tensor]) -> TransformerOptions:
     """Return the options of a checkpoint's network.
 
     Args:
@@ -170,7 +171,7 @@ def embeddings_of(family: Family, left: dict[str, Tensor]) -> dict[str, Tensor]:
     bias = None if family.output_bias is None else left.pop(family.output_bias, None)
     source, target = _first_tensor(source, shared, target), _first_tensor(target, shared, source)
     if source is None or target is None:
-        raise ValueError(f"{family.shared}: absent from the weights of a {family.model_type} model")
+        raise ValueError(f"its weights are not those of a {family.model_type} model; absent: {family.shared}")
     if shared is not None:
         for name, tensor in ((family.encoder_embeddings, source), (family.decoder_embeddings, target)):
             if not _same(tensor, shared):

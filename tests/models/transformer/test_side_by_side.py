@@ -95,7 +95,7 @@ def test_several_hypotheses_a_sentence() -> None:
 
 @pytest.mark.parametrize("options", [{"positions": "learned"}, {"generation_order": "r2l"}])
 def test_weights_that_cannot_be_stacked(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="without learned `positions`"):
+    with pytest.raises(ValueError, match="without learned or relative `positions`"):
         SideBySide(tiny_model(**options), 2)
 
 

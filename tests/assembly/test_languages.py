@@ -1,0 +1,134 @@
+"""Languages, told to small models of all families that have them, by tokenizers that are made on the spot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+import torch
+from transformers import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PreTrainedTokenizerBase
+
+import seq2seq
+from seq2seq.apps.command import main
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.loading import without_reports
+from tests.models.families.tiny_families import FAMILIES
+
+TEXTS = ["the quick fox", "lazy dog", "brown", "fox fox fox over the dog"]
+CASES: dict[str, tuple[type, str, str, str, dict[str, Any]]] = {
+    "nllb": (NllbTokenizer, "m2m100", "eng_Latn", "deu_Latn", {"vocab_size": 290}),
+    "m2m100": (M2M100Tokenizer, "m2m100", "en", "de", {"vocab_size": 185}),
+    "mbart50": (MBart50Tokenizer, "mbart", "en_XX", "de_DE", {"vocab_size": 140, "decoder_start_token_id": 2}),
+    "mbart": (MBartTokenizer, "mbart", "en_XX", "de_DE", {"vocab_size": 110}),
+}
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of sentencepiece."""
+    folder = tmp_path_factory.mktemp("pieces")
+    (folder / "text").write_text("".join(f"the quick brown fox jumps over the lazy dog {i}\n" for i in range(300)))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"), model_prefix=str(folder / "m"), vocab_size=60, minloglevel=2
+    )
+    return folder / "m.model"
+
+
+def tokenizer_of(kind: type, model: Path, folder: Path) -> PreTrainedTokenizerBase:
+    loaded = sentencepiece.SentencePieceProcessor(str(model))
+    own = [(loaded.id_to_piece(i), loaded.get_score(i)) for i in range(3, loaded.get_piece_size())]
+    scored = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")] + own
+    vocabulary = {token: i for i, (token, _) in enumerate(scored)}
+    if kind is NllbTokenizer:
+        return NllbTokenizer(vocab=vocabulary, merges=[])
+    if kind is M2M100Tokenizer:
+        folder.mkdir(exist_ok=True)
+        (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        return M2M100Tokenizer(str(folder / "vocab.json"), str(model), src_lang="en", tgt_lang="en")
+    return kind(vocab=scored)
+
+
+def model_of(name: str, model: Path, folder: Path) -> tuple[Any, Any]:
+    """Write a random model with its tokenizer; return both."""
+    kind, family, _, _, sizes = CASES[name]
+    torch.manual_seed(3)
+    network = FAMILIES[family](max_position_embeddings=300, init_std=0.5, **sizes).eval()
+    network.generation_config.update(max_length=15, forced_eos_token_id=None)
+    with without_reports():
+        network.save_pretrained(folder)
+    tokenizer = tokenizer_of(kind, model, folder)
+    tokenizer.save_pretrained(folder)
+    return network, tokenizer
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_texts_become_what_generate_makes_of_them(name: str, pieces: Path, tmp_path: Path) -> None:
+    network, tokenizer = model_of(name, pieces, tmp_path / "model")
+    _, _, source, target, _ = CASES[name]
+    generator = seq2seq.load(tmp_path / "model", source_language=source, target_language=target, beam_width=3)
+    found = generator(TEXTS)
+    tokenizer.src_lang = source
+    batch = tokenizer(TEXTS, return_tensors="pt", padding=True)
+    language = tokenizer.get_lang_id(target) if name == "m2m100" else tokenizer.convert_tokens_to_ids(target)
+    role = "decoder_start_token_id" if name == "mbart" else "forced_bos_token_id"
+    rows = network.generate(**batch, num_beams=3, max_length=15, **{role: language}).tolist()
+    for hypotheses, row in zip(found, rows, strict=True):
+        ids = row[1 : row.index(2, 1) + 1] if 2 in row[1:] else row[1:]
+        assert list(hypotheses[0].tokens) == generator.tokenizer.target_tokens(ids)
+
+
+def test_each_text_may_have_languages_of_its_own(pieces: Path, tmp_path: Path) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    languages = ["deu_Latn", "fra_Latn", "deu_Latn", "eng_Latn"]
+    generator = seq2seq.load(tmp_path / "model", source_language="eng_Latn", beam_width=2)
+    mixed = generator(TEXTS, target_language=languages)
+    for text, language, hypotheses in zip(TEXTS, languages, mixed, strict=True):
+        assert hypotheses[0].tokens == generator(text, target_language=language)[0].tokens
+        assert hypotheses[0].tokens[0] == language
+
+
+@pytest.mark.parametrize("name", ["nllb", "mbart50"])
+def test_a_code_stands_in_front_of_both_sides(name: str, pieces: Path, tmp_path: Path) -> None:
+    kind, _, source_language, target_language, _ = CASES[name]
+    known = tokenizer_of(kind, pieces, tmp_path)
+    known.save_pretrained(tmp_path)
+    tokenizer = TextTokenizer.load(tmp_path).speaking(source_language, target_language)
+    [ids], [targets] = tokenizer.encode_sources(["fox"]), tokenizer.encode_targets(["fox"])
+    assert ids[0] == known.convert_tokens_to_ids(source_language)
+    assert targets[0] == known.convert_tokens_to_ids(target_language)
+    assert ids[1:] == targets[1:]
+    assert ids[-1] == known.eos_token_id
+    assert tokenizer.forced_starts(None, 2) == [[targets[0]]] * 2
+    assert tokenizer.forced_starts(["fox"], 1) == [targets[:-1]]
+
+
+def test_a_code_stands_behind_sources_of_mbart_and_starts_its_decoder(pieces: Path, tmp_path: Path) -> None:
+    known = tokenizer_of(MBartTokenizer, pieces, tmp_path)
+    known.save_pretrained(tmp_path)
+    tokenizer = TextTokenizer.load(tmp_path).speaking("en_XX", "de_DE")
+    english, german = known.convert_tokens_to_ids(["en_XX", "de_DE"])
+    assert tokenizer.encode_sources(["fox"])[0][-2:] == [known.eos_token_id, english]
+    assert tokenizer.encode_targets(["fox"])[0][-1] == known.eos_token_id
+    assert tokenizer.decoder_start_id == german
+    assert tokenizer.forced_starts(None, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--target-language", "deu"], "`target_language` 'deu' is none of the .* languages of this model, such as "),
+        (["--source-language", "xx"], "`source_language` 'xx' is none of"),
+    ],
+)
+def test_a_language_that_the_model_does_not_know_is_one_line(
+    options: list[str], words: str, pieces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    (tmp_path / "in.txt").write_text("fox\n")
+    capsys.readouterr()
+    command = ["decode", "--model", str(tmp_path / "model"), "--input", str(tmp_path / "in.txt"), *options]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words.split(" .* ")[0] in error
