@@ -19,6 +19,37 @@ SIZES: dict[str, Any] = {
     "max_positions": 17,
 }
 
+RELATIVE: dict[str, Any] = {"positions": "relative", "relative_buckets": 6, "relative_distance": 7}
+"""Buckets of near and of far distances, and some that share the last."""
+LIKE_BART: dict[str, Any] = {
+    "norm_position": "post",
+    "positions": "learned",
+    "position_offset": 2,
+    "embedding_norm": True,
+    "output_bias": True,
+}
+LIKE_M2M100: dict[str, Any] = {"positions": "closed_sinusoidal", "position_offset": 2}
+LIKE_T5: dict[str, Any] = {
+    **RELATIVE,
+    "norm": "rms_norm",
+    "embedding_scale": False,
+    "attention_scale": False,
+    "biases": False,
+    "output_scale": True,
+}
+LIKE_UMT5: dict[str, Any] = {
+    **LIKE_T5,
+    "relative_layers": "all",
+    "encoder_layers": 2,
+    "activation": "gelu_tanh",
+    "gated_feed_forward": True,
+    "output_scale": False,
+    "tie_embeddings": "inputs",
+}
+GATED_WITH_BIASES: dict[str, Any] = {"activation": "silu", "gated_feed_forward": True, "output_bias": True}
+PRETRAINED = [LIKE_BART, LIKE_M2M100, LIKE_T5, LIKE_UMT5, GATED_WITH_BIASES]
+"""What families of pretrained models have that is not there by default."""
+
 
 class Pairs(NamedTuple):
     """Random sentences: source [5, 11] of various lengths, decoder inputs [5, 13]."""
@@ -29,11 +60,11 @@ class Pairs(NamedTuple):
 
 
 def tiny_model(**options: Any) -> Seq2SeqTransformer:
-    """Return a float64 model in evaluation mode, whose norms and biases are not those of the start."""
+    """Return a float64 model in evaluation mode, whose norms and biases, also of distances, are not as they start."""
     model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**{**SIZES, **options})).double().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name or name.endswith("bias"):
+            if "norm" in name or ".relative." in name or name.endswith("bias"):
                 parameter.add_(0.3 * torch.randn_like(parameter))
     return model
 

@@ -40,7 +40,7 @@ def packed_product(hidden: Tensor, weight: Tensor, bias: Tensor | None, activati
 
     Args:
         weight: as `packed` returns it.
-        activation: `none`, `relu`, or `gelu` with the variant `none` or `tanh`.
+        activation: `none`, `relu`, `swish`, or `gelu` with the variant `none` or `tanh`.
     """
     return torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, activation, [], variant)
 

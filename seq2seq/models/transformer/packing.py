@@ -23,6 +23,7 @@ FUSED_ACTIVATIONS = {
     ACTIVATIONS["relu"]: ("relu", ""),
     ACTIVATIONS["gelu"]: ("gelu", "none"),
     ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh"),
+    ACTIVATIONS["silu"]: ("swish", ""),
 }
 
 

@@ -63,6 +63,19 @@ def test_all_forms_equal_the_loop_in_values_and_gradients(
         torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("attend", [explicit_attention, sdpa_attention, softmax_attention])
+def test_products_that_are_not_scaled(
+    attend: Callable[..., tuple[Tensor, Tensor]], heads: tuple[Tensor, Tensor, Tensor], mask: Tensor
+) -> None:
+    queries, keys, values = heads
+    expected = loop_attention(queries * math.sqrt(K), keys, values, mask)
+    bias = attention_bias(mask[:, None], torch.float64)
+    for needs_gradient in (True, False):
+        with torch.set_grad_enabled(needs_gradient):
+            output, _ = attend(*heads, bias, is_scaled=False)
+        torch.testing.assert_close(output, expected, rtol=0, atol=1e-12)
+
+
 def test_gradients_and_few_queries_choose_the_explicit_form_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
     module = "seq2seq.models.transformer.attention"

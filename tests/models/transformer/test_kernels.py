@@ -52,6 +52,15 @@ def test_a_fused_gelu_is_that_of_torch(variant: str) -> None:
     torch.testing.assert_close(found, expected)
 
 
+@needs_onednn
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_fused_swish_is_that_of_torch(has_bias: bool) -> None:
+    hidden, weight, bias = 5 * torch.randn(5, 7), torch.randn(3, 7), torch.randn(3) if has_bias else None
+    found = kernels.packed_product(hidden, kernels.packed(weight), bias, "swish", "")
+    expected = torch.nn.functional.silu(torch.nn.functional.linear(hidden, weight, bias))
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.usefixtures("bare")
 def test_without_packing_a_model_stays_as_it_is() -> None:
     model = tiny_model().float()

@@ -9,8 +9,9 @@ from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM
 
 from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
-from tests.models.tiny import SIZES, Pairs, random_pairs, tiny_model
+from tests.models.tiny import PRETRAINED, SIZES, Pairs, random_pairs, tiny_model
 
 HEAD_SIZES: dict[str, Any] = {"d_model": 24, "key_size": None, "value_size": None}
 COMBINATIONS = [
@@ -28,6 +29,7 @@ FAMILIES: list[dict[str, Any]] = [
     {"norm_position": "post", "positions": "learned"},
     {"positions": "rotary", "norm": "rms_norm", "activation": "gelu"},
     {"norm_position": "post", "encoder_layers": 2},
+    *PRETRAINED,
 ]
 
 
@@ -61,13 +63,34 @@ def test_steps_equal_the_full_forward(options: dict[str, Any]) -> None:
     assert_same(steps(model, pairs), model.teacher_forced(*pairs))
 
 
+ONE_END: list[tuple[str, int]] = [("l2r", 0), ("r2l", 1), ("bidirectional", 0), ("bidirectional", 1)]
+PLAN: list[tuple[int, int, list[int] | None]] = [
+    (1, 1, None),
+    (2, 3, None),
+    (3, 3, [0, 1, 2, 4]),
+    (2, 5, None),
+    (5, 7, [1, 3]),
+    (3, 2, None),
+    (1, 4, [1, 1]),
+    (7, 3, None),
+    (5, 1, [0]),
+    (3, 2, None),
+]
+"""Stretches of a search: how many steps after how wide a choice among hypotheses, and of which sentences."""
+
+
+@pytest.mark.parametrize(("order", "side"), ONE_END)
 @pytest.mark.parametrize("options", FAMILIES)
-def test_reordered_steps_equal_the_full_forward_of_the_reordered_prefixes(options: dict[str, Any]) -> None:
-    model, pairs = tiny_model(**options), random_pairs()
+def test_reordered_steps_equal_the_full_forward_of_the_reordered_prefixes(
+    options: dict[str, Any], order: str, side: int
+) -> None:
+    model, pairs = tiny_model(**{**options, "max_positions": 41, "generation_order": order}), random_pairs()
+    if model.decoder.embeddings.sides is not None:
+        torch.nn.init.normal_(model.decoder.embeddings.sides.weight)
+    model = model.from_side(side)
     sources, state = torch.arange(5), model.encode(pairs.input_ids, pairs.attention_mask)
-    prefixes = torch.zeros(5, 1, 0, dtype=torch.long)
-    plan: list[tuple[int, list[int] | None]] = [(1, None), (3, None), (3, [0, 1, 2, 4]), (7, [1, 3]), (2, None)]
-    for num_steps, (width, kept) in enumerate(plan, start=1):
+    prefixes, num_written = torch.zeros(5, 1, 0, dtype=torch.long), 0
+    for num_steps, width, kept in PLAN:
         sentences = torch.arange(len(sources)) if kept is None else torch.tensor(kept)
         beams = torch.randint(0, prefixes.shape[1], (len(sentences), width))
         state = model.reorder(state, beams, None if kept is None else sentences)
@@ -76,9 +99,11 @@ def test_reordered_steps_equal_the_full_forward_of_the_reordered_prefixes(option
             token_ids = torch.randint(3, 37, (len(sources), width))
             prefixes = torch.cat([prefixes, token_ids[:, :, None]], dim=2)
             logits, state = model.step(state, token_ids)
+            num_written += width
         rows = sources.repeat_interleave(width)
-        expected = model(pairs.input_ids[rows], pairs.attention_mask[rows], prefixes.flatten(0, 1))
-        assert_same(logits.flatten(0, 1), expected.logits[:, -1])
+        expected = model.teacher_forced(pairs.input_ids[rows], pairs.attention_mask[rows], prefixes.flatten(0, 1))
+        assert_same(logits.flatten(0, 1), expected[:, -1])
+    assert state.buffers[0].num_slots < num_written, "slots without descendants were never cleared out"
 
 
 def test_sentences_alone_and_beams_alone() -> None:
@@ -171,10 +196,13 @@ def test_later_and_masked_target_positions_are_invisible() -> None:
 @pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
 @pytest.mark.parametrize("options", FAMILIES)
 def test_every_parameter_has_a_gradient(options: dict[str, Any], tie_embeddings: str) -> None:
-    model, pairs = tiny_model(**options, tie_embeddings=tie_embeddings).train(), random_pairs()
+    model, pairs = tiny_model(**{**options, "tie_embeddings": tie_embeddings}).train(), random_pairs()
     logits = model(*pairs).logits
     torch.nn.functional.cross_entropy(logits.flatten(0, 1), pairs.decoder_input_ids.flatten()).backward()
     for name, parameter in model.named_parameters():
+        if name == "lm_head.bias":  # which training leaves as it is
+            assert parameter.grad is None
+            continue
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 
@@ -244,10 +272,10 @@ def test_parameters_counted_by_hand() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 1794 + 2640 + 8498
 
 
-@pytest.mark.parametrize("tie_embeddings", ["all", "target", "none"])
-@pytest.mark.parametrize("options", [{}, {"positions": "learned", "norm": "rms_norm"}])
+@pytest.mark.parametrize("tie_embeddings", ["all", "inputs", "target", "none"])
+@pytest.mark.parametrize("options", [{}, {"positions": "learned", "norm": "rms_norm"}, *PRETRAINED])
 def test_saved_models_come_back_bit_equal(options: dict[str, Any], tie_embeddings: str, tmp_path: Path) -> None:
-    model, pairs = tiny_model(**options, tie_embeddings=tie_embeddings), random_pairs()
+    model, pairs = tiny_model(**{**options, "tie_embeddings": tie_embeddings}), random_pairs()
     model.save_pretrained(tmp_path)
     loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path, dtype=torch.float64)
     assert isinstance(loaded, Seq2SeqTransformer)
@@ -257,8 +285,10 @@ def test_saved_models_come_back_bit_equal(options: dict[str, Any], tie_embedding
     for name, weight in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weight)
     target, source = loaded.decoder.embeddings.tokens.weight, loaded.encoder.embeddings.tokens.weight
-    assert (loaded.lm_head.weight is target) == (tie_embeddings != "none")
-    assert (source is target) == (tie_embeddings == "all")
+    assert (loaded.lm_head.weight is target) == (tie_embeddings in ("all", "target"))
+    assert (source is target) == (tie_embeddings in ("all", "inputs"))
+    for_search: Any = load_model(tmp_path, dtype=torch.float64)
+    assert_same(for_search.teacher_forced(*pairs), model.teacher_forced(*pairs))
     loaded.save_pretrained(tmp_path / "again")
     first, second = ((path / "model.safetensors").read_bytes() for path in (tmp_path, tmp_path / "again"))
     assert first == second

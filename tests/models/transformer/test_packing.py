@@ -15,18 +15,18 @@ from seq2seq.models.transformer.packing import (
     pack,
     quantize,
 )
-from tests.models.tiny import random_pairs, tiny_model
+from tests.models.tiny import PRETRAINED, random_pairs, tiny_model
 
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCES))
-@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh"])
-@pytest.mark.parametrize("options", [{}, {"positions": "rotary"}, {"key_size": 6, "num_heads": 3}])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh", "silu"])
+@pytest.mark.parametrize("options", [{}, {"positions": "rotary"}, {"key_size": 6, "num_heads": 3}, *PRETRAINED])
 def test_packed_equals_ordinary(activation: str, options: dict[str, Any], dtype: torch.dtype) -> None:
     if not can_pack(torch.zeros(1, dtype=dtype)):
         pytest.skip(f"oneDNN has no kernels for {dtype} on this machine")
-    model, pairs = tiny_model(activation=activation, **options).to(dtype), random_pairs()
+    model, pairs = tiny_model(**{**options, "activation": activation}).to(dtype), random_pairs()
     with torch.no_grad():
         expected = model.teacher_forced(*pairs)
         packed = pack(deepcopy(model))
@@ -84,7 +84,7 @@ def test_a_row_of_eight_bits_depends_on_no_other() -> None:
 
 
 @needs_eight_bits
-@pytest.mark.parametrize("options", [{}, {"activation": "gelu", "positions": "rotary"}])
+@pytest.mark.parametrize("options", [{}, {"activation": "gelu", "positions": "rotary"}, *PRETRAINED])
 def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any]) -> None:
     model, pairs = tiny_model(**options).float(), random_pairs()
     with torch.no_grad():

@@ -7,6 +7,8 @@ from seq2seq.models.transformer.positions import (
     LearnedPositions,
     PositionTable,
     added_positions,
+    closed_angles,
+    position_numbers,
     rotary_positions,
     rotate,
     rotations,
@@ -60,6 +62,56 @@ def test_a_table_made_in_inference_mode_serves_training() -> None:
         rotate(heads, table(0, 3, heads))
     rotate(heads, table(0, 3, heads)).sum().backward()
     assert heads.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "offset", "from_both_ends", "expected"),
+    [
+        (5, 0, False, [0, 1, 2, 3, 4]),
+        (3, 2, False, [2, 3, 4]),
+        (5, 0, True, [0, 0, 1, -1, 2]),
+        (5, 2, True, [2, -2, 3, -3, 4]),
+        (0, 7, False, []),
+    ],
+)
+def test_numbers_of_positions(num_tokens: int, offset: int, from_both_ends: bool, expected: list[int]) -> None:
+    assert position_numbers(num_tokens, offset, from_both_ends).tolist() == expected
+
+
+def test_closed_wavelengths_reach_the_longest_and_are_rounded_as_their_models_learned_them() -> None:
+    """7 features are 3 frequencies and a zero: of 1, 1/100 and 1/10,000, where the open ones end at 10,000^(-6/7)."""
+    found = closed_angles(torch.tensor([0.0, 1.0, 1009.0], dtype=torch.float64), 7)
+    assert found.dtype == torch.float32
+    assert found[1].tolist() == pytest.approx([1.0, 0.01, 0.0001], rel=1e-6)
+    assert found[2].tolist() == pytest.approx([1009.0, 10.09, 0.1009], rel=1e-6)
+    table = added_positions("closed_sinusoidal", 7, max_positions=1, offset=1009)
+    assert table is not None
+    [row] = table(0, 1, torch.zeros((), dtype=torch.float64)).tolist()
+    waves = [wave(angle) for wave in (math.sin, math.cos) for angle in (1009.0, 10.09, 0.1009)]
+    assert row == pytest.approx([*waves, 0.0], abs=1e-5)
+    assert closed_angles(torch.ones(1, dtype=torch.float64), 2).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "closed_sinusoidal", "learned"])
+def test_an_offset_shifts_the_first_position(positions: str) -> None:
+    torch.manual_seed(3)
+    plain = added_positions(positions, 6, max_positions=16)
+    torch.manual_seed(3)
+    shifted = added_positions(positions, 6, max_positions=13, offset=3)
+    assert plain is not None
+    assert shifted is not None
+    like = torch.zeros((), dtype=torch.float64)
+    assert torch.equal(shifted(2, 5, like), plain(5, 5, like))
+
+
+def test_learned_positions_from_both_ends_are_distances_from_the_own_end() -> None:
+    positions = LearnedPositions(5, 3, offset=2, tokens_at_once=2)
+    rows, like = positions.vectors.weight[2:], torch.zeros(())
+    assert len(rows) == 5
+    assert torch.equal(positions(0, 6, like), rows[[0, 0, 1, 1, 2, 2]])
+    assert torch.equal(positions(8, 2, like), rows[[4, 4]])
+    with pytest.raises(ValueError, match="11 tokens is longer than `max_positions` .10."):
+        positions(0, 11, like)
 
 
 def test_learned_positions_end_where_the_option_says() -> None:

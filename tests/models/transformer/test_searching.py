@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from seq2seq.models.transformer import Seq2SeqTransformer
-from tests.models.tiny import random_pairs, tiny_model
+from tests.models.tiny import LIKE_BART, LIKE_M2M100, LIKE_T5, LIKE_UMT5, random_pairs, tiny_model
 
 FUSIONS = ["linear", "tanh", "relu", "gate"]
-POSITIONS = [{"positions": "sinusoidal"}, {"positions": "rotary"}]
+POSITIONS: list[dict[str, Any]] = [{"positions": "sinusoidal"}, {"positions": "rotary"}]
+PRETRAINED = [LIKE_BART, LIKE_M2M100, LIKE_T5, LIKE_UMT5]
+NUM_STEPS = 26
+"""Of random searches: slots are cleared out several times."""
 PAIRS: list[dict[str, Any]] = [
     {"generation_order": "bidirectional"},
     *({"generation_order": "bidirectional", "interaction": fusion, "interaction_weight": 0.7} for fusion in FUSIONS),
@@ -20,6 +23,11 @@ PAIRS: list[dict[str, Any]] = [
     {"generation_order": "interleaved"},
 ]
 ORDERS = [{**order, **positions} for order in PAIRS for positions in POSITIONS]
+PRETRAINED_ORDERS = [
+    {**options, "max_positions": NUM_STEPS, **order}
+    for order in (PAIRS[0], PAIRS[2], PAIRS[-1])
+    for options in PRETRAINED
+]
 
 
 def model_of(**options: Any) -> Seq2SeqTransformer:
@@ -50,7 +58,7 @@ def two_rows(length: int = 6) -> dict[str, Tensor]:
 # ---- rows of one source ----
 
 
-@pytest.mark.parametrize("options", [{}, {"norm_position": "post"}, {"positions": "rotary"}])
+@pytest.mark.parametrize("options", [{}, {"norm_position": "post"}, {"positions": "rotary"}, *PRETRAINED])
 def test_many_rows_a_source_are_as_many_pairs(options: dict[str, Any]) -> None:
     model, pairs = model_of(**options), random_pairs()
     rows = torch.randint(3, 37, (15, 6))
@@ -59,7 +67,7 @@ def test_many_rows_a_source_are_as_many_pairs(options: dict[str, Any]) -> None:
     torch.testing.assert_close(together, model(*repeated, rows).logits, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", POSITIONS)
+@pytest.mark.parametrize("options", [*POSITIONS, *PRETRAINED])
 def test_without_interaction_each_row_is_what_a_model_of_one_direction_makes(options: dict[str, Any]) -> None:
     both = model_of(generation_order="bidirectional", interaction="tanh", interaction_weight=0.0, **options)
     inputs = two_rows()
@@ -84,7 +92,7 @@ def test_a_model_that_interacts_is_one_without_where_rows_are_hidden() -> None:
         assert (model(**inputs).logits - apart).abs().max() > 1e-3, f"{fusion} changes nothing"
 
 
-@pytest.mark.parametrize("options", ORDERS[:-2])
+@pytest.mark.parametrize("options", [*ORDERS[:-2], *PRETRAINED_ORDERS[: -len(PRETRAINED)]])
 def test_swapped_sides_swap_the_outputs(options: dict[str, Any]) -> None:
     model, inputs = model_of(**options), two_rows()
     logits = model(**inputs).logits
@@ -95,7 +103,7 @@ def test_swapped_sides_swap_the_outputs(options: dict[str, Any]) -> None:
     torch.testing.assert_close(swapped[swap], logits, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", ORDERS)
+@pytest.mark.parametrize("options", [*ORDERS, *PRETRAINED_ORDERS])
 def test_later_tokens_of_either_row_are_invisible(options: dict[str, Any]) -> None:
     model, inputs = model_of(**options), two_rows()
     if options["generation_order"] == "interleaved":
@@ -134,7 +142,7 @@ def answers_reach(model: Seq2SeqTransformer, inputs: dict[str, Tensor], rows: li
 
 @pytest.mark.parametrize("length", [4, 5, 8])
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("options", POSITIONS)
+@pytest.mark.parametrize("options", [*POSITIONS, LIKE_BART, LIKE_T5])
 def test_interleaved_rows_leak_no_answer(options: dict[str, Any], layers: int, length: int) -> None:
     model = model_of(generation_order="interleaved", decoder_layers=layers, **options)
     target = list(range(10, 10 + length))
@@ -169,52 +177,51 @@ def test_gold_rows_that_see_each_other_leak_the_second_half(layers: int, length:
 # ---- steps ----
 
 
-def steps_of_pairs(model: Seq2SeqTransformer, pairs: Any, tokens: Tensor, lengths: Tensor, seed: int) -> None:
-    """Step three pairs a sentence with random survivors and lengths; compare with the full forward at every step.
-
-    Args:
-        tokens: [5, 2, 3, T], what is fed; lengths: [5, 2, 3], after how many tokens a row ends.
-    """
-    torch.manual_seed(seed)
+def steps_of_pairs(model: Seq2SeqTransformer, pairs: Any) -> None:
+    """Step pairs with random survivors, widths and ends of rows; compare with the full forward at every step."""
     paired, share = model.in_pairs(), model.generation_order == "interleaved"
-    state = paired.encode(pairs.input_ids, pairs.attention_mask)
-    state = paired.reorder(state, torch.zeros(5, 2, 3, dtype=torch.long))
-    fed = torch.zeros(5, 2, 3, 0, dtype=torch.long)
-    was_open = torch.zeros(5, 2, 3, 0, dtype=torch.bool)
-    for step in range(tokens.shape[-1]):
-        is_open = torch.ones(5, 2, 3, dtype=torch.bool) if share else step < lengths
-        logits, state = paired.step(state, tokens[..., step], None if share else is_open)
-        fed = torch.cat([fed, tokens[..., step : step + 1]], -1)
-        was_open = torch.cat([was_open, is_open.unsqueeze(-1)], -1)
-        expected = full_logits(model, pairs, fed, was_open, share)
-        torch.testing.assert_close(logits[is_open], expected[is_open], rtol=0, atol=1e-10)
-        beams = torch.randint(0, 3, (5, 3))
-        state = paired.reorder(state, beams.unsqueeze(1).expand(-1, 2, -1))
-        sentence = torch.arange(5)[:, None]
-        fed, was_open, lengths, tokens = (
-            rows.transpose(1, 2)[sentence, beams].transpose(1, 2) for rows in (fed, was_open, lengths, tokens)
+    state, sources = paired.encode(pairs.input_ids, pairs.attention_mask), torch.arange(5)
+    fed = torch.zeros(5, 2, 1, 0, dtype=torch.long)
+    was_open = torch.zeros(5, 2, 1, 0, dtype=torch.bool)
+    lengths, num_written = torch.randint(1, NUM_STEPS + 1, (5, 2, 1)), 0
+    for step in range(NUM_STEPS):
+        kept = torch.arange(len(sources))
+        if step % 7 == 5 and len(kept) > 2:
+            kept = kept[torch.randperm(len(kept))[1:].sort().values]
+        beams = torch.randint(0, fed.shape[2], (len(kept), int(torch.randint(1, 5, ()))))
+        state = paired.reorder(state, beams.unsqueeze(1).expand(-1, 2, -1), None if len(kept) == len(sources) else kept)
+        fed, was_open, lengths = (
+            rows.transpose(1, 2)[kept[:, None], beams].transpose(1, 2) for rows in (fed, was_open, lengths)
         )
+        sources, num_written = sources[kept], num_written + 2 * beams.shape[1]
+        tokens = torch.randint(3, 37, (len(kept), 2, beams.shape[1]))
+        is_open = torch.ones_like(tokens, dtype=torch.bool) if share else step < lengths
+        logits, state = paired.step(state, tokens, None if share else is_open)
+        fed, was_open = torch.cat([fed, tokens.unsqueeze(-1)], -1), torch.cat([was_open, is_open.unsqueeze(-1)], -1)
+        expected = full_logits(model, [part[sources] for part in pairs[:2]], fed, was_open, share)
+        torch.testing.assert_close(logits[is_open], expected[is_open], rtol=0, atol=1e-10)
+    assert state.buffers[0].num_slots < num_written, "slots without descendants were never cleared out"
 
 
-def full_logits(model: Seq2SeqTransformer, pairs: Any, fed: Tensor, was_open: Tensor, share: bool) -> Tensor:
-    """Return the logits [5, 2, 3, V] of the last position of each row."""
-    sources = [tensor.repeat_interleave(3, 0) for tensor in (pairs.input_ids, pairs.attention_mask)]
+def full_logits(model: Seq2SeqTransformer, sources: list[Tensor], fed: Tensor, was_open: Tensor, share: bool) -> Tensor:
+    """Return the logits [B, 2, W, V] of the last position of each row."""
+    num_sentences, _, width, _ = fed.shape
+    sources = [tensor.repeat_interleave(width, 0) for tensor in sources]
     if share:
         rows = fed.permute(0, 2, 3, 1).flatten(2).flatten(0, 1)  # left and right in turn
-        return model.teacher_forced(*sources, rows)[:, -2:].view(5, 3, 2, -1).transpose(1, 2)
-    sides = torch.arange(2).repeat(15)
+        return model.teacher_forced(*sources, rows)[:, -2:].view(num_sentences, width, 2, -1).transpose(1, 2)
+    sides = torch.arange(2).repeat(num_sentences * width)
     fed, was_open = fed.transpose(1, 2), was_open.transpose(1, 2)
     visible = {"visible": was_open.flatten(0, 2)} if model.options.interacts else {}
     logits = model.teacher_forced(*sources, fed.flatten(0, 2), sides=sides, **visible)
-    return logits[:, -1].view(5, 3, 2, -1).transpose(1, 2)
+    return logits[:, -1].view(num_sentences, width, 2, -1).transpose(1, 2)
 
 
-@pytest.mark.parametrize("options", ORDERS)
+@pytest.mark.parametrize("options", [*ORDERS, *PRETRAINED_ORDERS])
 def test_steps_of_pairs_equal_the_full_forward(options: dict[str, Any]) -> None:
     model, pairs = model_of(**options), random_pairs()
     torch.manual_seed(3)
-    tokens, lengths = torch.randint(3, 37, (5, 2, 3, 19)), torch.randint(1, 20, (5, 2, 3))
-    steps_of_pairs(model, pairs, tokens, lengths, seed=7)
+    steps_of_pairs(model, pairs)
 
 
 def test_sides_step_as_rows_of_the_full_forward() -> None:

@@ -10,7 +10,7 @@ from seq2seq.decoding import BeamSearch, Greedy, Sampling
 from seq2seq.decoding.parts.search import Search
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.side_by_side import SideBySide
-from tests.models.tiny import random_pairs, tiny_model
+from tests.models.tiny import GATED_WITH_BIASES, LIKE_M2M100, RELATIVE, random_pairs, tiny_model
 
 NUM_MODELS = 3
 OPTIONS: list[dict[str, Any]] = [
@@ -18,6 +18,10 @@ OPTIONS: list[dict[str, Any]] = [
     {"positions": "rotary", "tie_embeddings": "target", "source_vocab_size": 41, "norm": "rms_norm"},
     {"tie_embeddings": "none", "norm_position": "post", "activation": "gelu_tanh"},
     {"activation": "gelu"},
+]
+PRETRAINED: list[dict[str, Any]] = [
+    {**LIKE_M2M100, **GATED_WITH_BIASES, "embedding_norm": True},
+    {"biases": False, "embedding_scale": False, "attention_scale": False, "output_scale": True},
 ]
 
 
@@ -34,7 +38,7 @@ def models_and_all(**options: Any) -> tuple[list[Seq2SeqTransformer], SideBySide
     return models, stacked
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", [*OPTIONS, *PRETRAINED], ids=str)
 def test_logits_are_those_of_each_model(options: dict[str, Any]) -> None:
     models, stacked = models_and_all(**options)
     pairs = random_pairs()
@@ -93,7 +97,7 @@ def test_several_hypotheses_a_sentence() -> None:
     assert [[h.tokens for h in found] for found in together] == [[h.tokens for h in found] for found in apart]
 
 
-@pytest.mark.parametrize("options", [{"positions": "learned"}, {"generation_order": "r2l"}])
+@pytest.mark.parametrize("options", [{"positions": "learned"}, RELATIVE, {"generation_order": "r2l"}])
 def test_weights_that_cannot_be_stacked(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="without learned or relative `positions`"):
         SideBySide(tiny_model(**options), 2)
