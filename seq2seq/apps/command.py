@@ -35,6 +35,7 @@ VERBS = {
     "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
     "prepare": "read, tokenise and report a configuration's corpora without training",
     "average": "write the mean of several models' weights as a model",
+    "extend": "give a pretrained model new languages or tokens",
     "export": "write a trained model in the format of another library, for serving",
     "info": "describe a run, a model, or this installation",
     "completion": "print a script by which bash, zsh or fish completes this command",

@@ -1,8 +1,13 @@
 """Write a trained model in the format of another library, for serving; on request, check that both say the same.
 
     seq2seq export --model runs/x --format ctranslate2 --output served --quantization int8 --check test.source
+    seq2seq export --model runs/x --format transformers --output folder
 
-The folder holds all that CTranslate2 needs, the tokenizer in `tokenizer/`, and the run's search options in
+As `transformers`, a model is one of a family that everybody reads: `AutoModelForSeq2SeqLM`, and converters of other
+libraries. One that was tuned is of its own family; one that was trained from random weights is a PEGASUS or a Marian,
+where it has nothing that these have not. `--push-to-hub NAME` uploads the folder.
+
+For CTranslate2, the folder holds all that it needs, the tokenizer in `tokenizer/`, and the run's search options in
 `decoding.json`. CTranslate2 is called with the tokenizer's source tokens without end of sentence;
 `return_end_token=True` and `min_decoding_length=0` make its scores the same as ours.
 """
@@ -14,8 +19,11 @@ from pathlib import Path
 
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.assembly.generator import TextGenerator, load
+from seq2seq.assembly.hub import uploaded
+from seq2seq.assembly.model_folder import read_model
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
+from seq2seq.export.transformers_export import export_transformers
 from seq2seq.lines import lines
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
@@ -26,7 +34,10 @@ CHECK_LINES = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="run directory or model folder")
     parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    parser.add_argument("--format", choices=["ctranslate2"], default="ctranslate2", help="default: %(default)s")
+    parser.add_argument(
+        "--format", choices=["ctranslate2", "transformers"], default="ctranslate2", help="default: %(default)s"
+    )
+    parser.add_argument("--push-to-hub", metavar="NAME", help="upload what is written, as a private model NAME")
     parser.add_argument("--output", required=True, help="folder to write; an earlier export there is replaced")
     parser.add_argument(
         "--quantization", choices=QUANTIZATIONS, default="float32", help="type of the weights; default: %(default)s"
@@ -39,8 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     checked = lines_to_check(arguments)
-    require_ctranslate2()
     folder = Path(arguments.output)
+    if arguments.format == "transformers":
+        write_transformers(arguments, folder)
+        return 0
+    require_ctranslate2()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
     export_ctranslate2(
         folder,
@@ -56,7 +70,23 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:
         print(report(measure_parity(folder, generator, checked)))
+    push(folder, arguments.push_to_hub)
     return 0
+
+
+def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write a folder of transformers; raise ValueError for options that it has no use for."""
+    if arguments.check or arguments.quantization != "float32":
+        raise ValueError("`--check` and `--quantization` belong to `--format ctranslate2`; leave them out.")
+    name = read_model(arguments.model, lambda found: export_transformers(found, folder), arguments.checkpoint)
+    print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer` read it.")
+    push(folder, arguments.push_to_hub)
+
+
+def push(folder: Path, name: str | None) -> None:
+    """Upload a folder if that is asked for, and say where it is."""
+    if name is not None:
+        print(f"Uploaded to {uploaded(folder, name)}")
 
 
 def lines_to_check(arguments: argparse.Namespace) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from seq2seq.assembly.hub import fetched, is_hub_name
 from seq2seq.models.transformer.inference import CONFIG_FILE
 from seq2seq.training.checkpoint_folder import (
     STATE,
@@ -104,13 +105,13 @@ def find_model(path: str | Path, checkpoint: str | int | None = None) -> Path:
     """Return the folder that holds a model: `path` itself, or in a run directory its export or a checkpoint.
 
     Args:
-        path: model folder, run directory, or a checkpoint's own folder within one.
+        path: model folder, run directory, a checkpoint's own folder within one, or the name of a model on the Hub.
         checkpoint: of a run: `best`, `last` or a step; None takes what was exported, else the best, else the last.
 
     Raises:
         ValueError: there is none; says what to do.
     """
-    path = Path(path)
+    path = fetched(str(path)) if is_hub_name(path) else Path(path)
     if (path / "model.bin").is_file():
         raise ValueError(
             f"{path} is an export for CTranslate2, which only CTranslate2 reads; give the model it is from."
