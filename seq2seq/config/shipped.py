@@ -13,7 +13,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 OWN_PAIRS = "tsv"
 """The one for pairs of any kind, whose values also count where no configuration is named."""
-TASKS = {"translation": OWN_PAIRS, "spelling": "spelling", "phonemes": "phonemes", "titles": "titles"}
+TASKS = {
+    "translation": OWN_PAIRS,
+    "spelling": "spelling",
+    "phonemes": "phonemes",
+    "titles": "titles",
+    "finetune": "finetune",
+}
 """The configurations to begin with by what they are for."""
 HELD_OUT_FOLDS = 20
 """Where no pairs are named to validate on, one of so many is held out."""

@@ -22,7 +22,7 @@ def read(text: str, tmp_path: Path) -> RunConfig:
 
 def test_tasks_come_first_and_every_file_is_there() -> None:
     names = list(shipped())
-    assert names[: len(TASKS)] == ["translation", "spelling", "phonemes", "titles"]
+    assert names[: len(TASKS)] == ["translation", "spelling", "phonemes", "titles", "finetune"]
     assert {"tsv", "demo", "multi30k_en_de"} <= set(names)
     assert all(path.is_file() for path in shipped().values())
 
