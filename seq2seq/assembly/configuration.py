@@ -108,7 +108,6 @@ MOVED = {
         f"model.{name}": "it is gone, since no run spoke for it"
         for name in ("talking_heads", "encoder_attention", "layer_dropout", "initialization")
     },
-    "optimizer.name": "it is always AdamW",
     "optimizer.clipping": "gradients are scaled by min(1, c/|g|), c being `clip_norm`",
 }  # fmt: skip
 """What to write instead of options that there were, by dotted name."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
+from torch.optim import Optimizer
 
 from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.companions import Companions, prepare_companions
@@ -189,14 +190,7 @@ def build_trainer(
     bare_model = Seq2SeqTransformer(export.model_config)
     if training.initialize_from is not None:
         read_model(training.initialize_from, partial(initialize_from, bare_model))
-    bare_optimizer = build_optimizer(
-        bare_model,
-        learning_rate=optimization.learning_rate,
-        betas=optimization.betas,
-        epsilon=optimization.epsilon,
-        weight_decay=optimization.weight_decay,
-    )
-    model, optimizer = accelerator.prepare(bare_model, bare_optimizer)
+    model, optimizer = accelerator.prepare(bare_model, optimizer_of(config, bare_model, accelerator))
     ema = ExponentialMovingAverage(model, optimization.ema_decay) if optimization.ema_decay else None
     return Trainer(
         accelerator=accelerator,
@@ -234,6 +228,25 @@ def build_trainer(
         log_every=training.log_every,
         checkpoint_every=training.checkpoint_every,
         validate_every=config.validation.every,
+    )
+
+
+def optimizer_of(config: RunConfig, model: Seq2SeqTransformer, accelerator: Accelerator) -> Optimizer:
+    """Return the optimizer of a run.
+
+    Raises:
+        ValueError: it does not go with the processes.
+    """
+    options = config.optimizer
+    if options.name == "adafactor" and accelerator.distributed_type.value == "FSDP":
+        raise ValueError("Under FSDP no process holds whole rows and columns: set `optimizer.name: adamw`.")
+    return build_optimizer(
+        model,
+        name=options.name,
+        learning_rate=options.learning_rate,
+        betas=options.betas,
+        epsilon=options.epsilon,
+        weight_decay=options.weight_decay,
     )
 
 

@@ -83,15 +83,27 @@ RIGHT: dict[str, Callable[[Any], bool]] = {
 def optimizer_state(
     tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], path: Path
 ) -> dict[str, dict[str, Tensor]]:
-    """Return what an optimizer has learnt, by the name of each parameter; raise ValueError if it is of others."""
+    """Return what an optimizer has learnt, by the name of each parameter; raise ValueError if it is of others.
+
+    It is the same of all matrices and the same of all vectors: numbers, tensors like the parameter, and of a matrix
+    what stands for all its rows or all its columns.
+    """
     saved: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         name, _, key = full_name.rpartition("/")
-        if name not in parameters or tensor.shape not in (parameters[name].shape, torch.Size([])):
+        if name not in parameters or not _is_of(tensor.shape, parameters[name].shape):
             raise ValueError(f"{path} does not fit this model: {full_name} is {tuple(tensor.shape)} there.")
         if not tensor.is_floating_point():
             raise ValueError(f"{path} is damaged: {full_name} is of {tensor.dtype}.")
         saved.setdefault(name, {})[key] = tensor
-    if len({frozenset(state) for state in saved.values()}) > 1:
+    kinds = {(parameters[name].ndim > 1, frozenset(state)) for name, state in saved.items()}
+    if len(kinds) > len({is_matrix for is_matrix, _ in kinds}):
         raise ValueError(f"{path} is damaged: it does not hold the same of each parameter.")
     return saved
+
+
+def _is_of(shape: torch.Size, parameter: torch.Size) -> bool:
+    """Return whether an optimizer may have a tensor of this shape for a parameter."""
+    if shape in (parameter, torch.Size([])):
+        return True
+    return len(parameter) > 1 and shape in (parameter[:-1] + (1,), (*parameter[:-2], 1, parameter[-1]))

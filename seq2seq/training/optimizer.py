@@ -1,37 +1,49 @@
-"""AdamW over a model's parameters, with weight decay only where it belongs.
+"""The optimizer over a model's parameters, with weight decay only where it belongs.
 
 A model enters; a `torch.optim.Optimizer` with two parameter groups leaves. Decay acts on the weights of linear layers.
 Biases, normalisation weights and embeddings are left alone, since their scale is what they say, and so is whatever else
 a module owns: a gate, a scale, or a mixing matrix that starts as the identity is not at rest at 0.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn import Parameter
-from torch.optim import AdamW, Optimizer
+from torch.optim import Adafactor, AdamW, Optimizer
+
+OptimizerName = Literal["adamw", "adafactor"]
+
+SQUARES_OF_NOTHING, LEAST_SCALE = 1e-18, 1e-3
+"""Adafactor's two epsilons. The first keeps a row whose gradients are all 0 from a division by 0, and torch squares it,
+so that it is near the square root of float32's smallest number; torch's own, 1e-7, is above the mean square of ordinary
+gradients of a large matrix. The second is the paper's: the least size of a parameter's weights that a step looks at."""
 
 
 def build_optimizer(
     model: nn.Module,
     *,
+    name: OptimizerName,
     learning_rate: float,
     betas: tuple[float, float],
     epsilon: float,
     weight_decay: float,
 ) -> Optimizer:
-    """Return AdamW (Loshchilov, Hutter 2019); call it before the model is wrapped for several processes.
+    """Return the optimizer of a name; call it before the model is wrapped for several processes.
 
-    It runs as one fused kernel where the device has it.
+    AdamW (Loshchilov, Hutter 2019) runs as one fused kernel where the device has it. Adafactor (Shazeer, Stern 2018)
+    has neither `betas` nor an epsilon to choose; its steps are clipped at a root mean square of 1, as in the paper.
 
     Raises:
         ValueError: the learning rate is not positive.
     """
     if learning_rate <= 0:
         raise ValueError(f"`learning_rate` must be positive, but is {learning_rate}.")
+    groups = decay_groups(model, weight_decay)
+    if name == "adafactor":
+        return Adafactor(groups, lr=learning_rate, eps=(SQUARES_OF_NOTHING, LEAST_SCALE))
     options: dict[str, Any] = {"lr": learning_rate, "betas": betas, "eps": epsilon}
     try:
-        return AdamW(decay_groups(model, weight_decay), fused=True, **options)
+        return AdamW(groups, fused=True, **options)
     except RuntimeError:  # a device without such a kernel
         return AdamW(decay_groups(model, weight_decay), fused=False, **options)
 

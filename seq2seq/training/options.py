@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
+from seq2seq.training.optimizer import OptimizerName
 
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """AdamW, its learning-rate schedule, and what is done to gradients and weights.
+    """The optimizer, its learning-rate schedule, and what is done to gradients and weights.
 
     Raises:
         ValueError: an option is out of range, or would do nothing.
     """
 
+    name: OptimizerName = "adamw"
+    """`adafactor` remembers a row and a column of each matrix in place of two matrices. Its learning rate is in
+    parts of a matrix's own root mean square, and at most 1/sqrt(step); 1e-3 suits tuning."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.98)
@@ -54,6 +58,7 @@ class OptimizerOptions:
                 f"`final_learning_rate` ({self.final_learning_rate}) must be at most `learning_rate` "
                 f"({self.learning_rate})."
             )
+        refuse_unused(self, ("betas", "epsilon"), "name: adamw", applies=self.name == "adamw")
         ends = self.schedule in ("cosine", "linear")
         refuse_unused(self, ("final_learning_rate",), "schedule: cosine or linear", applies=ends)
 

@@ -81,6 +81,32 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit(
     assert_equal_runs(stopped, whole)
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "adafactor": {"optimizer": {"name": "adafactor", "weight_decay": 0.1, "ema_decay": 0.9}},
+}
+"""Ways of training of which a checkpoint holds something else than of others."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path) -> None:
+    """After a kill that leaves nothing but the checkpoint of step 10, which lies within an epoch."""
+    config = write_copy_task(tmp_path, **(SECTIONS | WAYS[way]))
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = ["train", config, "--training.max_steps", "22", "--run_directory"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, "9", "10", *command, str(killed)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -9, done.stderr
+    assert sorted(path.name for path in (killed / "checkpoints").glob("step-*")) == ["step-00000010"]
+    assert main([*command, str(killed)]) == 0
+    assert main([*command, str(whole)]) == 0
+    assert_equal_runs(killed, whole)
+
+
 @pytest.mark.parametrize("pool_rows", [61, 1000])
 def test_streaming_goes_on_bit_by_bit(tmp_path: Path, pool_rows: int) -> None:
     """The first part ends between the pools of an epoch, or within its only one."""

@@ -111,6 +111,7 @@ def make_trainer(
     model = make_model(dropout)
     optimizer = build_optimizer(
         model,
+        name="adamw",
         learning_rate=learning_rate,
         betas=(0.9, 0.98),
         epsilon=1e-8,

@@ -73,7 +73,7 @@ def train_sharded(
         trainer = make_trainer(folder, loader=loader(), max_steps=max_steps, validation_rows=None, **options)
         model = make_model(0.3)
         rates = {"learning_rate": learning_rate, "betas": (0.9, 0.98), "epsilon": 1e-8, "weight_decay": 0.01}
-        optimizer = build_optimizer(model, **rates)  # type: ignore[arg-type]
+        optimizer = build_optimizer(model, name="adamw", **rates)  # type: ignore[arg-type]
         names = dict(model.named_parameters())
         for module in (*parts(model), model):
             fully_shard(module)  # type: ignore[call-overload]

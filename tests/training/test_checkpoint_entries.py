@@ -56,6 +56,21 @@ def test_what_an_optimizer_has_learnt_is_by_parameter() -> None:
     assert optimizer_state(GOOD, {"weight": WEIGHT}, FILE)["weight"].keys() == {"step", "exp_avg"}
 
 
+def test_of_a_matrix_rows_and_columns_may_be_learnt() -> None:
+    learnt = {
+        "weight/row_var": torch.zeros(2, 1),
+        "weight/col_var": torch.zeros(1, 3),
+        "bias/variance": torch.zeros(2),
+        "norm/variance": torch.zeros(3),
+    }
+    parameters = {"weight": WEIGHT, "bias": torch.zeros(2), "norm": torch.zeros(3)}
+    assert optimizer_state(learnt, parameters, FILE)["weight"].keys() == {"row_var", "col_var"}
+    with pytest.raises(ValueError, match="not hold the same of each parameter"):
+        optimizer_state(learnt | {"norm/step": torch.tensor(1.0)}, parameters, FILE)
+    with pytest.raises(ValueError, match="does not fit this model: bias/variance"):
+        optimizer_state(learnt | {"bias/variance": torch.zeros(1)}, parameters, FILE)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -63,9 +78,9 @@ def test_what_an_optimizer_has_learnt_is_by_parameter() -> None:
         ({"other/exp_avg": WEIGHT}, "does not fit this model: other/exp_avg"),
         ({"weight": WEIGHT}, "does not fit this model: weight"),
         ({"weight/exp_avg": WEIGHT.long()}, "weight/exp_avg is of torch.int64"),
-        ({"bias/step": torch.tensor(1.0)}, "not hold the same of each parameter"),
+        ({"other_weight/step": torch.tensor(1.0)}, "not hold the same of each parameter"),
     ],
 )
 def test_what_was_learnt_of_another_model_is_refused(changes: dict[str, torch.Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        optimizer_state(GOOD | changes, {"weight": WEIGHT, "bias": torch.zeros(2)}, FILE)
+        optimizer_state(GOOD | changes, {"weight": WEIGHT, "other_weight": WEIGHT}, FILE)
