@@ -88,6 +88,9 @@ OF_TRAINING: dict[str, Ours] = {
     **dict.fromkeys(("adam_epsilon", "adam_eps"), Ours("optimizer.epsilon")),
     **dict.fromkeys(("optim", "optimizer_type"), Ours("optimizer.name")),
     "criterion": Ours("objective"),
+    **dict.fromkeys(
+        ("gradient_checkpointing", "checkpoint_activations"), Ours("training.activation_checkpointing", "true")
+    ),
     "label_smoothing_factor": Ours("objective.cross_entropy.label_smoothing"),
     **dict.fromkeys(("fp16", "bf16", "mixed_precision"), Ours("training.precision")),
     **dict.fromkeys(("save_steps", "save_interval_updates"), Ours("training.checkpoint_every")),

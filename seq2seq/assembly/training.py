@@ -36,6 +36,7 @@ from seq2seq.data.loader import TrainingLoader
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.models.modes import evaluating
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.recomputation import recompute_layers
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.ema import ExponentialMovingAverage
@@ -190,6 +191,8 @@ def build_trainer(
     bare_model = Seq2SeqTransformer(export.model_config)
     if training.initialize_from is not None:
         read_model(training.initialize_from, partial(initialize_from, bare_model))
+    if training.activation_checkpointing:
+        recompute_layers(bare_model)
     model, optimizer = accelerator.prepare(bare_model, optimizer_of(config, bare_model, accelerator))
     ema = ExponentialMovingAverage(model, optimization.ema_decay) if optimization.ema_decay else None
     return Trainer(

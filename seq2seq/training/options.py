@@ -85,6 +85,9 @@ class TrainingOptions:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     """Compute type; weights and optimizer stay in fp32. `auto` is bf16 on machines that have instructions for it, and
     fp32 on others."""
+    activation_checkpointing: bool = False
+    """Let layers keep only what enters them, and compute the rest again in the backward pass: the same losses and
+    gradients with less memory, in more time."""
     seed: int = 1
     """Seed of initialisation, batch order, dropout and subword sampling."""
     log_every: int = 50

@@ -1,8 +1,8 @@
 """What `test_sharded_transformer` runs on each of several processes, with a folder as its argument.
 
 The Transformer itself, its layers sharded as accelerate would shard them: process r writes FOLDER/r.json, where for
-each generation order there is how far gradients, also of adversarial training, and validation loss are from those
-of the whole model.
+each case, most of them generation orders, there is how far gradients, also of adversarial training, and validation loss
+are from those of the whole model.
 """
 
 import json
@@ -26,15 +26,17 @@ from seq2seq.data.sequences import Sequences
 from seq2seq.gradients.adversarial import AdversarialTraining
 from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
+from seq2seq.models.transformer.recomputation import recompute_layers
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.training.validation import Validation
 
-ORDERS: dict[str, dict[str, Any]] = {
+CASES: dict[str, dict[str, Any]] = {
     "l2r": {},
     "r2l": {"generation_order": "r2l", "positions": "rotary"},
     "bidirectional": {"generation_order": "bidirectional"},
     "interacting": {"generation_order": "bidirectional", "interaction": "gate"},
     "interleaved": {"generation_order": "interleaved"},
+    "recomputing": {"recomputes": True},
 }
 NUM_PAIRS = 7
 
@@ -42,7 +44,11 @@ NUM_PAIRS = 7
 def make_model(options: dict[str, Any]) -> Seq2SeqTransformer:
     torch.manual_seed(1)
     sizes = {"vocab_size": 31, "d_model": 16, "num_heads": 2, "ffn_size": 24, "encoder_layers": 2, "decoder_layers": 3}
-    return Seq2SeqTransformer(Seq2SeqTransformerConfig(**sizes, dropout=0.0, **options))
+    others = {name: value for name, value in options.items() if name != "recomputes"}
+    model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**sizes, dropout=0.0, **others))
+    if options.get("recomputes"):
+        recompute_layers(model)
+    return model
 
 
 def make_batch(rows: list[int], options: dict[str, Any]) -> Batch:
@@ -69,7 +75,7 @@ def sharded(model: Seq2SeqTransformer) -> Seq2SeqTransformer:
 def gradient_error(accelerator: Accelerator, options: dict[str, Any], rule: GradientRule) -> float:
     """Return by how much the gradients of a step differ, relative to the largest of each parameter."""
     rows, objective = list(range(NUM_PAIRS)), CrossEntropy(label_smoothing=0.1)
-    whole, parts = make_model(options), sharded(make_model(options))
+    whole, parts = make_model(options).train(), sharded(make_model(options)).train()
     rule(objective, whole, make_batch(rows, options), 1, torch.Tensor.backward)
     share = make_batch(rows[accelerator.process_index :: accelerator.num_processes], options)
     rule(objective, parts, share, 1, torch.Tensor.backward)
@@ -113,7 +119,7 @@ if __name__ == "__main__":
             "adversarial": gradient_error(accelerator, options, AdversarialTraining(norm_over="row")),
             "validation": validation_error(accelerator, options),
         }
-        for name, options in ORDERS.items()
+        for name, options in CASES.items()
     }
     (Path(sys.argv[1]) / f"{accelerator.process_index}.json").write_text(json.dumps(results))
     accelerator.wait_for_everyone()

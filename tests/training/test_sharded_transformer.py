@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.launching import launch
-from tests.training.sharded_transformer import ORDERS
+from tests.training.sharded_transformer import CASES
 
 
 @pytest.mark.parametrize("num_processes", [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -14,8 +14,8 @@ def test_sharded_equals_whole(num_processes: int, tmp_path: Path) -> None:
     launch(num_processes, "tests.training.sharded_transformer", str(tmp_path))
     for process in range(num_processes):
         results = json.loads((tmp_path / f"{process}.json").read_text())
-        assert results.keys() == ORDERS.keys()
-        for order, errors in results.items():
-            assert errors["gradients"] < 1e-4, order
-            assert errors["adversarial"] < 1e-4, order
-            assert errors["validation"] < 1e-5, order
+        assert results.keys() == CASES.keys()
+        for case, errors in results.items():
+            assert errors["gradients"] < 1e-4, case
+            assert errors["adversarial"] < 1e-4, case
+            assert errors["validation"] < 1e-5, case

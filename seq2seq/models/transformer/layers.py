@@ -13,6 +13,7 @@ from torch.nn import functional
 from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Partner, Remember, SelfAttention
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
+from seq2seq.models.transformer.recomputation import RecomputingLayer, recomputed
 
 NORMS: dict[str, Callable[..., nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -80,7 +81,7 @@ class Residual(nn.Module):
         return hidden + branch if self.norm_first else self.norm(hidden + branch)
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(RecomputingLayer):
     """Self-attention and feed-forward network."""
 
     def __init__(
@@ -92,6 +93,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = feed_forward
         self.feed_forward_residual = make_residual()
 
+    @recomputed
     def forward(
         self, hidden: Tensor, bias: Tensor | None, rotation: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
@@ -112,7 +114,7 @@ class DecoderLayerOutput(NamedTuple):
     cross_weights: Tensor | None
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(RecomputingLayer):
     """Causal self-attention, cross-attention and feed-forward network."""
 
     def __init__(
@@ -130,6 +132,7 @@ class DecoderLayer(nn.Module):
         self.feed_forward = feed_forward
         self.feed_forward_residual = make_residual()
 
+    @recomputed
     def forward(
         self,
         hidden: Tensor,
