@@ -31,6 +31,7 @@ def check_config(config: RunConfig) -> None:
     check_limits(config)
     check_schedule(config)
     check_epochs(config)
+    check_freezing(config)
     check_companions(config)
     check_decoder_inputs(config)
     check_objective(config)
@@ -78,6 +79,18 @@ def check_epochs(config: RunConfig) -> None:
         raise ValueError("A stream has no end, and so no `training.max_epochs`; set `training.max_steps`.")
     if config.training.max_epochs and config.companions.model is not None:
         raise ValueError("A training in stages is counted in steps: set `training.max_steps`, not `max_epochs`.")
+
+
+def check_freezing(config: RunConfig) -> None:
+    """Warn if what is frozen has learnt nothing."""
+    training = config.training
+    if training.initialize_from is None and (
+        training.freeze or training.freeze_encoder_layers or training.freeze_decoder_layers
+    ):
+        warnings.warn(
+            "`training.freeze` keeps random weights as they are. Give a trained run as `training.initialize_from`.",
+            stacklevel=2,
+        )
 
 
 def check_companions(config: RunConfig) -> None:

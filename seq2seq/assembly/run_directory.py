@@ -24,6 +24,7 @@ FIXED = (
     *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
     *("decoder_inputs", "objective", "gradient"),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
+    "training.freeze",
 )
 """What may not change when a run goes on, since it would not be the same run any more."""
 FREE = ("data.num_workers",)

@@ -40,6 +40,7 @@ from seq2seq.models.transformer.recomputation import recompute_layers
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.ema import ExponentialMovingAverage
+from seq2seq.training.freezing import Counts, freeze
 from seq2seq.training.loss_by_position import loss_by_position
 from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
@@ -137,10 +138,9 @@ def report_data(
     accelerator: Accelerator,
 ) -> None:
     """Say on the screen and in the log what the data became."""
-    model = accelerator.unwrap_model(trainer.model)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts: dict[str, float] = {"parameters": num_parameters}
-    text = f"{num_parameters:,} parameters"
+    counts = Counts.of(accelerator.unwrap_model(trainer.model))
+    facts: dict[str, float] = {"parameters": counts.all, "parameters_in_training": counts.trained}
+    text = str(counts)
     if isinstance(loader, TrainingLoader):
         plan = loader.plan(0)
         facts |= loader.filter_report.as_dict() | {"batches": len(plan.batches), "padding_share": plan.padding_share}
@@ -191,6 +191,12 @@ def build_trainer(
     bare_model = Seq2SeqTransformer(export.model_config)
     if training.initialize_from is not None:
         read_model(training.initialize_from, partial(initialize_from, bare_model))
+    freeze(
+        bare_model,
+        training.freeze,
+        encoder_layers=training.freeze_encoder_layers,
+        decoder_layers=training.freeze_decoder_layers,
+    )
     if training.activation_checkpointing:
         recompute_layers(bare_model)
     model, optimizer = accelerator.prepare(bare_model, optimizer_of(config, bare_model, accelerator))

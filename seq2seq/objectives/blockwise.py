@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2seq.objectives.functional import ENTRIES_AT_A_TIME, ENTRIES_OF_A_BLOCK, product_dtype, rows_at_a_time, slices
+from seq2seq.objectives.functional import (
+    ENTRIES_AT_A_TIME,
+    ENTRIES_OF_A_BLOCK,
+    Needed,
+    product_dtype,
+    rows_at_a_time,
+    slices,
+)
 
 KEPT_BY_AUTOGRAD = 4
 """Tensors of a chunk's size that are alive while a loss is differentiated: log-probabilities, probabilities, a
@@ -36,8 +43,7 @@ def blockwise(hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLos
         rows: int64 [M, N], each unit's positions in the flattened [B * T]; no position may occur twice.
         block_loss: is called with a slice of 0..N each time, and once with an empty one if N = 0.
     """
-    needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
-    sums: tuple[Tensor, ...] = _Blockwise.apply(hidden, weight, rows, block_loss, needs_gradient)
+    sums: tuple[Tensor, ...] = _Blockwise.apply(hidden, weight, rows, block_loss, Needed.of(hidden, weight))
     return sums
 
 
@@ -46,34 +52,35 @@ class _Blockwise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss, needs_gradient: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss, needed: Needed
     ) -> tuple[Tensor, ...]:
         dtype = product_dtype(hidden)
         sums: tuple[Tensor, ...] = ()
         with torch.autocast(hidden.device.type, enabled=False):
             flat_hidden, weight_VD = hidden.flatten(0, 1), weight.to(dtype)
-            gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if needs_gradient else None
-            gradient_VD = torch.zeros_like(weight) if needs_gradient else None
+            gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if needed.hidden else None
+            gradient_VD = torch.zeros_like(weight) if needed.weight else None
             for block in slices(rows.shape[1], rows_at_a_time(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
                 block_rows = rows[:, block].flatten()
                 block_ND = flat_hidden.index_select(0, block_rows).to(dtype)
                 logits_NV = block_ND @ weight_VD.T
                 in_units = logits_NV.view(len(rows), block.stop - block.start, len(weight))
-                sums = _added(sums, _differentiate_in_place(in_units, block.start, block_loss, needs_gradient))
-                if gradient is not None and gradient_VD is not None:
+                sums = _added(sums, _differentiate_in_place(in_units, block.start, block_loss, any(needed)))
+                if gradient is not None:
                     gradient.flatten(0, 1).index_copy_(0, block_rows, (logits_NV @ weight_VD).to(hidden.dtype))
+                if gradient_VD is not None:
                     gradient_VD.add_(logits_NV.T @ block_ND)
-        ctx.gradients = None if gradient is None else (gradient, gradient_VD)
+        ctx.gradients = (gradient, gradient_VD) if any(needed) else None
         ctx.mark_non_differentiable(*sums[1:])
         return sums
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         gradients, ctx.gradients = ctx.gradients, None  # they are changed in place, so they serve once
         assert gradients is not None, "the loss was differentiated twice, or not meant to be"
-        gradient, gradient_VD = gradients
-        return gradient.mul_(upstream[0]), gradient_VD.mul_(upstream[0]), None, None, None
+        gradient, gradient_VD = (None if part is None else part.mul_(upstream[0]) for part in gradients)
+        return gradient, gradient_VD, None, None, None
 
 
 def _differentiate_in_place(

@@ -46,8 +46,19 @@ def label_smoothed_nll(hidden: Tensor, weight: Tensor, labels: Tensor, label_smo
         label_smoothing: probability mass e, in [0, 1).
     """
     assert hidden.shape[:2] == labels.shape, f"hidden {tuple(hidden.shape)} and labels {tuple(labels.shape)} differ"
-    needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
-    return TokenLoss(*_LabelSmoothedNLL.apply(hidden, weight, labels, label_smoothing, needs_gradient))
+    return TokenLoss(*_LabelSmoothedNLL.apply(hidden, weight, labels, label_smoothing, Needed.of(hidden, weight)))
+
+
+class Needed(NamedTuple):
+    """Whose gradients are: a frozen output layer needs none, and makes neither the product nor the matrix."""
+
+    hidden: bool
+    weight: bool
+
+    @classmethod
+    def of(cls, hidden: Tensor, weight: Tensor) -> "Needed":
+        is_on = torch.is_grad_enabled()
+        return cls(is_on and hidden.requires_grad, is_on and weight.requires_grad)
 
 
 def product_dtype(hidden: Tensor) -> torch.dtype:
@@ -67,7 +78,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, needs_gradient: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, needed: Needed
     ) -> tuple[Tensor, Tensor, Tensor]:
         dtype = product_dtype(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -77,37 +88,40 @@ class _LabelSmoothedNLL(torch.autograd.Function):
             weight_VD, total_D = weight.to(dtype), real_ND.float().sum(0)
             mean_D = weight.mean(0, dtype=torch.float32)  # without a float32 copy of the weight
             sums = torch.zeros(3, device=hidden.device)
-            gradient_ND = gradient_VD = None
-            if needs_gradient:
-                gradient_ND = torch.empty_like(real_ND)
+            gradient_ND = torch.empty_like(real_ND) if needed.hidden else None
+            gradient_VD = None
+            if needed.weight:
                 uniform_D = (total_D * (-label_smoothing / len(weight))).to(weight.dtype)
                 gradient_VD = uniform_D.expand_as(weight).contiguous()
             for start in range(0, len(rows), size := rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)):
                 block_ND = real_ND[start : start + size]
                 logits_NV = block_ND @ weight_VD.T
-                sums += _score_in_place(logits_NV, real_N[start : start + size], label_smoothing, needs_gradient)
-                if gradient_ND is not None and gradient_VD is not None:
+                sums += _score_in_place(logits_NV, real_N[start : start + size], label_smoothing, any(needed))
+                if gradient_ND is not None:
                     torch.mm(logits_NV, weight_VD, out=gradient_ND[start : start + size])
+                if gradient_VD is not None:
                     gradient_VD.add_(logits_NV.T @ block_ND)
         nll_sum, log_partition_sum, num_correct = sums.unbind()
+        gradient = None
         if gradient_ND is not None:
             gradient = torch.zeros_like(hidden, memory_format=torch.contiguous_format)
             gradient_ND = gradient_ND.to(hidden.dtype).sub_((label_smoothing * mean_D).to(hidden.dtype))
             gradient.flatten(0, 1).index_copy_(0, rows, gradient_ND)
-            ctx.gradients = gradient, gradient_VD
+        ctx.gradients = (gradient, gradient_VD) if any(needed) else None
         ctx.mark_non_differentiable(nll_sum, num_correct)
         uniform_sum = log_partition_sum - total_D @ mean_D
         return (1.0 - label_smoothing) * nll_sum + label_smoothing * uniform_sum, nll_sum, num_correct
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         gradients, ctx.gradients = ctx.gradients, None  # they are changed in place, so they serve once
         assert gradients is not None, "the loss was differentiated twice, or not meant to be"
-        gradient, gradient_VD = gradients
         if upstream[0].device.type != "cpu" or upstream[0].item() != 1.0:
-            gradient, gradient_VD = gradient.mul_(upstream[0]), gradient_VD.mul_(upstream[0])
-        return gradient, gradient_VD, None, None, None
+            for gradient in gradients:
+                if gradient is not None:
+                    gradient.mul_(upstream[0])
+        return *gradients, None, None, None
 
 
 def real_rows(labels: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
+from seq2seq.training.freezing import check_groups
 from seq2seq.training.optimizer import OptimizerName
 
 
@@ -77,6 +78,14 @@ class TrainingOptions:
     """Most passes over the training pairs, where they come before `max_steps`; 0 sets no limit."""
     initialize_from: str | None = None
     """Run or model folder whose weights and tokenizer this run starts with."""
+    freeze: tuple[str, ...] = ()
+    """What of the model stays as it is: embeddings, output_layer, encoder, decoder (whole stacks, embeddings included),
+    self_attention, cross_attention, feed_forward, norms, biases. What is shared is frozen wherever it stands: with
+    `model.tie_embeddings: all`, freezing a stack freezes all embeddings and the output layer."""
+    freeze_encoder_layers: int = 0
+    """First layers of the encoder that stay as they are."""
+    freeze_decoder_layers: int = 0
+    """First layers of the decoder that stay as they are."""
     max_minutes: float = 0.0
     """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit. The learning rate comes
     down in that time, too."""
@@ -111,8 +120,10 @@ class TrainingOptions:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         _not_negative(
-            self, "max_epochs", "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints", "threads"
+            *(self, "max_epochs", "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints"),
+            *("threads", "freeze_encoder_layers", "freeze_decoder_layers"),
         )
+        check_groups(self.freeze)
         if self.threads > MOST_PROCESSES:
             raise ValueError(f"`threads` must be at most {MOST_PROCESSES:,}, but is {self.threads}.")
         every = self.checkpoint_every or self.max_steps

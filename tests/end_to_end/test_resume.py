@@ -82,11 +82,16 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit(
 
 
 WAYS: dict[str, dict[str, Any]] = {
+    "frozen": {
+        "model": {"encoder_layers": 2, "dropout": 0.1},
+        "training": SECTIONS["training"] | {"freeze": ["embeddings", "biases"], "freeze_encoder_layers": 1},
+    },
     "adafactor": {"optimizer": {"name": "adafactor", "weight_decay": 0.1, "ema_decay": 0.9}},
 }
 """Ways of training of which a checkpoint holds something else than of others."""
 
 
+@pytest.mark.filterwarnings("ignore:`training.freeze` keeps random weights")
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path) -> None:
     """After a kill that leaves nothing but the checkpoint of step 10, which lies within an epoch."""

@@ -34,6 +34,17 @@ def smoothed(labels: Tensor, label_smoothing: float) -> tuple[Tensor, BlockLoss]
     return rows.unsqueeze(0), loss
 
 
+def test_what_is_frozen_gets_no_gradient_and_the_other_stays_the_same() -> None:
+    hidden, weight, labels = case()
+    blockwise(hidden, weight, *smoothed(labels, 0.1))[0].backward()
+    for frozen in (0, 1):
+        leaves = [part.detach().clone().requires_grad_() for part in (hidden, weight)]
+        leaves[frozen].requires_grad_(False)
+        blockwise(*leaves, *smoothed(labels, 0.1))[0].backward()
+        assert leaves[frozen].grad is None
+        assert torch.equal(leaves[1 - frozen].grad, (hidden, weight)[1 - frozen].grad)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of five rows in chunks of two (pairs: two and one), of which none divides the 11 real tokens."""

@@ -42,6 +42,22 @@ def test_value_and_gradient_by_hand() -> None:
     assert logits.grad.flatten().tolist() == pytest.approx([-0.3, 0.15, 0.15], rel=1e-6)
 
 
+def test_what_is_frozen_gets_no_gradient_and_the_other_stays_the_same() -> None:
+    hidden, (_, labels) = torch.randn(B, T, D), random_case()
+    weight = torch.randn(V, D)
+    found = {}
+    for needed in ((True, True), (True, False), (False, True)):
+        leaves = [part.clone().requires_grad_(wanted) for part, wanted in zip((hidden, weight), needed, strict=True)]
+        (2.0 * label_smoothed_nll(leaves[0], leaves[1], labels, 0.1).loss_sum).backward()
+        found[needed] = [leaf.grad for leaf in leaves]
+    both_hidden, both_weight = found[True, True]
+    assert both_hidden is not None
+    assert both_weight is not None
+    assert torch.equal(found[True, False][0], both_hidden)
+    assert torch.equal(found[False, True][1], both_weight)
+    assert found[True, False][1] is found[False, True][0] is None
+
+
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.7])
 @pytest.mark.parametrize("upstream", [1.0, -2.5])
 def test_equals_torch_cross_entropy(label_smoothing: float, upstream: float) -> None:
