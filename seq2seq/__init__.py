@@ -1,8 +1,9 @@
 """Encoder-decoder text generation: train, decode and score.
 
-`train(pairs, run_directory=…)` trains a model, `load(folder)` gives a trained one as one object, and
-`score(hypotheses, references)` says how good texts are. Taking `Seq2SeqTransformer` from this package makes it known to
-`AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which are not imported before.
+`train(pairs, run_directory=…)` trains a model, `load(folder)` gives a trained one as one object,
+`pipeline(task, folder)` as those of transformers 4, and `score(hypotheses, references)` says how good texts are. Taking
+`Seq2SeqTransformer` from this package makes it known to `AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which
+are not imported before.
 """
 
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2seq.assembly.generator import TextGenerator, load
+    from seq2seq.assembly.pipelines import TextPipeline, pipeline
     from seq2seq.assembly.scoring import Scores, score
     from seq2seq.assembly.training_in_python import TrainedRun, train
     from seq2seq.decoding.running.output import TextHypothesis
@@ -22,8 +24,10 @@ __all__ = [
     "Seq2SeqTransformerConfig",
     "TextGenerator",
     "TextHypothesis",
+    "TextPipeline",
     "TrainedRun",
     "load",
+    "pipeline",
     "score",
     "train",
 ]
@@ -32,6 +36,8 @@ _HOMES = {
     "load": "seq2seq.assembly.generator",
     "TextGenerator": "seq2seq.assembly.generator",
     "TextHypothesis": "seq2seq.decoding.running.output",
+    "pipeline": "seq2seq.assembly.pipelines",
+    "TextPipeline": "seq2seq.assembly.pipelines",
     "train": "seq2seq.assembly.training_in_python",
     "TrainedRun": "seq2seq.assembly.training_in_python",
     "score": "seq2seq.assembly.scoring",

@@ -30,7 +30,10 @@ FOR_PROGRAMS = {
     "pairwise": "a utility is what the metric says unless a search asks for pairs",
 }
 """Parameters that a program may leave out although a configuration has an option of that name, and why."""
-READERS = {"models/transformer/options.py": "a config.json holds what transformers wrote beside our options"}
+READERS = {
+    "models/transformer/options.py": "a config.json holds what transformers wrote beside our options",
+    "assembly/pipelines.py": "what is not around the search is of the search, which refuses what there is not",
+}
 """Files outside of `config` that may choose values by the names of fields, and why."""
 JOINS_BY_NAME = ("config/", "assembly/search.py")
 FIELDS = {"fields", "options_of", "asdict", "vars", "__dataclass_fields__", "__annotations__", "plain"}

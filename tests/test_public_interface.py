@@ -20,8 +20,9 @@ from tests.tiny_run import OPTIONS, copy_task, private_cache, without_curves
 
 __all__ = ["copy_task", "private_cache", "without_curves"]
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-FUNCTIONS = ("load", "score", "train")
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("README.md", "docs/pipelines.md")
+FUNCTIONS = ("load", "pipeline", "score", "train")
 
 
 def small_values() -> Node:
@@ -75,8 +76,10 @@ def test_examples_of_docstrings_run(name: str, beside_a_run: Path) -> None:
             assert output.getvalue() == example.want
 
 
-def test_blocks_of_the_readme_run(beside_a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks_of_documents_run(name: str, beside_a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert blocks
     train = training_in_python.train
 
@@ -86,4 +89,4 @@ def test_blocks_of_the_readme_run(beside_a_run: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(training_in_python, "train", elsewhere)
     for block in blocks:
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(block, "README.md", "exec"), {"pairs": [("ab", "ba"), ("abc", "cba")] * 3})
+            exec(compile(block, name, "exec"), {"pairs": [("ab", "ba"), ("abc", "cba")] * 3})

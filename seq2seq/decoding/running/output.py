@@ -7,7 +7,7 @@ JSONL keeps them. Files appear whole or not at all.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,8 @@ class TextHypothesis:
     """The order in which it was generated; a search from both ends has hypotheses of either."""
     error: str | None = None
     """Why the source could not be decoded; the text is empty then."""
+    token_ids: tuple[int, ...] = field(default=(), compare=False)
+    """Of `tokens`; those of a file have none."""
 
     def __str__(self) -> str:
         return self.text
@@ -68,6 +70,7 @@ class TextHypothesis:
             normalized_score=hypothesis.normalized_score,
             finished=hypothesis.finished,
             direction=hypothesis.direction,
+            token_ids=hypothesis.tokens,
         )
 
 
@@ -102,11 +105,15 @@ class NBest:
 
 
 def to_json(nbest: NBest) -> str:
-    """Return one line of JSON, without line feed; `reference` and `error` only where there is one."""
+    """Return one line of JSON, without line feed or ids of tokens; `reference` and `error` only where there is one."""
     # `asdict` would copy each token and log-probability by a call of its own, 230 of them for 20 tokens.
-    hypotheses = [_without(vars(hypothesis), "error") for hypothesis in nbest.hypotheses]
+    hypotheses = [_without_ids(vars(hypothesis)) for hypothesis in nbest.hypotheses]
     record = {**_without(vars(nbest), "reference"), "hypotheses": hypotheses}
     return json.dumps(record, ensure_ascii=False)
+
+
+def _without_ids(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _without(fields, "error").items() if key != "token_ids"}
 
 
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
