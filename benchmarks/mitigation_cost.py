@@ -44,7 +44,7 @@ def build_parts(arguments: list[str]) -> tuple[Trainer, TextTokenizer]:
     config = with_precision(load_run_config(arguments))
     accelerator = build_accelerator(config.training.precision)
     folder = enter_run_directory(config)
-    tokenizer, train_corpus, validation_corpus, _ = build_data(config, folder)
+    tokenizer, train_corpus, validation_corpus, *_ = build_data(config, folder)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, None)
     model_config = build_model_config(config, tokenizer)
     return build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator), tokenizer

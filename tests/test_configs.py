@@ -86,7 +86,7 @@ def test_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> 
     assert written == set(dotted(plain(config)))
     of_every_run = {name for name, option, _ in all_options(RunConfig) if option.section is option.choice is None}
     of_some_kind = ("decoder_inputs.", "objective.", "gradient.", "decoding.")
-    assert {name for name in of_every_run if not name.startswith(of_some_kind)} <= written
+    assert {name for name in of_every_run if not name.startswith(of_some_kind) and ".0." not in name} <= written
 
 
 @every_configuration

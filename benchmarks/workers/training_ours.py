@@ -62,7 +62,7 @@ def trainer_of(job: Values) -> Trainer:
     keep_freed_memory()
     folder = Path(config.run_directory)
     accelerator = build_accelerator(config.training.precision, cpu=job["device"] == "cpu")
-    tokenizer, train_corpus, validation_corpus, _ = build_data(config, folder)
+    tokenizer, train_corpus, validation_corpus, *_ = build_data(config, folder)
     loader = build_loader(config, train_corpus, tokenizer, accelerator)
     model_config = build_model_config(config, tokenizer)
     return build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)

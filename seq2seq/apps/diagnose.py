@@ -165,7 +165,7 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     if not config.is_file():
         raise ValueError(f"{path} is no run directory, with a {RUN_FILE}; give `--source` and `--reference`.")
     from seq2seq.assembly.configuration import load_run_config
-    from seq2seq.assembly.data import open_training, open_validation
+    from seq2seq.assembly.corpora import open_training, open_validation
 
     data = load_run_config([str(config)]).data
     corpus = open_training(data) if arguments.data == "train" else open_validation(data)

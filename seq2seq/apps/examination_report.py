@@ -1,9 +1,9 @@
 """An examination of data as text for people."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from seq2seq.data.examination.examination import CorpusFacts, Examination
+from seq2seq.data.examination.examination import CorpusFacts, Examination, MixedFacts
 from seq2seq.data.examination.findings import Finding, percent, quoted
 from seq2seq.data.examination.vocabulary import SamplePair
 
@@ -24,6 +24,7 @@ def report_lines(examination: Examination, places: dict[str, str]) -> Iterator[s
         yield from sample_lines(pair)
     yield ""
     yield from size_lines({"training": examination.train, "validation": examination.validation})
+    yield from corpus_lines(examination.corpora)
     yield ""
     others = [finding for finding in examination.findings if not finding.is_warning]
     for finding in (*examination.warnings, *others):
@@ -54,6 +55,17 @@ def size_lines(corpora: dict[str, CorpusFacts]) -> Iterator[str]:
         ):
             cells += f"{lengths.median:>12,}{lengths.most:>8,}{lengths.longest:>9,}{percent(unknown):>13}"
         yield f"{name:12}{facts.pairs:>12,}{cells}"
+
+
+def corpus_lines(corpora: Sequence[MixedFacts]) -> Iterator[str]:
+    """Yield a table of the corpora that are mixed, if there are several."""
+    if not corpora:
+        return
+    width = max(len("mixed"), *(len(facts.label) for facts in corpora))
+    yield f"\n{'mixed':{width}}{'pairs':>12}{'kept':>12}{'share':>9}{'times seen':>12}{'validated on':>15}"
+    for facts in corpora:
+        numbers = f"{facts.rows:>12,}{facts.kept:>12,}{percent(facts.share):>9}{facts.times:>12.3g}"
+        yield f"{facts.label:{width}}{numbers}{facts.in_validation:>15,}"
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

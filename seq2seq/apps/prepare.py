@@ -54,7 +54,9 @@ def prepare(config: RunConfig) -> None:
         print(line)
     print(f"\nsource vocabulary {tokenizer.source_vocab_size}, target vocabulary {tokenizer.target_vocab_size}")
     if isinstance(data.train, Dataset):
-        loader = TrainingLoader(data.train, tokenizer, seed=config.training.seed, **filter_options(config))
+        loader = TrainingLoader(
+            data.train, tokenizer, seed=config.training.seed, mixture=data.mixture, **filter_options(config)
+        )
         plan = loader.plan(0)
         sources, targets = loader.source_lengths.sum(), loader.target_lengths.sum()
         print(f"training pairs: {loader.filter_report}; {sources:,} source and {targets:,} target tokens")
@@ -68,9 +70,9 @@ def prepare(config: RunConfig) -> None:
 
 def corpus_places(data: DataOptions) -> dict[str, str]:
     """Return where training and validation pairs are read from."""
-    train = data.train.described()
+    train = ", ".join(corpus.described() for corpus in data.corpora)
     fold = f"part {data.left_out_fold} of {data.num_folds} of the training pairs, which does not train"
-    validation = data.validation.completed(data.train).described() if data.validation.is_named else fold
+    validation = data.validated.described() if data.validation.is_named else fold
     return {"training": train, "validation": validation}
 
 

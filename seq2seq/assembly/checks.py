@@ -46,7 +46,7 @@ def check_config(config: RunConfig) -> None:
 def check_data(config: RunConfig) -> None:
     """Raise ValueError for corpora that are not named, and vocabularies that the model cannot share."""
     data, tokenizer = config.data, config.tokenizer
-    if not data.train.is_named:
+    if not data.corpora[0].is_named:  # those of a list have been looked at
         raise ValueError("`data.train` names no data: set `data.train.path`, or `data.train.source` and `.target`.")
     if not data.validation.is_named and not data.num_folds:
         raise ValueError(
@@ -75,7 +75,7 @@ def check_schedule(config: RunConfig) -> None:
 
 def check_epochs(config: RunConfig) -> None:
     """Raise ValueError for a number of epochs where it is not known how long one is."""
-    if config.training.max_epochs and config.data.train.streaming:
+    if config.training.max_epochs and config.data.streaming:
         raise ValueError("A stream has no end, and so no `training.max_epochs`; set `training.max_steps`.")
     if config.training.max_epochs and config.companions.model is not None:
         raise ValueError("A training in stages is counted in steps: set `training.max_steps`, not `max_epochs`.")
@@ -104,7 +104,7 @@ def check_companions(config: RunConfig) -> None:
         )
     if config.companions.model is not None and not interacts:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
-    if config.companions.model is not None and config.data.train.streaming:
+    if config.companions.model is not None and config.data.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")
 
 

@@ -5,13 +5,15 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
+import numpy
 import torch
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.data import RunData, filter_options, open_training, open_validation
+from seq2seq.assembly.corpora import open_training, open_validation
+from seq2seq.assembly.data import RunData, filter_options
 from seq2seq.assembly.model import build_model_config
 from seq2seq.assembly.search import default_search, inner_search
 from seq2seq.assembly.validation import usable_pairs
@@ -22,6 +24,7 @@ from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.examination.limits import Limits
 from seq2seq.data.filters import filter_pairs
 from seq2seq.data.loader import empty_lengths, tokenize_corpus
+from seq2seq.data.mixture import CorpusShare, MixedRows
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.metrics.sacre import bleu
@@ -43,7 +46,7 @@ def examine_data(config: RunConfig, data: RunData) -> Examination:
         *noteworthy(config, train, validation, data.tokenizer),
         *unusable_pairs(config, data),
     ]
-    return examine(train, validation, data.tokenizer, findings)
+    return examine(train, validation, data.tokenizer, findings, shares_of(config, train, data))
 
 
 def warn_of_data(config: RunConfig, data: RunData) -> None:
@@ -60,12 +63,31 @@ def warn_of_data(config: RunConfig, data: RunData) -> None:
 
 def subjects(config: RunConfig, data: RunData) -> tuple[Examined, Examined]:
     """Return the corpora of a run as what is examined."""
-    of_training, named = config.data.train, config.data.validation
-    option, of_validation = (
-        ("data.validation", named.completed(of_training)) if named.is_named else ("data.train", of_training)
-    )
-    train = Examined.of("training", "data.train", held(data.train, data.tokenizer), of_training.source_prefix)
-    return train, Examined.of("validation", option, data.validation, of_validation.source_prefix)
+    of_training = [corpus.source_prefix for corpus in config.data.corpora]
+    is_named = config.data.validation.is_named
+    option = "data.validation" if is_named else "data.train"
+    of_validation = [config.data.validated.source_prefix] if is_named else of_training
+    firsts = None
+    if data.mixture is not None:
+        starts = numpy.cumsum((0, *data.mixture.sizes))
+        firsts = {f"data.train.{place}": int(first) for place, first in enumerate(starts[:-1])}
+    train = Examined.of("training", "data.train", held(data.train, data.tokenizer), of_training, firsts)
+    return train, Examined.of("validation", option, data.validation, of_validation)
+
+
+def shares_of(config: RunConfig, train: Examined, data: RunData) -> list[CorpusShare]:
+    """Return how much an epoch has of each corpus of a list; nothing for a single one."""
+    if data.mixture is None:
+        return []
+    kept = kept_rows(train, limits_of(config, data.tokenizer))
+    return MixedRows(data.mixture, kept, config.training.seed).shares()
+
+
+def kept_rows(train: Examined, limits: Limits) -> numpy.ndarray:
+    """Return the rows that are trained on."""
+    options = asdict(limits)
+    del options["batch_tokens"]
+    return filter_pairs(train.lengths("source"), train.lengths("target"), **options)[0]
 
 
 def noteworthy(config: RunConfig, train: Examined, validation: Examined, tokenizer: TextTokenizer) -> Iterator[Finding]:
@@ -115,17 +137,9 @@ def unusable_pairs(config: RunConfig, data: RunData) -> Iterator[Finding]:
 
 def few_pairs(config: RunConfig, train: Examined, limits: Limits, tokenizer: TextTokenizer) -> Iterator[Finding]:
     """Yield that there are few pairs for the model; one that has learnt elsewhere needs fewer."""
-    if config.training.initialize_from is not None or config.data.train.streaming:
+    if config.training.initialize_from is not None or config.data.streaming:
         return
-    target_lengths = train.lengths("target")
-    kept, _ = filter_pairs(
-        train.lengths("source"),
-        target_lengths,
-        max_source_tokens=limits.max_source_tokens,
-        max_target_tokens=limits.max_target_tokens,
-        max_length_ratio=limits.max_length_ratio,
-        cut_sources=limits.cut_sources,
-    )
+    target_lengths, kept = train.lengths("target"), kept_rows(train, limits)
     with torch.device("meta"):
         model = Seq2SeqTransformer(build_model_config(config, tokenizer))
     num_parameters = sum(parameter.numel() for parameter in model.parameters())

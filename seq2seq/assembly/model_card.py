@@ -17,7 +17,7 @@ from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import CARD_FILE
 from seq2seq.config.declaring import options_of
 from seq2seq.config.writing import repr_of, settings
-from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions, DataOptions, MixedCorpusOptions, PartialCorpusOptions
 from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER, TextTokenizer
 from seq2seq.files import written
 from seq2seq.metrics import METRICS, make_metric
@@ -75,7 +75,7 @@ class ModelCard:
 
     def _front_matter(self) -> Iterator[str]:
         yield f"---\nlibrary_name: {LIBRARY}\ntags: [{TAGS}]"
-        if languages := languages_of(self.config.data.train):
+        if languages := [code for corpus in self.config.data.corpora for code in languages_of(corpus)]:
             yield f"language: {json.dumps(list(dict.fromkeys(languages)))}"  # quoted, since Norwegian is `no`
         if values := self._measured():
             yield f"metrics: {json.dumps(list(values))}"
@@ -120,21 +120,25 @@ class ModelCard:
         data = self.config.data
         counts: Mapping[str, Any] = next((entry for entry in self.entries if entry["kind"] == "data"), {})
         counted = f": {counts['kept']:,} of {counts['rows']:,} pairs" if {"kept", "rows"} <= counts.keys() else ""
-        yield f"\n## Data\n\n- Trained on {corpus_name(data.train)}{counted}."
+        yield f"\n## Data\n\n- Trained on {_names(data)}{counted}."
+        if isinstance(data.train, tuple):
+            yield from _shares(data, counts.get("corpora", {}))
         yield f"- Validated on {self._validated_on()}."
-        if data.train.source_prefix:
-            yield f"- Every source has {_quoted(data.train.source_prefix)} put before it, also where it is used."
+        if data.source_prefix:
+            yield f"- Every source has {_quoted(data.source_prefix)} put before it, also where it is used."
 
     def _validated_on(self) -> str:
         data = self.config.data
         if data.validation.is_named:
             return corpus_name(data.validation)
-        return f"one in {data.num_folds} pairs of {corpus_name(data.train)}, which were held out"
+        return f"one in {data.num_folds} pairs of {_names(data)}, which were held out"
 
     def _training(self) -> Iterator[str]:
         what = "the mean of several steps'" if self.step is None else f"those of step {self.step}"
         yield f"\n## Training\n\nThe weights are {what}. Options other than the defaults of {LIBRARY} {__version__}:\n"
         defaults = settings(with_defaults_of_kinds(self.config)) | settings(RunConfig(run_directory=""))
+        for place in range(len(self.config.data.corpora)):
+            defaults |= settings(MixedCorpusOptions(), f"data.train.{place}.")
         yield "```yaml"
         for name, value in settings(self.config).items():
             if defaults.get(name) != value and name not in _UNTOLD:
@@ -152,7 +156,7 @@ class ModelCard:
             yield f"| {name} | {value:.2f} | `{signature_of(name).replace('|', BAR)}` |"
 
     def _use(self) -> Iterator[str]:
-        prefix = self.config.data.train.source_prefix
+        prefix = self.config.data.source_prefix
         return how_to_use(self.model.generation_order, prefix, shared=self.tokenizer.shared)
 
     def _limits(self) -> Iterator[str]:
@@ -238,6 +242,18 @@ def languages_of(corpus: CorpusOptions) -> tuple[str, ...]:
     sides = (corpus.source_column, corpus.target_column) if corpus.path else (corpus.source, corpus.target)
     codes = tuple(str(side).removesuffix(".gz").rsplit(".", 1)[-1].lower() for side in sides)
     return codes if set(LANGUAGES.split()).issuperset(codes) else ()
+
+
+def _names(data: DataOptions) -> str:
+    return ", ".join(map(corpus_name, data.corpora))
+
+
+def _shares(data: DataOptions, counts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the corpora of a list were mixed, as far as the log says it."""
+    yield f"- They were mixed at temperature {data.temperature:g}:"
+    for label, numbers in counts.items():
+        kept, share, times = (numbers[name] for name in ("kept", "share", "times"))
+        yield f"  - {label}: {kept:,} pairs, {share:.1%} of an epoch, each {times:.3g} times"
 
 
 def corpus_name(corpus: PartialCorpusOptions) -> str:

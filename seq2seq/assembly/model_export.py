@@ -68,7 +68,7 @@ class ModelExport:
     @classmethod
     def of(cls, config: RunConfig, tokenizer: TextTokenizer, start: RunStart | None = None) -> "ModelExport":
         """Return that of the run of a configuration."""
-        prefix = config.data.train.source_prefix
+        prefix = config.data.source_prefix
         cut = cut_length(config)
         model_config = build_model_config(config, tokenizer, start)
         return cls(model_config, tokenizer, config.decoding, prefix, cut, config, start)

@@ -69,9 +69,16 @@ def complete(tree: Node, program: str) -> None:
 
 
 def places(tree: Node, corpus: str) -> list[str]:
-    """Return where a corpus is said to be."""
-    said = entries_at(tree, "data", corpus)
-    return [str(said[name].value) for name in ("path", "source", "target") if name in said and said[name].value]
+    """Return where a corpus is said to be, or each of a list."""
+    value = entries_at(tree, "data").get(corpus, Node(None, "")).value
+    several = value if isinstance(value, list) else [Node(value, "")]
+    return [
+        str(said[name].value)
+        for said in (node.value for node in several)
+        if isinstance(said, dict)
+        for name in ("path", "source", "target")
+        if name in said and said[name].value
+    ]
 
 
 def entries_at(tree: Node, *names: str) -> dict[str, Node]:

@@ -58,11 +58,11 @@ def resolved_config(
     num_pairs = 0
     if train is not None and not is_named(train):
         path, num_pairs = write_pairs(train, folder, "train", _columns(data, "train"))
-        data = dataclasses.replace(data, train=dataclasses.replace(data.train, path=str(path)))
+        data = dataclasses.replace(data, train=dataclasses.replace(data.corpora[0], path=str(path)))
     if validation is not None and not is_named(validation):
         path, _ = write_pairs(validation, folder, "validation", _columns(data, "validation"))
         data = dataclasses.replace(data, validation=dataclasses.replace(data.validation, path=str(path)))
-    if not (data.validation.is_named or data.num_folds or data.train.streaming):
+    if not (data.validation.is_named or data.num_folds or data.streaming):
         data = dataclasses.replace(data, num_folds=_folds(num_pairs))
     return dataclasses.replace(resolved, data=data)
 
@@ -88,6 +88,8 @@ def _make_room(tree: Node, name: str, overrides: Sequence[str]) -> None:
         if f"data.{name}.{option}" in overrides:
             raise ValueError(f"`{name}` and `data.{name}.{option}` both say where the pairs are; give one.")
     data = entries_at(tree, "data")
+    if name in data and isinstance(data[name].value, list):
+        raise ValueError(f"`{name}` and the list in `data.{name}` both say where the pairs are; give one.")
     for option in _PLACE:
         entries_at(tree, "data", name).pop(option, None)
     if name == "validation":
@@ -106,7 +108,7 @@ def _places(pairs: Any, name: str) -> list[tuple[str, str]]:
 
 def _columns(data: DataOptions, name: str) -> list[str]:
     """Return the columns of source, target and, if there is one, of the tag before a source."""
-    corpus = data.train if name == "train" else data.validation.completed(data.train)
+    corpus = data.corpora[0] if name == "train" else data.validated
     return [corpus.source_column, corpus.target_column, *([corpus.tag_column] if corpus.tag_column else [])]
 
 

@@ -1,5 +1,6 @@
 """A run directory's configuration file: written for a new run, compared with for one that goes on."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,8 +37,9 @@ RECORDED = (
     *("data.batch_tokens", "training.gradient_accumulation"),
 )
 """Exceptions where checkpoints say what the data were: the same pairs may lie elsewhere, and come in other batches."""
-TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "training.initialize_from")
+TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "data.temperature", "training.initialize_from")
 """What the tokenizer is trained by."""
+_PLACE_IN_LIST = re.compile(r"\.\d+(?=\.)")
 
 
 def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> Path:
@@ -56,7 +58,7 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     if has_begun:
         free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE
         for name, (before, now) in changed.items():
-            if name.startswith(FIXED) and name not in free:
+            if name.startswith(FIXED) and _PLACE_IN_LIST.sub("", name) not in free:
                 raise ValueError(
                     f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "
                     "Give the new run another `run_directory`, or delete this one."

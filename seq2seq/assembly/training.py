@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -95,12 +96,12 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
         data = build_data(config, folder)
-    tokenizer, train_corpus, validation_corpus, fingerprints = data
+    tokenizer, train_corpus, validation_corpus, fingerprints, mixture = data
     if accelerator.is_main_process:
         warn_of_data(config, data)
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)
-    loader = build_loader(config, train_corpus, tokenizer, accelerator, companions)
+    loader = build_loader(config, train_corpus, tokenizer, accelerator, companions, mixture)
     export = ModelExport.of(config, tokenizer, kept_start(folder))
     trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
@@ -139,7 +140,7 @@ def report_data(
 ) -> None:
     """Say on the screen and in the log what the data became."""
     counts = Counts.of(accelerator.unwrap_model(trainer.model))
-    facts: dict[str, float] = {"parameters": counts.all, "parameters_in_training": counts.trained}
+    facts: dict[str, Any] = {"parameters": counts.all, "parameters_in_training": counts.trained}
     text = str(counts)
     if isinstance(loader, TrainingLoader):
         plan = loader.plan(0)
@@ -147,6 +148,10 @@ def report_data(
         text += (
             f"; {loader.filter_report}; {len(plan.batches)} micro-batches an epoch, {plan.padding_share:.1%} padding"
         )
+        if loader.mixed is not None:
+            shares = loader.mixed.shares()
+            facts |= {"corpora": {share.label: share.numbers() for share in shares}}
+            text += "".join(f"\n  {share}" for share in shares)
     if validation_report.kept < validation_report.rows or validation_report.cut_source:
         facts |= {f"validation_{name}": count for name, count in validation_report.as_dict().items()}
         text += f"; of the validation pairs, {validation_report}"

@@ -81,7 +81,7 @@ class Tuning:
         if self.steps < 1:
             raise ValueError(f"`--tune-steps` must be at least 1, but is {self.steps}.")
         config = read_run_config(self.run / RUN_FILE)
-        prefix = config.data.train.source_prefix
+        prefix = config.data.source_prefix
         pairs = CorpusOptions(source=self.source, target=self.reference, source_prefix=prefix)
         tuned = replace(
             config,
@@ -91,6 +91,7 @@ class Tuning:
                 train=pairs,
                 validation=PartialCorpusOptions(),
                 pool_rows=DataOptions.pool_rows,  # of a stream alone
+                temperature=DataOptions.temperature,  # of several corpora
                 num_folds=HELD_OUT,
                 left_out_fold=0,
             ),

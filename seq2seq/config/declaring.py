@@ -1,8 +1,9 @@
 """How a component says what its options are: the fields of its own frozen dataclass, defined there and nowhere else.
 
 A field is an option unless it is marked as a `part`: something that a program puts in, such as a tokenizer. A field of
-a dataclass type is a section; one made by `choice` holds one of several components, each under its own name. The text
-of an option is the string below its field, or its entry under `Args:` of the class.
+a dataclass type is a section, and one of a tuple of them a list of sections; one made by `choice` holds one of several
+components, each under its own name. The text of an option is the string below its field, or its entry under `Args:` of
+the class.
 """
 
 import dataclasses
@@ -86,6 +87,8 @@ class Option:
     field: dataclasses.Field
     section: type | None
     """The dataclass whose options stand below it, if its value is one."""
+    item: type | None
+    """The dataclass of each entry, if its value may be a list of sections: `name.0`, `name.1` and so on."""
     choice: Choice | None
 
     def default(self) -> Any:
@@ -109,10 +112,18 @@ def _options_of(component: Any) -> dict[str, Option]:
             continue
         kind, is_optional = _without_none(hints[field.name])
         chosen = field.metadata.get("choice")
-        section: Any = kind if chosen is None and dataclasses.is_dataclass(kind) else None
+        section, item = (None, None) if chosen is not None else _sections(kind)
         is_optional = is_optional or (chosen is not None and field.default is None)
-        options[field.name] = Option(field.name, kind, is_optional, field, section, chosen)
+        options[field.name] = Option(field.name, kind, is_optional, field, section, item, chosen)
     return options
+
+
+def _sections(hint: Any) -> tuple[Any, Any]:
+    """Return the dataclass that a type allows, and the one of which it allows a tuple; None for what it does not."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    several = (typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple)
+    found = [next(filter(dataclasses.is_dataclass, some), None) for some in (kinds, several)]
+    return found[0], found[1]
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
@@ -139,11 +150,19 @@ def _texts_of(component: Any) -> dict[str, str]:
 
 
 def all_options(component: type, prefix: str = "") -> Iterator[tuple[str, Option, type]]:
-    """Yield (dotted name, option, the component that has it) of everything that a configuration can say."""
+    """Yield (dotted name, option, the component that has it) of everything that a configuration can say.
+
+    Of a list of sections these are the options of its first; where a single section may stand for the list, those alone
+    that it has not.
+    """
     for name, option in options_of(component).items():
         yield prefix + name, option, component
         if option.section is not None:
             yield from all_options(option.section, f"{prefix}{name}.")
+        if option.item is not None:
+            known = set() if option.section is None else options_of(option.section).keys()
+            found = all_options(option.item, f"{prefix}{name}.0.")
+            yield from (entry for entry in found if entry[1].name not in known)
         if option.choice is not None:
             for kind_name in option.choice.names():
                 kind = option.choice.kind(kind_name)
@@ -175,8 +194,9 @@ def check_all_numbers(component: Any) -> None:
     check_numbers(component)
     for name in options_of(type(component)):
         value = getattr(component, name)
-        if dataclasses.is_dataclass(value):
-            check_all_numbers(value)
+        for held in value if isinstance(value, tuple) else (value,):
+            if dataclasses.is_dataclass(held):
+                check_all_numbers(held)
 
 
 def refuse_unused(component: Any, names: tuple[str, ...], belong_to: str, *, applies: bool) -> None:

@@ -68,6 +68,13 @@ class Parser:
                 entries[name] = _written(option, _said(dotted, text), place)
                 return
             child = entries.setdefault(name, Node(None, place))
+            if option.item is not None and (option.section is None or words[0].isdecimal() or _is_list(child)):
+                component, node = option.item, _placed_item(path[:-1], words[0], child, place)
+                path = f"{path}{words.pop(0)}."
+                if not words:
+                    node.value = parse_yaml(_said(dotted, text), place, has_lines=False).value
+                    return
+                continue
             if option.section is not None:
                 component, node = option.section, child
                 continue
@@ -104,6 +111,8 @@ class Parser:
     def _value(self, option: Option, node: Node, path: str, base: Any) -> Any:
         if option.choice is not None:
             return self._chosen(option.choice, option, node, path, base)
+        if option.item is not None and (option.section is None or _is_list(node)):
+            return self._items(option.item, node, path)
         if option.section is not None:
             return self._section(option.section, node, f"{path}.", base if base is not None else _default(option))
         if node.value is None:
@@ -119,6 +128,13 @@ class Parser:
         except _Mismatch as mismatch:
             wanted = f"must be {described_type(option.kind)}" + (", or null" if option.is_optional else "")
             raise ValueError(f"{node.place}: `{path}` {mismatch.wanted or wanted}, but is {_shown(node)}.") from None
+
+    def _items(self, component: type, node: Node, path: str) -> tuple[Any, ...]:
+        """Return the components of a list of sections."""
+        if not isinstance(node.value, list | None):
+            names = ", ".join(options_of(component))
+            raise ValueError(f"{node.place}: `{path}` is a list of sections ({names}), but is {_shown(node)}.")
+        return tuple(self._section(component, item, f"{path}.{place}.") for place, item in enumerate(node.value or ()))
 
     def _chosen(self, choice: Choice, option: Option, node: Node, path: str, base: Any) -> Any:
         value = node.value
@@ -201,6 +217,34 @@ def _placed_kind(choice: Choice, path: str, kind_name: str, child: Node, place: 
         said, child.place = {}, place
     child.value = said
     return said.setdefault(kind_name, Node(None, place))
+
+
+def _is_list(node: Node) -> bool:
+    return isinstance(node.value, list)
+
+
+def _placed_item(path: str, number: str, child: Node, place: str) -> Node:
+    """Return the node of an entry of a list that the command line names; one behind the last is added.
+
+    Raises:
+        ValueError: there is no such entry, or no list.
+    """
+    if child.value is None:
+        child.value = []
+    if not isinstance(child.value, list):
+        raise ValueError(f"{place}: `{path}` is a single section ({child.place}); write it as a list to have several.")
+    if not number.isdecimal():
+        names = " or ".join(f"`--{path}.{index}.{number}`" for index in range(max(1, min(2, len(child.value)))))
+        known = f" of {len(child.value)}" if child.value else ""
+        raise ValueError(f"{place}: `{path}` is a list{known}; say of which entry, as in {names}.")
+    if int(number) > len(child.value):
+        raise ValueError(
+            f"{place}: entries of `{path}` are counted from 0, and it has {len(child.value)}; "
+            f"the next is `--{path}.{len(child.value)}`."
+        )
+    if int(number) == len(child.value):
+        child.value.append(Node(None, place))
+    return child.value[int(number)]
 
 
 def _no_kind_at_all(choice: Choice, path: str, node: Node) -> str:

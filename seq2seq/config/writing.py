@@ -1,6 +1,5 @@
 """From a configuration back to text: YAML that reads back equal, dotted values, and the reference of its options."""
 
-import dataclasses
 import typing
 from dataclasses import MISSING
 from typing import Any
@@ -22,6 +21,8 @@ def _plain_value(option: Option, value: Any) -> Any:
         return None
     if option.choice is not None:
         return {option.choice.name(value): plain(value)}
+    if option.item is not None and isinstance(value, tuple):
+        return [plain(item) for item in value]
     if option.section is not None:
         return plain(value)
     return list(value) if isinstance(value, tuple) else value
@@ -49,7 +50,10 @@ def settings(component: Any, prefix: str = "") -> dict[str, Any]:
         if value is not None and option.choice is not None:
             kind = option.choice.name(value)
             found |= {prefix + name: kind} | settings(value, f"{prefix}{name}.{kind}.")
-        elif value is not None and option.section is not None:
+        elif option.item is not None and isinstance(value, tuple) and value:
+            for number, item in enumerate(value):
+                found |= settings(item, f"{prefix}{name}.{number}.")
+        elif value is not None and option.section is not None and not isinstance(value, tuple):
             found |= settings(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = _plain_value(option, value)
@@ -107,4 +111,4 @@ def kind_of(option: Option) -> str:
         return "{" + ",".join(names) + "}"
     if typing.get_origin(option.kind) is tuple:
         return "[…]"
-    return "SECTION" if dataclasses.is_dataclass(option.kind) else option.kind.__name__.upper()
+    return "SECTION" if option.section is not None else option.kind.__name__.upper()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy
 import pyarrow
-from datasets import Dataset, IterableDataset, config, load_dataset
+from datasets import Dataset, IterableDataset, concatenate_datasets, config, load_dataset
 
 from seq2seq.data.kept_files import is_whole, keep_record, recorded_problems
 from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
@@ -75,6 +75,11 @@ def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) ->
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
     described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
     return _memory_mapped(pairs, files, described, cache_directory)
+
+
+def concatenated(corpora: Sequence[Corpus]) -> Corpus:
+    """Return the pairs of all corpora, one after another; nothing is copied."""
+    return corpora[0] if len(corpora) == 1 else concatenate_datasets(list(corpora))
 
 
 def text_blocks(corpus: Dataset, rows: numpy.ndarray | None = None) -> Iterator[tuple[list[str], list[str]]]:

@@ -8,7 +8,7 @@ import numpy
 from seq2seq.data.batch import Batch
 from seq2seq.data.collate import collate
 from seq2seq.data.generation_order import Arrangement
-from seq2seq.data.random_keys import random_keys
+from seq2seq.data.random_keys import keys_of_copies
 from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -69,14 +69,18 @@ def sample_pairs(
     max_source_tokens: int,
     max_target_tokens: int,
     longest_source: int | None = None,
+    copies: numpy.ndarray,
 ) -> EncodedPairs:
-    """Return the pairs with sampled subwords; each side depends on nothing but its text, seed, epoch and row.
+    """Return the pairs with sampled subwords; each side depends on nothing but its text, seed, epoch, row and copy.
 
     A side that comes out longer than allowed is encoded in the ordinary way, by whose length it passed the filters or
     will be cut.
+
+    Args:
+        copies: of each pair, how many of the same row the epoch has before it.
     """
-    source_ids = tokenizer.encode_sources(sources, random_keys(seed, epoch, 2 * rows).tolist())
-    target_ids = tokenizer.encode_targets(targets, random_keys(seed, epoch, 2 * rows + 1).tolist())
+    source_ids = tokenizer.encode_sources(sources, keys_of_copies(seed, epoch, 2 * rows, copies).tolist())
+    target_ids = tokenizer.encode_targets(targets, keys_of_copies(seed, epoch, 2 * rows + 1, copies).tolist())
     for index in range(len(rows)):
         if len(source_ids[index]) > max_source_tokens:
             source_ids[index] = tokenizer.encode_sources([sources[index]])[0]

@@ -9,6 +9,8 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import multiprocess  # what `datasets` starts its workers with
@@ -23,9 +25,18 @@ from seq2seq.data.filters import ANY_RATIO, filter_pairs
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.generation_order import Arranged, Arrangement
 from seq2seq.data.kept_files import keep_record, remove_unless_whole
-from seq2seq.data.micro_batches import PREFETCHED_BATCHES, Part, Position, micro_batches, part_start, recounted
+from seq2seq.data.micro_batches import (
+    PREFETCHED_BATCHES,
+    Part,
+    Position,
+    counts_of,
+    micro_batches,
+    part_start,
+    recounted,
+)
+from seq2seq.data.mixture import MixedRows, Mixture, copy_numbers
 from seq2seq.data.prefetch import prefetch
-from seq2seq.data.random_keys import random_keys
+from seq2seq.data.random_keys import keys_of_copies
 from seq2seq.data.sequences import Sequences
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -105,9 +116,10 @@ class TrainingLoader:
         dataset: what `tokenize_corpus` returns.
         arrange: how targets become rows, by default from the left.
         cut_sources: whether sources of more than `max_source_tokens` are cut; otherwise such pairs are dropped.
+        mixture: of several corpora that `dataset` holds one after another; by default an epoch has each row once.
 
     Raises:
-        ValueError: no pair is left to train on.
+        ValueError: no pair is left to train on, or none of some corpus.
     """
 
     def __init__(
@@ -125,6 +137,7 @@ class TrainingLoader:
         num_processes: int = 1,
         process_index: int = 0,
         arrange: Arrangement | None = None,
+        mixture: Mixture | None = None,
     ) -> None:
         self.texts = dataset.select_columns(["source", "target"])
         self.tokenizer = tokenizer
@@ -148,6 +161,12 @@ class TrainingLoader:
             raise ValueError(f"No training pair is left: {self.filter_report}.")
         self.source_lengths = self.pairs.source_lengths[self.rows]
         self.target_lengths = self.pairs.target_lengths[self.rows]
+        self.mixed = None if mixture is None else MixedRows(mixture, self.rows, seed)
+
+    def drawn(self, epoch: int) -> numpy.ndarray:
+        """Return the places in `rows` of the rows that an epoch has, ascending: each once, or as corpora are mixed."""
+        places = numpy.arange(len(self.rows))
+        return places if self.mixed is None else numpy.repeat(places, self.mixed.times(epoch))
 
     def plan(self, epoch: int, earlier: EarlierPlans = ()) -> Plan:
         """Return the batches of one epoch without subword sampling; their numbers index `rows`.
@@ -155,10 +174,12 @@ class TrainingLoader:
         Args:
             earlier: plans of the epoch with other budgets that were used in part; see `plan_rest`.
         """
-        target_lengths = self.arrange.slots(self.target_lengths, self.rows)
-        return plan_rest(
-            self.source_lengths, target_lengths, earlier=earlier, seed=self.seed, epoch=epoch, **self.budget
+        drawn = self.drawn(epoch)
+        target_lengths = self.arrange.slots(self.target_lengths[drawn], self.rows[drawn])
+        plan = plan_rest(
+            self.source_lengths[drawn], target_lengths, earlier=earlier, seed=self.seed, epoch=epoch, **self.budget
         )
+        return replace(plan, batches=[drawn[batch] for batch in plan.batches])
 
     def micro_batches(self, position: Position | None = None) -> Generator[tuple[Position, Batch], None, None]:
         """Yield this process's micro-batches from `position` on, each with the position after its round.
@@ -166,6 +187,8 @@ class TrainingLoader:
         See `micro_batches.micro_batches`; None starts at the beginning.
         """
         position = recounted(position or self._epoch_start(0) | {"number": 0}, self.budget["batch_tokens"])
+        if self.mixed is not None and "seen" in position:  # labels are names of files, which may have others by now
+            position["seen"] = dict(zip(self.mixed.mixture.labels, position["seen"].values(), strict=False))
         return micro_batches(
             self._parts(position),
             position,
@@ -175,7 +198,7 @@ class TrainingLoader:
 
     def epoch_again(self, position: Position) -> Position:
         """Return the position at the beginning of this one's epoch, for pairs that are others than they were."""
-        return self._epoch_start(position["epoch"]) | {"number": position["number"]}
+        return self._epoch_start(position["epoch"]) | counts_of(position)
 
     def _epoch_start(self, epoch: int) -> Position:
         return {"epoch": epoch, "pool": 0, "batch": 0, "batch_tokens": self.budget["batch_tokens"]}
@@ -194,14 +217,18 @@ class TrainingLoader:
             end=self._epoch_start(epoch + 1),
             batches=[self.rows[batch] for batch in self.plan(epoch, start.get("earlier", ())).batches],
             make_batch=self.pairs.batch_maker(self.tokenizer, self.arrange, epoch),
+            counted=None if self.mixed is None else self.mixed.counted,
         )
 
     def _sampled_epoch(self, start: Position) -> Iterator[Part]:
         epoch = start["epoch"]
-        order = self.rows[numpy.argsort(random_keys(self.seed, epoch, self.rows), kind="stable")]
+        drawn = self.drawn(epoch)
+        rows, copies = self.rows[drawn], copy_numbers(drawn)
+        order = numpy.argsort(keys_of_copies(self.seed, epoch, rows, copies), kind="stable")
         num_pools = -(-len(order) // SAMPLED_POOL_ROWS)
         for pool in range(start["pool"], num_pools):
-            pairs = self._sampled(order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS], epoch)
+            chosen = order[pool * SAMPLED_POOL_ROWS : (pool + 1) * SAMPLED_POOL_ROWS]
+            pairs = self._sampled(rows[chosen], copies[chosen], epoch)
             plan = plan_rest(
                 pairs.source_lengths,
                 self.arrange.slots(pairs.target_lengths, pairs.rows),
@@ -213,10 +240,11 @@ class TrainingLoader:
             )
             next_pool = self._epoch_start(epoch) | {"pool": pool + 1}
             end = next_pool if pool + 1 < num_pools else self._epoch_start(epoch + 1)
-            yield Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer, self.arrange, epoch))
+            counted = None if self.mixed is None else partial(_counted_at, self.mixed, pairs.rows)
+            yield Part(start, end, plan.batches, pairs.batch_maker(self.tokenizer, self.arrange, epoch), counted)
             start = end
 
-    def _sampled(self, rows: numpy.ndarray, epoch: int) -> EncodedPairs:
+    def _sampled(self, rows: numpy.ndarray, copies: numpy.ndarray, epoch: int) -> EncodedPairs:
         texts = self.texts[rows]
         return sample_pairs(
             self.tokenizer,
@@ -226,8 +254,13 @@ class TrainingLoader:
             seed=self.seed,
             epoch=epoch,
             longest_source=self.longest_source,
+            copies=copies,
             **self.limits,
         )
+
+
+def _counted_at(mixed: MixedRows, rows: numpy.ndarray, places: numpy.ndarray) -> dict[str, int]:
+    return mixed.counted(rows[places])
 
 
 class ValidationLoader:

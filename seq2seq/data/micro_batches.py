@@ -17,9 +17,13 @@ from seq2seq.data.prefetch import prefetch
 
 PREFETCHED_BATCHES = 8
 LARGEST_COUNT = 2**53
+_COUNTS = ("number", "seen")
+"""What a position counts through all epochs; all else is a place in one."""
 
 Position = dict[str, Any]
 """Where in the stream one is, as JSON: `epoch`, `pool` in the epoch, `batch` in the pool, and the stream's `number`.
+
+Where corpora are mixed, `seen` counts the rows of each so far, in this epoch and those before.
 
 `batch` counts batches of a plan, and a plan depends on the budget of a batch, so that is there as `batch_tokens`. Where
 the budget has changed within a pool, `earlier` has the budgets before and how many batches of each were used, and
@@ -35,6 +39,8 @@ class Part:
     end: Position
     batches: list[numpy.ndarray]
     make_batch: Callable[[numpy.ndarray], Batch]
+    counted: Callable[[numpy.ndarray], dict[str, int]] | None = None
+    """From a batch to how many of its rows are of which corpus, where that is counted."""
 
 
 def check_position(position: Position) -> None:
@@ -43,6 +49,8 @@ def check_position(position: Position) -> None:
     earlier = position.get("earlier", []) if isinstance(position, dict) else []
     if isinstance(position, dict) and isinstance(earlier, list) and all(isinstance(pair, list) for pair in earlier):
         counts += [position.get(name) for name in ("epoch", "batch", "number")]
+        seen = position.get("seen", {})
+        counts += seen.values() if isinstance(seen, dict) else [None]
         counts += [count for pair in earlier for count in (pair if len(pair) == 2 else [None])]
         if all(isinstance(count, int) and 0 <= count < LARGEST_COUNT for count in counts):
             return
@@ -67,7 +75,17 @@ def recounted(position: Position, batch_tokens: int) -> Position:
 
 def part_start(position: Position) -> Position:
     """Return the beginning of the part in which a position is."""
-    return {name: value for name, value in position.items() if name != "number"} | {"batch": 0}
+    return {name: value for name, value in position.items() if name not in _COUNTS} | {"batch": 0}
+
+
+def counts_of(position: Position) -> Position:
+    """Return what a position counts through all epochs."""
+    return {name: position[name] for name in _COUNTS if name in position}
+
+
+def rows_seen(position: Any) -> dict[str, dict[str, int]]:
+    """Return what a log says of a position: how many rows of each corpus were trained on, where corpora are mixed."""
+    return {"rows_seen": position["seen"]} if isinstance(position, dict) and "seen" in position else {}
 
 
 def micro_batches(
@@ -88,13 +106,16 @@ def micro_batches(
 
 def _numbered(parts: Iterator[Part], position: Position) -> Iterator[tuple[Position, Part, numpy.ndarray]]:
     """Yield every process's micro-batches, unmade, each with the position after it."""
-    first, number = position["batch"], position["number"]
+    first, counts = position["batch"], counts_of(position)
     for part in parts:
         for batch in range(first, len(part.batches)):
-            number += 1
+            counts = {**counts, "number": counts["number"] + 1}
+            if part.counted is not None:
+                added, seen = part.counted(part.batches[batch]), counts.get("seen", {})
+                counts["seen"] = {label: seen.get(label, 0) + count for label, count in added.items()}
             ends_part = batch + 1 == len(part.batches)
             after = part.end if ends_part else {**part.start, "batch": batch + 1}
-            yield {**after, "number": number}, part, part.batches[batch]
+            yield {**after, **counts}, part, part.batches[batch]
         first = 0
 
 

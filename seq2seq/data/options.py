@@ -1,5 +1,6 @@
 """The options of data: where a corpus is, which pairs are kept and how they are batched, and companions of pairs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -139,6 +140,49 @@ def _ending(path: str) -> str:
 
 
 @dataclass(frozen=True)
+class MixedCorpusOptions(CorpusOptions):
+    """One of several corpora to learn from.
+
+    Raises:
+        ValueError: options that do not go together, or a weight that is none.
+    """
+
+    weight: float = 1.0
+    """What the share of this corpus is multiplied with, beside the other corpora; see `data.temperature`."""
+    label: str | None = None
+    """What this corpus is called on the screen and in the log; `null` is the name of its file."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight <= 0:
+            raise ValueError(
+                f"`weight` must be above 0, but is {self.weight}; leave out a corpus that is not to count."
+            )
+
+
+def labels_of(corpora: Sequence[MixedCorpusOptions]) -> tuple[str, ...]:
+    """Return what corpora are called: their labels, else the names of their files, numbered where two are the same.
+
+    Raises:
+        ValueError: two have the same.
+    """
+    files = [None if corpus.label else _name(corpus) for corpus in corpora]
+    found = [
+        corpus.label or (str(file) if files.count(file) == 1 else f"{file}-{place}")
+        for place, (corpus, file) in enumerate(zip(corpora, files, strict=True))
+    ]
+    if twice := next((label for label in found if found.count(label) > 1), None):
+        raise ValueError(f"Two corpora are called {twice!r}; give each a `label` of its own.")
+    return tuple(found)
+
+
+def _name(corpus: PartialCorpusOptions) -> str:
+    """Return the name of a corpus' file without its ending, or that of a data set on the Hub."""
+    file = Path(plain_name(str(corpus.path or corpus.source)))
+    return "-".join(filter(None, [file.stem if file.suffix.lower() in TABLE_ENDINGS else file.name, corpus.name]))
+
+
+@dataclass(frozen=True)
 class DataOptions:
     """Corpora, filters and batches.
 
@@ -146,11 +190,16 @@ class DataOptions:
         ValueError: an option is out of range, or options do not go together.
     """
 
-    train: CorpusOptions = field(default_factory=CorpusOptions)
-    """The pairs to learn from."""
+    train: CorpusOptions | tuple[MixedCorpusOptions, ...] = field(default_factory=CorpusOptions)
+    """The pairs to learn from; or a list of corpora, `data.train.0` and so on, each with all options of its own, that
+    are mixed by `weight` and `temperature`."""
     validation: PartialCorpusOptions = field(default_factory=PartialCorpusOptions)
-    """The pairs that choose the checkpoint, read like those of `train` where nothing else is said; if it names none,
-    those that `num_folds` leaves out of the training."""
+    """The pairs that choose the checkpoint, read like those of `train`, of a list like its first corpus, where nothing
+    else is said; if it names none, those that `num_folds` leaves out of the training."""
+    temperature: float = 1.0
+    """T of mixing a list of corpora: the share of one is in proportion to weight * pairs^(1/T) (Arivazhagan et al.
+    2019, section 4.2). 1 takes all pairs alike; 5 is usual for many languages; very large values give all corpora the
+    same share."""
     max_source_tokens: int = 256
     """Longest source, in tokens with end of sentence; what becomes of longer ones in training is `long_sources`."""
     max_target_tokens: int = 256
@@ -189,10 +238,52 @@ class DataOptions:
             raise ValueError("`max_source_tokens` must be at least 2 where `long_sources` are cut: one is the end.")
         if self.num_folds and not 0 <= self.left_out_fold < self.num_folds:
             raise ValueError(f"`left_out_fold` ({self.left_out_fold}) must be below `num_folds` ({self.num_folds}).")
-        if self.num_folds and self.train.streaming:
+        self._check_mixing()
+        if self.num_folds and self.streaming:
             raise ValueError("`num_folds` are of a corpus that is held on disk; leave out `train.streaming`.")
         refuse_unused(self, ("left_out_fold",), "num_folds", applies=self.num_folds > 0)
-        refuse_unused(self, ("pool_rows",), "train.streaming: true", applies=self.train.streaming)
+        refuse_unused(self, ("pool_rows",), "train.streaming: true", applies=self.streaming)
+
+    def _check_mixing(self) -> None:
+        """Raise ValueError for corpora that cannot be mixed, or for mixing a single one."""
+        is_list = isinstance(self.train, tuple)
+        refuse_unused(self, ("temperature",), "a list of corpora in `train`", applies=is_list)
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` must be above 0, but is {self.temperature}.")
+        if not isinstance(self.train, tuple):
+            return
+        if not self.train:
+            raise ValueError("`train` is a list without a corpus; name one.")
+        labels = labels_of(self.train)
+        for place, corpus in enumerate(self.train):
+            if not corpus.is_named:
+                raise ValueError(f"`train.{place}` names no data: set its `path`, or its `source` and `target`.")
+            if corpus.streaming:
+                raise ValueError(
+                    f"`train.{place}` ({labels[place]}) is `streaming`, but of a list of corpora a share is drawn by "
+                    "the numbers of its pairs, which a stream has not; leave it out, or stream a single corpus."
+                )
+
+    @property
+    def corpora(self) -> tuple[CorpusOptions, ...]:
+        """All corpora to learn from."""
+        return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @property
+    def validated(self) -> CorpusOptions:
+        """The pairs that choose the checkpoint, with all options."""
+        return self.validation.completed(self.corpora[0])
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the pairs to learn from are read as a stream."""
+        return self.corpora[0].streaming
+
+    @property
+    def source_prefix(self) -> str:
+        """What stands before every source that is learned from."""
+        prefixes = {corpus.source_prefix for corpus in self.corpora}
+        return prefixes.pop() if len(prefixes) == 1 else ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,14 @@ def random_key(*numbers: int) -> int:
     return int(random_keys(*numbers)[0])
 
 
+def keys_of_copies(seed: int, epoch: int, numbers: numpy.ndarray, copies: numpy.ndarray) -> numpy.ndarray:
+    """Return random keys of numbers in an epoch; the further copies of one have keys of their own."""
+    keys = random_keys(seed, epoch, numbers)
+    again = copies > 0
+    keys[again] = random_keys(seed, epoch, numbers[again], copies[again])
+    return keys
+
+
 def _scramble(bits: numpy.ndarray) -> numpy.ndarray:
     bits = (bits ^ (bits >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)

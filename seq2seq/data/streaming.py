@@ -158,5 +158,6 @@ class StreamingLoader:
             seed=self.seed,
             epoch=epoch,
             longest_source=self.longest_source,
+            copies=numpy.zeros_like(kept),
             **self.limits,
         )

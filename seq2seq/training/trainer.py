@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seq2seq.data.batch import Batch
+from seq2seq.data.micro_batches import rows_seen
 from seq2seq.gradients.base import GradientRule
 from seq2seq.gradients.transforms import clip, flood, require_finite, scale_gradients
 from seq2seq.objectives.base import LossSum, Objective
@@ -363,11 +364,9 @@ class Trainer:
         """Write a line about the steps since the last one, if there were any."""
         if not self.state.window:
             return
-        values = window_values(self.state.window) | {
-            "seconds": self.state.seconds,
-            "memory_mib": peak_memory_mib(self.accelerator.device),
-        }
-        self._log("train", values)
+        memory = peak_memory_mib(self.accelerator.device)
+        values = window_values(self.state.window) | {"seconds": self.state.seconds, "memory_mib": memory}
+        self._log("train", values | rows_seen(self.state.position))
         self.state.window = {}
         display.report(self.state.step, values)
 

@@ -1,126 +1,13 @@
-"""Corpora of a configuration: what is learned, what is validated on, what is left out."""
+"""From a configuration and its corpora to a tokenizer."""
 
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
-import pytest
-
-from seq2seq.apps.command import main
-from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.data import (
-    build_tokenizer,
-    fingerprints_of,
-    open_corpus,
-    open_training,
-    open_validation,
-    stream_facts,
-)
-from seq2seq.assembly.stages import stages
-from seq2seq.data.corpus import Corpus, read_corpus
-from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
-from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.training.tracking import read_log
+from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.data import build_data, build_tokenizer
+from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.data.corpus import read_corpus
 from tests.tiny_run import write_copy_task
-
-
-@pytest.fixture
-def pairs(tmp_path: Path, private_cache: Path) -> CorpusOptions:
-    path = tmp_path / "pairs.tsv"
-    path.write_text("".join(f"s{row}\tt{row}\n" for row in range(11)))
-    return CorpusOptions(path=str(path))
-
-
-def test_a_corpus_that_names_no_data_names_its_options() -> None:
-    with pytest.raises(ValueError, match=r"`data.train` names no data: set `data.train.path`, or `data.train.source`"):
-        open_corpus(CorpusOptions(), "data.train")
-
-
-def test_the_fold_that_is_left_out_is_validated_on(pairs: CorpusOptions) -> None:
-    data = DataOptions(pairs, num_folds=4, left_out_fold=2)
-    train, validation = open_training(data), open_validation(data)
-    assert list(validation["source"]) == ["s2", "s6", "s10"]
-    assert list(train["target"]) == [f"t{row}" for row in (0, 1, 3, 4, 5, 7, 8, 9)]
-
-
-def test_pairs_for_validation_that_are_named_are_taken(pairs: CorpusOptions, tmp_path: Path) -> None:
-    (tmp_path / "other.tsv").write_text("a\tb\n")
-    other = CorpusOptions(path=str(tmp_path / "other.tsv"))
-    data = DataOptions(pairs, other, num_folds=4)
-    assert (len(open_training(data)), list(open_validation(data)["source"])) == (8, ["a"])
-    assert len(open_training(DataOptions(pairs, other))) == 11
-
-
-def test_pairs_for_validation_are_read_in_the_direction_of_training(tmp_path: Path, private_cache: Path) -> None:
-    config = write_copy_task(tmp_path)
-    for name in ("train", "validation"):
-        (tmp_path / f"{name}.tsv").write_text("ein Hund\ta dog\n")
-    reversed_columns = ["--data.train.source_column", "1", "--data.train.target_column", "0"]
-    data = load_run_config([config, *reversed_columns, "--data.train.source_prefix", "de: "]).data
-    for corpus in (open_training(data), open_validation(data)):
-        assert list(corpus) == [{"source": "de: a dog", "target": "ein Hund"}]
-
-
-def test_folds_are_known_by_all_pairs_and_their_number(pairs: CorpusOptions) -> None:
-    def found(**options: int) -> dict[str, str]:
-        data = DataOptions(pairs, **options)
-        return fingerprints_of(data, open_training(data), open_validation(data))
-
-    first = found(num_folds=4)
-    assert found(num_folds=4) == first
-    assert first["train"] != first["validation"]
-    for options in ({"num_folds": 5}, {"num_folds": 4, "left_out_fold": 1}):
-        other = found(**options)
-        assert other["train"] != first["train"]
-        assert other["validation"] != first["validation"]
-    before, path = first["train"], Path(str(pairs.path))
-    path.write_text(path.read_text().replace("s7", "x"))
-    assert found(num_folds=4)["train"] != before
-
-
-def test_a_stream_is_known_by_its_files_or_its_name(pairs: CorpusOptions, tmp_path: Path) -> None:
-    assert stream_facts(pairs) == {"bytes": [Path(str(pairs.path)).stat().st_size]}
-    hub = CorpusOptions(path="somebody/pairs", name="de-en")
-    assert stream_facts(hub) == {"path": "somebody/pairs", "name": "de-en", "split": "train"}
-
-
-def test_nothing_to_validate_on_says_how_to_hold_pairs_out(pairs: CorpusOptions) -> None:
-    with pytest.raises(ValueError, match="`data.validation` names no data: .* or `data.num_folds` to 20"):
-        open_validation(DataOptions(pairs))
-
-
-@pytest.mark.parametrize(
-    ("num_folds", "left_out_fold", "open_part"), [(1, 0, open_training), (12, 11, open_validation)]
-)
-def test_both_parts_need_a_pair(
-    pairs: CorpusOptions, num_folds: int, left_out_fold: int, open_part: Callable[[DataOptions], Corpus]
-) -> None:
-    with pytest.raises(ValueError, match=rf"`data.num_folds` \({num_folds}\) parts .* more pairs than 11"):
-        open_part(DataOptions(pairs, num_folds=num_folds, left_out_fold=left_out_fold))
-
-
-def test_folds_of_companions_are_not_folds_of_folds() -> None:
-    config = RunConfig(
-        run_directory="runs/x",
-        data=DataOptions(num_folds=20),
-        model=TransformerOptions(generation_order="bidirectional", interaction="tanh"),
-        companions=CompanionOptions(model="self", first_steps=7, folds=2),
-    )
-    with pytest.raises(ValueError, match="set `data.num_folds` to 0"):
-        stages(config)
-
-
-def test_one_file_is_enough_to_train_and_diagnose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = {"training": {"max_steps": 2, "checkpoint_every": 2}, "data": {"num_folds": 7}}
-    config = write_copy_task(tmp_path, **options)
-    without = ["--data.validation.path", "null"]
-    assert main(["train", config, *without]) == 0
-    [validation] = [entry for entry in read_log(tmp_path / "run" / "log.jsonl") if entry["kind"] == "validation"]
-    assert validation["step"] == 2
-    assert main(["prepare", config, *without]) == 0
-    num_pairs = len((tmp_path / "train.tsv").read_text().splitlines())
-    assert f"validation pairs: {-(-num_pairs // 7)}" in capsys.readouterr().out
-    report = ["--output", str(tmp_path / "report"), "--max-rows", "3"]
-    assert main(["diagnose", "--model", str(tmp_path / "run"), "--data", "validation", *report]) == 0
 
 
 def test_a_tokenizer_is_trained_once_and_then_loaded(tmp_path: Path, private_cache: Path) -> None:
@@ -145,3 +32,20 @@ def test_a_tokenizer_can_be_loaded_from_elsewhere(copy_task: Path, tmp_path: Pat
     tokenizer = build_tokenizer(config, tmp_path / "tokenizer", corpus)
     assert tokenizer.encode_sources(["abc"]) == build_tokenizer(config, elsewhere, corpus).encode_sources(["abc"])
     assert (tmp_path / "tokenizer" / "tokenizer.json").is_file(), "kept, so that the run does not depend on elsewhere"
+
+
+def test_small_corpora_have_their_part_of_the_vocabulary(tmp_path: Path, private_cache: Path) -> None:
+    """There is room for a few pieces beside the characters, all of the large corpus unless the small one is raised."""
+    config = write_copy_task(tmp_path, tokenizer={"kind": "bpe", "vocab_size": 20})
+    texts = ["".join(letters) for letters in product("abcd", repeat=4)]
+    for name, lines in (("large", texts), ("small", ["fghi"] * 2)):
+        (tmp_path / f"{name}.tsv").write_text("".join(f"{text}\t{text}\n" for text in lines))
+    files = [f"{{path: {tmp_path / name}.tsv}}" for name in ("large", "small")]
+    found = []
+    for temperature in ("1", "1000000", "1"):
+        options = ["--data.train", f"[{', '.join(files)}]", "--data.temperature", temperature]
+        run = load_run_config([config, *options])
+        tokenizer = build_data(run, enter_run_directory(run)).tokenizer
+        found.append([len(ids) for ids in tokenizer.encode_sources(["fghi"])])
+    assert found[0] == found[2]
+    assert found[1] < found[0]

@@ -9,7 +9,7 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.config.shipped import shipped_file
-from seq2seq.data.options import CorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import CorpusOptions, MixedCorpusOptions, PartialCorpusOptions
 
 
 def configured(arguments: list[str]) -> RunConfig:
@@ -65,6 +65,15 @@ def test_two_files_and_streams() -> None:
     assert (config.run_directory, config.data.num_folds) == ("runs/train", 20)
     stream = configured([*sides, "--data.train.streaming", "true"])
     assert stream.data.num_folds == 0, "a stream has no folds"
+
+
+def test_a_list_of_tables_is_enough() -> None:
+    config = configured(["--data.train.0.path", "a/pairs.tsv", "--data.train.1.path", "b.tsv"])
+    check_config(config)
+    corpora = (MixedCorpusOptions(path="a/pairs.tsv"), MixedCorpusOptions(path="b.tsv"))
+    assert config == shipped_config(train=corpora)
+    with pytest.raises(ValueError, match="nothing to train on"):
+        configured(["--data.train.0.weight", "2"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--print-config"], ["--data.train.path", "null"]])

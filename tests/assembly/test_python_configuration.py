@@ -10,6 +10,7 @@ import pytest
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.python_configuration import resolved_config
+from seq2seq.data.options import MixedCorpusOptions
 
 PAIRS = [(f"a{number}", f"b{number}") for number in range(30)]
 
@@ -94,6 +95,7 @@ def test_what_is_held_out_of_a_file() -> None:
         ({"train": PAIRS, "training": {"max_steps": 2.5}}, "`training.max_steps` must be a whole number, but is '2.5'"),
         ({"train": PAIRS, "training": 5}, "`training` is a section"),
         ({"train": PAIRS, "data": {"train": {"path": "a.tsv"}}}, "`train` and `data.train.path` both say where"),
+        ({"train": PAIRS, "config": {"data": {"train": [{}]}}}, "`train` and the list in `data.train` both say where"),
         ({"train": PAIRS, "config": {"training": {"max_steps": "x"}}}, "config: `training.max_steps` must be a whole"),
         ({"train": PAIRS, "config": "absent.yaml"}, "absent.yaml"),
         ({"train": []}, "`train` holds no pairs"),
@@ -103,6 +105,12 @@ def test_what_is_held_out_of_a_file() -> None:
 def test_what_makes_no_run_is_explained(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, OSError), match=re.escape(message)):
         resolved(**arguments)
+
+
+def test_several_corpora_are_a_list_of_options() -> None:
+    corpora = [{"path": "a.tsv"}, {"path": Path("b.tsv"), "weight": 2}]
+    train = resolved(data={"train": corpora, "temperature": 5}).data.train
+    assert train == (MixedCorpusOptions(path="a.tsv"), MixedCorpusOptions(path="b.tsv", weight=2.0))
 
 
 def test_a_configuration_in_the_place_of_pairs_is_named() -> None:

@@ -9,7 +9,7 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly import tuning as build_tuning
 from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.data import open_training, open_validation
+from seq2seq.assembly.corpora import open_training, open_validation
 from seq2seq.assembly.process import OneProcess
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.tuning import HELD_OUT, Tuning, greedy_score, tune

@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.config.nodes import parse_yaml
 from seq2seq.config.parsing import Parser
-from tests.config.zoo import Box, Cat, Fish, Zoo
+from tests.config.zoo import Box, Cat, Crate, Fish, Zoo
 
 PARSER = Parser(Zoo, {"animal.kind": "name the animal itself", "cage": "write `box`"})
 
@@ -108,3 +108,66 @@ def test_what_is_not_meant_is_one_line(text: str, overrides: list[tuple[str, str
     with pytest.raises(ValueError, match=message) as error:
         read(text, *overrides)
     assert "\n" not in str(error.value)
+
+
+# ---- lists of sections -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "store", "crates"),
+    [
+        ("", [], Box(), ()),
+        ("store: {lid: true}", [], Box(lid=True), ()),
+        ("store: [{lid: true, weight: 2}, {}]", [], (Crate(lid=True, weight=2.0), Crate()), ()),
+        ("store:\n- label: x\ncrates:\n- weight: 3", [], (Crate(label="x"),), (Crate(weight=3.0),)),
+        ("store: [{label: x}, ]", [("store.0.lid", "true")], (Crate(label="x", lid=True),), ()),
+        ("crates: [{label: x}]", [("crates.1.weight", "3")], Box(), (Crate(label="x"), Crate(weight=3.0))),
+        ("", [("crates.0.label", "a"), ("crates.1.label", "b")], Box(), (Crate(label="a"), Crate(label="b"))),
+        ("", [("store.0.label", "a"), ("store.0.weight", "2")], (Crate(label="a", weight=2.0),), ()),
+        ("", [("store.0", "{label: a}"), ("store.1", "{label: b}")], (Crate(label="a"), Crate(label="b")), ()),
+        ("store: {label: x}", [("store", "[{label: y}]"), ("crates", "[{}]")], (Crate(label="y"),), (Crate(),)),
+        ("store: [{label: x}]", [("store", "{lid: true}")], Box(lid=True), ()),
+        ("store: {label: x}", [("store.label", "y")], Box(label="y"), ()),
+        ("crates:", [], Box(), ()),
+    ],
+)
+def test_lists_of_sections(text: str, overrides: list[tuple[str, str]], store: Any, crates: Any) -> None:
+    zoo = read(f"name: a\n{text}", *overrides)
+    assert (zoo.store, zoo.crates) == (store, crates)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        (
+            "store: [{lid: true}]",
+            [("store.lid", "no")],
+            r"`--store.lid`: `store` is a list of 1; say of which entry, as",
+        ),
+        ("store: [{}, {}]", [("store.lid", "no")], r"as in `--store\.0\.lid` or `--store\.1\.lid`\.$"),
+        (
+            "store: {lid: true}",
+            [("store.0.lid", "no")],
+            r"`store` is a single section \(x\.yaml, line 2\); write it as",
+        ),
+        ("store: [{}]", [("store.2.lid", "no")], r"counted from 0, and it has 1; the next is `--store\.1`"),
+        ("", [("crates.lid", "no")], r"`crates` is a list; say of which entry, as in `--crates\.0\.lid`"),
+        ("crates: {lid: true}", [], r"line 2: `crates` is a list of sections \(size, names, .*\), but is a section"),
+        ("crates: [3]", [], r"line 2: `crates\.0` is a section \(size, names, .*\), not a value"),
+        ("crates:\n- {}\n- weight: 0", [], r"x\.yaml, line 4: `crates\.1`: `weight` must be above 0, but is 0"),
+        (
+            "crates:\n- {}\n- wight: 0",
+            [],
+            r"line 4: `crates\.1` has no option `wight`\. Did you mean `crates\.1\.weight`",
+        ),
+        ("store: {weight: 3}", [], r"line 2: `store` has no option `weight`; it belongs to `store\.0\.weight`"),
+        ("", [("crates.0.lid", "3")], r"`--crates\.0\.lid`: `crates\.0\.lid` must be true or false"),
+        ("", [("store.0.", "3")], r"`store\.0` has no option ``"),
+    ],
+)
+def test_lists_that_make_no_sense_are_refused_in_one_line(
+    text: str, overrides: list[tuple[str, str]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        read(f"name: a\n{text}", *overrides)
+    assert "\n" not in str(caught.value)

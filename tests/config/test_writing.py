@@ -4,10 +4,11 @@ from seq2seq.config.declaring import all_options, options_of, texts_of
 from seq2seq.config.nodes import parse_yaml
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import dotted, plain, reference, settings, to_yaml
-from tests.config.zoo import Box, Cat, Fish, Zoo
+from tests.config.zoo import Box, Cat, Crate, Fish, Zoo
 
 ZOOS = [
     Zoo("a"),
+    Zoo("a", store=(Crate(label="x", weight=2.5), Crate()), crates=(Crate(lid=True),)),
     Zoo("null", Box((1e-7, 2.0), ("x: y", "é", "1"), lid=True, label="true"), Fish("salt", 7.25, age=5), Cat(1)),
 ]
 
@@ -34,6 +35,14 @@ def test_settings_name_kinds_before_their_options() -> None:
     assert found["box.label"] is None
 
 
+def test_settings_number_the_entries_of_a_list() -> None:
+    found = settings(Zoo("a", store=(Crate(), Crate(label="x"))))
+    assert (found["store.0.label"], found["store.1.label"], found["store.1.weight"]) == (None, "x", 1.0)
+    assert found["crates"] == []
+    assert not {"store", "store.label", "store.2.label"} & found.keys()
+    assert settings(Zoo("a"))["store.label"] is None
+
+
 def test_texts_come_from_strings_below_fields_and_from_arguments_also_inherited() -> None:
     assert texts_of(Cat) == {"age": "Years.", "lives": "how many are left."}
     assert list(options_of(Cat)) == ["age", "lives"]
@@ -48,3 +57,10 @@ def test_the_reference_names_every_option_with_its_default() -> None:
     assert "| `water` | fresh | Where it swims. One of `salt`, `fresh`. |" in text
     assert "| `name` | must be given |" in text
     assert "| `guest` | none |" in text
+    assert "| `crates` | [] | Further crates. |" in text
+
+
+def test_of_a_list_that_may_be_one_section_only_what_that_one_lacks_is_repeated() -> None:
+    names = [name for name, _, _ in all_options(Zoo)]
+    assert [name for name in names if name.startswith("store.0.")] == ["store.0.weight"]
+    assert [name for name in names if name.startswith("crates.0.")][:2] == ["crates.0.size", "crates.0.names"]

@@ -61,6 +61,18 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Crate(Box):
+    """A box among others."""
+
+    weight: float = 1.0
+    """Kilograms."""
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError(f"`weight` must be above 0, but is {self.weight}.")
+
+
+@dataclass(frozen=True)
 class Zoo:
     """Everything."""
 
@@ -74,3 +86,7 @@ class Zoo:
     """Who is there today."""
     spare: Box = field(default_factory=lambda: Box(lid=True))
     """Another box, with a lid unless it is said to have none."""
+    store: Box | tuple[Crate, ...] = field(default_factory=Box)
+    """A box, or several crates."""
+    crates: tuple[Crate, ...] = ()
+    """Further crates."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq.data.options import CorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import CorpusOptions, DataOptions, MixedCorpusOptions, PartialCorpusOptions, labels_of
 
 REVERSED: dict[str, Any] = {"source_column": "1", "target_column": "0", "source_prefix": "say: ", "tag_column": "2"}
 
@@ -62,3 +62,54 @@ def test_files_of_lines_take_the_prefix_alone() -> None:
 )
 def test_a_corpus_says_where_its_sides_come_from(corpus: CorpusOptions, expected: str) -> None:
     assert corpus.described() == expected
+
+
+# ---- lists of corpora ------------------------------------------------------------------------------------------------
+
+
+def of_file(path: str, **options: Any) -> MixedCorpusOptions:
+    return MixedCorpusOptions(path=path, **options)
+
+
+@pytest.mark.parametrize(
+    ("corpora", "labels"),
+    [
+        ((of_file("x/de.tsv"), of_file("x/fr.tsv.gz")), ("de", "fr")),
+        ((MixedCorpusOptions("train.en", "train.de"), of_file("wmt/wmt19", name="de-en")), ("train.en", "wmt19-de-en")),
+        ((of_file("de/train.tsv"), of_file("fr/train.tsv"), of_file("it.tsv")), ("train-0", "train-1", "it")),
+        ((of_file("de/train.tsv", label="de"), of_file("fr/train.tsv")), ("de", "train")),
+    ],
+)
+def test_corpora_have_the_names_of_their_files(corpora: Any, labels: tuple[str, ...]) -> None:
+    assert labels_of(corpora) == labels
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "message"),
+    [
+        ((), {}, "`train` is a list without a corpus"),
+        ((of_file("a.tsv"), MixedCorpusOptions()), {}, "`train.1` names no data: set its `path`"),
+        ((of_file("a.tsv"), of_file("b.tsv", streaming=True)), {}, r"`train\.1` \(b\) is `streaming`, but of a list"),
+        ((of_file("a.tsv", label="x"), of_file("b.tsv", label="x")), {}, "Two corpora are called 'x'"),
+        ((of_file("b.tsv", label="a"), of_file("a.tsv")), {}, "Two corpora are called 'a'"),
+        (CorpusOptions(path="a.tsv"), {"temperature": 5.0}, "`temperature` belongs to a list of corpora in `train`"),
+        ((of_file("a.tsv"),), {"temperature": 0.0}, "`temperature` must be above 0"),
+        ((of_file("a.tsv"),), {"pool_rows": 5}, "`pool_rows` belongs to `train.streaming: true`"),
+    ],
+)
+def test_lists_that_cannot_be_mixed(train: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataOptions(train, **options)
+
+
+def test_a_weight_is_positive() -> None:
+    with pytest.raises(ValueError, match="`weight` must be above 0, but is 0"):
+        of_file("a.tsv", weight=0)
+
+
+def test_a_prefix_that_all_corpora_have_is_that_of_all() -> None:
+    one, other = (CorpusOptions(path="a.tsv", source_prefix=prefix) for prefix in ("x: ", ""))
+    assert (DataOptions(one).source_prefix, DataOptions(other).source_prefix) == ("x: ", "")
+    prefixed = [of_file(f"{name}.tsv", source_prefix="x: ") for name in "ab"]
+    assert DataOptions(tuple(prefixed)).source_prefix == "x: "
+    assert DataOptions((*prefixed, of_file("c.tsv", source_prefix="y: "))).source_prefix == ""

@@ -112,6 +112,50 @@ def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path) -> None:
     assert_equal_runs(killed, whole)
 
 
+@pytest.mark.parametrize(
+    ("signal_number", "exit_code", "sampling"),
+    [
+        (15, 143, 0.2),
+        pytest.param(9, -9, 0.0, marks=pytest.mark.slow),
+        pytest.param(9, -9, 0.2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_mixture_that_was_stopped_goes_on_bit_by_bit(
+    tmp_path: Path, signal_number: int, exit_code: int, sampling: float
+) -> None:
+    """Three corpora of 280, 90 and 30 pairs at temperature 5, stopped within an epoch, the second or later."""
+    config = write_copy_task(tmp_path, **SECTIONS)
+    lines = (tmp_path / "train.tsv").read_text().splitlines(keepends=True)
+    for name, start, end in (("large", 0, 280), ("middle", 280, 370), ("small", 370, 400)):
+        (tmp_path / f"{name}.tsv").write_text("".join(lines[start:end]))
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    command = ["train", config, "--data.temperature", "5", "--tokenizer.sampling", str(sampling), "--data.train"]
+    command.append(f"[{', '.join(f'{{path: {tmp_path / name}.tsv}}' for name in ('large', 'middle', 'small'))}]")
+    command += ["--data.train.2.weight", "1.5", "--run_directory"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(signal_number), "16", *command, str(stopped)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == exit_code, done.stderr
+    assert "small: 30 pairs, 34.8% of an epoch, each seen 4.63 times" in done.stdout
+    assert main([*command, str(stopped)]) == 0
+    assert main([*command, str(whole)]) == 0
+    assert_equal_runs(stopped, whole)
+    log = read_log(whole / "log.jsonl")
+    [data] = [entry for entry in log if entry["kind"] == "data"]
+    assert {label: numbers["kept"] for label, numbers in data["corpora"].items()} == {
+        "large": 280,
+        "middle": 90,
+        "small": 30,
+    }
+    seen = [entry["rows_seen"] for entry in log if entry["kind"] == "train"]
+    assert all(before[label] < after[label] for before, after in zip(seen, seen[1:], strict=False) for label in before)
+    assert seen[-1]["small"] > 2 * data["corpora"]["small"]["drawn"], "or no epoch followed another"
+
+
 @pytest.mark.parametrize("pool_rows", [61, 1000])
 def test_streaming_goes_on_bit_by_bit(tmp_path: Path, pool_rows: int) -> None:
     """The first part ends between the pools of an epoch, or within its only one."""

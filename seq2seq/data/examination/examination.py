@@ -3,16 +3,17 @@
 Two tokenised corpora enter, an `Examination` leaves.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from seq2seq.data.examination.examined import Examined, Lengths
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.headers import headers
 from seq2seq.data.examination.limits import Limits, costs, validation_lengths
-from seq2seq.data.examination.overlap import duplicates, identical_sides, overlap
+from seq2seq.data.examination.overlap import duplicates, identical_sides, overlap, shared_pairs
 from seq2seq.data.examination.resemblance import resemblance
 from seq2seq.data.examination.vocabulary import SamplePair, samples, unknown_pieces, unknown_share
+from seq2seq.data.mixture import CorpusShare
 from seq2seq.data.tokenizer import TextTokenizer
 
 _SHOWN_PAIRS = {"training": 3, "validation": 2}
@@ -44,6 +45,18 @@ class CorpusFacts:
 
 
 @dataclass(frozen=True)
+class MixedFacts(CorpusShare):
+    """One of several training corpora."""
+
+    in_validation: int
+    """Pairs that are validated on, too."""
+
+    @classmethod
+    def of(cls, share: CorpusShare, in_validation: int) -> "MixedFacts":
+        return cls(**asdict(share), in_validation=in_validation)
+
+
+@dataclass(frozen=True)
 class Examination:
     """What is known of the pairs of a training before it starts."""
 
@@ -51,6 +64,8 @@ class Examination:
     validation: CorpusFacts
     samples: tuple[SamplePair, ...]
     findings: tuple[Finding, ...]
+    corpora: tuple[MixedFacts, ...] = ()
+    """Of a list of training corpora, each."""
 
     @property
     def warnings(self) -> list[Finding]:
@@ -59,12 +74,22 @@ class Examination:
 
 
 def examine(
-    train: Examined, validation: Examined, tokenizer: TextTokenizer, findings: Iterable[Finding]
+    train: Examined,
+    validation: Examined,
+    tokenizer: TextTokenizer,
+    findings: Iterable[Finding],
+    shares: Sequence[CorpusShare] = (),
 ) -> Examination:
-    """Return facts and samples beside what is noteworthy."""
+    """Return facts and samples beside what is noteworthy.
+
+    Args:
+        shares: of the corpora that `train` consists of.
+    """
     shown = (pair for corpus in (train, validation) for pair in samples(corpus, tokenizer, _SHOWN_PAIRS[corpus.name]))
     facts = [CorpusFacts.of(corpus, tokenizer) for corpus in (train, validation)]
-    return Examination(facts[0], facts[1], tuple(shown), tuple(findings))
+    common = shared_pairs(train, validation) if shares else []
+    mixed = (MixedFacts.of(share, number) for share, number in zip(shares, common, strict=True))
+    return Examination(facts[0], facts[1], tuple(shown), tuple(findings), tuple(mixed))
 
 
 def findings_of(train: Examined, validation: Examined, tokenizer: TextTokenizer, limits: Limits) -> Iterator[Finding]:

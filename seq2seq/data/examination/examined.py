@@ -1,7 +1,8 @@
 """A corpus under examination: its texts as columns, its token ids, and its measures."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy
 import pyarrow
@@ -45,6 +46,8 @@ class Examined:
         option: the section of the configuration that names it.
         sources, targets: the texts of its first pairs, without the prefix of sources.
         pairs: ids of all pairs.
+        firsts: the first row of each of the corpora that it consists of, by the section that names it; without any, it
+            is a single one.
     """
 
     name: str
@@ -52,16 +55,29 @@ class Examined:
     sources: pyarrow.ChunkedArray
     targets: pyarrow.ChunkedArray
     pairs: EncodedPairs
+    firsts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, option: str, corpus: Dataset, prefix: str = "") -> "Examined":
-        """Return a corpus that `tokenize_corpus` has returned."""
+    def of(
+        cls,
+        name: str,
+        option: str,
+        corpus: Dataset,
+        prefixes: Collection[str] = (),
+        firsts: Mapping[str, int] | None = None,
+    ) -> "Examined":
+        """Return a corpus that `tokenize_corpus` has returned.
+
+        Args:
+            prefixes: of sources, which have one of them.
+        """
         head = corpus.select(range(min(len(corpus), EXAMINED_TEXTS))).select_columns(list(SIDES))
         texts = head.with_format("arrow")[:]
         sources = texts["source"]
-        if prefix:  # which stands behind a tag, if there is one
-            sources = pc.replace_substring_regex(sources, f"^(<[^>]*> )?{re.escape(prefix)}", r"\1")
-        return cls(name, option, sources, texts["target"], stored_pairs(corpus))
+        if any(prefixes):  # which stands behind a tag, if there is one
+            either = "|".join(re.escape(prefix) for prefix in sorted(prefixes, key=len, reverse=True))
+            sources = pc.replace_substring_regex(sources, f"^(<[^>]*> )?({either})", r"\1")
+        return cls(name, option, sources, texts["target"], stored_pairs(corpus), firsts or {option: 0})
 
     def __len__(self) -> int:
         return len(self.pairs.rows)

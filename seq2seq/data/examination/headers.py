@@ -51,10 +51,14 @@ def _is_name(text: str) -> bool:
 
 
 def headers(corpus: Examined) -> Iterator[Finding]:
-    """Yield that the first row, and perhaps others like it, names columns."""
-    if not len(corpus.sources):
-        return
-    source, target = (corpus.texts(side)[0].as_py() for side in ("source", "target"))
+    """Yield that the first row of a file, and perhaps others like it, names columns."""
+    for option, row in corpus.firsts.items():
+        if row < len(corpus.sources):
+            yield from _header(corpus, option, row)
+
+
+def _header(corpus: Examined, option: str, row: int) -> Iterator[Finding]:
+    source, target = (corpus.texts(side)[row].as_py() for side in ("source", "target"))
     bare = re.sub(r"^<[^>]*> ", "", source)
     if not looks_like_names(bare, target):
         return
@@ -63,7 +67,7 @@ def headers(corpus: Examined) -> Iterator[Finding]:
     yield Finding(
         "header",
         f"The first {corpus.name} pair reads like the names of columns ({quoted([bare, target])}){more}, but is taken "
-        f"as texts. If it is no pair, set `{corpus.option}.header: true`, or delete that line of two aligned files.",
+        f"as texts. If it is no pair, set `{option}.header: true`, or delete that line of two aligned files.",
         again,
         (bare, target),
         is_warning=True,

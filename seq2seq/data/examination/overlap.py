@@ -15,6 +15,16 @@ _MOSTLY = 0.9
 _NOTABLE = 0.01
 
 
+def shared_pairs(train: Examined, validation: Examined) -> list[int]:
+    """Return how many pairs of each of the corpora that the training consists of are validated on, too."""
+    rows = numpy.flatnonzero(pc.is_in(train.sources, value_set=validation.sources).to_numpy())
+    known = set(zip(validation.sources.to_pylist(), validation.targets.to_pylist(), strict=True))
+    found = zip(train.sample("source", rows), train.sample("target", rows), strict=True)
+    same = rows[numpy.fromiter((pair in known for pair in found), dtype=bool, count=len(rows))]
+    places = numpy.searchsorted(list(train.firsts.values()), same, side="right") - 1
+    return numpy.bincount(places, minlength=len(train.firsts)).tolist()
+
+
 def overlap(train: Examined, validation: Examined) -> Iterator[Finding]:
     """Yield what training and validation have in common; a model is praised for having learnt it by heart."""
     in_validation = pc.is_in(train.sources, value_set=validation.sources)

@@ -8,7 +8,7 @@ from tests.data.examination.made import examined_of, translations
 
 def test_a_prefix_is_no_part_of_the_text_but_a_tag_is(tmp_path: Path) -> None:
     pairs = [("<de> say: one", "eins"), ("<en> say: one", "one"), ("say: two", "zwei"), ("I say: three", "drei")]
-    train, _ = examined_of(pairs, pairs, tmp_path, prefix="say: ")
+    train, _ = examined_of(pairs, pairs, tmp_path, prefixes=["say: "])
     assert train.sources.to_pylist() == ["<de> one", "<en> one", "two", "I say: three"]
 
 

@@ -44,5 +44,5 @@ def test_a_header_before_and_among_pairs(tmp_path: Path) -> None:
 
 
 def test_a_prefix_of_sources_hides_no_header(tmp_path: Path) -> None:
-    spoiled, _ = examined_of([("say it: source", "target")], translations(1), tmp_path, prefix="say it: ")
+    spoiled, _ = examined_of([("say it: source", "target")], translations(1), tmp_path, prefixes=["say it: "])
     assert len(list(headers(spoiled))) == 1
