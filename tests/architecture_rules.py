@@ -47,6 +47,7 @@ OWNERS = {
         "models/transformer/registration.py",
         "data/huggingface_tokenizer.py",
         "decoding/parts/constraints.py",
+        "assembly/generation_config.py",
         "assembly/model_export.py",
     ),
     "accelerate": ("training/", "assembly/", "apps/"),
