@@ -17,6 +17,7 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import build_data, filter_options
 from seq2seq.assembly.examination import examine_data
+from seq2seq.assembly.guard import guard_corpora
 from seq2seq.assembly.model import build_model_config, check_start
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.precision import with_precision
@@ -64,6 +65,8 @@ def prepare(config: RunConfig) -> None:
     else:
         print("training pairs are read as a stream, so they are filtered and counted in training; seen are the first")
     print(f"validation pairs: {len(data.validation)}")
+    for corpus in guard_corpora(config, tokenizer):
+        print(f"guard pairs of {corpus.label}: {len(corpus.sources)}")
     write_examination(folder / REPORT_FILE, examination)
     print(f"ready in {folder}; {REPORT_FILE} there has this report for programs")
 

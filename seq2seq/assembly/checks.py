@@ -27,6 +27,7 @@ def check_config(config: RunConfig) -> None:
     for metric in config.validation.metrics:
         make_metric(metric)
     check_data(config)
+    check_guard(config)
     check_use(config.model)
     check_limits(config)
     check_schedule(config)
@@ -59,6 +60,19 @@ def check_data(config: RunConfig) -> None:
             "`model.tie_embeddings: all` needs one vocabulary, but `tokenizer.shared` is false; share it, or set "
             "`model.tie_embeddings` to `target` or `none`."
         )
+
+
+def check_guard(config: RunConfig) -> None:
+    """Raise ValueError for guard corpora where there is nothing to be forgotten, or nothing to measure it by."""
+    if not config.data.guard:
+        return
+    if config.training.initialize_from is None:
+        raise ValueError(
+            "`data.guard` shows what the weights that a run starts with have forgotten at its end, but here they are "
+            "random; name a model in `training.initialize_from` (`--init-from`), or leave the guard out."
+        )
+    if not config.validation.metrics:
+        raise ValueError("`data.guard` is scored with `validation.metrics`, of which there are none; set some.")
 
 
 def check_schedule(config: RunConfig) -> None:

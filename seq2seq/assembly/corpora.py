@@ -59,6 +59,13 @@ def open_validation(data: DataOptions) -> Dataset:
     return _fold(data, is_left_out=True)
 
 
+def open_guards(data: DataOptions) -> dict[str, Dataset]:
+    """Return the guard corpora by what they are called."""
+    options = [corpus.completed(data.corpora[0]) for corpus in data.guard]
+    opened = [open_corpus(corpus, f"data.guard.{place}") for place, corpus in enumerate(options)]
+    return dict(zip(labels_of(data.guard), opened, strict=True))
+
+
 def mixture_of(data: DataOptions) -> Mixture | None:
     """Return how the corpora of a list are mixed; None for a single one."""
     if not isinstance(data.train, tuple):

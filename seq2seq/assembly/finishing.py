@@ -13,8 +13,8 @@ from seq2seq.training.checkpoint_folder import step_of
 from seq2seq.training.curves import plot_curves
 
 
-def finish(config: RunConfig, folder: Path, export: ModelExport, state: TrainingState) -> None:
-    """Export the model, draw the curves, and say where both are.
+def finish(config: RunConfig, folder: Path, export: ModelExport, state: TrainingState) -> int | None:
+    """Export the model, draw the curves, and say where both are; return whose step's weights it has, if one's.
 
     Raises:
         ValueError: there are fewer checkpoints than are to be averaged.
@@ -26,6 +26,7 @@ def finish(config: RunConfig, folder: Path, export: ModelExport, state: Training
     drawn = plot_curves(folder, state.best.step)
     print(f"Trained {state.step} steps in {state.seconds / 60:.1f} minutes; curves: {drawn or 'matplotlib is missing'}")
     print(f"Exported {steps} to {folder / MODEL_FOLDER}", flush=True)
+    return step
 
 
 def next_commands(config: RunConfig) -> list[str]:

@@ -154,6 +154,20 @@ class ModelCard:
                 yield f"| {name} | {entry[name]:.4g} | per token of the references |"
         for name, value in self._measured().items():
             yield f"| {name} | {value:.2f} | `{signature_of(name).replace('|', BAR)}` |"
+        yield from self._guard()
+
+    def _guard(self) -> Iterator[str]:
+        """Yield what has become of general text, once the log says it."""
+        found = [entry for entry in self.entries if entry["kind"] == "guard" and entry["step"] > 0]
+        corpora = {label: scores for label, scores in found[-1].items() if isinstance(scores, dict)} if found else {}
+        if not corpora:
+            return
+        yield "\nOn general text, by the weights that it started with, by these, and the p-value of a paired test:\n"
+        yield "| corpus | metric | before | after | p |\n|---|---|---|---|---|"
+        for label, scores in corpora.items():
+            for name, numbers in scores.items():
+                values = (f"{numbers['before']:.2f}", f"{numbers['after']:.2f}", f"{numbers['p_value']:.3f}")
+                yield f"| {label} | {name} | {' | '.join(values)} |"
 
     def _use(self) -> Iterator[str]:
         prefix = self.config.data.source_prefix

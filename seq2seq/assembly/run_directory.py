@@ -39,6 +39,8 @@ RECORDED = (
 """Exceptions where checkpoints say what the data were: the same pairs may lie elsewhere, and come in other batches."""
 TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "data.temperature", "training.initialize_from")
 """What the tokenizer is trained by."""
+OBSERVERS = ("data.guard",)
+"""What begins the names of options that say nothing of the training itself."""
 _PLACE_IN_LIST = re.compile(r"\.\d+(?=\.)")
 
 
@@ -58,6 +60,8 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     if has_begun:
         free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE
         for name, (before, now) in changed.items():
+            if name.startswith(OBSERVERS):
+                continue
             if name.startswith(FIXED) and _PLACE_IN_LIST.sub("", name) not in free:
                 raise ValueError(
                     f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "

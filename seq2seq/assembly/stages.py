@@ -28,6 +28,11 @@ def stages(config: RunConfig) -> list[RunConfig]:
     companions = config.companions
     if companions.model != "self":
         return [config]
+    if config.data.guard:
+        raise ValueError(
+            "`data.guard` compares the beginning of one run with its end, but `companions.model: self` makes several; "
+            "leave it out, or train the stages as runs of their own."
+        )
     if companions.first_steps < 1:
         raise ValueError("`companions.model: self` has a first stage; give its steps as `companions.first_steps`.")
     if companions.folds < 0 or companions.folds == 1:

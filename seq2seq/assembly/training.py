@@ -21,9 +21,11 @@ from seq2seq.assembly.continuing import Continuation
 from seq2seq.assembly.data import build_data, build_loader
 from seq2seq.assembly.examination import warn_of_data
 from seq2seq.assembly.finishing import finish, next_commands
+from seq2seq.assembly.guard import Guards, guard_corpora
 from seq2seq.assembly.model import check_start, initialize_from
+from seq2seq.assembly.model_card import write_card
 from seq2seq.assembly.model_export import ModelExport
-from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, read_model
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process, several_are_launched
 from seq2seq.assembly.run_directory import RunFiles, enter_run_directory, occupied
@@ -96,6 +98,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
         data = build_data(config, folder)
+        guarded = guard_corpora(config, data.tokenizer)
     tokenizer, train_corpus, validation_corpus, fingerprints, mixture = data
     if accelerator.is_main_process:
         warn_of_data(config, data)
@@ -106,12 +109,19 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)
+    guards = Guards.of(config, folder, guarded, trainer.model, tokenizer, accelerator)
+    if guards is not None:
+        guards.start(trainer.tracker)
     state = trainer.run()
     if companions is not None:
         report_positions(trainer, accelerator)
     if accelerator.is_main_process:
         trainer.checkpoints.check_place()
-        finish(config, folder, export, state)
+        step = finish(config, folder, export, state)
+    if guards is not None:
+        accelerator.wait_for_everyone()
+        if guards.end(trainer.tracker, state.step):
+            write_card(folder / MODEL_FOLDER, folder, config, guards.model, tokenizer, step)
     return state
 
 

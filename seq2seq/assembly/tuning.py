@@ -92,6 +92,7 @@ class Tuning:
                 validation=PartialCorpusOptions(),
                 pool_rows=DataOptions.pool_rows,  # of a stream alone
                 temperature=DataOptions.temperature,  # of several corpora
+                guard=DataOptions.guard,
                 num_folds=HELD_OUT,
                 left_out_fold=0,
             ),

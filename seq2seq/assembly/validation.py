@@ -97,37 +97,59 @@ def build_validation_decoder(
     Raises:
         ValueError: the model is sharded, so that no process could decode by itself.
     """
-    validation = config.validation
-    if not validation.metrics:
+    if not config.validation.metrics:
         return None
+    sources, references = decoded_pairs(config, corpus)
+    decoder = build_decoder(config, model, tokenizer, accelerator)
+
+    def decode() -> dict[str, float]:
+        texts = decoder(sources)
+        return {name: score_of(name, texts, references) for name in config.validation.metrics}
+
+    return decode
+
+
+def decoded_pairs(config: RunConfig, corpus: Dataset) -> tuple[list[str], list[list[str]]]:
+    """Return the sources of a corpus that a validation decodes, and their references."""
+    rows = corpus.select(range(min(config.validation.max_rows or len(corpus), len(corpus))))
+    return list(rows["source"]), [[target] for target in rows["target"]]
+
+
+def build_decoder(
+    config: RunConfig, model: torch.nn.Module, tokenizer: TextTokenizer, accelerator: Accelerator
+) -> Callable[[Sequence[str]], list[str]]:
+    """Return the function that decodes sources with the model as it is by then; all processes call it, and share them.
+
+    It raises `DecodingFailed`, on all processes alike, if one of them could not decode its share.
+
+    Raises:
+        ValueError: the model is sharded, so that no process could decode by itself.
+    """
     if accelerator.distributed_type.value == "FSDP":
         raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
-    rows = corpus.select(range(min(validation.max_rows or len(corpus), len(corpus))))
-    sources, references = list(rows["source"]), [[target] for target in rows["target"]]
     bare_model = accelerator.unwrap_model(model)
     search = validation_search(config, bare_model.max_target_tokens)
-    batch_tokens = validation.batch_tokens or BATCH_TOKENS
+    batch_tokens = config.validation.batch_tokens or BATCH_TOKENS
     index, num_processes = accelerator.process_index, accelerator.num_processes
     cut_at = cut_length(config)
     shortened = tokenizer if cut_at is None else tokenizer.cutting_sources(cut_at)
 
-    def decoded_share() -> list[str]:
+    def decoded_share(sources: Sequence[str]) -> list[str]:
         copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
         searcher = InProcess(copy, search, accelerator.device)
         found = decode_lines(sources[index::num_processes], searcher, shortened, batch_tokens)
         return [nbest.text for nbest in found]
 
-    def decode() -> dict[str, float]:
+    def decode(sources: Sequence[str]) -> list[str]:
         share, problem = [], None
         try:
-            share = decoded_share()
+            share = decoded_share(sources)
         except Exception as error:  # the others wait for this process, so it must tell them
             problem = described_error(error)
         shares, problems = zip(*gather_object([(share, problem)]), strict=True)
         if any(problems):
             raise DecodingFailed(next(filter(None, problems)))
-        texts = in_input_order(shares)
-        return {name: score_of(name, texts, references) for name in validation.metrics}
+        return in_input_order(shares)
 
     return decode
 

@@ -160,7 +160,19 @@ class MixedCorpusOptions(CorpusOptions):
             )
 
 
-def labels_of(corpora: Sequence[MixedCorpusOptions]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class GuardOptions(PartialCorpusOptions):
+    """A corpus of general text, on which a model that is tuned is compared with what it was.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+
+    label: str | None = None
+    """What this corpus is called on the screen and in the log; `null` is the name of its file."""
+
+
+def labels_of(corpora: Sequence[MixedCorpusOptions | GuardOptions]) -> tuple[str, ...]:
     """Return what corpora are called: their labels, else the names of their files, numbered where two are the same.
 
     Raises:
@@ -200,6 +212,10 @@ class DataOptions:
     """T of mixing a list of corpora: the share of one is in proportion to weight * pairs^(1/T) (Arivazhagan et al.
     2019, section 4.2). 1 takes all pairs alike; 5 is usual for many languages; very large values give all corpora the
     same share."""
+    guard: tuple[GuardOptions, ...] = ()
+    """Corpora of general text, `data.guard.0` and so on, that show what a run which starts with trained weights
+    forgets: decoded and scored with the metrics of `validation`, and as many pairs of each, before the first step and
+    with the exported model. They are read like those of `validation`."""
     max_source_tokens: int = 256
     """Longest source, in tokens with end of sentence; what becomes of longer ones in training is `long_sources`."""
     max_target_tokens: int = 256
@@ -239,6 +255,7 @@ class DataOptions:
         if self.num_folds and not 0 <= self.left_out_fold < self.num_folds:
             raise ValueError(f"`left_out_fold` ({self.left_out_fold}) must be below `num_folds` ({self.num_folds}).")
         self._check_mixing()
+        self._check_guard()
         if self.num_folds and self.streaming:
             raise ValueError("`num_folds` are of a corpus that is held on disk; leave out `train.streaming`.")
         refuse_unused(self, ("left_out_fold",), "num_folds", applies=self.num_folds > 0)
@@ -263,6 +280,15 @@ class DataOptions:
                     f"`train.{place}` ({labels[place]}) is `streaming`, but of a list of corpora a share is drawn by "
                     "the numbers of its pairs, which a stream has not; leave it out, or stream a single corpus."
                 )
+
+    def _check_guard(self) -> None:
+        """Raise ValueError for guard corpora that cannot be told apart or read."""
+        labels = labels_of(self.guard)
+        for place, corpus in enumerate(self.guard):
+            if not corpus.is_named:
+                raise ValueError(f"`guard.{place}` names no data: set its `path`, or its `source` and `target`.")
+            if corpus.streaming:
+                raise ValueError(f"`guard.{place}` ({labels[place]}) is read as a whole; leave out `streaming`.")
 
     @property
     def corpora(self) -> tuple[CorpusOptions, ...]:

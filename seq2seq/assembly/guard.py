@@ -1,0 +1,235 @@
+"""What a run that starts with trained weights forgets: general text, decoded before its first step and at its end.
+
+Guard corpora enter, and how a validation decodes. Lines on the screen and in the log leave, with both scores, their
+difference and whether that is chance, and `guard.json` in the run directory, which has the outputs too. They are kept
+with what they were made of, weights included: a run that goes on decodes nothing again.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.corpora import open_guards
+from seq2seq.assembly.model import initialize_from
+from seq2seq.assembly.model_folder import MODEL_FOLDER, read_model
+from seq2seq.assembly.scoring import compare
+from seq2seq.assembly.validation import build_decoder, decoded_pairs, score_of, usable_pairs, validation_search
+from seq2seq.config.writing import settings
+from seq2seq.data.fingerprints import corpus_fingerprint
+from seq2seq.data.loader import tokenize_corpus
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.files import read_object, written
+from seq2seq.metrics.significance import Comparison
+from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.training.tracking import Tracker
+from seq2seq.training.validation import DecodingFailed
+
+GUARD_FILE = "guard.json"
+BEFORE, AFTER = "before", "after"
+SIGNIFICANT = 0.05
+"""p-value from which on a difference is taken for chance."""
+
+
+@dataclass(frozen=True)
+class GuardCorpus:
+    """What is decoded of a guard corpus."""
+
+    label: str
+    sources: list[str]
+    references: list[list[str]]
+    pairs: str
+    """What they are, in a word."""
+
+
+def guard_corpora(config: RunConfig, tokenizer: TextTokenizer) -> list[GuardCorpus]:
+    """Return the guard corpora of a run, without pairs that the model cannot take.
+
+    Raises:
+        ValueError: one cannot be read, or none of its pairs is left.
+    """
+    found = []
+    for label, corpus in open_guards(config.data).items():
+        try:
+            usable, _ = usable_pairs(config, tokenize_corpus(corpus, tokenizer))
+        except ValueError as error:
+            raise ValueError(f"The guard corpus {label}: {error}") from None
+        found.append(GuardCorpus(label, *decoded_pairs(config, usable), corpus_fingerprint(usable)))
+    return found
+
+
+@dataclass
+class Guards:
+    """The guard corpora of a run, and what its model makes of them. All processes call the same.
+
+    Args:
+        decode: by the model as it is at that moment, all processes together.
+        settings: what else the outputs depend on, for `guard.json`.
+    """
+
+    folder: Path
+    corpora: Sequence[GuardCorpus]
+    metrics: Sequence[str]
+    judge: str
+    """The metric that decides what is said."""
+    model: Seq2SeqTransformer
+    decode: Callable[[Sequence[str]], list[str]]
+    settings: dict[str, Any]
+    is_main_process: bool
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        config: RunConfig,
+        folder: Path,
+        corpora: Sequence[GuardCorpus],
+        model: nn.Module,
+        tokenizer: TextTokenizer,
+        accelerator: Accelerator,
+    ) -> "Guards | None":
+        """Return those of a run; None if it has none."""
+        if not corpora:
+            return None
+        bare_model, validation = accelerator.unwrap_model(model), config.validation
+        search = validation_search(config, bare_model.max_target_tokens)
+        return cls(
+            folder,
+            corpora,
+            validation.metrics,
+            validation.select_by if validation.select_by in validation.metrics else validation.metrics[0],
+            bare_model,
+            build_decoder(config, model, tokenizer, accelerator),
+            {"precision": config.training.precision, "search": type(search).__name__, **settings(search)},
+            accelerator.is_main_process,
+            _read(folder / GUARD_FILE) if accelerator.is_main_process else {},
+        )
+
+    def start(self, tracker: Tracker) -> None:
+        """Decode with the weights that the run starts with, and say what they are worth.
+
+        Raises:
+            ValueError: they cannot be decoded with.
+        """
+        try:
+            new = self._decode(BEFORE)
+        except DecodingFailed as error:
+            raise ValueError(f"`data.guard` could not be decoded before the training: {error}") from None
+        if not self.is_main_process:
+            return
+        scores = {
+            corpus.label: {
+                name: score_of(name, self._outputs(corpus, BEFORE), corpus.references) for name in self.metrics
+            }
+            for corpus in self.corpora
+        }
+        tracker.log("guard", 0, scores)
+        for corpus in self.corpora:
+            if corpus.label in new:
+                shown = ", ".join(f"{name} {value:.2f}" for name, value in scores[corpus.label].items())
+                print(f"{corpus.label}: {shown} before the training, {len(corpus.sources):,} pairs", flush=True)
+
+    def end(self, tracker: Tracker, step: int) -> bool:
+        """Decode with the exported model and say what has changed; return whether there is anything to say.
+
+        What fails here costs the run nothing: it is trained and exported.
+        """
+        try:
+            read_model(self.folder / MODEL_FOLDER, partial(initialize_from, self.model))
+            new = self._decode(AFTER)
+        except DecodingFailed as error:
+            if self.is_main_process:
+                print(f"`data.guard` could not be decoded with the exported model: {error}", flush=True)
+            return False
+        if not self.is_main_process:
+            return False
+        facts = {}
+        for corpus in self.corpora:
+            after, before = (self._outputs(corpus, when) for when in (AFTER, BEFORE))
+            found = dict(zip(self.metrics, compare(after, before, corpus.references, self.metrics), strict=True))
+            facts[corpus.label] = {name: _numbers(comparison) for name, comparison in found.items()}
+            self.record[corpus.label]["scores"] = facts[corpus.label]
+            shown = ", ".join(f"{name} {_shown(comparison)}" for name, comparison in found.items())
+            print(f"{corpus.label}: {shown}: {verdict(found[self.judge])}", flush=True)
+        if new:
+            tracker.log("guard", step, facts)
+        self._write()
+        return bool(new)
+
+    def _decode(self, when: str) -> list[str]:
+        """Decode what is not known of the model as it is; return of which corpora. The main process keeps the outputs.
+
+        Raises:
+            DecodingFailed: on all processes alike.
+        """
+        made_of = self.settings | {"weights": weights_hash(self.model)} if self.is_main_process else {}
+        new = []
+        for corpus in self.corpora:
+            known = self.record.get(corpus.label, {}).get(when, {})
+            made = made_of | {"pairs": corpus.pairs, "number": len(corpus.sources)}
+            if broadcast_object_list([known.get("made_of") == made])[0]:
+                continue
+            new.append(corpus.label)
+            outputs = self.decode(corpus.sources)
+            if self.is_main_process:
+                self.record.setdefault(corpus.label, {})[when] = {"made_of": made, "outputs": outputs}
+                self._write()
+        return new
+
+    def _outputs(self, corpus: GuardCorpus, when: str) -> list[str]:
+        outputs: list[str] = self.record[corpus.label][when]["outputs"]
+        return outputs
+
+    def _write(self) -> None:
+        with written(self.folder / GUARD_FILE) as file:
+            file.write(json.dumps(self.record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what is kept of a run that goes on; nothing if it is damaged, since it can be made again."""
+    try:
+        found = read_object(path) if path.is_file() else {}
+    except ValueError:
+        return {}
+    return {label: entry for label, entry in found.items() if isinstance(entry, dict)}
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Return a hash of all weights."""
+    found = sha256()
+    for name, tensor in model.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()[:32]
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return in a word what has become of general text."""
+    if comparison.p_value is None or comparison.p_value >= SIGNIFICANT or comparison.verdict == "equal":
+        return "kept, as far as can be told"
+    return "forgotten" if comparison.verdict == "worse" else "better than before"
+
+
+def _numbers(comparison: Comparison) -> dict[str, Any]:
+    return {
+        BEFORE: comparison.baseline.value,
+        AFTER: comparison.system.value,
+        "difference": comparison.difference,
+        "p_value": comparison.p_value,
+        "test": comparison.test,
+        "signature": comparison.system.signature,
+    }
+
+
+def _shown(comparison: Comparison) -> str:
+    before, after = comparison.baseline.value, comparison.system.value
+    return f"{before:.2f} → {after:.2f} ({comparison.difference:+.2f}, p = {comparison.p_value:.3f})"
