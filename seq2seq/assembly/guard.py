@@ -8,7 +8,6 @@ with what they were made of, weights included: a run that goes on decodes nothin
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from torch import nn
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.corpora import open_guards
-from seq2seq.assembly.model import initialize_from
-from seq2seq.assembly.model_folder import MODEL_FOLDER, read_model
 from seq2seq.assembly.scoring import compare
 from seq2seq.assembly.validation import build_decoder, decoded_pairs, score_of, usable_pairs, validation_search
 from seq2seq.config.writing import settings
@@ -31,6 +28,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import read_object, written
 from seq2seq.metrics.significance import Comparison
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.inference import InferenceTransformer
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.validation import DecodingFailed
 
@@ -72,7 +70,8 @@ class Guards:
     """The guard corpora of a run, and what its model makes of them. All processes call the same.
 
     Args:
-        decode: by the model as it is at that moment, all processes together.
+        start_model: with the weights that the run starts with, until it has begun.
+        decode: from a model and sources to texts, all processes together.
         settings: what else the outputs depend on, for `guard.json`.
     """
 
@@ -81,8 +80,8 @@ class Guards:
     metrics: Sequence[str]
     judge: str
     """The metric that decides what is said."""
-    model: Seq2SeqTransformer
-    decode: Callable[[Sequence[str]], list[str]]
+    start_model: Seq2SeqTransformer
+    decode: Callable[[Any, Sequence[str]], list[str]]
     settings: dict[str, Any]
     is_main_process: bool
     record: dict[str, Any] = field(default_factory=dict)
@@ -108,7 +107,7 @@ class Guards:
             validation.metrics,
             validation.select_by if validation.select_by in validation.metrics else validation.metrics[0],
             bare_model,
-            build_decoder(config, model, tokenizer, accelerator),
+            build_decoder(config, tokenizer, accelerator),
             {"precision": config.training.precision, "search": type(search).__name__, **settings(search)},
             accelerator.is_main_process,
             _read(folder / GUARD_FILE) if accelerator.is_main_process else {},
@@ -121,7 +120,7 @@ class Guards:
             ValueError: they cannot be decoded with.
         """
         try:
-            new = self._decode(BEFORE)
+            new = self._decode(BEFORE, self.start_model)
         except DecodingFailed as error:
             raise ValueError(f"`data.guard` could not be decoded before the training: {error}") from None
         if not self.is_main_process:
@@ -138,14 +137,13 @@ class Guards:
                 shown = ", ".join(f"{name} {value:.2f}" for name, value in scores[corpus.label].items())
                 print(f"{corpus.label}: {shown} before the training, {len(corpus.sources):,} pairs", flush=True)
 
-    def end(self, tracker: Tracker, step: int) -> bool:
-        """Decode with the exported model and say what has changed; return whether there is anything to say.
+    def end(self, model: InferenceTransformer, tracker: Tracker, step: int) -> bool:
+        """Decode with the exported model and say what has changed; return whether that was not said before.
 
         What fails here costs the run nothing: it is trained and exported.
         """
         try:
-            read_model(self.folder / MODEL_FOLDER, partial(initialize_from, self.model))
-            new = self._decode(AFTER)
+            new = self._decode(AFTER, model)
         except DecodingFailed as error:
             if self.is_main_process:
                 print(f"`data.guard` could not be decoded with the exported model: {error}", flush=True)
@@ -165,13 +163,13 @@ class Guards:
         self._write()
         return bool(new)
 
-    def _decode(self, when: str) -> list[str]:
-        """Decode what is not known of the model as it is; return of which corpora. The main process keeps the outputs.
+    def _decode(self, when: str, model: nn.Module) -> list[str]:
+        """Decode what is not known of a model; return of which corpora. The main process keeps the outputs.
 
         Raises:
             DecodingFailed: on all processes alike.
         """
-        made_of = self.settings | {"weights": weights_hash(self.model)} if self.is_main_process else {}
+        made_of = self.settings | {"weights": weights_hash(model)} if self.is_main_process else {}
         new = []
         for corpus in self.corpora:
             known = self.record.get(corpus.label, {}).get(when, {})
@@ -179,7 +177,7 @@ class Guards:
             if broadcast_object_list([known.get("made_of") == made])[0]:
                 continue
             new.append(corpus.label)
-            outputs = self.decode(corpus.sources)
+            outputs = self.decode(model, corpus.sources)
             if self.is_main_process:
                 self.record.setdefault(corpus.label, {})[when] = {"made_of": made, "outputs": outputs}
                 self._write()

@@ -1,6 +1,7 @@
 """From a configuration to the validation of its run: which pairs, in what batches, and how they are decoded."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -100,10 +101,11 @@ def build_validation_decoder(
     if not config.validation.metrics:
         return None
     sources, references = decoded_pairs(config, corpus)
-    decoder = build_decoder(config, model, tokenizer, accelerator)
+    bare_model = accelerator.unwrap_model(model)
+    decoder = build_decoder(config, tokenizer, accelerator)
 
     def decode() -> dict[str, float]:
-        texts = decoder(sources)
+        texts = decoder(bare_model, sources)
         return {name: score_of(name, texts, references) for name in config.validation.metrics}
 
     return decode
@@ -116,9 +118,9 @@ def decoded_pairs(config: RunConfig, corpus: Dataset) -> tuple[list[str], list[l
 
 
 def build_decoder(
-    config: RunConfig, model: torch.nn.Module, tokenizer: TextTokenizer, accelerator: Accelerator
-) -> Callable[[Sequence[str]], list[str]]:
-    """Return the function that decodes sources with the model as it is by then; all processes call it, and share them.
+    config: RunConfig, tokenizer: TextTokenizer, accelerator: Accelerator
+) -> Callable[[Any, Sequence[str]], list[str]]:
+    """Return the function from a model and sources to texts; all processes call it, and share the sources.
 
     It raises `DecodingFailed`, on all processes alike, if one of them could not decode its share.
 
@@ -127,23 +129,22 @@ def build_decoder(
     """
     if accelerator.distributed_type.value == "FSDP":
         raise ValueError("Under FSDP no process holds the whole model: leave `validation.metrics` empty.")
-    bare_model = accelerator.unwrap_model(model)
-    search = validation_search(config, bare_model.max_target_tokens)
     batch_tokens = config.validation.batch_tokens or BATCH_TOKENS
     index, num_processes = accelerator.process_index, accelerator.num_processes
     cut_at = cut_length(config)
     shortened = tokenizer if cut_at is None else tokenizer.cutting_sources(cut_at)
 
-    def decoded_share(sources: Sequence[str]) -> list[str]:
-        copy = decoding_copy(bare_model, PRECISIONS[config.training.precision])
+    def decoded_share(model: Any, sources: Sequence[str]) -> list[str]:
+        search = validation_search(config, model.max_target_tokens)
+        copy = decoding_copy(model, PRECISIONS[config.training.precision])
         searcher = InProcess(copy, search, accelerator.device)
         found = decode_lines(sources[index::num_processes], searcher, shortened, batch_tokens)
         return [nbest.text for nbest in found]
 
-    def decode(sources: Sequence[str]) -> list[str]:
+    def decode(model: Any, sources: Sequence[str]) -> list[str]:
         share, problem = [], None
         try:
-            share = decoded_share(sources)
+            share = decoded_share(model, sources)
         except Exception as error:  # the others wait for this process, so it must tell them
             problem = described_error(error)
         shares, problems = zip(*gather_object([(share, problem)]), strict=True)
