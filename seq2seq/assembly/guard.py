@@ -28,7 +28,6 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import read_object, written
 from seq2seq.metrics.significance import Comparison
 from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.models.transformer.inference import InferenceTransformer
 from seq2seq.training.tracking import Tracker
 from seq2seq.training.validation import DecodingFailed
 
@@ -137,7 +136,7 @@ class Guards:
                 shown = ", ".join(f"{name} {value:.2f}" for name, value in scores[corpus.label].items())
                 print(f"{corpus.label}: {shown} before the training, {len(corpus.sources):,} pairs", flush=True)
 
-    def end(self, model: InferenceTransformer, tracker: Tracker, step: int) -> bool:
+    def end(self, model: nn.Module, tracker: Tracker, step: int) -> bool:
         """Decode with the exported model and say what has changed; return whether that was not said before.
 
         What fails here costs the run nothing: it is trained and exported.

@@ -37,9 +37,9 @@ from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport
 from seq2seq.data.loader import TrainingLoader
 from seq2seq.data.streaming import StreamingLoader
+from seq2seq.models.loading import load_model
 from seq2seq.models.modes import evaluating
 from seq2seq.models.transformer import Seq2SeqTransformer
-from seq2seq.models.transformer.inference import InferenceTransformer
 from seq2seq.models.transformer.recomputation import recompute_layers
 from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
@@ -121,8 +121,9 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
         step = finish(config, folder, export, state)
     if guards is not None:
         accelerator.wait_for_everyone()
-        exported = read_model(folder / MODEL_FOLDER, InferenceTransformer.load)
-        if guards.end(exported.to(accelerator.device), trainer.tracker, state.step):
+        load = partial(load_model, device=accelerator.device, trainable=True)
+        exported: Any = read_model(folder / MODEL_FOLDER, load)
+        if guards.end(exported, trainer.tracker, state.step):
             write_card(folder / MODEL_FOLDER, folder, config, exported, tokenizer, step)
     return state
 

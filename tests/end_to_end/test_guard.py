@@ -8,6 +8,7 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly import validation
 from seq2seq.training.tracking import read_log
+from tests.end_to_end.test_pretrained import pretrained, tune
 from tests.tiny_run import write_copy_task
 
 TRAINING = {"max_steps": 60, "checkpoint_every": 20, "log_every": 20}
@@ -101,6 +102,18 @@ def test_a_guard_that_cannot_be_decoded_at_the_end_costs_nothing(
     assert main([*command, "--training.max_steps", "2"]) == 0
     assert "could not be decoded with the exported model: RuntimeError: no memory" in capsys.readouterr().out
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["marian", "t5"])
+def test_models_of_families_are_guarded_too(name: str, tmp_path: Path) -> None:
+    """Their exported folder is one of the family."""
+    start = pretrained(name, tmp_path / "start")
+    guard = ["--data.guard.0.path", str(tmp_path / "validation.tsv"), "--training.max_steps", "3"]
+    run = tune(tmp_path, start, *guard, validation=VALIDATION | {"every": 3})
+    kept = json.loads((run / "guard.json").read_text())["validation"]
+    [scores] = [entry for entry in read_log(run / "log.jsonl") if entry["kind"] == "validation"]
+    assert kept["scores"]["chrf"]["after"] == pytest.approx(scores["chrf"]), "of the same pairs and weights"
+    assert kept["before"]["made_of"]["weights"] != kept["after"]["made_of"]["weights"]
 
 
 def test_prepare_reads_the_guard(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

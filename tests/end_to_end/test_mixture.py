@@ -8,6 +8,7 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import read_run_config
 from seq2seq.training.tracking import read_log
+from tests.launching import launch
 from tests.tiny_run import NUM_TRAINING, write_copy_task
 
 NAMES = ("de", "fr")
@@ -92,3 +93,21 @@ def test_corpora_may_move_but_not_become_others(
     capsys.readouterr()
     assert main(["train", *moved]) == 2
     assert "The training pairs of" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_mix_and_guard_as_one(config: list[str], copy_task: Path, tmp_path: Path) -> None:
+    """Two processes of one micro-batch a step are one of two."""
+    metrics = ["--validation.metrics", "[exact_match]", "--data.guard.0.path", str(tmp_path / "validation.tsv")]
+    command = ["train", *config, *metrics, "--init-from", str(copy_task / "run"), "--run_directory"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    launch(2, "seq2seq", *command, str(two))
+    assert main([*command, str(one), "--training.gradient_accumulation", "2"]) == 0
+    logs = [[entry for entry in read_log(folder / "log.jsonl") if entry["kind"] == "train"] for folder in (one, two)]
+    assert [entry["rows_seen"] for entry in logs[1]] == [entry["rows_seen"] for entry in logs[0]]
+    losses = [[entry["loss"] for entry in log] for log in logs]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    guards = [json.loads((folder / "guard.json").read_text())["validation"] for folder in (one, two)]
+    assert guards[1]["before"] == guards[0]["before"]
+    assert guards[1]["scores"].keys() == guards[0]["scores"].keys() == {"exact_match"}
+    assert len(guards[1]["after"]["outputs"]) == 19
