@@ -27,6 +27,8 @@ FOR_PROGRAMS = {
     "sampling": "whoever loads a tokenizer to decode samples nothing, whatever the training did",
     "special_tokens": "a tokenizer that was saved holds its own already",
     "source_prefix": "most texts have none; a run's own is read from its model folder",
+    "source_language": "a run's own is read from its model folder, and most models have none",
+    "target_language": "likewise",
     "pairwise": "a utility is what the metric says unless a search asks for pairs",
 }
 """Parameters that a program may leave out although a configuration has an option of that name, and why."""

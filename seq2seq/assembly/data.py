@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 from accelerate import Accelerator
 
 from seq2seq.assembly.companions import Companions
@@ -19,6 +20,7 @@ from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.generation_order import Arranged
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.mixture import Mixture, an_epoch
+from seq2seq.data.options import DataOptions
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder
@@ -57,11 +59,34 @@ def build_data(config: RunConfig, folder: Path) -> RunData:
     learned = train if mixture is None else train.select(an_epoch(mixture))
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, learned, fingerprints[TRAIN])
     tokenizer = fitted(tokenizer, kept_start(folder))
+    validated = config.data.validated
+    spoken = tokenizer.speaking(validated.source_language, validated.target_language)
     workers = config.data.num_workers
     if isinstance(train, Dataset):
-        train = tokenize_corpus(train, tokenizer, num_workers=workers)
-    validation = tokenize_corpus(validation, tokenizer, num_workers=workers)
-    return RunData(tokenizer, train, validation, fingerprints, mixture)
+        parts = parts_of(config.data, tokenizer, mixture, len(train))
+        train = tokenize_corpus(train, tokenizer, num_workers=workers, parts=parts)
+    validation = tokenize_corpus(validation, spoken, num_workers=workers)
+    return RunData(spoken, train, validation, fingerprints, mixture)
+
+
+def parts_of(
+    data: DataOptions, tokenizer: TextTokenizer, mixture: Mixture | None, num_rows: int
+) -> list[tuple[int, TextTokenizer]]:
+    """Return the row behind the last of each corpus to learn from, and a tokenizer of its languages.
+
+    Raises:
+        ValueError: there is no such language, or a decoder that starts from one would need several.
+    """
+    languages = [(corpus.source_language, corpus.target_language) for corpus in data.corpora]
+    if len({target for _, target in languages}) > 1 and tokenizer.languages.is_start:
+        raise ValueError(
+            "`data.train`: the decoder of this model starts from the language of its targets, so that all corpora must "
+            "have the same `target_language`."
+        )
+    if len(set(languages)) == 1 or mixture is None:
+        return [(num_rows, tokenizer.speaking(*languages[0]))]
+    ends = numpy.cumsum(mixture.sizes).tolist()
+    return [(end, tokenizer.speaking(*spoken)) for end, spoken in zip(ends, languages, strict=True)]
 
 
 def build_tokenizer(config: RunConfig, folder: Path, corpus: Corpus, fingerprint: str | None = None) -> TextTokenizer:

@@ -64,6 +64,8 @@ class ModelExport:
     """What the model's card tells of its run; without one there is no card."""
     start: RunStart | None = None
     """The model that the run started as; one of a family is written as its family writes it."""
+    languages: tuple[str | None, str | None] = (None, None)
+    """Of sources and targets, for a model of many."""
 
     @classmethod
     def of(cls, config: RunConfig, tokenizer: TextTokenizer, start: RunStart | None = None) -> "ModelExport":
@@ -71,7 +73,9 @@ class ModelExport:
         prefix = config.data.source_prefix
         cut = cut_length(config)
         model_config = build_model_config(config, tokenizer, start)
-        return cls(model_config, tokenizer, config.decoding, prefix, cut, config, start)
+        return cls(
+            model_config, tokenizer, config.decoding, prefix, cut, config, start, config.data.validated.languages
+        )
 
     def write(self, folder: Path, weights: Mapping[str, Tensor], step: int | None = None) -> None:
         """Write a model folder with these weights, of a step or a mean of several.
@@ -89,7 +93,8 @@ class ModelExport:
             else:
                 write_family(unfinished, family, self._family_generation())
             self.tokenizer.save(unfinished)
-            write_decoding(unfinished, DecodingDefaults(self.search, self.source_prefix, self.max_source_tokens))
+            said = DecodingDefaults(self.search, self.source_prefix, self.max_source_tokens, *self.languages)
+            write_decoding(unfinished, said)
             if self.config is not None:
                 write_card(unfinished, Path(self.config.run_directory), self.config, model, self.tokenizer, step)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.assembly.generation_config import OF_CONFIGURATION
+from seq2seq.assembly.generation_config import OF_CONFIGURATION, TargetRules, rules_of
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.config.declaring import options_of
 from seq2seq.data.foreign_folder import check_foreign_folder
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import read_object, written
 from seq2seq.models.families.folders import FAMILIES, GENERATION_FILE, family_of, read_family_options
+from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import CONFIG_FILE, is_loadable, read_options
 from seq2seq.models.transformer.options import TOKEN_IDS, TransformerOptions
 
@@ -43,6 +44,12 @@ class RunStart:
         """Return what an older folder says of search in its `config.json`, and the special tokens."""
         config = self.config or {}
         return {name: config[name] for name in (*OF_CONFIGURATION, *TOKEN_IDS) if config.get(name) is not None}
+
+    def rules(self, model: Seq2Seq) -> TargetRules:
+        """Return what no hypothesis of the model may say: nothing but the start's own, in the order it was made for."""
+        if self.family is None or model.generation_order != "l2r":
+            return TargetRules()
+        return rules_of(self.generation or self.config_of_generation(), model)
 
     def completed(self, model: TransformerOptions, place: str) -> TransformerOptions:
         """Return a run's options of its model with those of its start.

@@ -1,6 +1,7 @@
 """From a configuration to the validation of its run: which pairs, in what batches, and how they are decoded."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,9 +10,11 @@ from accelerate.utils import gather_object
 
 from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.languages import with_languages
 from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.precision import PRECISIONS
 from seq2seq.assembly.search import changed_search, complete_search, within_reach
+from seq2seq.assembly.start import kept_start
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, num_starts
@@ -133,9 +136,13 @@ def build_decoder(
     index, num_processes = accelerator.process_index, accelerator.num_processes
     cut_at = cut_length(config)
     shortened = tokenizer if cut_at is None else tokenizer.cutting_sources(cut_at)
+    start = kept_start(Path(config.run_directory))
 
     def decoded_share(model: Any, sources: Sequence[str]) -> list[str]:
         search = validation_search(config, model.max_target_tokens)
+        if start is not None:
+            _, spoken, rules = with_languages(model, shortened, start.rules(model), (None, None))
+            search, shortened.target_start = rules.applied(search), spoken.target_start
         copy = decoding_copy(model, PRECISIONS[config.training.precision])
         searcher = InProcess(copy, search, accelerator.device)
         found = decode_lines(sources[index::num_processes], searcher, shortened, batch_tokens)

@@ -7,10 +7,11 @@ processes, and any restart, sees the same micro-batches.
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import multiprocess  # what `datasets` starts its workers with
@@ -48,15 +49,25 @@ _CACHE_VERSION = 2
 _MAPPED_ROWS = 1000
 
 
-def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: int = 0) -> Dataset:
+def tokenize_corpus(
+    dataset: Dataset,
+    tokenizer: TextTokenizer,
+    *,
+    num_workers: int = 0,
+    parts: Sequence[tuple[int, TextTokenizer]] = (),
+) -> Dataset:
     """Return the corpus with the columns `source_ids` and `target_ids` beside its texts.
 
     The result is kept beside the corpus under a name that depends on both corpus and tokenizer.
 
     Args:
         num_workers: processes; 0 uses this process, where the tokenizer may have threads of its own.
+        parts: where rows of different languages follow each other, the row behind the last of each, and its tokenizer.
     """
-    key = f"{_CACHE_VERSION} {corpus_fingerprint(dataset)} {tokenizer.fingerprint()}"
+    parts = parts or [(len(dataset), tokenizer)]
+    spoken = " ".join(part.fingerprint() for _, part in parts)
+    ends = f" {[end for end, _ in parts]}" if len(parts) > 1 else ""
+    key = f"{_CACHE_VERSION} {corpus_fingerprint(dataset)} {spoken}{ends}"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     for folder in {Path(file["filename"]).parent for file in dataset.cache_files}:
         for file in folder.glob(f"*{name}*.arrow"):
@@ -64,7 +75,8 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
     with _single_threaded_workers(num_workers):
         tokenized = dataset.with_format("arrow").map(
             _with_token_columns,
-            fn_kwargs={"tokenizer": tokenizer},
+            fn_kwargs={"parts": list(parts)},
+            with_indices=True,
             batched=True,
             batch_size=_MAPPED_ROWS,
             num_proc=num_workers or None,
@@ -77,10 +89,22 @@ def tokenize_corpus(dataset: Dataset, tokenizer: TextTokenizer, *, num_workers: 
     return tokenized.with_format(None)
 
 
-def _with_token_columns(texts: pyarrow.Table, tokenizer: TextTokenizer) -> pyarrow.Table:
-    """Return the rows with their ids; as whole columns, because row by row `datasets` takes a third of all time."""
-    for side, encode in (("source", tokenizer.encode_sources), ("target", tokenizer.encode_targets)):
-        texts = texts.append_column(f"{side}_ids", Sequences.of(encode(texts[side].to_pylist())).to_arrow())
+def _with_token_columns(
+    texts: pyarrow.Table, indices: list[int], parts: Sequence[tuple[int, TextTokenizer]]
+) -> pyarrow.Table:
+    """Return the rows with their ids; as whole columns, because row by row `datasets` takes a third of all time.
+
+    Args:
+        indices: of the rows, ascending.
+        parts: as for `tokenize_corpus`.
+    """
+    borders = [0, *numpy.searchsorted(indices, [end for end, _ in parts]).tolist()]
+    for side in ("source", "target"):
+        column, ids = texts[side].to_pylist(), []
+        for (start, end), (_, tokenizer) in zip(pairwise(borders), parts, strict=True):
+            encode = tokenizer.encode_sources if side == "source" else tokenizer.encode_targets
+            ids += encode(column[start:end]) if end > start else []
+        texts = texts.append_column(f"{side}_ids", Sequences.of(ids).to_arrow())
     return texts
 
 

@@ -50,6 +50,11 @@ class PartialCorpusOptions:
     tag_column: str | None = None
     """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag); `null` is as in
     `data.train`, an empty text is none."""
+    source_language: str | None = None
+    """Language of the sources, for a pretrained model of many, as its tokenizer calls it, such as `eng_Latn`; `null` is
+    as in `data.train`."""
+    target_language: str | None = None
+    """Language of the targets, likewise."""
     streaming: bool = False
     """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools.
     Pairs to validate on never are."""
@@ -75,8 +80,17 @@ class PartialCorpusOptions:
     def completed(self, like: "CorpusOptions") -> "CorpusOptions":
         """Return all options, those that nothing was said about as in `like`."""
         prefix = like.source_prefix if self.source_prefix is None else self.source_prefix
+        source_language = self.source_language or like.source_language
+        target_language = self.target_language or like.target_language
         if self.path is None:
-            return CorpusOptions(self.source, self.target, source_prefix=prefix, streaming=self.streaming)
+            return CorpusOptions(
+                self.source,
+                self.target,
+                source_prefix=prefix,
+                source_language=source_language,
+                target_language=target_language,
+                streaming=self.streaming,
+            )
         is_same_kind = like.path is not None and _ending(self.path) == _ending(like.path)
         return CorpusOptions(
             path=self.path,
@@ -88,8 +102,15 @@ class PartialCorpusOptions:
             header=like.header if self.header is None else self.header,
             source_prefix=prefix,
             tag_column=(like.tag_column if self.tag_column is None else self.tag_column) or None,
+            source_language=source_language,
+            target_language=target_language,
             streaming=self.streaming,
         )
+
+    @property
+    def languages(self) -> tuple[str | None, str | None]:
+        """Of its sources and of its targets."""
+        return self.source_language, self.target_language
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,10 @@ class CorpusOptions(PartialCorpusOptions):
     """Text put before every source text, for example `translate English to German: `."""
     tag_column: str | None = None
     """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag)."""
+    source_language: str | None = None
+    """Language of the sources, for a pretrained model of many, as its tokenizer calls it, such as `eng_Latn`."""
+    target_language: str | None = None
+    """Language of the targets, likewise."""
     streaming: bool = False
     """Read as a stream, never held on disk as a whole; for corpora that do not fit. Order is shuffled in pools."""
 

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 import sentencepiece
 import torch
+import yaml
 from transformers import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PreTrainedTokenizerBase
 
 import seq2seq
 from seq2seq.apps.command import main
+from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.data import build_data
+from seq2seq.assembly.start import with_start
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.loading import without_reports
 from tests.models.families.tiny_families import FAMILIES
@@ -112,6 +116,38 @@ def test_a_code_stands_behind_sources_of_mbart_and_starts_its_decoder(pieces: Pa
     assert tokenizer.encode_targets(["fox"])[0][-1] == known.eos_token_id
     assert tokenizer.decoder_start_id == german
     assert tokenizer.forced_starts(None, 1) is None
+
+
+def test_corpora_of_several_languages_are_learned_together(pieces: Path, tmp_path: Path) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    languages = {"german": "deu_Latn", "french": "fra_Latn"}
+    for name in languages:
+        (tmp_path / f"{name}.tsv").write_text("".join(f"the fox {i}\tlazy dog {i}\n" for i in range(17)))
+    corpora = [
+        {"path": str(tmp_path / f"{name}.tsv"), "source_language": "eng_Latn", "target_language": language}
+        for name, language in languages.items()
+    ]
+    values = {
+        "run_directory": str(tmp_path / "run"),
+        "data": {"train": corpora, "validation": {"path": corpora[0]["path"]}, "max_source_tokens": 64},
+        "training": {"max_steps": 2, "threads": 1, "tensorboard": False, "initialize_from": str(tmp_path / "model")},
+        "validation": {"every": 2, "metrics": ["chrf"], "select_by": "chrf"},
+    }
+    config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])
+    data = build_data(with_start(config), Path(config.run_directory))
+    ids = TextTokenizer.load(tmp_path / "model").languages.ids
+    targets = [row[0] for row in data.train["target_ids"]]
+    assert targets == [ids["deu_Latn"]] * 17 + [ids["fra_Latn"]] * 17
+    assert {row[0] for row in data.train["source_ids"]} == {ids["eng_Latn"]}
+    assert {row[0] for row in data.validation["target_ids"]} == {ids["deu_Latn"]}
+    assert main(["train", str(tmp_path / "run.yaml")]) == 0
+    [found] = seq2seq.load(tmp_path / "run")("the fox", max_length=5)
+    assert found.tokens[0] == "deu_Latn"
+
+
+def write_yaml(path: Path, values: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(values))
+    return path
 
 
 @pytest.mark.parametrize(
