@@ -24,7 +24,7 @@ from mitigations import BASELINE, VARIANTS
 
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data, build_loader
-from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.model_export import ModelExport
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.run_directory import enter_run_directory
@@ -46,8 +46,8 @@ def build_parts(arguments: list[str]) -> tuple[Trainer, TextTokenizer]:
     folder = enter_run_directory(config)
     tokenizer, train_corpus, validation_corpus, *_ = build_data(config, folder)
     loader = build_loader(config, train_corpus, tokenizer, accelerator, None)
-    model_config = build_model_config(config, tokenizer)
-    return build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator), tokenizer
+    export = ModelExport.of(config, tokenizer)
+    return build_trainer(config, folder, export, loader, validation_corpus, accelerator), tokenizer
 
 
 def build_step(arguments: list[str], *, decode: bool = False) -> Callable[[], None]:

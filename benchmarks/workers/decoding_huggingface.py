@@ -1,21 +1,25 @@
 """transformers' `generate` over the same weights, for `decoding_speed.py`.
 
 A pre-norm model with sinusoids becomes an `M2M100ForConditionalGeneration`, which is the same network in transformers'
-own code; any other model is decoded through its own `forward`, which knows transformers' caches.
+own code; any other model of ours is decoded through its own `forward`, which knows transformers' caches, and models of
+transformers are what they are.
 """
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedModel
+from transformers import AutoModelForSeq2SeqLM, M2M100Config, M2M100ForConditionalGeneration, PreTrainedModel
 from workers.protocol import serve
 
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding.running.batches import pad_sources
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.options import MODEL_TYPE
 from seq2seq.models.transformer.positions import sinusoids
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -80,7 +84,9 @@ def add_parts(weights: dict[str, torch.Tensor], name: str, parts: str, linear: t
         weights[f"{name}.{part}_proj.weight"], weights[f"{name}.{part}_proj.bias"] = weight, bias
 
 
-def load(folder: str) -> PreTrainedModel:
+def load(folder: str, dtype: torch.dtype) -> PreTrainedModel:
+    if json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["model_type"] != MODEL_TYPE:
+        return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype)
     ours = Seq2SeqTransformer.from_pretrained(folder)
     config = ours.config
     is_m2m100 = (config.norm_position, config.norm, config.positions, config.activation, config.tie_embeddings)
@@ -91,7 +97,8 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     """Return facts, and a function that decodes all sources once."""
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(job["threads"])
-    model = load(job["model"]).to(job["device"], PRECISIONS[job["precision"]]).eval()
+    dtype = PRECISIONS[job["precision"]]
+    model = load(job["model"], dtype).to(job["device"], dtype).eval()
     sources, eos_id = job["sources"], model.config.eos_token_id
     size = job["batch_size"]
     if size:

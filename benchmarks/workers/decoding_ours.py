@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 from workers.protocol import serve
 
+from seq2seq.assembly.generation_config import read_generation_config, rules_of
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.data.bucketing import length_sorted_batches
-from seq2seq.decoding import BeamSearch, Greedy
+from seq2seq.decoding import BeamSearch, Greedy, Search
 from seq2seq.decoding.running.batches import InProcess, Searcher, SourceBatch
 from seq2seq.decoding.running.workers import WorkerProcesses
 from seq2seq.models.loading import load_model
@@ -35,9 +37,10 @@ def prepare(job: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], dict[str,
     model = load_model(job["model"], job["device"], PRECISIONS[job["precision"]])
     keep_freed_memory()
     limits = {"max_length": job["max_length"], "min_length": job["min_length"]}
-    search: BeamSearch | Greedy = Greedy(**limits)
+    search: Search = Greedy(**limits)
     if job["beam_width"] > 1:
         search = BeamSearch(beam_width=job["beam_width"], early_stopping=job["early_stopping"], **limits)
+    search = rules_of(read_generation_config(Path(job["model"])), model).applied(search)
     searcher: Searcher = InProcess(model, search, job["device"])
     if num_workers > 1:
         searcher = WorkerProcesses(model, search, num_workers)

@@ -13,7 +13,7 @@ from workers.protocol import Values, now, serve
 
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data, build_loader
-from seq2seq.assembly.model import build_model_config
+from seq2seq.assembly.model_export import ModelExport
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.training import build_trainer
 from seq2seq.data.batch import Batch
@@ -64,8 +64,8 @@ def trainer_of(job: Values) -> Trainer:
     accelerator = build_accelerator(config.training.precision, cpu=job["device"] == "cpu")
     tokenizer, train_corpus, validation_corpus, *_ = build_data(config, folder)
     loader = build_loader(config, train_corpus, tokenizer, accelerator)
-    model_config = build_model_config(config, tokenizer)
-    return build_trainer(config, folder, model_config, tokenizer, loader, validation_corpus, accelerator)
+    export = ModelExport.of(config, tokenizer)
+    return build_trainer(config, folder, export, loader, validation_corpus, accelerator)
 
 
 if __name__ == "__main__":
