@@ -141,6 +141,14 @@ def added_files(folder: str | Path) -> Iterator[Path]:
         _flush_folder(folder)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a further name, so that it takes no place twice; where links cannot be, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder; a kill leaves it whole, or without its name."""
     replaced = _beside(folder, _REPLACED)

@@ -56,6 +56,7 @@ OWNERS = {
     "pyarrow": ("data/",),
     "sentencepiece": ("data/",),
     "ctranslate2": ("export/",),
+    "peft": ("models/transformer/adapter_layers.py",),
     "babel": (),
     "num2words": (),
 }
@@ -70,6 +71,7 @@ PRIVATE = {
         *("torch.ops", "_reorder_linear_weight", "_linear_pointwise"),
         "_is_vnni_supported",
     },
+    "models/transformer/adapter_layers.py": {"_register_custom_module"},
     "models/transformer/initialization.py": {"_is_hf_initialized"},
     "apps/memory_limit.py": {"_ZSt13set_terminatePFvvE"},
     "gradients/transforms.py": {"_foreach_mul_"},

@@ -13,6 +13,7 @@ from seq2seq.assembly.ways_of_training import check_cost
 from seq2seq.config.declaring import check_all_numbers
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
+from seq2seq.models.transformer.adapters import check_installed
 from seq2seq.models.transformer.options import check_use
 from seq2seq.models.transformer.side_by_side import check_stackable
 from seq2seq.objectives.random_replacement import RandomReplacement
@@ -32,7 +33,7 @@ def check_config(config: RunConfig) -> None:
     check_limits(config)
     check_schedule(config)
     check_epochs(config)
-    check_freezing(config)
+    check_frozen_weights(config)
     check_companions(config)
     check_decoder_inputs(config)
     check_objective(config)
@@ -95,12 +96,19 @@ def check_epochs(config: RunConfig) -> None:
         raise ValueError("A training in stages is counted in steps: set `training.max_steps`, not `max_epochs`.")
 
 
-def check_freezing(config: RunConfig) -> None:
-    """Warn if what is frozen has learnt nothing."""
-    training = config.training
-    if training.initialize_from is None and (
-        training.freeze or training.freeze_encoder_layers or training.freeze_decoder_layers
-    ):
+def check_frozen_weights(config: RunConfig) -> None:
+    """Raise ValueError for adapters that cannot be; warn if what is frozen has learnt nothing."""
+    training, lora = config.training, config.lora
+    freezes = bool(training.freeze or training.freeze_encoder_layers or training.freeze_decoder_layers)
+    if lora.rank:
+        check_installed()
+        if training.initialize_from is None:
+            raise ValueError(
+                "`lora` adapts the weights of a trained model; name one in `training.initialize_from`, or leave it out."
+            )
+        if freezes:
+            raise ValueError("With `lora` all weights are frozen but its own: leave out `training.freeze…`.")
+    if freezes and training.initialize_from is None:
         warnings.warn(
             "`training.freeze` keeps random weights as they are. Give a trained run as `training.initialize_from`.",
             stacklevel=2,
@@ -177,6 +185,8 @@ def check_parameter_search(config: RunConfig) -> None:
     if config.model.generation_order != "l2r":
         raise ValueError("A parameter search decodes from the left; set `model.generation_order: l2r`.")
     check_cost(search.cost, config)
+    if search.candidates_at_once > 1 and config.lora.rank:
+        raise ValueError("Models with `lora` do not stand side by side: set `candidates_at_once: 1`.")
     if search.candidates_at_once > 1:
         check_stackable(config.model.positions, config.model.generation_order)
     if training.initialize_from is None:

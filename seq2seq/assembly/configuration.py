@@ -23,6 +23,7 @@ from seq2seq.decoding import SEARCHES
 from seq2seq.gradients import GRADIENT_RULES
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.objectives import DECODER_INPUTS, OBJECTIVES
+from seq2seq.training.lora import LoraOptions
 from seq2seq.training.options import OptimizerOptions, TrainingOptions, ValidationOptions
 
 
@@ -38,6 +39,8 @@ class RunConfig:
     """How text becomes tokens: trained on the training corpus, or loaded."""
     model: TransformerOptions = field(default_factory=TransformerOptions)
     """The Transformer."""
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    """Adapters that are trained in place of the model's weights."""
     companions: CompanionOptions = field(default_factory=CompanionOptions)
     """What the directions of a model with an `interaction` see of each other in training."""
     decoder_inputs: Any = choice(DECODER_INPUTS, "teacher_forcing", experimental="DECODER_INPUTS")

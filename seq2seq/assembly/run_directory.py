@@ -22,7 +22,7 @@ from seq2seq.training.tracking import LOG_NAME
 COMPANIONS_FOLDER = "companions"
 
 FIXED = (
-    *("data.", "tokenizer.", "model.", "companions.", "optimizer."),
+    *("data.", "tokenizer.", "model.", "lora.", "companions.", "optimizer."),
     *("decoder_inputs", "objective", "gradient"),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
     "training.freeze",

@@ -45,6 +45,7 @@ from seq2seq.training.accelerator import build_accelerator
 from seq2seq.training.checkpoint import Checkpoints, TrainingState
 from seq2seq.training.ema import ExponentialMovingAverage
 from seq2seq.training.freezing import Counts, freeze
+from seq2seq.training.lora import adapt
 from seq2seq.training.loss_by_position import loss_by_position
 from seq2seq.training.optimizer import build_optimizer
 from seq2seq.training.schedules import schedule_named
@@ -215,6 +216,7 @@ def build_trainer(
         encoder_layers=training.freeze_encoder_layers,
         decoder_layers=training.freeze_decoder_layers,
     )
+    adapt(bare_model, config.lora)
     if training.activation_checkpointing:
         recompute_layers(bare_model)
     model, optimizer = accelerator.prepare(bare_model, optimizer_of(config, bare_model, accelerator))

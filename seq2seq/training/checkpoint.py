@@ -2,7 +2,8 @@
 
 A folder `step-00001000` holds numbered parts:
 
-    0-weights.safetensors     of the unwrapped model, shared tensors once
+    0-frozen.safetensors      weights that are not trained, if there are any; all checkpoints of a run share one file
+    0-weights.safetensors     all others of the unwrapped model, shared tensors once
     1-optimizer.safetensors   the optimizer's state per parameter
     2-averages.safetensors    exponential moving average, if there is one
     3-state.json              `TrainingState`, the loss scaler's state, versions of libraries
@@ -28,7 +29,8 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seq2seq.files import fingerprint, new_folder, read_object, remove_folder, written
+from seq2seq.files import fingerprint, link_or_copy, new_folder, read_object, remove_folder, written
+from seq2seq.models.transformer.adapters import merged, scaling_of
 from seq2seq.models.weights import check_finite, read_weights, weights_written, write_weights
 from seq2seq.training.checkpoint_entries import check_entries, is_best, optimizer_state
 from seq2seq.training.checkpoint_folder import (
@@ -38,15 +40,18 @@ from seq2seq.training.checkpoint_folder import (
     VALIDATION,
     checkpoint_path,
     checkpoint_paths,
+    checksum_of,
     newest_whole,
     remove_unfinished,
     set_aside_newer,
     step_of,
 )
 from seq2seq.training.ema import ExponentialMovingAverage
-from seq2seq.training.sharding import fill, laid_out_like, whole
+from seq2seq.training.named_tensors import aliases, distinct_tensors, fill_all, is_frozen
+from seq2seq.training.sharding import laid_out_like, whole
 from seq2seq.training.validation import BestSoFar
 
+FROZEN = "0-frozen.safetensors"
 WEIGHTS = "0-weights.safetensors"
 OPTIMIZER = "1-optimizer.safetensors"
 AVERAGES = "2-averages.safetensors"
@@ -112,6 +117,8 @@ class Checkpoints:
         self.keep_checkpoints = keep_checkpoints
         self.check_place = check_place
         self.when_best = when_best
+        self.frozen_in: Path | None = None
+        """The checkpoint that this process has last written or read, whose file of frozen weights serves again."""
 
     def save(self, state: TrainingState, *, is_regular: bool = True) -> Path:
         """Write a checkpoint of this step unless there is one, then delete those that are not to be kept.
@@ -127,12 +134,14 @@ class Checkpoints:
         if is_regular:
             self._count(state)
         is_main, problem = self.accelerator.is_main_process, None
-        is_needed, lost, gone = broadcast_object_list([self._looked_at(path) if is_main else None])[0]
+        is_needed, is_frozen_there, lost, gone = broadcast_object_list([self._looked_at(path) if is_main else None])[0]
         if gone:
             raise OSError(gone)
         if is_needed:
-            tensors = self._tensors()
-            problem = _write(path, tensors, self._entries(state)) if is_main else None
+            tensors = self._tensors(with_frozen=not is_frozen_there)
+            linked = self.frozen_in / FROZEN if is_frozen_there and self.frozen_in is not None else None
+            problem = _write(path, tensors, self._entries(state), linked) if is_main else None
+            self.frozen_in = path
         problem = broadcast_object_list([problem])[0]
         if problem:
             raise OSError(f"Checkpoint {path} could not be written: {problem}. Earlier checkpoints are whole.")
@@ -142,12 +151,14 @@ class Checkpoints:
             self._delete_old(state)
         return path
 
-    def _looked_at(self, path: Path) -> tuple[bool, str | None, str | None]:
-        """Return whether a checkpoint is to be written, what the run has lost, and why there is no place for one."""
+    def _looked_at(self, path: Path) -> tuple[bool, bool, str | None, str | None]:
+        """Return whether a checkpoint is to be written, whether there is a file of frozen weights for it, what the run
+        has lost, and why there is no place for one."""
+        is_frozen_there = self.frozen_in is not None and checksum_of(self.frozen_in, FROZEN) is not None
         try:
-            return not path.exists(), self.check_place(), None
+            return not path.exists(), is_frozen_there, self.check_place(), None
         except OSError as error:
-            return False, None, str(error)
+            return False, False, None, str(error)
 
     def save_validation(self, state: TrainingState, *, is_best: bool) -> None:
         """Write what the validation of this step came to beside its checkpoint; delete what is then not to be kept.
@@ -194,7 +205,7 @@ class Checkpoints:
                 self.when_best(state)
         return state
 
-    def _tensors(self) -> dict[str, dict[str, Tensor]]:
+    def _tensors(self, *, with_frozen: bool) -> dict[str, dict[str, Tensor]]:
         """Return the tensors of every part on the CPU, on the process that writes them; on others none.
 
         All must call it where the model is sharded.
@@ -204,7 +215,11 @@ class Checkpoints:
             for name, parameter in self.model.named_parameters()
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }
-        parts = {WEIGHTS: distinct_tensors(self.model), OPTIMIZER: optimizer}
+        weights = distinct_tensors(self.model)
+        frozen = {name: tensor for name, tensor in weights.items() if is_frozen(tensor)}
+        parts = {WEIGHTS: {name: weights[name] for name in weights if name not in frozen}, OPTIMIZER: optimizer}
+        if frozen and with_frozen:
+            parts[FROZEN] = frozen
         if self.ema is not None:
             parts[AVERAGES] = self.ema.named_averages(self.model)
         is_writer = self.accelerator.is_main_process
@@ -216,18 +231,20 @@ class Checkpoints:
             "num_averaged": self.ema.num_updates if self.ema else 0,
             "loss_scaler": scaler.state_dict() if scaler is not None else None,
             "aliases": aliases(self.model),
+            "adapter_scaling": scaling_of(self.model),
             "versions": _versions(),
         }
 
     def _load(self, path: Path) -> TrainingState:
         entries = read_object(path / STATE)
         check_entries(entries, path / STATE)
-        _fill_all(distinct_tensors(self.model), read_weights(path / WEIGHTS), path / WEIGHTS)
+        fill_all(distinct_tensors(self.model), _weights_of(path), path / WEIGHTS)
+        self.frozen_in = path
         self._load_optimizer(read_weights(path / OPTIMIZER), path / OPTIMIZER)
         if self.ema is not None:
             if not (path / AVERAGES).exists():
                 raise ValueError(f"{path} has no average of the weights; resume it with `ema_decay: 0`.")
-            _fill_all(self.ema.named_averages(self.model), read_weights(path / AVERAGES), path / AVERAGES)
+            fill_all(self.ema.named_averages(self.model), read_weights(path / AVERAGES), path / AVERAGES)
             self.ema.num_updates = entries.get("num_averaged", 0)
         if self.accelerator.scaler is not None and entries.get("loss_scaler"):
             self.accelerator.scaler.load_state_dict(entries["loss_scaler"])
@@ -271,12 +288,12 @@ def read_validation(path: Path) -> BestSoFar | None:
 
 
 def exported_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights that a checkpoint stands for, under all their names.
+    """Return the weights that a checkpoint stands for, under all their names, adapters merged into what they adapt.
 
     That is the average, where there is one, unless the best validation was of this checkpoint's weights themselves.
     """
     entries = read_object(path / STATE)
-    weights = read_weights(path / WEIGHTS)
+    weights = _weights_of(path)
     best = read_validation(path)
     averaged = best is None or best.step != step_of(path) or best.averaged
     if averaged and (path / AVERAGES).exists():
@@ -286,7 +303,15 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
     aliases_of = entries.get("aliases", {})
     if absent := sorted(set(aliases_of.values()) - weights.keys()):
         raise ValueError(f"{path / STATE} is damaged: it names {', '.join(absent[:3])}, which is not in {WEIGHTS}.")
-    return weights | {name: weights[original] for name, original in aliases_of.items()}
+    weights |= {name: weights[original] for name, original in aliases_of.items()}
+    scaling = entries.get("adapter_scaling")
+    return weights if scaling is None else merged(weights, scaling)
+
+
+def _weights_of(path: Path) -> dict[str, Tensor]:
+    """Return the weights that a checkpoint's model had, those that were not trained included."""
+    frozen = read_weights(path / FROZEN) if (path / FROZEN).exists() else {}
+    return read_weights(path / WEIGHTS) | frozen
 
 
 def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
@@ -300,43 +325,23 @@ def _state_of(entries: Mapping[str, Any], path: Path) -> TrainingState:
     return state
 
 
-def distinct_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and persistent buffers, each once, under the first of its names."""
-    shared = aliases(model)
-    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name not in shared}
+def _write(
+    path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Mapping[str, Any], frozen: Path | None
+) -> str | None:
+    """Write a checkpoint; return what went wrong, after everything half-written is removed again.
 
-
-def aliases(model: nn.Module) -> dict[str, str]:
-    """Return the further names of tied tensors with the first name of each."""
-    first_name: dict[int, str] = {}
-    names = {name: first_name.setdefault(id(t), name) for name, t in model.state_dict(keep_vars=True).items()}
-    return {name: original for name, original in names.items() if name != original}
-
-
-def _fill_all(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor], path: Path) -> None:
-    """Copy saved values into tensors, after all of them were found to fit."""
-    if tensors.keys() != values.keys():
-        missing, surplus = sorted(tensors.keys() - values.keys()), sorted(values.keys() - tensors.keys())
-        raise ValueError(f"{path} does not fit this model: it lacks {missing[:3]} and has {surplus[:3]} too many.")
-    for name, tensor in tensors.items():
-        if tensor.shape != values[name].shape:
-            there, here = tuple(values[name].shape), tuple(tensor.shape)
-            raise ValueError(f"{path} does not fit this model: {name} is {there} there, but {here} here.")
-        if tensor.is_floating_point() != values[name].is_floating_point():
-            raise ValueError(f"{path} does not fit this model: {name} is of {values[name].dtype}.")
-    check_finite({name: value for name, value in values.items() if value.is_floating_point()}, path)
-    for name, tensor in tensors.items():
-        fill(tensor, values[name])
-
-
-def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], entries: Mapping[str, Any]) -> str | None:
-    """Write a checkpoint; return what went wrong, after everything half-written is removed again."""
+    Args:
+        frozen: an earlier checkpoint's file of frozen weights, where these are not among the tensors.
+    """
     try:
         with new_folder(path) as unfinished, weights_written(path):
             for name, part in tensors.items():
                 write_weights(part, unfinished / name)
             (unfinished / STATE).write_text(json.dumps(entries, indent=1), encoding="utf-8")
             checksums = {name: fingerprint(unfinished / name)["sha256"] for name in (*tensors, STATE)}
+            if frozen is not None:
+                link_or_copy(frozen, unfinished / FROZEN)
+                checksums[FROZEN] = checksum_of(frozen.parent, FROZEN)
             contents = {"format_version": FORMAT_VERSION, "sha256": checksums}
             (unfinished / CHECKSUMS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
     except OSError as error:

@@ -75,6 +75,7 @@ RIGHT: dict[str, Callable[[Any], bool]] = {
     "data": _are_texts,
     "num_averaged": is_count,
     "aliases": _are_texts,
+    "adapter_scaling": lambda value: value is None or (_is_number(value) and math.isfinite(value)),
     "loss_scaler": lambda value: value is None or isinstance(value, dict),
 }
 """Each entry, and whether a value of it is one that training writes."""

@@ -94,6 +94,14 @@ def verify(path: Path) -> None:
             raise ValueError(f"Checkpoint {path} is damaged: {name} is missing or differs from its checksum.")
 
 
+def checksum_of(path: Path, part: str) -> str | None:
+    """Return the checksum that a checkpoint's part had when it was written; None where it is not there any more."""
+    try:
+        return str(read_object(path / CHECKSUMS)["sha256"][part]) if (path / part).is_file() else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def newest_best_step(folder: Path) -> int | None:
     """Return the step of the best validation, as the newest checkpoint that can be read has it; None before one."""
     for path in reversed(checkpoint_paths(folder)):

@@ -41,13 +41,13 @@ class Counts(NamedTuple):
         return f"{self.all:,} parameters, {self.trained:,} of them ({self.trained / self.all:.1%}) in training"
 
 
-def check_groups(groups: Sequence[str]) -> None:
+def check_groups(groups: Sequence[str], option: str) -> None:
     """Raise ValueError for a group that there is not, or that is named twice."""
     for group in groups:
         if group not in GROUPS:
-            raise ValueError(f"`freeze` takes {', '.join(GROUPS)}, but not {group!r}.")
+            raise ValueError(f"`{option}` takes {', '.join(GROUPS)}, but not {group!r}.")
         if groups.count(group) > 1:
-            raise ValueError(f"`freeze` names {group!r} twice.")
+            raise ValueError(f"`{option}` names {group!r} twice.")
 
 
 def freeze(model: nn.Module, groups: Sequence[str], *, encoder_layers: int = 0, decoder_layers: int = 0) -> None:

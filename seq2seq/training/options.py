@@ -123,7 +123,7 @@ class TrainingOptions:
             *(self, "max_epochs", "max_minutes", "seed", "log_every", "checkpoint_every", "average_checkpoints"),
             *("threads", "freeze_encoder_layers", "freeze_decoder_layers"),
         )
-        check_groups(self.freeze)
+        check_groups(self.freeze, "freeze")
         if self.threads > MOST_PROCESSES:
             raise ValueError(f"`threads` must be at most {MOST_PROCESSES:,}, but is {self.threads}.")
         every = self.checkpoint_every or self.max_steps

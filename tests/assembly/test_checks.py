@@ -8,6 +8,7 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.config.declaring import options_of
 from seq2seq.decoding import SEARCHES
+from seq2seq.models.transformer import adapters
 from seq2seq.objectives import OBJECTIVES
 from seq2seq.objectives.sequences import SequenceObjective
 from tests.tiny_run import write_copy_task
@@ -191,3 +192,34 @@ def test_without_a_trained_model_there_are_no_vectors(tmp_path: Path, option: st
     with pytest.raises(ValueError, match=r"cost: word_rotators_distance.*training\.initialize_from"):
         check(tmp_path, f"--{option}", WRD)
     check(tmp_path, f"--{option}", WRD, "--training.initialize_from", "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "name one in `training.initialize_from`"),
+        (["--training.initialize_from", "x", "--training.freeze", "[norms]"], r"leave out `training.freeze…`"),
+        (["--training.initialize_from", "x", "--training.freeze_decoder_layers", "1"], r"leave out `training.freeze…`"),
+        (
+            ["--training.initialize_from", "x", "--gradient.parameter_search.candidates_at_once", "2"],
+            "Models with `lora` do not stand side by side: set `candidates_at_once: 1`",
+        ),
+    ],
+)
+def test_what_adapters_do_not_go_with(options: list[str], message: str, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    check(tmp_path, "--lora.rank", "2", "--training.initialize_from", "x")
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path, "--lora.rank", "2", *options)
+
+
+def test_adapters_need_peft(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(adapters, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'pip install "seq2seq-toolkit\[lora\]"'):
+        check(tmp_path, "--lora.rank", "2", "--training.initialize_from", "x")
+
+
+def test_what_is_frozen_should_have_learnt_something(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="`training.freeze` keeps random weights"):
+        check(tmp_path, "--training.freeze", "[embeddings]")
+    check(tmp_path, "--training.freeze", "[embeddings]", "--training.initialize_from", "x")

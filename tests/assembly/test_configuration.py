@@ -222,7 +222,7 @@ def test_what_is_said_to_be_written_can_be_read(text: str, tmp_path: Path) -> No
             "`objective.r_drop` has no option `gamma`; it belongs to `objective.tailr.gamma`.",
         ),
         ("objective: {cross_entropy: {sharpness: 1}}", "it belongs to `objective.minimum_risk.sharpness`."),
-        ("gradient: {backprop: {alpha: 1}}", "it belongs to `gradient.parameter_search.alpha`."),
+        ("gradient: {backprop: {noise: 1}}", "it belongs to `gradient.parameter_search.noise`."),
         ("decoder_inputs: {teacher_forcing: {pool: target}}", "belongs to `decoder_inputs.random_replacement.pool`."),
         ("decoding: {greedy: {top_p: 0.5}}", "`decoding.greedy` has no option `top_p`; it belongs to `decoding.sampli"),
         (

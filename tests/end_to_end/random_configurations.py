@@ -79,6 +79,7 @@ OPTIMIZER: Values = {
     "flooding": (0.0, 0.0, 0.5),
 }
 TRAINING: Values = {
+    "activation_checkpointing": (False, False, True),
     "gradient_accumulation": (1, 1, 2),
     "log_every": (1, 50),
     "checkpoint_every": (0, 1, 2, 1000),

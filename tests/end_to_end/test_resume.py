@@ -10,6 +10,7 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.training.tracking import read_log
+from tests.extras import needs
 from tests.tiny_run import write_copy_task
 
 ROOT = Path(__file__).parents[2]
@@ -86,18 +87,24 @@ WAYS: dict[str, dict[str, Any]] = {
         "model": {"encoder_layers": 2, "dropout": 0.1},
         "training": SECTIONS["training"] | {"freeze": ["embeddings", "biases"], "freeze_encoder_layers": 1},
     },
+    "lora": {
+        "tokenizer": {},
+        "lora": {"rank": 3, "dropout": 0.1, "also_train": ["norms"]},
+        "validation": {"every": 11},
+    },
     "adafactor": {"optimizer": {"name": "adafactor", "weight_decay": 0.1, "ema_decay": 0.9}},
 }
 """Ways of training of which a checkpoint holds something else than of others."""
 
 
 @pytest.mark.filterwarnings("ignore:`training.freeze` keeps random weights")
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", [pytest.param(way, marks=needs("peft") if way == "lora" else ()) for way in WAYS])
+def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path, copy_task: Path) -> None:
     """After a kill that leaves nothing but the checkpoint of step 10, which lies within an epoch."""
     config = write_copy_task(tmp_path, **(SECTIONS | WAYS[way]))
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = ["train", config, "--training.max_steps", "22", "--run_directory"]
+    start = ["--training.initialize_from", str(copy_task / "run")] if way == "lora" else []
+    command = ["train", config, *start, "--training.max_steps", "22", "--run_directory"]
     done = subprocess.run(
         [sys.executable, "-c", STOPPED, "9", "10", *command, str(killed)],
         cwd=ROOT,

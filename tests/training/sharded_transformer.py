@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from seq2seq.gradients.base import Backprop, GradientRule
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.recomputation import recompute_layers
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.training.freezing import freeze
+from seq2seq.training.lora import LoraOptions, adapt
 from seq2seq.training.validation import Validation
 
 CASES: dict[str, dict[str, Any]] = {
@@ -37,6 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "interacting": {"generation_order": "bidirectional", "interaction": "gate"},
     "interleaved": {"generation_order": "interleaved"},
     "recomputing": {"recomputes": True},
+    "frozen": {"frozen": ("embeddings", "cross_attention", "norms")},
+    "adapted": {"rank": 2},
 }
 NUM_PAIRS = 7
 
@@ -44,10 +49,12 @@ NUM_PAIRS = 7
 def make_model(options: dict[str, Any]) -> Seq2SeqTransformer:
     torch.manual_seed(1)
     sizes = {"vocab_size": 31, "d_model": 16, "num_heads": 2, "ffn_size": 24, "encoder_layers": 2, "decoder_layers": 3}
-    others = {name: value for name, value in options.items() if name != "recomputes"}
+    others = {name: value for name, value in options.items() if name not in ("recomputes", "frozen", "rank")}
     model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**sizes, dropout=0.0, **others))
     if options.get("recomputes"):
         recompute_layers(model)
+    freeze(model, options.get("frozen", ()))
+    adapt(model, LoraOptions(rank=options.get("rank", 0)))
     return model
 
 
@@ -81,6 +88,9 @@ def gradient_error(accelerator: Accelerator, options: dict[str, Any], rule: Grad
     rule(objective, parts, share, 1, torch.Tensor.backward)
     errors = []
     for (name, parameter), expected in zip(parts.named_parameters(), whole.parameters(), strict=True):
+        if not expected.requires_grad:
+            assert parameter.grad is expected.grad is None, name
+            continue
         assert isinstance(parameter.grad, DTensor), name
         assert expected.grad is not None, name
         found = parameter.grad.full_tensor() * accelerator.num_processes
@@ -113,6 +123,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     accelerator = Accelerator(cpu=True)
+    if find_spec("peft") is None:
+        del CASES["adapted"]
     results = {
         name: {
             "gradients": gradient_error(accelerator, options, Backprop()),

@@ -68,7 +68,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(ValueError, match="`freeze` takes embeddings, .* but not 'embedding'"):
         TrainingOptions(freeze=("embedding",))
     with pytest.raises(ValueError, match="`freeze` names 'norms' twice"):
-        check_groups(("norms", "norms"))
+        check_groups(("norms", "norms"), "freeze")
     with pytest.raises(ValueError, match="`freeze_encoder_layers` must be 0 or more"):
         TrainingOptions(freeze_encoder_layers=-1)
     with pytest.raises(ValueError, match=r"no parameters for `freeze: \[embeddings\]`"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.extras import is_installed
 from tests.launching import launch
 from tests.training.sharded_transformer import CASES
 
@@ -14,7 +15,7 @@ def test_sharded_equals_whole(num_processes: int, tmp_path: Path) -> None:
     launch(num_processes, "tests.training.sharded_transformer", str(tmp_path))
     for process in range(num_processes):
         results = json.loads((tmp_path / f"{process}.json").read_text())
-        assert results.keys() == CASES.keys()
+        assert results.keys() == CASES.keys() - ({"adapted"} if not is_installed("peft") else set())
         for case, errors in results.items():
             assert errors["gradients"] < 1e-4, case
             assert errors["adversarial"] < 1e-4, case

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.models.transformer import kernels
+from seq2seq.models.transformer.adapters import merge_adapters
 from seq2seq.models.transformer.layers import ACTIVATIONS, FeedForward
 from seq2seq.models.transformer.searching import SearchableTransformer
 
@@ -127,7 +128,9 @@ def _identity(hidden: Tensor) -> Tensor:
 
 
 def decoding_copy(model: Model, dtype: torch.dtype) -> Model:
-    """Return a packed copy of a model in training, in evaluation mode and with weights of type `dtype`."""
+    """Return a packed copy of a model in training, in evaluation mode, its weights of type `dtype`; adapters are merged
+    into them."""
     copy = deepcopy(model).eval()
+    merge_adapters(copy)
     nn.Module.to(copy, dtype)  # transformers wraps `to` for quantised models, in types that leave out this use
     return pack(copy)
