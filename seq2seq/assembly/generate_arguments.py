@@ -51,6 +51,8 @@ INSTEAD = {
     **dict.fromkeys(("forced_bos_token_id", "decoder_start_token_id"), "give the language as `tgt_lang`"),
     **dict.fromkeys(("stop_sequence", "stop_strings", "eos_token_id"), "cut the text at it afterwards"),
     "seed": "samples are the same in every call; give a generator of `seq2seq.load(model, seed=…)` as `model`",
+    "revision": "download it (`hf download NAME --revision …`) and give its folder as `model`",
+    **dict.fromkeys(("token", "use_auth_token"), "log in by `hf auth login`, or set HF_TOKEN"),
     "constraints": "begin outputs by `seq2seq.load(model).stream(texts, prefixes=…)`",
 }
 """What to do in place of arguments that no option has the meaning of."""

@@ -56,6 +56,7 @@ def test_options_that_do_what_arguments_do(arguments: dict[str, Any], options: d
         ({"forced_bos_token_id": 5}, "`forced_bos_token_id` .* `tgt_lang`"),
         ({"beam_width": 5}, "no `beam_width`; it has .*num_beams.*`seq2seq.load`"),
         ({"generation_config": object()}, "`generation_config` .* arguments of their own"),
+        ({"revision": "main"}, "`revision` .* give its folder"),
         ({"use_cache": False}, "no `use_cache`"),
     ],
 )

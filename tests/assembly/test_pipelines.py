@@ -1,6 +1,7 @@
 import inspect
 import json
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import fields
@@ -124,11 +125,13 @@ def test_what_may_not_be_said_is_what_is_said_last(tmp_path: Path) -> None:
     assert penalized.tolist() != free.tolist()
     for arguments, expected in (({"repetition_penalty": 1.0}, free), ({}, penalized)):
         assert translate("jabc", **arguments, return_tensors=True)[0]["translation_token_ids"].tolist() == [*expected]
-    said = penalized[1].item()
-    [without] = generated(model, translate, "jabc", bad_words_ids=[*NEVER["bad_words_ids"], [said]])
     beside = pipeline("translation", seq2seq.load(folder, device="cpu"))
-    found = beside("jabc", bad_words_ids=[[said]], return_tensors=True)
-    assert found[0]["translation_token_ids"].tolist() == without.tolist(), "in addition to what the generator keeps to"
+    for text in TEXTS:
+        [first] = generated(model, translate, text)
+        forbidden = [[first[1].item()]]
+        [expected] = generated(model, translate, text, bad_words_ids=NEVER["bad_words_ids"] + forbidden)
+        found = beside(text, bad_words_ids=forbidden, return_tensors=True)
+        assert found[0]["translation_token_ids"].tolist() == [*expected], "in addition to what the generator keeps to"
     with pytest.raises(ValueError, match="`bad_words_ids`.*write them as for `generate`"):
         beside("jabc", bad_words_ids=5)
     with pytest.raises(ValueError, match="99 is no token of the target vocabulary"):
@@ -160,6 +163,24 @@ def test_a_prefix_of_the_whole_model(tmp_path: Path) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"prefix": " "}))
     assert pipeline("summarization", folder, device="cpu").generator.source_prefix == " "
+
+
+def test_a_model_that_was_trained_here_gets_no_words_of_others_in_front(copy_task: Path, tmp_path: Path) -> None:
+    shutil.copytree(copy_task / "run" / "model", tmp_path / "model")
+    say_of_tasks(tmp_path / "model")
+    summarize = pipeline("summarization", tmp_path / "model", device="cpu")
+    assert summarize.generator.source_prefix == ""
+    assert summarize("abc") == [{"summary_text": "abc"}]
+
+
+def test_a_first_token_that_is_forced_is_one_of_the_ids(tmp_path: Path) -> None:
+    folder, model = saved(tmp_path, "bart", {"forced_bos_token_id": 5, "num_beams": 3, "max_length": 9})
+    translate = pipeline("translation", folder, device="cpu")
+    for arguments in ({}, {"suppress_tokens": [6]}):
+        [expected] = generated(model, translate, "jabc", **arguments)
+        found = translate("jabc", **arguments, return_tensors=True)
+        assert found[0]["translation_token_ids"].tolist() == expected.tolist()
+        assert expected[1] == 5
 
 
 def test_what_a_task_says_and_there_is_not_is_named_with_its_file(tmp_path: Path) -> None:
