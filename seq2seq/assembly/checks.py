@@ -28,6 +28,7 @@ def check_config(config: RunConfig) -> None:
     for metric in config.validation.metrics:
         make_metric(metric)
     check_data(config)
+    check_languages(config)
     check_guard(config)
     check_use(config.model)
     check_limits(config)
@@ -60,6 +61,22 @@ def check_data(config: RunConfig) -> None:
         raise ValueError(
             "`model.tie_embeddings: all` needs one vocabulary, but `tokenizer.shared` is false; share it, or set "
             "`model.tie_embeddings` to `target` or `none`."
+        )
+
+
+def check_languages(config: RunConfig) -> None:
+    """Raise ValueError where texts are encoded while training goes on, by one tokenizer, but are of several languages.
+
+    What is encoded before has a tokenizer for each corpus.
+    """
+    data = config.data
+    if not (config.tokenizer.sampling or data.streaming):
+        return
+    if len({corpus.languages for corpus in (*data.corpora, data.validated)}) > 1:
+        option = "data.train.streaming" if data.streaming else "tokenizer.sampling"
+        raise ValueError(
+            f"`{option}` encodes texts while the training goes on, all in the same languages, but the corpora of "
+            "`data.train` and `data.validation` are of several; leave it out."
         )
 
 

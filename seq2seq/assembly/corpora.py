@@ -5,6 +5,7 @@ each begins, and how much of it an epoch has, is in the `Mixture`.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,11 @@ def open_validation(data: DataOptions) -> Dataset:
     return _fold(data, is_left_out=True)
 
 
-def open_guards(data: DataOptions) -> dict[str, Dataset]:
-    """Return the guard corpora by what they are called."""
-    options = [corpus.completed(data.corpora[0]) for corpus in data.guard]
-    opened = [open_corpus(corpus, f"data.guard.{place}") for place, corpus in enumerate(options)]
-    return dict(zip(labels_of(data.guard), opened, strict=True))
+def open_guards(data: DataOptions) -> Iterator[tuple[str, CorpusOptions, Dataset]]:
+    """Yield what each guard corpus is called, all its options, and its pairs."""
+    for place, (label, corpus) in enumerate(zip(labels_of(data.guard), data.guard, strict=True)):
+        options = corpus.completed(data.corpora[0])
+        yield label, options, open_corpus(options, f"data.guard.{place}")
 
 
 def mixture_of(data: DataOptions) -> Mixture | None:

@@ -60,7 +60,7 @@ def build_data(config: RunConfig, folder: Path) -> RunData:
     tokenizer = build_tokenizer(config, folder / TOKENIZER_FOLDER, learned, fingerprints[TRAIN])
     tokenizer = fitted(tokenizer, kept_start(folder))
     validated = config.data.validated
-    spoken = tokenizer.speaking(validated.source_language, validated.target_language)
+    spoken = tokenizer.speaking(*validated.languages)
     workers = config.data.num_workers
     if isinstance(train, Dataset):
         parts = parts_of(config.data, tokenizer, mixture, len(train))

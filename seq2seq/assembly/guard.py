@@ -44,8 +44,10 @@ class GuardCorpus:
     label: str
     sources: list[str]
     references: list[list[str]]
-    pairs: str
-    """What they are, in a word."""
+    made_of: dict[str, Any]
+    """What outputs depend on, of the pairs."""
+    tokenizer: TextTokenizer
+    """Of its languages."""
 
 
 def guard_corpora(config: RunConfig, tokenizer: TextTokenizer) -> list[GuardCorpus]:
@@ -55,12 +57,15 @@ def guard_corpora(config: RunConfig, tokenizer: TextTokenizer) -> list[GuardCorp
         ValueError: one cannot be read, or none of its pairs is left.
     """
     found = []
-    for label, corpus in open_guards(config.data).items():
+    for label, options, corpus in open_guards(config.data):
         try:
-            usable, _ = usable_pairs(config, tokenize_corpus(corpus, tokenizer))
+            spoken = tokenizer.speaking(*options.languages)
+            usable, _ = usable_pairs(config, tokenize_corpus(corpus, spoken))
         except ValueError as error:
             raise ValueError(f"The guard corpus {label}: {error}") from None
-        found.append(GuardCorpus(label, *decoded_pairs(config, usable), corpus_fingerprint(usable)))
+        sources, references = decoded_pairs(config, usable)
+        made_of = {"pairs": corpus_fingerprint(usable), "number": len(sources), "languages": list(options.languages)}
+        found.append(GuardCorpus(label, sources, references, made_of, spoken))
     return found
 
 
@@ -70,7 +75,7 @@ class Guards:
 
     Args:
         start_model: with the weights that the run starts with, until it has begun.
-        decode: from a model and sources to texts, all processes together.
+        decoders: by label, from a model and sources to texts, all processes together.
         settings: what else the outputs depend on, for `guard.json`.
     """
 
@@ -80,7 +85,7 @@ class Guards:
     judge: str
     """The metric that decides what is said."""
     start_model: Seq2SeqTransformer
-    decode: Callable[[Any, Sequence[str]], list[str]]
+    decoders: dict[str, Callable[[Any, Sequence[str]], list[str]]]
     settings: dict[str, Any]
     is_main_process: bool
     record: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +97,6 @@ class Guards:
         folder: Path,
         corpora: Sequence[GuardCorpus],
         model: nn.Module,
-        tokenizer: TextTokenizer,
         accelerator: Accelerator,
     ) -> "Guards | None":
         """Return those of a run; None if it has none."""
@@ -106,7 +110,7 @@ class Guards:
             validation.metrics,
             validation.select_by if validation.select_by in validation.metrics else validation.metrics[0],
             bare_model,
-            build_decoder(config, tokenizer, accelerator),
+            {corpus.label: build_decoder(config, corpus.tokenizer, accelerator) for corpus in corpora},
             {"precision": config.training.precision, "search": type(search).__name__, **settings(search)},
             accelerator.is_main_process,
             _read(folder / GUARD_FILE) if accelerator.is_main_process else {},
@@ -172,11 +176,11 @@ class Guards:
         new = []
         for corpus in self.corpora:
             known = self.record.get(corpus.label, {}).get(when, {})
-            made = made_of | {"pairs": corpus.pairs, "number": len(corpus.sources)}
+            made = made_of | corpus.made_of
             if broadcast_object_list([known.get("made_of") == made])[0]:
                 continue
             new.append(corpus.label)
-            outputs = self.decode(model, corpus.sources)
+            outputs = self.decoders[corpus.label](model, corpus.sources)
             if self.is_main_process:
                 self.record.setdefault(corpus.label, {})[when] = {"made_of": made, "outputs": outputs}
                 self._write()

@@ -111,7 +111,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)
-    guards = Guards.of(config, folder, guarded, trainer.model, tokenizer, accelerator)
+    guards = Guards.of(config, folder, guarded, trainer.model, accelerator)
     if guards is not None:
         guards.start(trainer.tracker)
     state = trainer.run()

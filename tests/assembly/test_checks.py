@@ -223,3 +223,15 @@ def test_what_is_frozen_should_have_learnt_something(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="`training.freeze` keeps random weights"):
         check(tmp_path, "--training.freeze", "[embeddings]")
     check(tmp_path, "--training.freeze", "[embeddings]", "--training.initialize_from", "x")
+
+
+@pytest.mark.parametrize("languages", [["deu_Latn", "deu_Latn", "fra_Latn"], ["deu_Latn", "fra_Latn", "deu_Latn"]])
+def test_texts_of_several_languages_are_encoded_before_a_training(languages: list[str]) -> None:
+    corpora = [
+        f"{{path: {name}.tsv, target_language: {language}}}" for name, language in zip("ab", languages, strict=False)
+    ]
+    words = ["--run_directory", "x", "--data.train", f"[{', '.join(corpora)}]", "--data.validation.path", "c.tsv"]
+    words += ["--data.validation.target_language", languages[2]]
+    check_config(load_run_config(words))
+    with pytest.raises(ValueError, match=r"`tokenizer\.sampling` encodes texts while .* are of several"):
+        check_config(load_run_config([*words, "--tokenizer.sampling", "0.1"]))

@@ -14,6 +14,7 @@ import seq2seq
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data
+from seq2seq.assembly.guard import guard_corpora
 from seq2seq.assembly.start import with_start
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.loading import without_reports
@@ -143,6 +144,27 @@ def test_corpora_of_several_languages_are_learned_together(pieces: Path, tmp_pat
     assert main(["train", str(tmp_path / "run.yaml")]) == 0
     [found] = seq2seq.load(tmp_path / "run")("the fox", max_length=5)
     assert found.tokens[0] == "deu_Latn"
+
+
+def test_a_guard_may_be_of_other_languages(pieces: Path, tmp_path: Path) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    (tmp_path / "pairs.tsv").write_text("".join(f"the fox {i}\tlazy dog {i}\n" for i in range(7)))
+    pairs = {"path": str(tmp_path / "pairs.tsv")}
+    corpus = pairs | {"source_language": "eng_Latn", "target_language": "deu_Latn"}
+    guard = [pairs | {"label": "as trained"}, pairs | {"label": "french", "target_language": "fra_Latn"}]
+    values = {
+        "run_directory": str(tmp_path / "run"),
+        "data": {"train": corpus, "validation": pairs, "guard": guard, "max_source_tokens": 64},
+        "training": {"max_steps": 2, "threads": 1, "tensorboard": False, "initialize_from": str(tmp_path / "model")},
+        "validation": {"every": 2, "metrics": ["chrf"], "select_by": "chrf"},
+    }
+    config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])
+    found = guard_corpora(with_start(config), build_data(with_start(config), tmp_path / "run").tokenizer)
+    ids = TextTokenizer.load(tmp_path / "model").languages.ids
+    assert [corpus.tokenizer.target_start for corpus in found] == [(ids["deu_Latn"],), (ids["fra_Latn"],)]
+    assert main(["train", str(tmp_path / "run.yaml")]) == 0
+    kept = json.loads((tmp_path / "run" / "guard.json").read_text())
+    assert kept["as trained"]["before"]["outputs"] != kept["french"]["before"]["outputs"]
 
 
 def write_yaml(path: Path, values: dict[str, Any]) -> Path:

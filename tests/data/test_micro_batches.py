@@ -30,6 +30,7 @@ def test_a_position_is_counted_anew_for_another_budget() -> None:
             GOOD | {"batch": None},
         ),
         *(GOOD | {"number": 1.5}, GOOD | {"epoch": 10**30}, GOOD | {"batch_tokens": []}, GOOD | {"earlier": 3}),
+        *(GOOD | {"seen": 3}, GOOD | {"seen": {"a": "b"}}, GOOD | {"seen": {"a": -1}}),
         *(GOOD | {"earlier": [3]}, GOOD | {"earlier": [[1]]}, GOOD | {"earlier": [[1, "a"]]}, GOOD | {"pool": {}}),
     ],
 )

@@ -46,3 +46,11 @@ def test_a_header_before_and_among_pairs(tmp_path: Path) -> None:
 def test_a_prefix_of_sources_hides_no_header(tmp_path: Path) -> None:
     spoiled, _ = examined_of([("say it: source", "target")], translations(1), tmp_path, prefixes=["say it: "])
     assert len(list(headers(spoiled))) == 1
+
+
+def test_each_of_several_corpora_may_begin_with_a_header(tmp_path: Path) -> None:
+    pairs, name = translations(12), ("source", "target")
+    firsts = {"data.train.0": 0, "data.train.1": 5, "data.train.2": 9, "data.train.3": 99}
+    spoiled, _ = examined_of([*pairs[:5], name, *pairs[5:]], pairs, tmp_path, firsts=firsts)
+    [found] = headers(spoiled)
+    assert "set `data.train.1.header: true`" in found.sentence
