@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seq2seq.data.languages import Languages
 from seq2seq.models.orders import FromTheLeft
 
 Prefix = tuple[int, ...]
@@ -114,6 +115,8 @@ class CharTokenizer:
     """One token per character: `<pad>`, `<s>`, `</s>`, `<unk>`, then the alphabet."""
 
     pad_id, bos_id, eos_id, unk_id = range(4)
+    languages = Languages()
+    target_start: tuple[int, ...] = ()
 
     def __init__(self, alphabet: str = "abcdefghijklmnopqrstuvwxyz ") -> None:
         self.vocabulary = ["<pad>", "<s>", "</s>", "<unk>", *alphabet]
@@ -123,6 +126,9 @@ class CharTokenizer:
         return [[*(self.ids.get(character, self.unk_id) for character in text), self.eos_id] for text in texts]
 
     encode_targets = encode_sources
+
+    def speaking(self, source_language: str | None, target_language: str | None) -> "CharTokenizer":
+        return self
 
     def forced_starts(self, prefixes: Sequence[str] | None, number: int) -> list[list[int]] | None:
         return None if prefixes is None else [ids[:-1] for ids in self.encode_targets(prefixes)]

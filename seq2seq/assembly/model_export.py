@@ -106,7 +106,9 @@ class ModelExport:
         options = TransformerOptions.of_values(
             {f.name: getattr(model.config, f.name) for f in fields(TransformerOptions)}
         )
-        return FamilyModel(FAMILIES[start.family], start.config or {}, options, model.state_dict())
+        # What it was to be used for before it was tuned, prefixes above all, it no longer is.
+        config = {name: value for name, value in (start.config or {}).items() if name != "task_specific_params"}
+        return FamilyModel(FAMILIES[start.family], config, options, model.state_dict())
 
     def _family_generation(self) -> dict[str, Any]:
         """Return what the family's `generation_config.json` says, with the search of the run where it has one."""

@@ -83,9 +83,9 @@ class TrainingOptions:
     self_attention, cross_attention, feed_forward, norms, biases. What is shared is frozen wherever it stands: with
     `model.tie_embeddings: all`, freezing a stack freezes all embeddings and the output layer."""
     freeze_encoder_layers: int = 0
-    """First layers of the encoder that stay as they are."""
+    """First layers of the encoder that stay as they are; 0 is none."""
     freeze_decoder_layers: int = 0
-    """First layers of the decoder that stay as they are."""
+    """First layers of the decoder that stay as they are; 0 is none."""
     max_minutes: float = 0.0
     """Stop after this much training time, in minutes, over all resumed parts; 0 sets no limit. The learning rate comes
     down in that time, too."""

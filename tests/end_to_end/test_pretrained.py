@@ -74,12 +74,17 @@ def tune(folder: Path, start: Path, *more: str, **sections: Any) -> Path:
 @pytest.mark.parametrize("name", SPECIAL)
 def test_a_tuned_model_is_one_of_its_family(name: str, tmp_path: Path) -> None:
     start = pretrained(name, tmp_path / "start")
+    said = json.loads((start / "config.json").read_text()) | {
+        "task_specific_params": {"summarization": {"prefix": "x"}}
+    }
+    (start / "config.json").write_text(json.dumps(said))
     run = tune(tmp_path, start, "--training.max_steps", "3", validation={"every": 3})
     config = json.loads((run / "model/config.json").read_text())
     before = json.loads((start / "config.json").read_text())
     assert {key: config[key] for key in ("model_type", "d_model", "vocab_size")} == {
         key: before[key] for key in ("model_type", "d_model", "vocab_size")
     }
+    assert "task_specific_params" not in config
     with without_reports():
         theirs = AutoModelForSeq2SeqLM.from_pretrained(run / "model").eval()
         tokenizer = AutoTokenizer.from_pretrained(run / "model")

@@ -126,7 +126,7 @@ class TransformerOptions:
     max_positions: int = 1024
     """Longest sequence that `learned` positions can represent, in tokens."""
     position_offset: int = 0
-    """Number of the first position."""
+    """Number of the first position; 0 is where counting begins in most models."""
     relative_buckets: int = 32
     """Groups of distances that `relative` positions tell apart."""
     relative_distance: int = 128

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,13 @@ def test_fifty_steps_have_the_losses_of_transformers(
     use_double_norms(monkeypatch)
     theirs, ours = saved(name, tmp_path), load_model(tmp_path, trainable=True)
     assert isinstance(ours, Seq2SeqTransformer)
-    options = {"learning_rate": 1e-3, "betas": (0.9, 0.999), "epsilon": 1e-8, "weight_decay": 0.0}
+    options: dict[str, Any] = {
+        "name": "adamw",
+        "learning_rate": 1e-3,
+        "betas": (0.9, 0.999),
+        "epsilon": 1e-8,
+        "weight_decay": 0.0,
+    }
     optimizers = [build_optimizer(model, **options) for model in (theirs, ours)]
     for _ in range(50):
         batch = random_batch(theirs)
