@@ -52,9 +52,7 @@ class QuantizedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        scales = weight.abs().amax(1).clamp_min(SMALLEST_SCALE) / LEVELS
-        levels = (weight / scales.unsqueeze(1)).round().to(torch.int8)
+        levels, scales = levels_of(linear.weight.detach())
         self.packed_weight = kernels.packed_bytes(levels)
         self.weight_scales = scales / LEVELS
         self.weight_zeros = torch.zeros(len(levels), dtype=torch.int32)
@@ -70,6 +68,23 @@ class QuantizedLinear(nn.Module):
         # In place: what comes last is logits of many megabytes.
         return product.mul_(scales) if self.bias is None else torch.addcmul(self.bias, product, scales, out=product)
 
+
+def levels_of(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a weight [out, in] as int8 levels, and each row's scale, float32 [out].
+
+    Some rows at a time: with 256,000 tokens of 1,024 features, each intermediate step would take a gigabyte.
+    """
+    levels, scales = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
+    for start in range(0, len(weight), ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
+        part = weight[rows].float()
+        scales[rows] = part.abs().amax(1).clamp_min(SMALLEST_SCALE) / LEVELS
+        levels[rows] = (part / scales[rows].unsqueeze(1)).round().to(torch.int8)
+    return levels, scales
+
+
+ROWS_AT_A_TIME = 4096
+"""Of a weight that is rounded."""
 
 SMALLEST_SCALE = 1e-20
 """Stands for the scale of a row of zeros in a weight."""

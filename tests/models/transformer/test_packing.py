@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 
+from seq2seq.models.transformer import packing
 from seq2seq.models.transformer.packing import (
     PackedLinear,
     QuantizedLinear,
     can_pack,
     can_quantize,
     decoding_copy,
+    levels_of,
     pack,
     quantize,
 )
@@ -71,6 +73,20 @@ def test_products_of_eight_bits_are_those_of_rounded_factors(has_bias: bool) -> 
     expected = rounded_to_levels(hidden).double() @ rounded_to_levels(linear.weight.detach()).double().T
     expected += linear.bias.detach().double() if has_bias else 0
     torch.testing.assert_close(QuantizedLinear(linear)(hidden).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_levels_of_a_weight_do_not_depend_on_how_many_rows_are_rounded_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight = torch.randn(23, 7) * torch.logspace(-3, 3, 23).unsqueeze(1)
+    weight[5] = 0
+    whole = levels_of(weight)
+    monkeypatch.setattr(packing, "ROWS_AT_A_TIME", 5)
+    for found, expected in zip(levels_of(weight), whole, strict=True):
+        assert torch.equal(found, expected)
+    levels, scales = whole
+    assert levels.abs().amax(1).tolist() == [0 if row == 5 else 127 for row in range(23)]
+    torch.testing.assert_close(levels * scales.unsqueeze(1), rounded_to_levels(weight).nan_to_num())
 
 
 @needs_eight_bits
