@@ -140,7 +140,7 @@ def main() -> None:
         print_table(done)
         return
     known = {key_of(line) for line in done}
-    more = [*more, "--training.max_steps", str(options.steps)]
+    more = [*more, "--training.max_steps", str(options.steps), "--training.max_minutes", "0"]
     for seed, task, size, variant in itertools.product(options.seeds, options.tasks, options.sizes, options.variants):
         line = {"task": task, "size": size, "steps": options.steps, "variant": variant, "seed": seed}
         if key_of(line) in known:

@@ -195,7 +195,7 @@ def test_an_export_that_fails_costs_the_run_nothing(
     def full_at_first(self: ModelExport, folder: Path, weights: Any, step: int | None) -> None:
         if len(failed) < 2:
             failed.append(folder)
-            raise error
+            raise type(error)(*error.args)  # a new one: what has been raised keeps the frames of the training alive
         write(self, folder, weights)
 
     monkeypatch.setattr(ModelExport, "write", full_at_first)
