@@ -72,16 +72,15 @@ def load_model(
         return _trainable(read_family(folder), device, dtype)
     if not is_native or trainable:
         return _pretrained(folder, device, dtype)
-    model = InferenceTransformer.load(folder) if family is None else _for_search(read_family(folder))
-    nn.Module.to(model, device, torch.float32 if is_quantized else dtype)
+    kept = torch.float32 if is_quantized else dtype
+    model = InferenceTransformer.load(folder) if family is None else _for_search(read_family(folder, kept))
+    nn.Module.to(model, device, kept)
     return quantize(model) if is_quantized else pack(model)
 
 
 def _for_search(found: FamilyModel) -> InferenceTransformer:
     """Return a family's model as what searches fastest."""
-    model = InferenceTransformer.without_weights(found.options)
-    model.load_state_dict(found.weights, assign=True)
-    return model.requires_grad_(False)
+    return InferenceTransformer.without_weights(found.options).with_weights(found.weights)
 
 
 def _trainable(found: FamilyModel, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:

@@ -31,6 +31,19 @@ def read_weights(path: Path, names: Collection[str] | None = None) -> dict[str, 
             return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118
 
 
+def read_as(path: Path, dtype: torch.dtype, exact: Collection[str]) -> dict[str, Tensor]:
+    """Return the tensors of a file, but for some that are taken as they are, in another type of weights.
+
+    Each is read by an opening of its own, so that what was read of the file does not stay in memory beside it.
+    """
+    tensors = read_weights(path, exact)
+    for name in read_shapes(path):
+        if name not in tensors:
+            [tensor] = read_weights(path, [name]).values()
+            tensors[name] = tensor.to(dtype) if tensor.dtype in TYPES else tensor
+    return tensors
+
+
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tensors of a file by its header alone; raise ValueError naming it if it is damaged."""
     with _readable(path), safe_open(path, framework="pt") as file:

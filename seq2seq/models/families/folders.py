@@ -26,7 +26,7 @@ from seq2seq.models.families.tables import (
 from seq2seq.models.foreign_sizes import check_sizes, saved_shapes
 from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, InferenceTransformer, check_weights
 from seq2seq.models.transformer.options import TOKEN_IDS, TransformerOptions
-from seq2seq.models.weights import check_finite, read_weights, weights_written, write_weights
+from seq2seq.models.weights import check_finite, read_as, read_weights, weights_written, write_weights
 
 FAMILIES = {family.model_type: family for family in (*bart.FAMILIES, *t5.FAMILIES)}
 GENERATION_FILE = "generation_config.json"
@@ -77,8 +77,11 @@ def read_family_options(folder: Path, family: Family | None = None) -> Transform
         return network_options(family, config, embeddings_of(family, embeddings))
 
 
-def read_family(folder: Path) -> FamilyModel:
-    """Return the model of a family's folder; its weights of one type, which in half precision is not that of T5.
+def read_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyModel:
+    """Return the model of a family's folder.
+
+    Args:
+        dtype: of its weights; by default their own, the widest, which in half precision is not that of T5.
 
     Raises:
         ValueError: anything in the folder is damaged, would be run, or is not of the family; names it.
@@ -87,11 +90,12 @@ def read_family(folder: Path) -> FamilyModel:
     config = read_object(folder / CONFIG_FILE)
     family = FAMILIES[str(config["model_type"])]
     check_sizes(folder / CONFIG_FILE, saved_shapes(folder))
-    tensors = read_tensors(folder)
+    # What is tied is seen by numbers that are not rounded.
+    tensors = read_tensors(folder) if dtype is None else read_tensors(folder, None, dtype, family.embeddings)
     check_finite(tensors, folder)
     with _placed(folder):
         found: Converted = converted(family, with_special_tokens(folder, config), tensors)
-    weights = _of_one_type(family, found.weights)
+    weights = _of_one_type(family, found.weights, dtype)
     network = InferenceTransformer.without_weights(found.options)
     check_weights(folder, {name: tuple(weight.shape) for name, weight in network.named_parameters()}, weights)
     return FamilyModel(family, config, found.options, weights)
@@ -104,17 +108,27 @@ def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, An
     return {**config, **{name: said[name] for name in TOKEN_IDS if said.get(name) is not None}}
 
 
-def read_tensors(folder: Path, names: Collection[str] | None = None) -> dict[str, Tensor]:
+def read_tensors(
+    folder: Path,
+    names: Collection[str] | None = None,
+    dtype: torch.dtype | None = None,
+    exact: Collection[str] = (),
+) -> dict[str, Tensor]:
     """Return the tensors of a folder's safetensors files, as one file or as the index of several says.
 
     Args:
         names: of those that are wanted, if they are there; None = all.
+        dtype: of all that are wanted but for `exact`; None = as they are.
 
     Raises:
         ValueError: there are none, one is damaged, or the index names what is not there.
     """
+
+    def read(path: Path) -> dict[str, Tensor]:
+        return read_weights(path, names) if dtype is None else read_as(path, dtype, exact)
+
     if (folder / WEIGHTS_FILE).is_file():
-        return read_weights(folder / WEIGHTS_FILE, names)
+        return read(folder / WEIGHTS_FILE)
     index = folder / f"{WEIGHTS_FILE}.index.json"
     if not index.is_file():
         raise ValueError(f"{folder} has no weights in safetensors, and nothing else is read{_way_out(folder)}.")
@@ -122,7 +136,7 @@ def read_tensors(folder: Path, names: Collection[str] | None = None) -> dict[str
     wanted = {name: file for name, file in places.items() if names is None or name in names}
     tensors: dict[str, Tensor] = {}
     for file in sorted(set(wanted.values())):
-        tensors |= read_weights(folder / file, names)
+        tensors |= read(folder / file)
     if absent := sorted(set(wanted) - set(tensors)):
         raise ValueError(f"{index} names {absent[0]}, which is in none of its files; copy the folder anew.")
     return tensors
@@ -165,13 +179,14 @@ def with_weights(model: FamilyModel, options: TransformerOptions, weights: Mappi
     return replace(model, options=options, weights=dict(weights))
 
 
-def _of_one_type(family: Family, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights of the widest type among them, tied ones still tied."""
-    dtype = torch.bfloat16
-    for weight in weights.values():
-        dtype = torch.promote_types(dtype, weight.dtype) if weight.dtype != dtype else dtype
-    if all(weight.dtype == torch.float16 for weight in weights.values()):
-        dtype = torch.float32 if family.overflows_in_half else torch.float16
+def _of_one_type(family: Family, weights: dict[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Return weights of a type, by default the widest among them; tied ones still tied."""
+    if dtype is None:
+        dtype = torch.bfloat16
+        for weight in weights.values():
+            dtype = torch.promote_types(dtype, weight.dtype) if weight.dtype != dtype else dtype
+        if all(weight.dtype == torch.float16 for weight in weights.values()):
+            dtype = torch.float32 if family.overflows_in_half else torch.float16
     found: dict[int, Tensor] = {}
     for weight in weights.values():
         found.setdefault(id(weight), weight.to(dtype))

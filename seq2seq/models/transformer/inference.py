@@ -62,8 +62,14 @@ class InferenceTransformer(SearchableTransformer):
         model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
         check_weights(folder, {name: parameter.shape for name, parameter in model.named_parameters()}, weights)
-        model.load_state_dict(weights, assign=True)
-        return model.requires_grad_(False)
+        return model.with_weights(weights)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> "InferenceTransformer":
+        """Take these tensors as weights, those that are tied as one, which is moved and converted once; return self."""
+        self.load_state_dict(weights, assign=True)
+        for name in TIED_WEIGHTS[self.options.tie_embeddings]:
+            self.get_submodule(name).weight = self.decoder.embeddings.tokens.weight
+        return self.requires_grad_(False)
 
     @classmethod
     def without_weights(cls, options: TransformerOptions) -> "InferenceTransformer":

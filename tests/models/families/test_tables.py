@@ -151,3 +151,26 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
         ValueError, match="no weights in safetensors, and nothing else is read; pytorch_model.bin may run"
     ):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_are_converted_as_they_are_read_and_tied_ones_once(name: str, tmp_path: Path) -> None:
+    random_model(name).float().save_pretrained(tmp_path)
+    whole, found = read_family(tmp_path), read_family(tmp_path, torch.bfloat16)
+    assert found.options == whole.options
+    assert found.weights.keys() == whole.weights.keys()
+    for key, weight in whole.weights.items():
+        assert torch.equal(found.weights[key], weight.bfloat16()), key
+    model: Any = load_model(tmp_path, dtype=torch.bfloat16)
+    embeddings = model.decoder.embeddings.tokens.weight
+    assert (model.encoder.embeddings.tokens.weight is embeddings) == (found.options.tie_embeddings in ("all", "inputs"))
+
+
+def test_an_output_layer_that_rounds_to_the_embeddings_is_still_one_of_its_own(tmp_path: Path) -> None:
+    model = saved("flan_t5", tmp_path)
+    tensors = {key: tensor.float() for key, tensor in load_file(tmp_path / "model.safetensors").items()}
+    tensors["lm_head.weight"] = tensors["shared.weight"] * (1 + 1e-5)
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert model.config.model_type == "t5"
+    found = read_family(tmp_path, torch.bfloat16)
+    assert (found.options.tie_embeddings, found.options.output_scale) == ("inputs", False)
