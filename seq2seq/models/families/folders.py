@@ -189,7 +189,8 @@ def _of_one_type(family: Family, weights: dict[str, Tensor], dtype: torch.dtype 
             dtype = torch.float32 if family.overflows_in_half else torch.float16
     found: dict[int, Tensor] = {}
     for weight in weights.values():
-        found.setdefault(id(weight), weight.to(dtype))
+        if id(weight) not in found:
+            found[id(weight)] = weight.to(dtype)
     return {name: found[id(weight)] for name, weight in weights.items()}
 
 
