@@ -13,6 +13,7 @@ from typing import Any
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generation_config import OF_CONFIGURATION, TargetRules, rules_of
 from seq2seq.assembly.model_folder import read_model
+from seq2seq.assembly.vocabulary_fit import num_ids
 from seq2seq.config.declaring import options_of
 from seq2seq.data.foreign_folder import check_foreign_folder
 from seq2seq.data.tokenizer import TextTokenizer
@@ -164,6 +165,13 @@ def fitted(tokenizer: TextTokenizer, start: RunStart | None) -> TextTokenizer:
             f"The tokenizer ends a text with the token {tokenizer.eos_id}, and the model that training starts with "
             f"expects {options.eos_token_id}; they are not of one training."
         )
+    rows = {"source": options.source_vocab_size or options.vocab_size, "target": options.vocab_size}
+    for side, found in (("source", tokenizer.source), ("target", tokenizer.target)):
+        if num_ids(found) > rows[side]:
+            raise ValueError(
+                f"The tokenizer has {num_ids(found):,} {side} tokens, and the model that training starts with "
+                f"{rows[side]:,}; take the tokenizer of that model, or give the model more by `seq2seq extend`."
+            )
     tokenizer.decoder_start_id = options.decoder_start_token_id
     return tokenizer
 
