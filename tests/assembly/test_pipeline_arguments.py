@@ -1,10 +1,16 @@
+import inspect
+import re
+from dataclasses import fields
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from seq2seq.assembly.pipeline_arguments import AroundTheSearch, device_name, precision_name, without_effect
+from seq2seq.assembly.generate_arguments import TRANSLATED
+from seq2seq.assembly.pipeline_arguments import NO_EFFECT, AroundTheSearch, device_name, precision_name, without_effect
+from seq2seq.assembly.pipelines import pipeline
 
 
 @pytest.mark.parametrize("device", [-1, 0, torch.device("cpu"), "cpu"])
@@ -61,3 +67,14 @@ def test_values_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="`return_text` False leaves nothing"):
         AroundTheSearch(return_text=False)
     assert AroundTheSearch(return_text=False, return_tensors=True).return_text is False
+
+
+def test_the_page_lists_all_arguments() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    listed = {name for row in re.findall(r"^\| (`.*?`) \|", page, flags=re.M) for name in re.findall(r"`(\w+)`", row)}
+    taken = {*TRANSLATED, *NO_EFFECT, *(field.name for field in fields(AroundTheSearch))}
+    taken |= {*inspect.signature(pipeline).parameters} - {"task", "model", "arguments"}
+    assert taken - listed == set()
+    assert {name for name in listed if not name.endswith("_text")} - taken == {"translation", "summarization"} | {
+        "translation_xx_to_yy"
+    }
