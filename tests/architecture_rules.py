@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
     *("data", "models", "decoding", "objectives", "gradients", "training"),
-    *("assembly", "diagnosis", "export", "apps"),
+    *("assembly", "diagnosis", "export", "serving", "apps"),
 )
 """From the bottom up; each may import itself and what stands before it."""
 LEAVES = {"files", "lines", "locks", "want"}
@@ -57,6 +57,10 @@ OWNERS = {
     "sentencepiece": ("data/",),
     "ctranslate2": ("export/",),
     "peft": ("models/transformer/adapter_layers.py",),
+    "starlette": ("serving/",),
+    "uvicorn": ("serving/",),
+    "prometheus_client": ("serving/",),
+    "sentencex": ("serving/",),
     "babel": (),
     "num2words": (),
 }

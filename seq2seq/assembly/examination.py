@@ -21,7 +21,7 @@ from seq2seq.data.corpus import Corpus, Dataset, problems_of
 from seq2seq.data.examination.examination import Examination, examine, findings_of, too_few_pairs
 from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding, part_of, shown
-from seq2seq.data.examination.limits import Limits
+from seq2seq.data.examination.limits import PairLimits
 from seq2seq.data.filters import filter_pairs
 from seq2seq.data.loader import empty_lengths, tokenize_corpus
 from seq2seq.data.mixture import CorpusShare, MixedRows
@@ -83,7 +83,7 @@ def shares_of(config: RunConfig, train: Examined, data: RunData) -> list[CorpusS
     return MixedRows(data.mixture, kept, config.training.seed).shares()
 
 
-def kept_rows(train: Examined, limits: Limits) -> numpy.ndarray:
+def kept_rows(train: Examined, limits: PairLimits) -> numpy.ndarray:
     """Return the rows that are trained on."""
     options = asdict(limits)
     del options["batch_tokens"]
@@ -107,10 +107,10 @@ def held(corpus: Corpus, tokenizer: TextTokenizer) -> Dataset:
     return tokenize_corpus(Dataset.from_list(rows), tokenizer)
 
 
-def limits_of(config: RunConfig, tokenizer: TextTokenizer) -> Limits:
+def limits_of(config: RunConfig, tokenizer: TextTokenizer) -> PairLimits:
     """Return what the pairs must keep to in training."""
     options: dict[str, Any] = filter_options(config) | empty_lengths(tokenizer)
-    return Limits(**{field.name: options[field.name] for field in fields(Limits)})
+    return PairLimits(**{field.name: options[field.name] for field in fields(PairLimits)})
 
 
 def problems_of_reading(config: RunConfig) -> Iterator[Finding]:
@@ -135,7 +135,7 @@ def unusable_pairs(config: RunConfig, data: RunData) -> Iterator[Finding]:
         )
 
 
-def few_pairs(config: RunConfig, train: Examined, limits: Limits, tokenizer: TextTokenizer) -> Iterator[Finding]:
+def few_pairs(config: RunConfig, train: Examined, limits: PairLimits, tokenizer: TextTokenizer) -> Iterator[Finding]:
     """Yield that there are few pairs for the model; one that has learnt elsewhere needs fewer."""
     if config.training.initialize_from is not None or config.data.streaming:
         return

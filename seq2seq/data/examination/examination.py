@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from seq2seq.data.examination.examined import Examined, Lengths
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.headers import headers
-from seq2seq.data.examination.limits import Limits, costs, validation_lengths
+from seq2seq.data.examination.limits import PairLimits, costs, validation_lengths
 from seq2seq.data.examination.overlap import duplicates, identical_sides, overlap, shared_pairs
 from seq2seq.data.examination.resemblance import resemblance
 from seq2seq.data.examination.vocabulary import SamplePair, samples, unknown_pieces, unknown_share
@@ -92,7 +92,9 @@ def examine(
     return Examination(facts[0], facts[1], tuple(shown), tuple(findings), tuple(mixed))
 
 
-def findings_of(train: Examined, validation: Examined, tokenizer: TextTokenizer, limits: Limits) -> Iterator[Finding]:
+def findings_of(
+    train: Examined, validation: Examined, tokenizer: TextTokenizer, limits: PairLimits
+) -> Iterator[Finding]:
     """Yield what is noteworthy, of both corpora and of one beside the other."""
     for corpus in (train, validation):
         yield from headers(corpus)

@@ -18,7 +18,7 @@ _FEWEST = 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class PairLimits:
     """What pairs must keep to in training; see `DataOptions`."""
 
     max_source_tokens: int
@@ -36,7 +36,7 @@ class Limits:
         return self.empty_source_length if side == "source" else self.empty_target_length
 
 
-def costs(corpus: Examined, limits: Limits) -> Iterator[Finding]:
+def costs(corpus: Examined, limits: PairLimits) -> Iterator[Finding]:
     """Yield what each limit does to the training pairs; a pair counts with each limit that it breaks."""
     total = len(corpus)
     yield from _empty_sides(corpus, limits)
@@ -75,7 +75,7 @@ def costs(corpus: Examined, limits: Limits) -> Iterator[Finding]:
         )
 
 
-def validation_lengths(train: Examined, validation: Examined, limits: Limits) -> Iterator[Finding]:
+def validation_lengths(train: Examined, validation: Examined, limits: PairLimits) -> Iterator[Finding]:
     """Yield how the lengths of the validation differ from what is learnt."""
     total = len(validation)
     yield from _empty_sides(validation, limits)
@@ -113,7 +113,7 @@ def _enough(lengths: numpy.ndarray, share: float, limit: int) -> str:
     return f"{value:,} keeps {percent(share)}, " if limit < value < lengths.max() else ""
 
 
-def _empty_sides(corpus: Examined, limits: Limits) -> Iterator[Finding]:
+def _empty_sides(corpus: Examined, limits: PairLimits) -> Iterator[Finding]:
     for side in SIDES:
         rows = numpy.flatnonzero(corpus.lengths(side) <= limits.empty(side))
         if len(rows):

@@ -9,7 +9,7 @@ from seq2seq.data.corpus import Dataset, read_corpus
 from seq2seq.data.examination.examination import findings_of
 from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding
-from seq2seq.data.examination.limits import Limits
+from seq2seq.data.examination.limits import PairLimits
 from seq2seq.data.loader import tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -71,9 +71,9 @@ def examined_of(train: Pairs, validation: Pairs, folder: Path, **options: Any) -
     )
 
 
-def found_in(train: Pairs, validation: Pairs, folder: Path, limits: Limits | None = None) -> dict[str, Finding]:
+def found_in(train: Pairs, validation: Pairs, folder: Path, limits: PairLimits | None = None) -> dict[str, Finding]:
     """Return all findings by their kind; no two may have the same here."""
     subjects = examined_of(train, validation, folder)
-    found = list(findings_of(*subjects, characters(), limits or Limits(1000, 1000)))
+    found = list(findings_of(*subjects, characters(), limits or PairLimits(1000, 1000)))
     assert len({finding.kind for finding in found}) == len(found)
     return {finding.kind: finding for finding in found}

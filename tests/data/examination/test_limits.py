@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.data.examination.findings import Finding
-from seq2seq.data.examination.limits import Limits, costs, validation_lengths
+from seq2seq.data.examination.limits import PairLimits, costs, validation_lengths
 from tests.data.examination.made import examined_of
 
 PAIRS = [*[("a" * 7, "b" * 7)] * 196, ("a" * 30, "b" * 7), ("a" * 40, "b" * 9), ("a" * 7, "b" * 50), ("a", "")]
@@ -12,7 +12,7 @@ PAIRS = [*[("a" * 7, "b" * 7)] * 196, ("a" * 30, "b" * 7), ("a" * 40, "b" * 9), 
 
 def cost(folder: Path, **options: Any) -> dict[str, Finding]:
     limits: dict[str, Any] = {"max_source_tokens": 100, "max_target_tokens": 100, "batch_tokens": 1000} | options
-    return {finding.kind: finding for finding in costs(examined_of(PAIRS, PAIRS, folder)[0], Limits(**limits))}
+    return {finding.kind: finding for finding in costs(examined_of(PAIRS, PAIRS, folder)[0], PairLimits(**limits))}
 
 
 def test_each_limit_names_the_value_that_keeps_its_pairs(tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_empty_sides_are_named_by_their_place(tmp_path: Path) -> None:
 
 def test_validation_that_is_longer_than_what_is_learnt(tmp_path: Path) -> None:
     train, validation = examined_of(PAIRS, [("a" * 13, "b" * 7)] * 9 + [("a" * 20, "b")], tmp_path)
-    found = {finding.kind: finding for finding in validation_lengths(train, validation, Limits(20, 100))}
+    found = {finding.kind: finding for finding in validation_lengths(train, validation, PairLimits(20, 100))}
     assert list(found) == ["validation_long_sources", "validation_longer_sources"]
     assert "half have 14 tokens or more, there 8" in found["validation_longer_sources"].sentence
     assert found["validation_long_sources"].count == 1
-    cut = Limits(20, 100, cut_sources=True)
+    cut = PairLimits(20, 100, cut_sources=True)
     found = {finding.kind: finding for finding in validation_lengths(train, validation, cut)}
     assert list(found) == ["validation_cut_sources", "validation_longer_sources"]
     assert "(20) cuts the sources of 1 of 10 (10 %) validation pairs." in found["validation_cut_sources"].sentence

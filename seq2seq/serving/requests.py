@@ -1,0 +1,120 @@
+"""The waist between routes and service: what is asked for, what comes back, and how it is refused.
+
+Enters whatever shape of request a route has read; leaves one `Output` a text, which the route writes in its own shape.
+Nothing here knows of HTTP but the status of a refusal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seq2seq.decoding.running.output import TextHypothesis
+
+Split = Literal["none", "sentences"]
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """Texts to be generated from, with all that is said about how."""
+
+    texts: tuple[str, ...]
+    model: str | None = None
+    """Its name; None: the only one, or the one for the languages."""
+    source_language: str | None = None
+    target_language: str | None = None
+    prefixes: tuple[str, ...] | None = None
+    """How each output must begin."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Flat options of the search: `beam_width`, `n_best`, `method`, `temperature` and so on."""
+    split: Split = "none"
+    """Whether texts are cut into sentences, which are then searched one by one."""
+    seconds: float | None = None
+    """Time limit, waiting included; at most that of the server."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something about an output that a reader should know of."""
+
+    name: str
+    """`length_ratio`, `repetition`, `length_limit` or `cut_within_sentence`."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one text became."""
+
+    hypotheses: tuple[TextHypothesis, ...]
+    """Best first."""
+    source_tokens: int
+    """As the model was given them, end of sentence not counted."""
+    segments: int = 1
+    """Pieces that the text was cut into."""
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Text of a stream that all live hypotheses agree on: it is never taken back."""
+
+    index: int
+    """Of the text that it is an output of."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of one text of a stream."""
+
+    index: int
+    output: Output
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an output is what it is."""
+
+    source_tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    attention: tuple[tuple[float, ...], ...] | None = None
+    """A row for each target token over all source tokens, mean over the heads of the last layer; rows sum to 1."""
+    trace: Mapping[str, Any] | None = None
+    """`steps`: before each step both beams of a search from both ends, each hypothesis's tokens in the order in which
+    they were generated."""
+
+
+class RequestRefused(Exception):
+    """A request that is not answered, for a reason that its sender can do something about.
+
+    Attributes:
+        status: of HTTP.
+        name: by which a program knows the reason, such as `too_many_characters`.
+        message: what was wrong, and what to do.
+        limit: that was exceeded, where there is one.
+        retry_after: seconds after which the same request may succeed, where it may.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        message: str,
+        *,
+        limit: int | float | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.name = name
+        self.message = message
+        self.limit = limit
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep what is passed by keyword when a copy is made, as between processes."""
+        return _refused, (self.status, self.name, self.message, self.limit, self.retry_after)
+
+
+def _refused(status: int, name: str, message: str, limit: float | None, retry_after: float | None) -> RequestRefused:
+    return RequestRefused(status, name, message, limit=limit, retry_after=retry_after)

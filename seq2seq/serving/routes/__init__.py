@@ -1,0 +1,1 @@
+"""One file for each shape of request that is understood."""
