@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from seq2seq.data.foreign_folder import check_size
 from seq2seq.data.subword_sampling import BpeDropout, Segmenter, UnigramSampling
@@ -47,14 +47,14 @@ class SentencePieceTokenizer:
     """Encodes and decodes one side; padding and end of sentence are added behind the model's pieces if it has none.
 
     Args:
-        special_tokens: must be user-defined symbols of the model, which are never split.
+        name: what an error says of the model's origin.
 
     Raises:
-        ValueError: the file is no SentencePiece model, the library is missing, or a special token is not in the model.
+        ValueError: it is no SentencePiece model, or the library is missing.
     """
 
-    def __init__(self, path: Path, *, special_tokens: Sequence[str] = ()) -> None:
-        self.processor = _load(path)
+    def __init__(self, model: bytes, name: str | Path = "the trained tokenizer") -> None:
+        self.processor = _processor(model, name)
         size = self.processor.get_piece_size()
         self._added: list[str] = []
         self.pad_id = self._own_or_added(self.processor.pad_id(), "<pad>")
@@ -62,10 +62,24 @@ class SentencePieceTokenizer:
         self.bos_id = self.processor.bos_id() if self.processor.bos_id() >= 0 else self.pad_id
         self.unk_id: int | None = self.processor.unk_id()
         self.vocab_size = size + len(self._added)
-        pieces = set(self._pieces())
+
+    @classmethod
+    def load(cls, path: Path, special_tokens: Sequence[str] = ()) -> Self:
+        """Return the tokenizer of a `.model` file.
+
+        Args:
+            special_tokens: must be user-defined symbols of the model, which are never split.
+
+        Raises:
+            ValueError: it is no SentencePiece model, the library is missing, or a special token is not in the model.
+        """
+        check_size(path)
+        found = cls(path.read_bytes(), path)
+        pieces = set(found.pieces())
         for token in special_tokens:
             if token not in pieces:
                 raise ValueError(f"{path}: `special_tokens` holds {token!r}, which is not a piece of this model.")
+        return found
 
     def _own_or_added(self, index: int, token: str) -> int:
         if index >= 0:
@@ -73,7 +87,8 @@ class SentencePieceTokenizer:
         self._added.append(token)
         return self.processor.get_piece_size() + len(self._added) - 1
 
-    def _pieces(self) -> list[str]:
+    def pieces(self) -> list[str]:
+        """Return the pieces of the model, by id; what is added to them has the ids that follow."""
         return [self.processor.id_to_piece(index) for index in range(self.processor.get_piece_size())]
 
     def target_side(self) -> "SentencePieceTokenizer":
@@ -119,16 +134,15 @@ class SentencePieceTokenizer:
         return hashlib.sha256(self.processor.serialized_model_proto()).hexdigest()
 
 
-def _load(path: Path) -> "SentencePieceProcessor":
+def _processor(model: bytes, name: str | Path) -> "SentencePieceProcessor":
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
-        raise ValueError(f"{path}: reading a SentencePiece model needs: pip install sentencepiece.") from None
-    check_size(path)
+        raise ValueError(f"{name}: reading a SentencePiece model needs: pip install sentencepiece.") from None
     try:
-        return SentencePieceProcessor(model_proto=path.read_bytes())
+        return SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
-        raise ValueError(f"{path}: not a SentencePiece model: {error}") from error
+        raise ValueError(f"{name}: not a SentencePiece model: {error}") from error
 
 
 class SentencePieceSampler:

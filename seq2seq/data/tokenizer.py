@@ -18,14 +18,13 @@ from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.languages import Languages
 from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer, own_model_file
+from seq2seq.data.sentencepiece_training import MODEL_TYPES, RULES, train_sentencepiece
 from seq2seq.data.sequences import cut_ids
-from seq2seq.data.tokenizer_training import train_tokenizer
+from seq2seq.data.tokenizer_training import TokenizerKind, train_tokenizer
 from seq2seq.files import added_files
 
 NO_LANGUAGES = Languages()
 SOURCE_FOLDER, TARGET_FOLDER = "source_tokenizer", "target_tokenizer"
-
-TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class TokenizerOptions:
     """
 
     kind: TokenizerKind = "byte_bpe"
-    """Tokenizer to train. `words` splits at white space, for text that is segmented already."""
+    """Tokenizer to train. `words` splits at white space, for text that is segmented already. `sentencepiece` (Unigram)
+    and `sentencepiece_bpe` are models of that library, which others read as they are; rare characters are bytes."""
     target_kind: TokenizerKind | None = None
     """Kind for the target side when it differs from the source side; needs `shared: false`."""
     vocab_size: int = 8000
@@ -49,7 +49,7 @@ class TokenizerOptions:
     min_frequency: int = 1
     """Least number of times that a merge, character or word must occur to enter the vocabulary."""
     normalization: Literal["none", "nfc", "nfkc"] = "none"
-    """Unicode normalisation before tokenising."""
+    """Unicode normalisation before tokenising; `nfkc` of a `sentencepiece` is its `nmt_nfkc`, also of white space."""
     lowercase: bool = False
     """Lower-case before tokenising."""
     special_tokens: tuple[str, ...] = ()
@@ -79,17 +79,35 @@ class TokenizerOptions:
         if self.target_path is not None and self.path is None:
             raise ValueError("`target_path` is the target side's beside `path`, which is missing; give both.")
         is_trained = self.path is None and self.from_run is None
-        for kind in (self.kind, self.target_kind or self.kind) if is_trained and self.sampling else ():
-            if kind in ("characters", "words"):
-                raise ValueError(f"`sampling` needs byte_bpe, bpe or unigram; a vocabulary of {kind} has no subwords.")
-            if kind != "unigram" and self.sampling > 1:
-                raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
+        for kind in (self.kind, self.target_kind or self.kind) if is_trained else ():
+            self._check_kind(kind)
         trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
         spelling = ("normalization", "lowercase")
         refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)
         refuse_unused(
             self, ("special_tokens",), "a tokenizer of its own (no `from_run`)", applies=self.from_run is None
         )
+
+    def _check_kind(self, kind: str) -> None:
+        """Raise ValueError for an option that a kind to train has no use for."""
+        if self.sampling and kind in ("characters", "words"):
+            raise ValueError(f"`sampling` needs subwords; a vocabulary of {kind} has none.")
+        if self.sampling > 1 and kind not in ("unigram", "sentencepiece"):
+            raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
+        if kind not in MODEL_TYPES:
+            return
+        if self.normalization not in RULES:
+            known = " or ".join(f"`{name}`" for name in RULES)
+            raise ValueError(
+                f"`normalization: {self.normalization}` is none of SentencePiece's; with {kind} use {known}."
+            )
+        if self.lowercase:
+            raise ValueError(
+                f"`lowercase` is nothing that {kind} can do: SentencePiece folds case, and makes `ss` of `ß`. Leave it "
+                "out and lower-case the texts yourself, or train another kind."
+            )
+        if self.min_frequency != 1:
+            raise ValueError(f"`min_frequency` is nothing that {kind} can be told; leave it out.")
 
 
 class SideTokenizer(Protocol):
@@ -161,7 +179,16 @@ class TextTokenizer:
         """
         chosen = TokenizerOptions(**options)
 
-        def trained(texts: Iterable[str], kind: str, vocab_size: int) -> JsonTokenizer:
+        def trained(texts: Iterable[str], kind: str, vocab_size: int) -> SideTokenizer:
+            if kind in MODEL_TYPES:
+                model = train_sentencepiece(
+                    texts,
+                    kind=kind,
+                    vocab_size=vocab_size,
+                    normalization=chosen.normalization,
+                    special_tokens=chosen.special_tokens,
+                )
+                return SentencePieceTokenizer(model)
             tokenizer = train_tokenizer(
                 texts,
                 kind=kind,
@@ -324,7 +351,7 @@ def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTok
     if file.suffix == ".model":
         if not file.is_file():
             raise ValueError(f"{file}: there is no such file.")
-        return SentencePieceTokenizer(file, special_tokens=special_tokens)
+        return SentencePieceTokenizer.load(file, special_tokens)
     if not special_tokens and JsonTokenizer.wrote(Path(path)):
         return JsonTokenizer.load(Path(path))
     from seq2seq.data.huggingface_tokenizer import (  # imports transformers, which takes seconds

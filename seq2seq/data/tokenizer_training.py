@@ -5,20 +5,22 @@ vocabulary in every process, which is why SentencePiece finds the Unigram pieces
 from a hash table in random order, and its scores differ from run to run.
 """
 
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Literal, get_args
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from seq2seq.data.sentencepiece_training import Counted, scored_pieces, trained_model
+
+TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words", "sentencepiece", "sentencepiece_bpe"]
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 """The first entries of every trained vocabulary, in this order."""
 
 _BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
 """The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
-_SENTENCEPIECE_THREADS = 4
-"""Fixed, because the number of threads changes the order of sums and with it the scores."""
 
 
 def train_tokenizer(
@@ -49,13 +51,12 @@ def train_tokenizer(
     tokenizer = _untrained(kind)
     tokenizer.normalizer = _normalizer(normalization, lowercase)
     reserved = [*SPECIALS, *special_tokens]
-    counted = _Counted(_without(texts, special_tokens))
+    counted = Counted(_without(texts, special_tokens))
     if kind == "unigram":
         tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved)
     else:
         tokenizer.train_from_iterator(counted, _trainer(kind, vocab_size, min_frequency, reserved))
-    if not counted.any_text:
-        raise ValueError("There is no text to train a tokenizer on.")
+    counted.check()
     if tokenizer.get_vocab_size() > vocab_size:
         bytes_instead = "" if kind == "byte_bpe" else ", or use `kind: byte_bpe`, whose characters are the 256 bytes"
         raise ValueError(
@@ -64,19 +65,6 @@ def train_tokenizer(
         )
     tokenizer.add_special_tokens(reserved)
     return _finished(tokenizer, special_tokens)
-
-
-class _Counted:
-    """Passes texts on and remembers whether there was any, since trainers are content with none."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = texts
-        self.any_text = False
-
-    def __iter__(self) -> Iterator[str]:
-        for text in self.texts:
-            self.any_text = self.any_text or bool(text)
-            yield text
 
 
 def _untrained(kind: str) -> Tokenizer:
@@ -100,7 +88,7 @@ def _untrained(kind: str) -> Tokenizer:
             tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
             tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), broken_special])
         case _:
-            raise ValueError(f"`kind` is {kind!r}; the kinds are byte_bpe, bpe, unigram, characters, words.")
+            raise ValueError(f"`kind` is {kind!r}; the kinds are {', '.join(get_args(TokenizerKind))}.")
     return tokenizer
 
 
@@ -132,34 +120,23 @@ def _trainer(kind: str, vocab_size: int, min_frequency: int, reserved: list[str]
 
 def _unigram_model(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int, reserved: list[str]) -> models.Unigram:
     """Return the Unigram pieces that SentencePiece finds in the normalised texts."""
-    try:
-        import sentencepiece
-    except ImportError:
-        raise ValueError("`kind: unigram` is trained by SentencePiece: pip install sentencepiece.") from None
     normalizer = tokenizer.normalizer
     normalised = (normalizer.normalize_str(text) if normalizer else text for text in texts)
-    trained = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=normalised,
-            model_writer=trained,
+        trained = trained_model(
+            normalised,
             model_type="unigram",
             vocab_size=vocab_size - len(reserved) + 1,
-            hard_vocab_limit=False,
             character_coverage=1.0,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
-            max_sentence_length=2**20,
-            num_threads=_SENTENCEPIECE_THREADS,
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
-            minloglevel=2,
         )
     except RuntimeError as error:
         raise ValueError(f"SentencePiece cannot train {vocab_size} Unigram pieces on this text: {error}") from error
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
-    found = [(pieces.id_to_piece(index), pieces.get_score(index)) for index in range(pieces.get_piece_size())]
+    found = scored_pieces(trained)
     vocabulary = [(piece, 0.0) for piece in reserved]
     vocabulary += [(piece, score) for piece, score in found if piece not in reserved]
     return models.Unigram(vocabulary, unk_id=reserved.index(UNK))

@@ -7,13 +7,15 @@ import pytest
 
 from seq2seq.data.subword_sampling import UNKNOWN_PENALTY, BpeDropout, UnigramSampling
 from seq2seq.data.tokenizer import TextTokenizer
-from tests.data.test_tokenizer import ENGLISH, GERMAN, ODD_TEXTS
+from tests.data.test_tokenizer import BY_THE_LIBRARY, ENGLISH, GERMAN, ODD_TEXTS, OF_THE_LIBRARY
 from tests.extras import needs
 from tests.shared_data import shared_data
 
-CERTAIN = {"byte_bpe": 0.0, "bpe": 0.0, "unigram": 1e6}
-RATES = {"byte_bpe": 0.3, "bpe": 0.3, "unigram": 0.2}
-every_kind = pytest.mark.parametrize("kind", ["byte_bpe", "bpe", pytest.param("unigram", marks=needs("sentencepiece"))])
+CERTAIN = {"byte_bpe": 0.0, "bpe": 0.0, "unigram": 1e6, "sentencepiece": 1e6, "sentencepiece_bpe": 0.0}
+RATES = {kind: 0.2 if certain else 0.3 for kind, certain in CERTAIN.items()}
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=needs("sentencepiece") if kind in BY_THE_LIBRARY else ()) for kind in CERTAIN]
+)
 
 
 def trained(kind: str, texts: list[str], **options: object) -> TextTokenizer:
@@ -24,7 +26,8 @@ def trained(kind: str, texts: list[str], **options: object) -> TextTokenizer:
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_sampling_without_chance_is_the_ordinary_encoding(kind: str, language: str) -> None:
     texts = shared_data(f"multi30k/raw/val.{language}").read_text(encoding="utf-8").split("\n")[:600] + ODD_TEXTS
-    side = trained(kind, texts[:300], special_tokens=["<de>"], lowercase=True, normalization="nfc").source
+    spelling = {"normalization": "nfkc"} if kind in OF_THE_LIBRARY else {"lowercase": True, "normalization": "nfc"}
+    side = trained(kind, texts[:300], special_tokens=["<de>"], **spelling).source
     sampler = side.sampler(CERTAIN[kind])
     texts += ["<de> A dog", "a<de>dog", " <de>  a <eos>", "<de><de>", "Zwei  Hunde<de>"]
     assert [sampler(text, 1) for text in texts] == side.encode(texts)
@@ -32,7 +35,9 @@ def test_sampling_without_chance_is_the_ordinary_encoding(kind: str, language: s
 
 @every_kind
 def test_sampling_depends_on_text_and_seed_alone(kind: str) -> None:
-    tokenizer = trained(kind, ENGLISH + GERMAN, sampling=RATES[kind], vocab_size=350 if kind == "byte_bpe" else 80)
+    tokenizer = trained(
+        kind, ENGLISH + GERMAN, sampling=RATES[kind], vocab_size=80 if kind in ("bpe", "unigram") else 350
+    )
     texts, seeds = ENGLISH[:3] * 2, [1, 2, 3, 4, 5, 6]
     together = tokenizer.encode_sources(texts, seeds)
     alone = [tokenizer.encode_sources([text], [seed])[0] for text, seed in zip(texts, seeds, strict=True)]

@@ -1,23 +1,29 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, BartTokenizer, ByT5Tokenizer, T5Tokenizer
 
+from seq2seq.data.sentencepiece_training import MODEL_TYPES
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.data.tokenizer_training import TokenizerKind
 from tests.extras import needs
 from tests.shared_data import shared_data
 
 ENGLISH = ["the cat sat on the mat.", "a dog sat on a log!", "the <de> cats and dogs sat"] * 3
 GERMAN = ["die Katze saß auf der Matte.", "ein Hund saß auf einem Klotz!"] * 3
-KINDS = ["byte_bpe", "bpe", "unigram", "characters", "words"]
+KINDS = get_args(TokenizerKind)
+OF_THE_LIBRARY = tuple(MODEL_TYPES)
+"""Kinds that are models of the SentencePiece library."""
+BY_THE_LIBRARY = ("unigram", *OF_THE_LIBRARY)
+"""Kinds that it trains."""
 every_kind = pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=needs("sentencepiece") if kind == "unigram" else ()) for kind in KINDS]
+    "kind", [pytest.param(kind, marks=needs("sentencepiece") if kind in BY_THE_LIBRARY else ()) for kind in KINDS]
 )
-VOCAB_SIZES = {"byte_bpe": 300, "bpe": 60, "unigram": 60, "characters": 60, "words": 60}
+VOCAB_SIZES = dict.fromkeys(KINDS, 60) | dict.fromkeys(("byte_bpe", *OF_THE_LIBRARY), 300)
 
 ODD_TEXTS = [
     "",
@@ -44,7 +50,8 @@ def test_specials_come_first_and_close_each_text(kind: str) -> None:
     tokenizer = train(kind)
     assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (0, 1, 2, 3)
     assert tokenizer.decoder_start_id == 1
-    assert tokenizer.target_tokens([0, 1, 2, 3]) == ["<pad>", "<bos>", "<eos>", "<unk>"]
+    names = ["<pad>", "<s>", "</s>", "<unk>"] if kind in OF_THE_LIBRARY else ["<pad>", "<bos>", "<eos>", "<unk>"]
+    assert tokenizer.target_tokens([0, 1, 2, 3]) == names
     assert tokenizer.source_vocab_size == tokenizer.target_vocab_size <= VOCAB_SIZES[kind]
     for ids in tokenizer.encode_sources(["", "the cat"]) + tokenizer.encode_targets(["die Katze"]):
         assert ids[-1] == 2
@@ -56,6 +63,16 @@ def test_specials_come_first_and_close_each_text(kind: str) -> None:
 def test_byte_bpe_restores_any_text(text: str) -> None:
     tokenizer = train()
     assert tokenizer.decode(tokenizer.encode_targets([text])[0]) == text
+
+
+@needs("sentencepiece")
+@pytest.mark.parametrize("kind", OF_THE_LIBRARY)
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_models_of_sentencepiece_restore_any_text_but_their_own_sign(kind: str, text: str) -> None:
+    tokenizer = train(kind)
+    ids = tokenizer.encode_targets([text])[0]
+    assert tokenizer.decode(ids) == text.replace("▁", " ")
+    assert tokenizer.unk_id not in ids, "what it has not seen is bytes"
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
@@ -86,6 +103,17 @@ def test_typed_special_tokens_stay_text(kind: str) -> None:
             assert tokenizer.decode(ids) == text
 
 
+@needs("sentencepiece")
+@pytest.mark.parametrize("kind", OF_THE_LIBRARY)
+def test_typed_pieces_of_sentencepiece_stay_text(kind: str) -> None:
+    """Also where the text that it learns from is full of them."""
+    tokenizer = TextTokenizer.train([*ENGLISH, *["<s> </s> <unk> <0x41>"] * 9], [], kind=kind, vocab_size=300)
+    for text in ("<s> </s>", "<unk><0x41>", "a<pad>b"):
+        ids = tokenizer.encode_targets([text])[0]
+        assert not {0, 1, 2, 3} & set(ids[:-1]), tokenizer.target_tokens(ids)
+        assert tokenizer.decode(ids) == text
+
+
 @every_kind
 def test_special_tokens_are_never_split_and_stay_in_decoded_text(kind: str, tmp_path: Path) -> None:
     tokenizer = train(kind, special_tokens=["<de>", "<de>x"])
@@ -93,9 +121,11 @@ def test_special_tokens_are_never_split_and_stay_in_decoded_text(kind: str, tmp_
     for candidate in (tokenizer, TextTokenizer.load(tmp_path)):
         ids = candidate.encode_targets(["<de> the cat<de>x"])[0]
         tokens = candidate.target_tokens(ids)
+        if kind in OF_THE_LIBRARY:
+            assert tokens.pop(0) == "▁", "which they put in front of any text"
         assert tokens[0] == "<de>"
-        assert tokens[-2:] == ["<de>x", "<eos>"], "the longest wins"
-        assert sorted({ids[0], ids[-2]}) == [4, 5]
+        assert tokens[-2:] == ["<de>x", candidate.target_tokens([candidate.eos_id])[0]], "the longest wins"
+        assert {4, 5} <= set(ids)
         assert candidate.decode(ids).startswith("<de> the cat")
 
 
@@ -128,7 +158,7 @@ TRAIN_AND_PRINT = """
 import sys
 from seq2seq.data.tokenizer import TextTokenizer
 texts = open(sys.argv[1], encoding="utf-8").read().split("\\n")[:400]
-for kind in ("byte_bpe", "bpe", "unigram", "characters", "words"):
+for kind in sys.argv[2:]:
     print(TextTokenizer.train(texts, [], kind=kind, vocab_size=500).fingerprint())
 """
 
@@ -138,7 +168,7 @@ def test_training_is_the_same_in_every_process() -> None:
     path = shared_data("multi30k/raw/val.de")
     texts = path.read_text(encoding="utf-8").split("\n")[:400]
     here = [TextTokenizer.train(texts, [], kind=kind, vocab_size=500).fingerprint() for kind in KINDS]
-    command = [sys.executable, "-c", TRAIN_AND_PRINT, str(path)]
+    command = [sys.executable, "-c", TRAIN_AND_PRINT, str(path), *KINDS]
     there = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert there == here
 
@@ -153,6 +183,12 @@ def test_training_is_the_same_in_every_process() -> None:
 )
 @every_kind
 def test_normalization_makes_texts_equal(kind: str, options: dict[str, Any], text: str, same: str) -> None:
+    if kind in OF_THE_LIBRARY and options != {"normalization": "nfkc"}:
+        with pytest.raises(
+            ValueError, match="`lowercase` is nothing that|`normalization: nfc` is none of SentencePiece"
+        ):
+            train(kind, **options)
+        return
     first, second = train(kind, **options).encode_sources([text, same])
     assert first == second
     first, second = train("byte_bpe").encode_sources([text, same])
@@ -176,11 +212,21 @@ def test_min_frequency_leaves_rare_words_out() -> None:
             "SentencePiece cannot train 9 Unigram pieces",
             marks=needs("sentencepiece"),
         ),
+        pytest.param(
+            {"kind": "sentencepiece", "vocab_size": 99},
+            "cannot train 99 pieces, of which 256 are the bytes.*99 vs",
+            marks=needs("sentencepiece"),
+        ),
+        ({"kind": "sentencepiece", "min_frequency": 2}, "`min_frequency` is nothing that sentencepiece can be told"),
+        ({"kind": "sentencepiece_bpe", "sampling": 1.5}, "with BPE it is a probability, from 0 to 1"),
+        ({"kind": "sentencepiece", "special_tokens": ["<a b>"]}, "SentencePiece finds none with a space in it"),
+        ({"kind": "sentencepiece", "special_tokens": ["<0x41>"]}, "may not hold '<0x41>': empty, doubled, a byte or"),
+        ({"kind": "sentencepiece_bpe", "special_tokens": ["</s>"]}, "may not hold '</s>'"),
         ({"target_kind": "words"}, "`target_kind` needs `shared: false`"),
         ({"target_vocab_size": 77}, "`target_vocab_size` needs `shared: false`"),
         ({"special_tokens": ["<eos>"]}, "`special_tokens` may not hold '<eos>'"),
         ({"special_tokens": ["x", "x"]}, "`special_tokens` may not hold 'x'"),
-        ({"kind": "words", "sampling": 0.1}, "a vocabulary of words has no subwords"),
+        ({"kind": "words", "sampling": 0.1}, "a vocabulary of words has none"),
     ],
 )
 def test_options_that_cannot_be_trained(options: dict[str, Any], message: str) -> None:

@@ -59,9 +59,11 @@ def kill_case(seed: int) -> KillCase:
     if kind == "parameter_search":
         order = "l2r"
     tokenizer = draw.choice(("bpe", "byte_bpe", "characters", "unigram"))
+    if tokenizer == "unigram":
+        tokenizer = ("unigram", "sentencepiece", "sentencepiece_bpe")[seed % 3]
     sections: Sections = {
         "data": {"batch_tokens": 96},
-        "tokenizer": {"kind": tokenizer, "vocab_size": 280 if tokenizer == "byte_bpe" else 40},
+        "tokenizer": {"kind": tokenizer, "vocab_size": 40 if tokenizer in ("bpe", "characters", "unigram") else 300},
         "model": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2, "ffn_size": 16},
         "optimizer": {"learning_rate": 3e-3, "ema_decay": draw.choice((0.0, 0.9)), "warmup_steps": 2},
         "training": {"max_steps": draw.choice((9, 12)), "log_every": draw.choice((1, 2, 4)), "tensorboard": False},

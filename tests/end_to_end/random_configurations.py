@@ -159,9 +159,12 @@ def random_sections(draw: random.Random) -> Sections:
     kind = draw.choice(("byte_bpe", "bpe", "unigram", "characters", "words"))
     if kind == "unigram" and not is_installed("sentencepiece"):
         kind = "bpe"  # drawn all the same, so that other draws stay as they are
-    tokenizer: dict[str, Any] = {"kind": kind, "vocab_size": 280 if kind == "byte_bpe" else 60}
+    if kind == "unigram":  # by order instead of by another draw
+        kind = {"r2l": "sentencepiece", "bidirectional": "sentencepiece_bpe"}.get(order, kind)
+    has_bytes = kind in ("byte_bpe", "sentencepiece", "sentencepiece_bpe")
+    tokenizer: dict[str, Any] = {"kind": kind, "vocab_size": 300 if has_bytes else 60}
     tokenizer |= some(draw, {"shared": (True, False), "lowercase": (True,), "normalization": ("nfc", "nfkc")}, 0.3)
-    if kind in ("byte_bpe", "bpe", "unigram") and draw.random() < 0.5:
+    if kind not in ("characters", "words") and draw.random() < 0.5:
         tokenizer["sampling"] = 0.1
     if not tokenizer.get("shared", True) and draw.random() < 0.3:
         tokenizer["target_kind"] = draw.choice(("characters", "words"))
@@ -197,6 +200,10 @@ def make_fit(sections: Sections) -> None:
         model["tie_embeddings"] = "target"
     if "target_kind" in tokenizer:
         tokenizer["sampling"] = 0.0
+    if tokenizer["kind"].startswith("sentencepiece"):
+        tokenizer.pop("lowercase", None)
+        if tokenizer.get("normalization") == "nfc":
+            tokenizer["normalization"] = "nfkc"
     for inputs in sections.get("decoder_inputs", {}).values():
         if inputs.get("mixture", {}).get("mixing") in ("soft", "top_k") and model.get("tie_embeddings") == "none":
             model["tie_embeddings"] = "target"

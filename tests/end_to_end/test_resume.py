@@ -92,13 +92,16 @@ WAYS: dict[str, dict[str, Any]] = {
         "lora": {"rank": 3, "dropout": 0.1, "also_train": ["norms"]},
         "validation": {"every": 11},
     },
+    "sentencepiece": {"tokenizer": {"kind": "sentencepiece", "vocab_size": 300, "sampling": 0.2}},
     "adafactor": {"optimizer": {"name": "adafactor", "weight_decay": 0.1, "ema_decay": 0.9}},
 }
 """Ways of training of which a checkpoint holds something else than of others."""
+EXTRAS = {"lora": "peft", "sentencepiece": "sentencepiece"}
+"""The packages that they need."""
 
 
 @pytest.mark.filterwarnings("ignore:`training.freeze` keeps random weights")
-@pytest.mark.parametrize("way", [pytest.param(way, marks=needs("peft") if way == "lora" else ()) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=needs(EXTRAS[way]) if way in EXTRAS else ()) for way in WAYS])
 def test_each_way_goes_on_bit_by_bit(way: str, tmp_path: Path, copy_task: Path) -> None:
     """After a kill that leaves nothing but the checkpoint of step 10, which lies within an epoch."""
     config = write_copy_task(tmp_path, **(SECTIONS | WAYS[way]))

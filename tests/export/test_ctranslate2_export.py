@@ -177,8 +177,8 @@ def trained(kind: str) -> Callable[[Path], TextTokenizer]:
 
 @pytest.mark.parametrize(
     "make",
-    [trained("byte_bpe"), trained("unigram"), pieces_with_a_typed_eos, words_with_a_hole],
-    ids=["byte_bpe", "unigram", "sentencepiece", "two_makers"],
+    [trained("byte_bpe"), trained("unigram"), trained("sentencepiece"), pieces_with_a_typed_eos, words_with_a_hole],
+    ids=["byte_bpe", "unigram", "sentencepiece", "typed_eos", "two_makers"],
 )
 def test_vocabularies_of_every_kind(make: Callable[[Path], TextTokenizer], tmp_path: Path) -> None:
     tokenizer = make(tmp_path)
