@@ -60,7 +60,10 @@ class BagOfWords(LabelSmoothing):
         if self.bag_of_words_weight == 0:
             return CrossEntropy(label_smoothing=self.label_smoothing)(model, batch, step)
         nll = partial(label_smoothed_nll, labels=batch.labels, label_smoothing=self.label_smoothing)
-        output = model(**batch.model_inputs(), score=lambda hidden, weight: (*nll(hidden, weight), weight))
+        output = model(
+            **batch.model_inputs(),
+            score=lambda hidden, weight, bias=None: (*nll(hidden, weight, bias=bias), weight),
+        )
         (*sums, weight_VD), hidden_BSD = output.loss, output.encoder_last_hidden_state
         if weight_VD.untyped_storage().size() == 0:
             raise RuntimeError("`bag_of_words` needs the output layer after the forward; FSDP cannot be used with it.")

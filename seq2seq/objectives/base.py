@@ -50,7 +50,7 @@ class Objective(Protocol):
     """What is scored.
 
     `model` may be wrapped (DDP, FSDP), so it is only ever called, as `model(**inputs).logits` or, where not all logits
-    need exist at once, as `model(**inputs, score=function).loss`.
+    need exist at once, as `model(**inputs, score=function).loss`: see `Seq2SeqTransformer.forward`.
     """
 
     def __call__(self, model: nn.Module, batch: Batch, step: int) -> LossSum: ...

@@ -17,6 +17,8 @@ from seq2seq.objectives.functional import (
     ENTRIES_AT_A_TIME,
     ENTRIES_OF_A_BLOCK,
     Needed,
+    add_gradient,
+    logits_of,
     product_dtype,
     rows_at_a_time,
     slices,
@@ -30,7 +32,9 @@ BlockLoss = Callable[[Tensor, slice], tuple[Tensor, ...]]
 """From logits [M, N, V] (float32 or wider) of the units in a slice to sums, scalars; the first is the loss."""
 
 
-def blockwise(hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss) -> tuple[Tensor, ...]:
+def blockwise(
+    hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss, bias: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Return the sums of `block_loss` over all units; only the first, the loss, has a gradient.
 
     A unit is M rows of logits that a loss looks at together, such as one token in two passes. Products are in the type
@@ -42,8 +46,9 @@ def blockwise(hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLos
         weight: the output layer's, [V, D].
         rows: int64 [M, N], each unit's positions in the flattened [B * T]; no position may occur twice.
         block_loss: is called with a slice of 0..N each time, and once with an empty one if N = 0.
+        bias: the output layer's, [V], which is not trained; None = none.
     """
-    sums: tuple[Tensor, ...] = _Blockwise.apply(hidden, weight, rows, block_loss, Needed.of(hidden, weight))
+    sums: tuple[Tensor, ...] = _Blockwise.apply(hidden, weight, bias, rows, block_loss, Needed.of(hidden, weight))
     return sums
 
 
@@ -52,7 +57,13 @@ class _Blockwise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, rows: Tensor, block_loss: BlockLoss, needed: Needed
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        rows: Tensor,
+        block_loss: BlockLoss,
+        needed: Needed,
     ) -> tuple[Tensor, ...]:
         dtype = product_dtype(hidden)
         sums: tuple[Tensor, ...] = ()
@@ -63,24 +74,24 @@ class _Blockwise(torch.autograd.Function):
             for block in slices(rows.shape[1], rows_at_a_time(ENTRIES_OF_A_BLOCK, weight) // len(rows)):
                 block_rows = rows[:, block].flatten()
                 block_ND = flat_hidden.index_select(0, block_rows).to(dtype)
-                logits_NV = block_ND @ weight_VD.T
+                logits_NV = logits_of(block_ND, weight_VD, bias)
                 in_units = logits_NV.view(len(rows), block.stop - block.start, len(weight))
                 sums = _added(sums, _differentiate_in_place(in_units, block.start, block_loss, any(needed)))
                 if gradient is not None:
                     gradient.flatten(0, 1).index_copy_(0, block_rows, (logits_NV @ weight_VD).to(hidden.dtype))
                 if gradient_VD is not None:
-                    gradient_VD.add_(logits_NV.T @ block_ND)
+                    add_gradient(gradient_VD, logits_NV, block_ND)
         ctx.gradients = (gradient, gradient_VD) if any(needed) else None
         ctx.mark_non_differentiable(*sums[1:])
         return sums
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
         gradients, ctx.gradients = ctx.gradients, None  # they are changed in place, so they serve once
         assert gradients is not None, "the loss was differentiated twice, or not meant to be"
         gradient, gradient_VD = (None if part is None else part.mul_(upstream[0]) for part in gradients)
-        return gradient, gradient_VD, None, None, None
+        return gradient, gradient_VD, None, None, None, None
 
 
 def _differentiate_in_place(

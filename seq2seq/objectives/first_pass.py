@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from seq2seq.config.declaring import refuse_unused
 from seq2seq.data.batch import Batch
@@ -134,14 +135,21 @@ def first_pass(
 
 
 def predictions(
-    hidden: Tensor, weight: Tensor, rows: Tensor, gold: Tensor, uniform: Tensor, mixing: Mixing, special_ids: Tensor
+    hidden: Tensor,
+    weight: Tensor,
+    rows: Tensor,
+    gold: Tensor,
+    uniform: Tensor,
+    mixing: Mixing,
+    special_ids: Tensor,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the fields of `Predictions`, from the decoder's states [B * G, T, D] at N flattened positions."""
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     size = rows_at_a_time(ENTRIES_OF_A_BLOCK, weight)
     for start in range(0, max(len(rows), 1), size):
         part = slice(start, start + size)
-        logits_NV = hidden.flatten(0, 1).index_select(0, rows[part]) @ weight.T
+        logits_NV = linear(hidden.flatten(0, 1).index_select(0, rows[part]), weight, bias)
         logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
         gold_N = logits_NV.gather(1, gold[part].unsqueeze(1)).squeeze(1)
         confidence_N = (gold_N - logits_NV.logsumexp(-1)).exp()

@@ -55,7 +55,12 @@ class RDrop(LabelSmoothing):
 
 
 def loss_of_two_passes(
-    hidden: Tensor, weight: Tensor, labels: Tensor, consistency_weight: float, label_smoothing: float
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    consistency_weight: float,
+    label_smoothing: float,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return the sums (loss, negative log-likelihood, number correct, mean of both divergences).
 
@@ -63,6 +68,7 @@ def loss_of_two_passes(
         hidden: [2 * B, T, D], the first pass before the second.
         weight: the output layer's, [V, D].
         labels: int64 [B, T].
+        bias: the output layer's, [V], or None.
     """
     rows = real_rows(labels)
     labels_N = labels.flatten()[rows]
@@ -76,4 +82,4 @@ def loss_of_two_passes(
         loss_sum = tokens.loss.sum() + consistency_weight * divergence
         return loss_sum, tokens.nll.sum(), tokens.is_correct.sum().to(loss_sum.dtype), divergence
 
-    return blockwise(hidden, weight, torch.stack([rows, rows + labels.numel()]), loss)
+    return blockwise(hidden, weight, torch.stack([rows, rows + labels.numel()]), loss, bias)

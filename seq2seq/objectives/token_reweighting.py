@@ -194,6 +194,7 @@ def reweighted_loss(
     rewards: Tensor | None,
     token_weights: Callable[[Tensor], Tensor],
     label_smoothing: float,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return the sums (loss, negative log-likelihood, number correct, weights).
 
@@ -203,6 +204,7 @@ def reweighted_loss(
         labels: int64 [B, T].
         rewards: [B, T], further factors of the weights.
         token_weights: from probabilities to weights.
+        bias: the output layer's, [V], or None.
     """
     rows = real_rows(labels)
     labels_N = labels.flatten()[rows]
@@ -216,4 +218,4 @@ def reweighted_loss(
         loss_sum = (weights_N * tokens.loss).sum()
         return loss_sum, tokens.nll.sum(), tokens.is_correct.sum().to(loss_sum.dtype), weights_N.sum()
 
-    return blockwise(hidden, weight, rows.unsqueeze(0), loss)
+    return blockwise(hidden, weight, rows.unsqueeze(0), loss, bias)

@@ -71,7 +71,12 @@ def negative_candidates(labels: Tensor) -> Tensor:
 
 
 def unlikelihood_loss(
-    hidden: Tensor, weight: Tensor, labels: Tensor, unlikelihood_weight: float, label_smoothing: float
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    unlikelihood_weight: float,
+    label_smoothing: float,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return the sums (loss, negative log-likelihood, number correct, penalty).
 
@@ -79,6 +84,7 @@ def unlikelihood_loss(
         hidden: [B, T, D].
         weight: the output layer's, [V, D].
         labels: int64 [B, T].
+        bias: the output layer's, [V], or None.
     """
     rows = real_rows(labels)
     labels_N, is_candidate_NT = labels.flatten()[rows], negative_candidates(labels).flatten(0, 1)[rows]
@@ -92,4 +98,4 @@ def unlikelihood_loss(
         loss_sum = tokens.loss.sum() + unlikelihood_weight * penalty
         return loss_sum, tokens.nll.sum(), tokens.is_correct.sum().to(loss_sum.dtype), penalty
 
-    return blockwise(hidden, weight, rows.unsqueeze(0), loss)
+    return blockwise(hidden, weight, rows.unsqueeze(0), loss, bias)

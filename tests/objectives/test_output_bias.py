@@ -6,10 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.profiler import ProfilerActivity, profile
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.objectives import functional
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.objectives.functional import label_smoothed_nll
 from seq2seq.objectives.minimum_risk import MinimumRisk
 from seq2seq.objectives.r_drop import RDrop
 from tests.objectives.generated import candidate_search, pairs, searched_model, text_cost
@@ -87,3 +90,18 @@ def test_minimum_risk(options: dict[str, Any]) -> None:
     weights = (0.8 * picked.sum(1)).softmax(0)
     assert bool(found.is_real.all())
     assert_same_loss(model, loss.loss_sum, 3 * (weights * cost(found, batch)[0]).sum())
+
+
+def test_nothing_of_the_size_of_the_weight_is_made_but_its_gradient_and_its_rounded_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(functional, "ENTRIES_AT_A_TIME", {"cpu": 2**16})
+    size, labels = 20_011 * 64, torch.tensor([[0, 1, 2, IGNORED_LABEL]])
+    hidden, weight = torch.randn(1, 4, 64, requires_grad=True), torch.randn(20_011, 64, requires_grad=True)
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled,
+    ):
+        label_smoothed_nll(hidden, weight, labels, 0.1, torch.randn(20_011)).loss_sum.backward()
+    large = sorted(event.self_cpu_memory_usage for event in profiled.events() if event.self_cpu_memory_usage > size)
+    assert large == [2 * size, 4 * size]

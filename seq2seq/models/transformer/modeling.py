@@ -26,7 +26,7 @@ from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import DecoderOutput, Encoder
 
-LogitsScorer = Callable[[Tensor, Tensor], Any]
+LogitsScorer = Callable[..., Any]
 CACHE_NAME = "cache" if "cache" in Seq2SeqLMOutput.__dataclass_fields__ else "past_key_values"
 """What transformers' `generate` reads a cache from and passes it by: `cache` since 5.24."""
 
@@ -115,8 +115,9 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             decoder_attention_mask: [B, T] (with a cache, all positions so far). Padding on the right needs none.
             labels: int64 [B * G, T], `IGNORED_LABEL` = not counted; adds `loss`, the mean cross-entropy in nats.
             cache, past_key_values: the new and the old name of earlier positions, which are filled in place.
-            score: called with the decoder's states [B, T, D] and the output layer's weight [V, D] in place of that
-                layer; what it returns is `loss`, and there are no logits.
+            score: called with the decoder's states [B, T, D], the output layer's weight [V, D] and as `bias` its bias
+                [V], which is not trained, or None, in place of that layer; what it returns is `loss`, and there are no
+                logits.
             sides, visible, source_perturbation, target_perturbation: see `Batch`.
 
         Raises:
@@ -148,7 +149,7 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
             perturbation=target_perturbation,
         )
         cached: dict[str, Any] = {CACHE_NAME: cache}
-        loss = None if score is None else score(*self._scored(output.hidden))
+        loss = None if score is None else score(output.hidden, self.lm_head.weight, bias=self.lm_head.bias)
         logits = self.lm_head(output.hidden) if score is None else None
         if logits is not None and labels is not None:
             loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED_LABEL)
@@ -177,13 +178,6 @@ class Seq2SeqTransformer(SearchableTransformer, PreTrainedModel, GenerationMixin
                 f"`{self.generation_order}`; decode with `seq2seq.load(folder)`."
             )
         return super().generate(*arguments, **options)  # type: ignore[misc]
-
-    def _scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Return states and a weight whose products are the logits; a bias becomes a column beside a feature of 1."""
-        weight, bias = self.lm_head.weight, self.lm_head.bias
-        if bias is None:
-            return hidden, weight
-        return functional.pad(hidden, (0, 1), value=1.0), torch.cat([weight, bias.unsqueeze(1)], dim=1)
 
     def _encoded(self, input_ids: Tensor | None, *arguments: Any, **options: Any) -> BaseModelOutput:
         if input_ids is None:
