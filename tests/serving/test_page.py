@@ -106,9 +106,9 @@ def test_the_page_names_no_outside_address_and_writes_no_html() -> None:
 def test_a_text_is_translated(opened: Opened, server: PageServer) -> None:
     page = translated(opened())
     expect(page.locator("#output")).to_have_text(TRANSLATION)
-    asked = server.asked[0]
-    assert (asked["inputs"], asked["model"], asked["n_best"], asked["split"]) == (TEXT, "english-german", 3, "sentences")
-    assert (asked["source_language"], asked["target_language"]) == ("en", "de")
+    [asked] = server.asked
+    assert (asked["inputs"], asked["model"], asked["n_best"]) == (TEXT, "english-german", 3)
+    assert (asked["split"], asked["source_language"], asked["target_language"]) == ("sentences", "en", "de")
     expect(page).to_have_title("english-german · seq2seq")
     expect(page.locator("#colophon")).to_have_text(
         "Asked of english-german · English to German · beam search, 5 hypotheses wide · 3 suggestions · "
