@@ -1,4 +1,4 @@
-"""A small server for tests of the page: it answers what the page asks for by a word list, and can go away and return."""
+"""A small server for tests of the page: it answers by a list of words, and can go away and return."""
 
 import json
 import math
@@ -193,7 +193,7 @@ def hypothesis(words: list[str], rank: int) -> dict[str, Any]:
 
 
 def explanation(body: dict[str, Any]) -> dict[str, Any]:
-    """Each target token looks at the source token of its place, a little at the others; one order is as good as both."""
+    """Each target token looks at the source token of its place, less at its neighbours."""
     source = tokens_of(words_of(body["input"]))
     target = tokens_of(words_of(body["output"]))
     attention = [
