@@ -56,6 +56,8 @@ OWNERS = {
     "pyarrow": ("data/",),
     "sentencepiece": ("data/",),
     "ctranslate2": ("export/",),
+    "onnx": ("export/onnx_nodes.py",),
+    "onnxruntime": ("export/onnx_parity.py",),
     "peft": ("models/transformer/adapter_layers.py",),
     "starlette": ("serving/",),
     "uvicorn": ("serving/",),

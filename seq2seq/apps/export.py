@@ -2,6 +2,7 @@
 
     seq2seq export --model runs/x --format ctranslate2 --output served --quantization int8 --check test.source
     seq2seq export --model runs/x --format transformers --output folder
+    seq2seq export --model runs/x --format onnx --output folder --quantization int8 --check test.source
 
 As `transformers`, a model is one of a family that everybody reads: `AutoModelForSeq2SeqLM`, and converters of other
 libraries. One that was tuned is of its own family; one that was trained from random weights is a PEGASUS or a Marian,
@@ -10,12 +11,16 @@ where it has nothing that these have not. `--push-to-hub NAME` uploads the folde
 For CTranslate2, the folder holds all that it needs, the tokenizer in `tokenizer/`, and the run's search options in
 `decoding.json`. CTranslate2 is called with the tokenizer's source tokens without end of sentence;
 `return_end_token=True` and `min_decoding_length=0` make its scores the same as ours.
+
+As `onnx`, the folder has the layout that transformers.js loads, in browsers and elsewhere.
 """
 
 import argparse
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.assembly.generator import TextGenerator, load
@@ -23,6 +28,9 @@ from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
+from seq2seq.export.onnx_export import export_onnx
+from seq2seq.export.onnx_nodes import require_onnx
+from seq2seq.export.onnx_parity import OnnxParity, measure_onnx_parity, require_onnxruntime
 from seq2seq.export.transformers_export import export_transformers
 from seq2seq.lines import lines
 from seq2seq.models.pretrained import PretrainedSeq2Seq
@@ -34,9 +42,7 @@ CHECK_LINES = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="run directory or model folder")
     parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    parser.add_argument(
-        "--format", choices=["ctranslate2", "transformers"], default="ctranslate2", help="default: %(default)s"
-    )
+    parser.add_argument("--format", choices=list(FORMATS), default="ctranslate2", help="default: %(default)s")
     parser.add_argument("--push-to-hub", metavar="NAME", help="upload what is written, as a private model NAME")
     parser.add_argument("--output", required=True, help="folder to write; an earlier export there is replaced")
     parser.add_argument(
@@ -49,35 +55,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    FORMATS[arguments.format](arguments, Path(arguments.output))
+    return 0
+
+
+def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write a folder for CTranslate2."""
     checked = lines_to_check(arguments)
-    folder = Path(arguments.output)
-    if arguments.format == "transformers":
-        write_transformers(arguments, folder)
-        return 0
     require_ctranslate2()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_ctranslate2(
-        folder,
-        model,
-        generator.tokenizer,
-        generator.search,
-        generator.source_prefix,
-        arguments.quantization,
-        generator.max_source_tokens,
-    )
+    export_ctranslate2(folder, model, **of_generator(generator), quantization=arguments.quantization)
     if different := different_options(generator.search):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
     if arguments.check:
         print(report(measure_parity(folder, generator, checked)))
     push(folder, arguments.push_to_hub)
-    return 0
+
+
+def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write a folder for onnxruntime and transformers.js."""
+    checked = lines_to_check(arguments)
+    require_onnx()
+    if arguments.check:
+        require_onnxruntime()
+    generator, model = load_for_export(arguments.model, arguments.checkpoint)
+    export_onnx(folder, model, **of_generator(generator), quantization=arguments.quantization)
+    if arguments.check:
+        print(report_onnx(measure_onnx_parity(folder, generator, checked), arguments.quantization))
+    push(folder, arguments.push_to_hub)
+
+
+def of_generator(generator: TextGenerator) -> dict[str, Any]:
+    """Return what an export writes beside the weights."""
+    names = ("tokenizer", "search", "source_prefix", "max_source_tokens")
+    return {name: getattr(generator, name) for name in names}
 
 
 def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder of transformers; raise ValueError for options that it has no use for."""
+    lines_to_check(arguments)
     if arguments.check or arguments.quantization != "float32":
-        raise ValueError("`--check` and `--quantization` belong to `--format ctranslate2`; leave them out.")
+        raise ValueError("`--check` and `--quantization` belong to `--format ctranslate2` and `onnx`; leave them out.")
     name = read_model(arguments.model, lambda found: export_transformers(found, folder), arguments.checkpoint)
     print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer` read it.")
     push(folder, arguments.push_to_hub)
@@ -124,13 +143,44 @@ def load_for_export(path: str, checkpoint: str | None = None) -> tuple[TextGener
 
 def report(parity: Parity) -> str:
     """Return the result of a check as aligned lines."""
-    share = parity.num_equal / parity.num_lines
-    rows = {
+    return in_columns(
+        {
+            **agreement(parity),
+            "seconds, this toolkit": f"{parity.seconds:.2f} (float32)",
+            "seconds, CTranslate2": f"{parity.ctranslate2_seconds:.2f} ({parity.compute_type})",
+        }
+    )
+
+
+def report_onnx(parity: OnnxParity, quantization: str) -> str:
+    """Return the result of a check of ONNX as aligned lines; onnxruntime has one sentence at a time."""
+    return in_columns(
+        {
+            **agreement(parity),
+            "seconds, this toolkit": f"{parity.seconds:.2f} (float32)",
+            "seconds, onnxruntime, line by line": f"{parity.onnx_seconds:.2f} ({quantization})",
+        }
+    )
+
+
+def agreement(parity: Parity | OnnxParity) -> dict[str, str]:
+    """Return how much both sides say the same."""
+    return {
         "lines": str(parity.num_lines),
-        "same tokens": f"{parity.num_equal} ({share:.1%})",
+        "same tokens": f"{parity.num_equal} ({parity.num_equal / parity.num_lines:.1%})",
         "largest score difference among them": f"{parity.largest_score_difference:.2g}",
-        "seconds, this toolkit": f"{parity.seconds:.2f} (float32)",
-        "seconds, CTranslate2": f"{parity.ctranslate2_seconds:.2f} ({parity.compute_type})",
     }
+
+
+def in_columns(rows: dict[str, str]) -> str:
+    """Return names and values, a line each."""
     width = max(map(len, rows))
     return "\n".join(f"{name:{width}}  {value}" for name, value in rows.items())
+
+
+FORMATS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "ctranslate2": write_ctranslate2,
+    "transformers": write_transformers,
+    "onnx": write_onnx,
+}
+"""What writes each format."""

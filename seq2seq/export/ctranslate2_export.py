@@ -75,14 +75,16 @@ def export_ctranslate2(
         write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise ValueError if the folder holds anything but an earlier export, since it will be replaced as a whole."""
-    if folder.is_dir():
-        replaceable = (folder / MODEL_FILE).is_file() or not any(folder.iterdir())
-    else:
-        replaceable = not folder.exists()
-    if not replaceable:
-        raise ValueError(f"{folder} is there and holds no CTranslate2 model; give a new name, or remove it yourself.")
+def check_replaceable(folder: Path, mark: str = MODEL_FILE, name: str = "CTranslate2 model") -> None:
+    """Raise ValueError if the folder holds anything but an earlier export, since it will be replaced as a whole.
+
+    Args:
+        mark: a file that every such export has.
+        name: what the export is called.
+    """
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / mark).is_file():
+        raise ValueError(f"{folder} is there and holds no {name}; give a new name, or remove it yourself.")
 
 
 def check_expressible(config: Seq2SeqTransformerConfig) -> None:

@@ -131,7 +131,7 @@ def test_a_folder_without_a_model(command: list[str], tmp_path: Path, capsys: py
         ("\n \nabc\n", ["--check-lines", "2"], "has no text in its first 2 lines"),
         ("abc\n", ["--check-lines", "0"], "`--check-lines` must be at least 1, but is 0"),
         ("abc\n", ["--quantization", "int4"], "invalid choice: 'int4'"),
-        ("abc\n", ["--format", "onnx"], "invalid choice: 'onnx'"),
+        ("abc\n", ["--format", "gguf"], "invalid choice: 'gguf'"),
     ],
 )
 def test_mistakes_are_known_before_anything_is_written(
@@ -186,3 +186,23 @@ def test_what_the_runtime_lacks_is_refused(
     TextTokenizer.load(copy_task / "run" / "model").save(tmp_path / "model")
     command[1] = str(tmp_path / "model")
     assert "CTranslate2 has no counterpart for generation_order: r2l" in error_of(command, capsys)
+
+
+def test_a_folder_of_onnx_says_what_the_run_says(
+    copy_task: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is an optional package")
+    pytest.importorskip("onnx", reason="onnx is an optional package")
+    command[3] = "onnx"
+    assert main(["export", *command, "--check", str(copy_task / "test.txt")]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["same tokens"].strip() == "53 (100.0%)"
+    assert float(rows["largest score difference among them"]) < 1e-4
+    assert "(float32)" in rows["seconds, onnxruntime, line by line"]
+    assert (tmp_path / "served" / "onnx" / "decoder_model_merged.onnx").is_file()
+
+
+def test_a_quantisation_that_onnx_has_not_is_named(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="onnx is an optional package")
+    command[3] = "onnx"
+    assert "must be one of float32, int8, but is 'int16'" in error_of([*command, "--quantization", "int16"], capsys)

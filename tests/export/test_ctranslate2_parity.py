@@ -14,7 +14,7 @@ from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.export import ctranslate2_parity
 from seq2seq.export.ctranslate2_export import export_ctranslate2
 from seq2seq.export.ctranslate2_parity import comparable_search, different_options, encoded_sources, measure_parity
-from tests.export.test_ctranslate2_export import MAX_LENGTH, TEXTS, random_model, tokenizer
+from tests.export.untrained import MAX_LENGTH, TEXTS, random_model, tokenizer
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
 

@@ -1,0 +1,54 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.export.onnx_export import export_onnx
+from seq2seq.export.onnx_parity import measure_onnx_parity
+from tests.export.untrained import MAX_LENGTH, TEXTS, random_model, tokenizer
+
+pytest.importorskip("onnx", reason="onnx is an optional package")
+pytest.importorskip("onnxruntime", reason="onnxruntime is an optional package")
+
+__all__ = ["tokenizer"]
+
+
+@pytest.fixture
+def generator(tokenizer: Any) -> TextGenerator:
+    return TextGenerator(random_model(tokenizer), tokenizer, BeamSearch(max_length=MAX_LENGTH, beam_width=3))
+
+
+def exported(generator: TextGenerator, folder: Path, quantization: str = "float32") -> Path:
+    export_onnx(folder, generator.model, generator.tokenizer, generator.search, quantization=quantization)  # type: ignore[arg-type]
+    return folder
+
+
+def test_a_model_and_its_export_say_the_same(generator: TextGenerator, tmp_path: Path) -> None:
+    parity = measure_onnx_parity(exported(generator, tmp_path / "site"), generator, [*TEXTS, "", " \t"])
+    assert (parity.num_lines, parity.num_equal) == (len(TEXTS), len(TEXTS)), "blank lines do not count"
+    assert parity.largest_score_difference < 2e-4
+    assert min(parity.seconds, parity.onnx_seconds) > 0
+
+
+def test_another_models_export_is_noticed(generator: TextGenerator, tmp_path: Path) -> None:
+    folder = exported(generator, tmp_path / "site")
+    with torch.no_grad():
+        generator.model.lm_head.weight.neg_()  # type: ignore[union-attr]
+    parity = measure_onnx_parity(folder, generator, TEXTS)
+    assert parity.num_equal == 0
+    assert math.isnan(parity.largest_score_difference)
+
+
+def test_rounded_weights_are_near(generator: TextGenerator, tmp_path: Path) -> None:
+    parity = measure_onnx_parity(exported(generator, tmp_path / "site", "int8"), generator, TEXTS)
+    assert parity.num_equal > 0
+    assert 1e-4 < parity.largest_score_difference < 3
+
+
+def test_nothing_to_compare_is_said(generator: TextGenerator, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no line holds any text"):
+        measure_onnx_parity(exported(generator, tmp_path / "site"), generator, ["", "  "])
