@@ -4,11 +4,12 @@ Enters whatever shape of request a route has read; leaves one `Output` a text, w
 Nothing here knows of HTTP but the status of a refusal.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from seq2seq.decoding.running.output import TextHypothesis
+from seq2seq.serving.limits import Limits
 
 Split = Literal["none", "sentences"]
 
@@ -118,3 +119,53 @@ class RequestRefused(Exception):
 
 def _refused(status: int, name: str, message: str, limit: float | None, retry_after: float | None) -> RequestRefused:
     return RequestRefused(status, name, message, limit=limit, retry_after=retry_after)
+
+
+class Served(Protocol):
+    """What routes know of a model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def source_languages(self) -> tuple[str, ...]: ...
+    @property
+    def target_languages(self) -> tuple[str, ...]: ...
+    @property
+    def generation_order(self) -> str: ...
+    @property
+    def max_source_tokens(self) -> int | None: ...
+    @property
+    def search(self) -> Mapping[str, Any]: ...
+    @property
+    def explains(self) -> bool: ...
+
+
+class Answering(Protocol):
+    """What routes stand on: a service that answers requests in whatever order it likes, many at once."""
+
+    @property
+    def models(self) -> Mapping[str, Served]: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def queue_tokens(self) -> int:
+        """Source tokens that wait."""
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows that are being searched."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model has decoded a sentence, and none has died since."""
+
+    async def generate(self, request: GenerationRequest) -> list[Output]:
+        """Return one output a text; RequestRefused where there is none. Ends when its task is cancelled."""
+
+    def stream(self, request: GenerationRequest) -> AsyncIterator[Delta | Finished]:
+        """Yield outputs as they grow; ends when it is closed."""
+
+    async def explain(self, request: GenerationRequest, output: str | None) -> Explanation:
+        """Return why the only text of a request becomes this output, or by default its best."""

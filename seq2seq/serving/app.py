@@ -1,0 +1,119 @@
+"""The application: routes of all families over one service, with errors in the shape of each, and the page.
+
+Enters a service; leaves an ASGI application. Nothing in it reads a file after it was made, so no request can name one.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from seq2seq.serving.measures import Measures
+from seq2seq.serving.requests import Answering, RequestRefused
+from seq2seq.serving.routes.huggingface import huggingface_operations
+from seq2seq.serving.routes.libretranslate import libretranslate_operations
+from seq2seq.serving.routes.native import native_error, native_operations
+from seq2seq.serving.routes.openai import openai_operations
+from seq2seq.serving.routes.openapi import description, description_operation
+from seq2seq.serving.routes.operation import (
+    Operation,
+    Shape,
+    endpoint,
+    internal_error,
+    refusal,
+    to_json,
+)
+from seq2seq.serving.routes.operations import operating_operations
+
+logger = logging.getLogger(__name__)
+
+
+def application(service: Answering, token: str | None = None) -> Starlette:
+    """Return the application.
+
+    Args:
+        service: what answers.
+        token: what requests have to bring, all but those for health and for the page; None: nothing.
+    """
+    measures = Measures(service)
+    operations = all_operations(service)
+    described = to_json(description(operations, wants_token=token is not None))
+    operations.append(description_operation(described))
+    routes = [
+        Route(operation.path, endpoint(operation, service, measures, token), methods=[operation.method])
+        for operation in operations
+    ]
+    if page := page_text():
+        routes.append(Route("/", _page(page)))
+    app = Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: _http_error(operations), Exception: _fault},  # type: ignore[dict-item]
+    )
+    app.router.redirect_slashes = False
+    app.state.service, app.state.measures = service, measures
+    return app
+
+
+def all_operations(service: Answering) -> list[Operation]:
+    limits = service.limits
+    return [
+        *native_operations(limits),
+        *openai_operations(limits),
+        *libretranslate_operations(limits),
+        *huggingface_operations(limits),
+        *operating_operations(),
+    ]
+
+
+def page_text() -> str | None:
+    """Return the page, where the package has it."""
+    page = files("seq2seq.serving") / "page" / "index.html"
+    return page.read_text(encoding="utf-8") if page.is_file() else None
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _page(text: str) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        return HTMLResponse(text, headers={"cache-control": "no-cache"})
+
+    return answer
+
+
+def _http_error(operations: list[Operation]) -> Callable[[Request, HTTPException], Awaitable[Response]]:
+    """Return the handler of paths and methods that there are not, which answers in the shape of the next family."""
+    shapes = {operation.path.partition("{")[0]: operation.shape for operation in operations if operation.path != "/"}
+
+    async def answer(request: Request, error: HTTPException) -> Response:
+        path = request.scope["path"]
+        found = max((begin for begin in shapes if path.startswith(begin)), key=len, default=None)
+        shape: Shape = native_error if found is None else shapes[found]
+        if error.status_code == 405:
+            allowed = sorted(operation.method for operation in operations if _matches(operation.path, path))
+            message = (
+                f"{request.method} is not what {path[:80]} understands; it takes {' and '.join(allowed) or 'GET'}."
+            )
+            response = refusal(RequestRefused(405, "method_not_allowed", message), shape)
+            response.headers["allow"] = ", ".join(allowed or ["GET"])
+            return response
+        if error.status_code == 404:
+            message = f"There is nothing at {path[:80]}; /openapi.json says what there is."
+            return refusal(RequestRefused(404, "not_found", message), shape)
+        return refusal(RequestRefused(error.status_code, "invalid_request", str(error.detail)), shape)
+
+    return answer
+
+
+def _matches(template: str, path: str) -> bool:
+    begin, brace, _ = template.partition("{")
+    return path.startswith(begin) if brace else path == begin
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return refusal(internal_error(), native_error)
