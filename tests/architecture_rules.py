@@ -79,6 +79,7 @@ PRIVATE = {
     },
     "models/transformer/adapter_layers.py": {"_register_custom_module"},
     "models/transformer/initialization.py": {"_is_hf_initialized"},
+    "serving/connection.py": {"_unset_keepalive_if_required"},
     "apps/memory_limit.py": {"_ZSt13set_terminatePFvvE"},
     "gradients/transforms.py": {"_foreach_mul_"},
     "training/ema.py": {"_foreach_lerp_"},

@@ -6,6 +6,7 @@ Enters a service; leaves an ASGI application. Nothing in it reads a file after i
 import logging
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,10 +18,11 @@ from seq2seq.serving.measures import Measures
 from seq2seq.serving.requests import Answering, RequestRefused
 from seq2seq.serving.routes.huggingface import huggingface_operations
 from seq2seq.serving.routes.libretranslate import libretranslate_operations
-from seq2seq.serving.routes.native import native_error, native_operations
+from seq2seq.serving.routes.native import ERROR, native_error, native_operations
 from seq2seq.serving.routes.openai import openai_operations
 from seq2seq.serving.routes.openapi import description, description_operation
 from seq2seq.serving.routes.operation import (
+    Call,
     Operation,
     Shape,
     endpoint,
@@ -42,14 +44,14 @@ def application(service: Answering, token: str | None = None) -> Starlette:
     """
     measures = Measures(service)
     operations = all_operations(service)
+    if page := page_text():
+        operations.append(_page_operation(page))
     described = to_json(description(operations, wants_token=token is not None))
     operations.append(description_operation(described))
     routes = [
         Route(operation.path, endpoint(operation, service, measures, token), methods=[operation.method])
         for operation in operations
     ]
-    if page := page_text():
-        routes.append(Route("/", _page(page)))
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _http_error(operations), Exception: _fault},  # type: ignore[dict-item]
@@ -76,14 +78,14 @@ def page_text() -> str | None:
     return page.read_text(encoding="utf-8") if page.is_file() else None
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+def _page_operation(text: str) -> Operation:
+    """Return the operation that answers with the page; what it asks for needs the token, the page itself does not."""
 
-
-def _page(text: str) -> Endpoint:
-    async def answer(request: Request) -> Response:
+    async def answer(call: Call) -> Response:
         return HTMLResponse(text, headers={"cache-control": "no-cache"})
 
-    return answer
+    shape: dict[str, Any] = {"shape": native_error, "error": ERROR, "media_type": "text/html"}
+    return Operation("GET", "/", answer, "The page", {"type": "string"}, tag="page", is_open=True, **shape)
 
 
 def _http_error(operations: list[Operation]) -> Callable[[Request, HTTPException], Awaitable[Response]]:

@@ -60,7 +60,8 @@ class Connection(HttpToolsProtocol):
             if self.in_head:
                 if self.head_bytes == 0 and self.timer is None:
                     self._start_timer()
-                part, view = view[:HEAD_BYTES], view[HEAD_BYTES:]
+                room = HEAD_BYTES + 1 - self.head_bytes
+                part, view = view[:room], view[room:]
                 self.head_bytes += len(part)
             else:
                 part, view = view, view[:0]

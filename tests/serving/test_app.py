@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from seq2seq.serving.app import all_operations, application
+from seq2seq.serving.app import all_operations, application, page_text
 from seq2seq.serving.routes.openapi import description
 from tests.serving.fake_service import FakeService
 
@@ -104,7 +104,8 @@ def test_the_description_is_of_what_is_checked(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert described["openapi"] == "3.1.0"
     operations = all_operations(FakeService())
-    assert sum(len(path) for path in described["paths"].values()) == len(operations)
+    has_page = page_text() is not None
+    assert sum(len(path) for path in described["paths"].values()) == len(operations) + has_page
     for operation in operations:
         path = described["paths"][operation.path.replace(":path", "")][operation.method.lower()]
         if operation.fields is None:
@@ -119,3 +120,12 @@ def test_the_description_is_of_what_is_checked(client: TestClient) -> None:
     assert "security" not in with_token["paths"]["/health/live"]["get"]
     identifiers = [one["operationId"] for path in described["paths"].values() for one in path.values()]
     assert len({*identifiers}) == len(identifiers)
+
+
+def test_the_page_is_served_and_needs_no_token() -> None:
+    text = page_text()
+    if text is None:
+        pytest.skip("the package has no page")
+    response = TestClient(application(FakeService(), token="secret")).get("/")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert response.text == text

@@ -262,10 +262,10 @@ class EventStream(Response):
         return cls(events, await unless_gone(request.receive, _next(events)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(ClientDisconnect):  # `_send` was cancelled then, and has closed the search
-            await unless_gone(receive, self._send(send))
+        with suppress(ClientDisconnect):  # `send_events` was cancelled then, and has closed the search
+            await unless_gone(receive, self.send_events(send))
 
-    async def _send(self, send: Send) -> None:
+    async def send_events(self, send: Send) -> None:
         async with aclosing(self._events):  # type: ignore[type-var]
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
