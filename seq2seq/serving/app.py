@@ -27,8 +27,8 @@ from seq2seq.serving.routes.operation import (
     Shape,
     endpoint,
     internal_error,
+    json_bytes,
     refusal,
-    to_json,
 )
 from seq2seq.serving.routes.operations import operating_operations
 
@@ -46,7 +46,7 @@ def application(service: Answering, token: str | None = None) -> Starlette:
     operations = all_operations(service)
     if page := page_text():
         operations.append(_page_operation(page))
-    described = to_json(description(operations, wants_token=token is not None))
+    described = json_bytes(description(operations, wants_token=token is not None))
     operations.append(description_operation(described))
     routes = [
         Route(operation.path, endpoint(operation, service, measures, token), methods=[operation.method])

@@ -93,7 +93,6 @@ def test_a_fault_is_an_answer_in_json_and_in_the_log(client: TestClient, caplog:
         ([], "`body` must be an object, but is a list"),
         ({"inputs": 3}, "`inputs` must be a text or a list of texts, but is 3"),
         ({"inputs": []}, "`inputs` must be at least 1 texts"),
-        ({"inputs": ["a"] * 129}, "`inputs` must be at most 128 texts"),
         ({"inputs": ["a", None]}, "`inputs` must be a text or a list of texts"),
         ({"inputs": None}, "`inputs` must be a text"),
         ({"inputs": "a", "n_best": 0}, "`n_best` must be at least 1, but is 0"),
@@ -135,6 +134,15 @@ def test_what_is_no_json(client: TestClient, body: bytes, words: str) -> None:
     response = client.post("/v1/generate", content=body, headers=JSON)
     assert (response.status_code, response.json()["error"]["name"]) == (400, "invalid_json")
     assert words in response.json()["error"]["message"]
+
+
+def test_too_many_texts(client: TestClient) -> None:
+    error = client.post("/v1/generate", json={"inputs": ["a"] * 129}).json()["error"]
+    assert error == {
+        "name": "too_many_texts",
+        "message": "`inputs` has 129 texts; send at most 128 at once.",
+        "limit": 128,
+    }
 
 
 def test_a_pair_of_surrogates_is_a_character(client: TestClient) -> None:

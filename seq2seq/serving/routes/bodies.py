@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from seq2seq.serving.requests import RequestRefused
-from seq2seq.serving.routes.fields import Field, checked, checked_form
+from seq2seq.serving.routes.fields import Field, checked_fields, checked_form
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 BODY_SECONDS = 15.0
@@ -28,7 +28,7 @@ _SUSPICIOUS = re.compile(rb"\\u(?:d[89a-f]|0000)", re.IGNORECASE)
 async def fields_of_json(request: Request, fields: tuple[Field, ...], most_bytes: int) -> dict[str, Any]:
     """Return what a body in JSON says of these fields."""
     _content_type(request, (JSON,))
-    return checked(fields, parse_json(await read(request, most_bytes)))
+    return checked_fields(fields, parse_json(await read(request, most_bytes)))
 
 
 async def fields_of_json_or_form(request: Request, fields: tuple[Field, ...], most_bytes: int) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def fields_of_json_or_form(request: Request, fields: tuple[Field, ...], mo
         return checked_form(fields, parse_form(query))
     kind = _content_type(request, (JSON, FORM))
     body = await read(request, most_bytes)
-    return checked(fields, parse_json(body)) if kind == JSON else checked_form(fields, parse_form(body))
+    return checked_fields(fields, parse_json(body)) if kind == JSON else checked_form(fields, parse_form(body))
 
 
 def _has_body(request: Request) -> bool:

@@ -14,19 +14,19 @@ from typing import Any, Literal
 from seq2seq.serving.requests import RequestRefused
 
 Kind = Literal["text", "texts", "integer", "number", "boolean", "options", "fields", "anything"]
-"""`texts` is one or a list of them; `options` are names with numbers, texts or lists of them; `fields` a table."""
+"""`texts` is one or a list of them; `options` are names with numbers, texts or truth values; `fields` a table."""
 JSON_NAMES: dict[Kind, str] = {
     "text": "a text",
     "texts": "a text or a list of texts",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
-    "options": "an object of names with numbers, texts, true, false, or lists of these",
+    "options": "an object of names with numbers, texts, true or false",
     "fields": "an object",
 }
 WITHOUT_NUL = "^[^\\u0000]*$"
 MOST_OPTIONS = 64
-"""Entries of an object of options, and of a list in it."""
+"""Entries of an object of options."""
 LARGEST = 2**53
 """Size up to which JSON's integers are the same in every language."""
 
@@ -63,15 +63,15 @@ class Field:
         if self.kind == "anything":
             return given
         if not self._is_of_kind(given):
-            raise invalid(path, f"must be {JSON_NAMES[self.kind]}, but is {shown(given)}")
+            raise invalid(path, f"must be {JSON_NAMES[self.kind]}, but is {brief(given)}")
         if self.choices and not any(given == choice and type(given) is type(choice) for choice in self.choices):
-            raise invalid(path, f"must be {' or '.join(map(shown, self.choices))}, but is {shown(given)}")
+            raise invalid(path, f"must be {' or '.join(map(brief, self.choices))}, but is {brief(given)}")
         if self.kind in ("integer", "number"):
             self._check_bounds(given, path)
         elif self.kind == "texts" and isinstance(given, list):
-            self._check_bounds(len(given), path, " texts")
+            self._check_number_of_texts(len(given), path)
         elif self.kind == "fields":
-            return checked(self.fields, given, f"{path}.")
+            return checked_fields(self.fields, given, f"{path}.")
         if not self.may_be_empty and given == "":
             raise invalid(path, "must not be empty")
         return given
@@ -111,6 +111,12 @@ class Field:
         if self.most is not None and number > self.most:
             raise invalid(path, f"must be at most {self.most:g}{unit}, but is {number:g}{unit}")
 
+    def _check_number_of_texts(self, number: int, path: str) -> None:
+        if self.most is not None and number > self.most:
+            message = f"`{path}` has {number} texts; send at most {self.most:g} at once."
+            raise RequestRefused(413, "too_many_texts", message, limit=self.most)
+        self._check_bounds(number, path, " texts")
+
     def schema(self) -> dict[str, Any]:
         """Return the field as JSON Schema: what `value` accepts, and nothing else."""
         schema: dict[str, Any] = self._schema_of_kind()
@@ -140,9 +146,8 @@ class Field:
             case "options":
                 one: dict[str, Any] = {"type": ["string", "number", "boolean", "null"], "pattern": WITHOUT_NUL}
                 one |= {"minimum": -LARGEST, "maximum": LARGEST}
-                value = {"anyOf": [one, {"type": "array", "items": one, "maxItems": MOST_OPTIONS}]}
                 names = {"pattern": WITHOUT_NUL}
-                schema = {"type": "object", "additionalProperties": value, "propertyNames": names}
+                schema = {"type": "object", "additionalProperties": one, "propertyNames": names}
                 return schema | {"maxProperties": MOST_OPTIONS}
             case "fields":
                 return object_schema(self.fields)
@@ -159,12 +164,10 @@ def is_number(value: Any) -> bool:
 
 
 def _is_option(value: Any) -> bool:
-    if isinstance(value, list):
-        return len(value) <= MOST_OPTIONS and all(not isinstance(one, list) and _is_option(one) for one in value)
     return value is None or isinstance(value, str | bool) or is_number(value)
 
 
-def checked(fields: tuple[Field, ...], given: Any, path: str = "") -> dict[str, Any]:
+def checked_fields(fields: tuple[Field, ...], given: Any, path: str = "") -> dict[str, Any]:
     """Return all values that a body says of these fields, those alone; null says nothing.
 
     Raises:
@@ -172,7 +175,7 @@ def checked(fields: tuple[Field, ...], given: Any, path: str = "") -> dict[str, 
     """
     known = {field.name: field for field in fields}
     if not isinstance(given, dict):
-        raise invalid(path.rstrip(".") or "body", f"must be an object, but is {shown(given)}")
+        raise invalid(path.rstrip(".") or "body", f"must be an object, but is {brief(given)}")
     for name in given:
         if name not in known:
             raise unknown_field(path, name, known)
@@ -189,7 +192,7 @@ def checked_form(fields: tuple[Field, ...], given: Mapping[str, str]) -> dict[st
     for name in given:
         if name not in known:
             raise unknown_field("", name, known)
-    return checked(fields, {name: known[name].from_form(text, name) for name, text in given.items()})
+    return checked_fields(fields, {name: known[name].from_form(text, name) for name, text in given.items()})
 
 
 def unknown_field(path: str, name: str, known: Mapping[str, Any]) -> RequestRefused:
@@ -206,7 +209,7 @@ def object_schema(fields: tuple[Field, ...], *, is_closed: bool = True) -> dict[
     return schema | ({"additionalProperties": False} if is_closed else {})
 
 
-def shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """Return a value as an error shows it: short, and never the whole of a text."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"

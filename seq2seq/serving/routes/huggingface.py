@@ -15,7 +15,7 @@ from seq2seq.serving.limits import Limits
 from seq2seq.serving.requests import GenerationRequest, Output, RequestRefused
 from seq2seq.serving.routes.fields import Field, invalid
 from seq2seq.serving.routes.native import texts_of_field
-from seq2seq.serving.routes.operation import Call, Operation, failure, json_response
+from seq2seq.serving.routes.operation import Call, Operation, failure_of, json_response
 
 TASKS = ("translation_text", "summary_text", "generated_text")
 """What the tasks call their output."""
@@ -135,6 +135,6 @@ async def _infer(call: Call) -> Response:
 
 
 def _objects(text: str, output: Output) -> list[dict[str, str]]:
-    if error := failure(output):
+    if error := failure_of(output):
         raise RequestRefused(422, "search_failed", f"“{text[:40]}”: {error}")
     return [dict.fromkeys(TASKS, hypothesis.text) for hypothesis in output.hypotheses]

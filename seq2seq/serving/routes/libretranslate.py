@@ -15,7 +15,7 @@ from seq2seq.serving.requests import GenerationRequest, Output, RequestRefused, 
 from seq2seq.serving.routes.fields import Field
 from seq2seq.serving.routes.language_names import language_name
 from seq2seq.serving.routes.native import texts_of_field
-from seq2seq.serving.routes.operation import Call, Operation, failure, json_response
+from seq2seq.serving.routes.operation import Call, Operation, failure_of, json_response
 
 AUTO = "auto"
 TEXT = {"type": "string"}
@@ -115,7 +115,7 @@ async def _translate(call: Call) -> Response:
     wanted = GenerationRequest(texts, model.name, source, values["target"], None, options, "sentences")
     outputs = await call.generate(wanted)
     for text, output in zip(texts, outputs, strict=True):
-        if error := failure(output):
+        if error := failure_of(output):
             raise RequestRefused(422, "search_failed", f"“{text[:40]}”: {error}")
     answer: dict[str, Any] = {"translatedText": [output.hypotheses[0].text for output in outputs]}
     if alternatives:

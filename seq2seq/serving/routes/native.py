@@ -17,7 +17,7 @@ from seq2seq.serving.routes.operation import (
     EventStream,
     Operation,
     event_of,
-    failure,
+    failure_of,
     finite,
     internal_error,
     json_response,
@@ -200,7 +200,7 @@ async def _generate(call: Call) -> Response:
         {
             "model": model,
             "outputs": [output_object(output, with_tokens) for output in outputs],
-            "usage": usage(outputs),
+            "usage": token_usage(outputs),
             "seconds": round(time.monotonic() - call.started, 6),
         }
     )
@@ -219,7 +219,7 @@ async def _events(call: Call, wanted: GenerationRequest, with_tokens: bool) -> A
                 outputs.append(event.output)
                 output = output_object(event.output, with_tokens)
                 yield event_of({"event": "output", "index": event.index, "output": output})
-        yield event_of({"event": "done", "usage": usage(outputs), "seconds": time.monotonic() - call.started})
+        yield event_of({"event": "done", "usage": token_usage(outputs), "seconds": time.monotonic() - call.started})
     except RequestRefused as refused:
         if not began:
             raise
@@ -233,7 +233,7 @@ async def _events(call: Call, wanted: GenerationRequest, with_tokens: bool) -> A
 
 
 def output_object(output: Output, with_tokens: bool) -> dict[str, Any]:
-    error = failure(output)
+    error = failure_of(output)
     said: dict[str, Any] = {
         "hypotheses": [] if error else [_hypothesis(hypothesis, with_tokens) for hypothesis in output.hypotheses],
         "source_tokens": output.source_tokens,
@@ -257,7 +257,7 @@ def _hypothesis(hypothesis: TextHypothesis, with_tokens: bool) -> dict[str, Any]
     return said
 
 
-def usage(outputs: Sequence[Output]) -> dict[str, int]:
+def token_usage(outputs: Sequence[Output]) -> dict[str, int]:
     """Return the tokens of all sources and of all hypotheses that are returned."""
     targets = (len(hypothesis.tokens) for output in outputs for hypothesis in output.hypotheses)
     return {"source_tokens": sum(output.source_tokens for output in outputs), "target_tokens": sum(targets)}

@@ -24,7 +24,7 @@ from seq2seq.serving.routes.operation import (
     EventStream,
     Operation,
     event_of,
-    failure,
+    failure_of,
     finite,
     internal_error,
     json_response,
@@ -184,7 +184,7 @@ async def _complete(call: Call) -> Response:
     outputs = await call.generate(wanted)
     choices = []
     for text, output in zip(texts, outputs, strict=True):
-        if error := failure(output):
+        if error := failure_of(output):
             raise RequestRefused(422, "search_failed", f"“{text[:40]}”: {error}")
         choices += [_choice(hypothesis, "logprobs" in values) for hypothesis in output.hypotheses]
     choices = [{"index": index, **choice} for index, choice in enumerate(choices)]

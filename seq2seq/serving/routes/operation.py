@@ -49,7 +49,7 @@ class Call:
         """Return the outputs; raises RequestRefused, also for a single text whose search failed."""
         outputs = await self.unless_gone(self.service.generate(wanted))
         self.measures.count(outputs, self.started)
-        if len(outputs) == 1 and (error := failure(outputs[0])):
+        if len(outputs) == 1 and (error := failure_of(outputs[0])):
             raise RequestRefused(422, "search_failed", error)
         return outputs
 
@@ -67,7 +67,7 @@ class Call:
                     self.measures.first_token.observe(time.monotonic() - self.started)
                 if isinstance(event, Delta):
                     sent[event.index] = sent.get(event.index, "") + event.text
-                elif error := failure(event.output):
+                elif error := failure_of(event.output):
                     self.measures.count([event.output], self.started)
                     raise RequestRefused(422, "search_failed", error)
                 else:
@@ -187,7 +187,7 @@ def internal_error() -> RequestRefused:
     return RequestRefused(500, "internal_error", message)
 
 
-def failure(output: Output) -> str | None:
+def failure_of(output: Output) -> str | None:
     """Return why the search of a text failed; None where it did not."""
     if not output.hypotheses:
         return "The search found nothing."
@@ -221,10 +221,10 @@ async def _ended(*tasks: asyncio.Future[Any]) -> None:
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(to_json(value), status, headers, media_type="application/json")
+    return Response(json_bytes(value), status, headers, media_type="application/json")
 
 
-def to_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -280,4 +280,4 @@ async def _next(events: AsyncIterator[bytes]) -> bytes:
 
 def event_of(value: Any) -> bytes:
     """Return a value as an event; JSON has no line feed in it."""
-    return b"data: " + to_json(value) + b"\n\n"
+    return b"data: " + json_bytes(value) + b"\n\n"
