@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.serving.page_policy import PAGE
+from tests.serving.page.policy import PAGE
 
 WORDS = {
     **{"the": "das", "old": "alte", "house": "Haus", "is": "ist", "small": "klein", "and": "und", "quiet": "still"},

@@ -1,6 +1,6 @@
 """The Content-Security-Policy of the page: nothing but itself, its one script and its one style by their hashes.
 
-`python -m tests.serving.page_policy` writes it into the page after a change; a test says when that was forgotten.
+`python -m tests.serving.page.policy` writes it into the page after a change; a test says when that was forgotten.
 """
 
 import base64
@@ -8,7 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "seq2seq" / "serving" / "page" / "index.html"
+PAGE = Path(__file__).resolve().parents[3] / "seq2seq" / "serving" / "page" / "index.html"
 
 
 def policy(page: str) -> str:
