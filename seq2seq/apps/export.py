@@ -3,6 +3,7 @@
     seq2seq export --model runs/x --format ctranslate2 --output served --quantization int8 --check test.source
     seq2seq export --model runs/x --format transformers --output folder
     seq2seq export --model runs/x --format onnx --output folder --quantization int8 --check test.source
+    seq2seq export --model runs/x --format argos --source-language en --target-language de --output en_de.argosmodel
 
 As `transformers`, a model is one of a family that everybody reads: `AutoModelForSeq2SeqLM`, and converters of other
 libraries. One that was tuned is of its own family; one that was trained from random weights is a PEGASUS or a Marian,
@@ -13,12 +14,14 @@ For CTranslate2, the folder holds all that it needs, the tokenizer in `tokenizer
 `return_end_token=True` and `min_decoding_length=0` make its scores the same as ours.
 
 As `onnx`, the folder has the layout that transformers.js loads, in browsers and elsewhere.
+
+For Argos Translate and LibreTranslate, one archive is written. They read `tokenizer.kind: sentencepiece` alone.
 """
 
 import argparse
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
+from seq2seq.data.language_names import named_language
+from seq2seq.export import argos_export
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
 from seq2seq.export.onnx_export import export_onnx
@@ -44,10 +49,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("--format", choices=list(FORMATS), default="ctranslate2", help="default: %(default)s")
     parser.add_argument("--push-to-hub", metavar="NAME", help="upload what is written, as a private model NAME")
-    parser.add_argument("--output", required=True, help="folder to write; an earlier export there is replaced")
     parser.add_argument(
-        "--quantization", choices=QUANTIZATIONS, default="float32", help="type of the weights; default: %(default)s"
+        "--output", required=True, help="folder to write, of argos a file; an earlier export is replaced"
     )
+    parser.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        help=f"type of the weights; default: float32, of argos {argos_export.QUANTIZATION}",
+    )
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-language",
+            metavar="CODE[=NAME]",
+            help=f"of argos, the language of the {side}s, such as `de` or `hsb=Upper Sorbian`",
+        )
     parser.add_argument("--check", metavar="FILE", help="UTF-8 file with one source per line to decode with both")
     parser.add_argument(
         "--check-lines", type=integer, help=f"lines of the file that are compared; default: {CHECK_LINES}"
@@ -62,9 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
 def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder for CTranslate2."""
     checked = lines_to_check(arguments)
+    refuse(arguments, ("source_language", "target_language"))
     require_ctranslate2()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_ctranslate2(folder, model, **of_generator(generator), quantization=arguments.quantization)
+    export_ctranslate2(folder, model, **of_generator(generator), quantization=arguments.quantization or "float32")
     if different := different_options(generator.search):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)
@@ -75,14 +91,15 @@ def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
 
 def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder for onnxruntime and transformers.js."""
-    checked = lines_to_check(arguments)
+    checked, quantization = lines_to_check(arguments), arguments.quantization or "float32"
+    refuse(arguments, ("source_language", "target_language"))
     require_onnx()
     if arguments.check:
         require_onnxruntime()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_onnx(folder, model, **of_generator(generator), quantization=arguments.quantization)
+    export_onnx(folder, model, **of_generator(generator), quantization=quantization)
     if arguments.check:
-        print(report_onnx(measure_onnx_parity(folder, generator, checked), arguments.quantization))
+        print(report_onnx(measure_onnx_parity(folder, generator, checked), quantization))
     push(folder, arguments.push_to_hub)
 
 
@@ -94,12 +111,39 @@ def of_generator(generator: TextGenerator) -> dict[str, Any]:
 
 def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder of transformers; raise ValueError for options that it has no use for."""
-    lines_to_check(arguments)
-    if arguments.check or arguments.quantization != "float32":
-        raise ValueError("`--check` and `--quantization` belong to `--format ctranslate2` and `onnx`; leave them out.")
+    refuse(arguments, ("check", "check_lines", "quantization", "source_language", "target_language"))
     name = read_model(arguments.model, lambda found: export_transformers(found, folder), arguments.checkpoint)
     print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer` read it.")
     push(folder, arguments.push_to_hub)
+
+
+def write_argos(arguments: argparse.Namespace, file: Path) -> None:
+    """Write an archive of Argos Translate; raise ValueError for options that it has no use for, or that it lacks."""
+    refuse(arguments, ("check", "check_lines", "push_to_hub"))
+    if arguments.source_language is None or arguments.target_language is None:
+        raise ValueError("Argos Translate needs `--source-language` and `--target-language`, such as `en` and `de`.")
+    source, target = (named_language(text) for text in (arguments.source_language, arguments.target_language))
+    require_ctranslate2()
+    generator, model = load_for_export(arguments.model, arguments.checkpoint)
+    argos_export.export_argos(
+        file,
+        model,
+        generator.tokenizer,
+        generator.search,
+        source,
+        target,
+        source_prefix=generator.source_prefix,
+        quantization=arguments.quantization or argos_export.QUANTIZATION,
+    )
+    print(f"{file} translates {source.name} to {target.name}; Argos Translate and LibreTranslate install it.")
+
+
+def refuse(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise ValueError for one of these options that was given, of which the format has no use."""
+    for name in names:
+        if getattr(arguments, name) is not None:
+            option = name.replace("_", "-")
+            raise ValueError(f"`--{option}` is nothing for `--format {arguments.format}`; leave it out.")
 
 
 def push(folder: Path, name: str | None) -> None:
@@ -182,5 +226,6 @@ FORMATS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "ctranslate2": write_ctranslate2,
     "transformers": write_transformers,
     "onnx": write_onnx,
+    "argos": write_argos,
 }
 """What writes each format."""

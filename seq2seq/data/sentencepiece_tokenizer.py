@@ -114,8 +114,12 @@ class SentencePieceTokenizer:
         size = self.processor.get_piece_size()
         return [self.processor.id_to_piece(i) if i < size else self._added[i - size] for i in map(int, ids)]
 
+    def model(self) -> bytes:
+        """Return what a `.model` file of the library holds."""
+        return self.processor.serialized_model_proto()
+
     def save(self, folder: Path) -> None:
-        (folder / MODEL_FILE).write_bytes(self.processor.serialized_model_proto())
+        (folder / MODEL_FILE).write_bytes(self.model())
         text = json.dumps(CONFIG | self._special_tokens(), indent=2, ensure_ascii=False) + "\n"
         (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
 
@@ -131,7 +135,7 @@ class SentencePieceTokenizer:
         }
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.processor.serialized_model_proto()).hexdigest()
+        return hashlib.sha256(self.model()).hexdigest()
 
 
 def _processor(model: bytes, name: str | Path) -> "SentencePieceProcessor":

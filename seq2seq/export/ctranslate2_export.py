@@ -58,10 +58,24 @@ def export_ctranslate2(
             folder holds something else.
     """
     require_ctranslate2()
+    check_replaceable(folder)
+    spec = ctranslate2_spec(model, tokenizer, search, quantization)
+    with new_folder(folder) as unfinished:
+        spec.save(str(unfinished))
+        tokenizer.save(unfinished / TOKENIZER_FOLDER)
+        write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
+
+
+def ctranslate2_spec(model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, quantization: str) -> Any:
+    """Return what CTranslate2 saves as a model, with its weights of this type.
+
+    Raises:
+        ValueError: CTranslate2 is missing, has no such quantisation, or cannot express an option of the model.
+    """
+    require_ctranslate2()
     if quantization not in QUANTIZATIONS:
         raise ValueError(f"`quantization` must be one of {', '.join(QUANTIZATIONS)}, but is {quantization!r}.")
     check_expressible(model.config)
-    check_replaceable(folder)
     plain = inner_search(search)
     longest = plain.max_length if isinstance(plain, SearchOptions) else 0
     spec = transformer_spec(model, num_positions=max(MAX_POSITIONS, longest))
@@ -69,10 +83,7 @@ def export_ctranslate2(
     spec.config.layer_norm_epsilon = model.config.norm_epsilon
     spec.validate()
     spec.optimize(quantization=None if quantization == "float32" else quantization)
-    with new_folder(folder) as unfinished:
-        spec.save(str(unfinished))
-        tokenizer.save(unfinished / TOKENIZER_FOLDER)
-        write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
+    return spec
 
 
 def check_replaceable(folder: Path, mark: str = MODEL_FILE, name: str = "CTranslate2 model") -> None:

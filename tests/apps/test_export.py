@@ -206,3 +206,18 @@ def test_a_quantisation_that_onnx_has_not_is_named(command: list[str], capsys: p
     pytest.importorskip("onnx", reason="onnx is an optional package")
     command[3] = "onnx"
     assert "must be one of float32, int8, but is 'int16'" in error_of([*command, "--quantization", "int16"], capsys)
+
+
+def test_options_belong_to_their_format(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    english = ["--source-language", "en"]
+    for form, options, message in (
+        ("ctranslate2", english, "`--source-language` is nothing for `--format ctranslate2`"),
+        ("transformers", ["--quantization", "int8"], "`--quantization` is nothing for `--format transformers`"),
+        ("argos", ["--push-to-hub", "x"], "`--push-to-hub` is nothing for `--format argos`"),
+        ("argos", english, "needs `--source-language` and `--target-language`"),
+        ("argos", [*english, "--target-language", "xx"], "'xx' has no name here; give one too"),
+        ("argos", [*english, "--target-language", "de"], "train with `tokenizer.kind: sentencepiece` and"),
+    ):
+        command[3] = form
+        assert message in error_of([*command, *options], capsys)
+    assert not (tmp_path / "served").exists()
