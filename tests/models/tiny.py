@@ -1,5 +1,7 @@
 """Tiny models of all-distinct prime sizes, and batches for them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -74,3 +76,16 @@ def random_pairs(vocab_size: int = 37) -> Pairs:
     mask = torch.arange(11) < lengths[:, None]
     source = torch.randint(3, vocab_size, (5, 11)).masked_fill(~mask, 0)
     return Pairs(source, mask, torch.randint(3, vocab_size, (5, 13)))
+
+
+@contextmanager
+def kept_for_the_backward() -> Iterator[list[Tensor]]:
+    """Give the tensors that operations of the block keep for their backward."""
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield kept

@@ -15,18 +15,12 @@ from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
 from seq2seq.models.transformer.recomputation import RecomputingLayer, recomputed
 
-NORMS: dict[str, Callable[..., nn.Module]] = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
     "silu": functional.silu,
 }
-
-
-def make_norm(norm: str, d_model: int, epsilon: float) -> nn.Module:
-    """Return a normalisation of the last dimension."""
-    return NORMS[norm](d_model, eps=epsilon)
 
 
 class FeedForward(nn.Module):

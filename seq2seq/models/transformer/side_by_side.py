@@ -17,6 +17,7 @@ from torch.nn import functional
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.transformer.decoding_state import DecodingState
 from seq2seq.models.transformer.inference import InferenceTransformer
+from seq2seq.models.transformer.norms import RMSNorm
 from seq2seq.models.transformer.searching import SearchableTransformer
 
 
@@ -67,7 +68,7 @@ class StackedEmbedding(nn.Module):
 STACKED = {
     nn.Linear: StackedLinear,
     nn.LayerNorm: StackedNorm,
-    nn.RMSNorm: StackedNorm,
+    RMSNorm: StackedNorm,
     nn.Embedding: StackedEmbedding,
 }
 

@@ -25,7 +25,8 @@ from seq2seq.models.transformer.attention import (
 from seq2seq.models.transformer.dropout import Dropout, dropout
 from seq2seq.models.transformer.initialization import ZeroEmbedding
 from seq2seq.models.transformer.interaction import make_interaction, rows_in_pairs
-from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, make_norm
+from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual
+from seq2seq.models.transformer.norms import make_norm
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.models.transformer.positions import added_positions, rotary_positions
 from seq2seq.models.transformer.relative import biases_of_layers, relative_biases

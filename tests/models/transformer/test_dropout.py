@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from seq2seq.models.transformer.dropout import Dropout, dropout
+from tests.models.tiny import kept_for_the_backward
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
@@ -25,6 +26,12 @@ def test_gradient_is_that_of_the_mask() -> None:
     dropped = dropout(hidden, 0.3, training=True)
     dropped.sum().backward()
     torch.testing.assert_close(hidden.grad, dropped.detach() / hidden.detach())
+
+
+def test_a_byte_an_element_is_kept_for_the_backward() -> None:
+    with kept_for_the_backward() as kept:
+        dropout(torch.randn(7, 11, requires_grad=True), 0.3, training=True)
+    assert [(tensor.shape, tensor.element_size()) for tensor in kept] == [((7, 11), 1)]
 
 
 def test_evaluation_and_zero_change_nothing() -> None:
