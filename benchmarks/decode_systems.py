@@ -14,7 +14,7 @@ from generation_orders import search_options
 
 import seq2seq
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
-from seq2seq.decoding.running.output import write_lines
+from seq2seq.generation.output import write_lines
 from seq2seq.lines import lines as read_lines
 
 

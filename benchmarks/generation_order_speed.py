@@ -26,7 +26,8 @@ from event_counts import Counts, counts_of
 
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.assembly.search import changed_search, complete_search
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import SourceBatch
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seq2seq.assembly.pipelines import TextPipeline, pipeline
     from seq2seq.assembly.scoring import Scores, score
     from seq2seq.assembly.training_in_python import TrainedRun, train
-    from seq2seq.decoding.running.output import TextHypothesis
+    from seq2seq.generation.output import TextHypothesis
     from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ __all__ = [
 _HOMES = {
     "load": "seq2seq.assembly.generator",
     "TextGenerator": "seq2seq.assembly.generator",
-    "TextHypothesis": "seq2seq.decoding.running.output",
+    "TextHypothesis": "seq2seq.generation.output",
     "pipeline": "seq2seq.assembly.pipelines",
     "TextPipeline": "seq2seq.assembly.pipelines",
     "train": "seq2seq.assembly.training_in_python",

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
-    *("data", "models", "decoding", "objectives", "gradients", "training"),
+    *("data", "generation", "models", "decoding", "objectives", "gradients", "training"),
     *("assembly", "diagnosis", "export", "serving", "apps"),
 )
 """From the bottom up; each may import itself and what stands before it."""

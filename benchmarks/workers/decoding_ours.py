@@ -13,8 +13,9 @@ from seq2seq.assembly.generation_config import read_generation_config, rules_of
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch, Greedy, Search
-from seq2seq.decoding.running.batches import InProcess, Searcher, SourceBatch
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.decoding.running.workers import WorkerProcesses
+from seq2seq.generation.batches import Searcher, SourceBatch
 from seq2seq.models.loading import load_model
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}

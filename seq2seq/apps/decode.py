@@ -34,12 +34,13 @@ from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.assembly.search import inner_search
 from seq2seq.decoding.parts.search import Search
-from seq2seq.decoding.running.arrival import input_lines, is_pipe, is_typed
-from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES
-from seq2seq.decoding.running.files import decode_file
-from seq2seq.decoding.running.output import FORMATS, NBest, best_texts, write_lines
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.generation.arrival import input_lines, is_pipe, is_typed
+from seq2seq.generation.batches import BATCH_TOKENS, Searcher
+from seq2seq.generation.corpus import POOL_LINES
+from seq2seq.generation.files import decode_file
+from seq2seq.generation.output import FORMATS, NBest, best_texts, write_lines
 from seq2seq.lines import STANDARD, is_stream, lines
 from seq2seq.locks import locked
 

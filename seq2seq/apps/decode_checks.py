@@ -3,7 +3,7 @@
 import argparse
 
 from seq2seq.config.declaring import MOST_PROCESSES
-from seq2seq.decoding.running.corpus import check_max_source_tokens
+from seq2seq.generation.corpus import check_max_source_tokens
 from seq2seq.lines import STANDARD
 
 

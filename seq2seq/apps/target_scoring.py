@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from seq2seq.assembly.flat_options import flat_options
 from seq2seq.assembly.generator import TextGenerator
-from seq2seq.decoding.running.corpus import POOL_LINES
-from seq2seq.decoding.running.output import FORMATS, NBest
+from seq2seq.generation.corpus import POOL_LINES
+from seq2seq.generation.output import FORMATS, NBest
 
 COUNTING = {"generation_order", "length_penalty", "length_normalization"}
 """Search options that a score depends on."""

@@ -19,10 +19,10 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.joint import BestPair, JointBeamSearch
 from seq2seq.decoding.parts.search import Search
-from seq2seq.decoding.running.batches import InProcess
-from seq2seq.decoding.running.files import decode_file
-from seq2seq.decoding.running.output import one_line, read_nbest, write_lines
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.files import fingerprint, read_object
+from seq2seq.generation.files import decode_file
+from seq2seq.generation.output import one_line, read_nbest, write_lines
 from seq2seq.lines import lines
 
 DIRECTIONS: tuple[Literal["l2r"], Literal["r2l"]] = ("l2r", "r2l")

@@ -12,8 +12,8 @@ from seq2seq.config.nodes import tree_of
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import dotted, plain
 from seq2seq.decoding import SEARCHES
-from seq2seq.decoding.running.corpus import check_max_source_tokens
 from seq2seq.files import read_object, written
+from seq2seq.generation.corpus import check_max_source_tokens
 from seq2seq.models.families.folders import GENERATION_FILE
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import CONFIG_FILE, is_loadable

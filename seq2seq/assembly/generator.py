@@ -36,11 +36,12 @@ from seq2seq.decoding import Hypothesis, Search
 from seq2seq.decoding.algorithms.directions import read_from_right
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.search import checked
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
-from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, decode_lines, truncate_source
-from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import BATCH_TOKENS, Searcher
+from seq2seq.generation.corpus import POOL_LINES, decode_lines, truncate_source
+from seq2seq.generation.hypothesis import checked
+from seq2seq.generation.output import NBest, TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
@@ -177,7 +178,7 @@ class TextGenerator:
             source_prefix=self.source_prefix,
         )
 
-    def searcher(self, **options: Any) -> Searcher:
+    def searcher(self, **options: Any) -> InProcess:
         """Return this generator's search on its model, changed by search options."""
         order = self.model.generation_order
         search = within_reach(changed_search(self.search, options, order), self.model.max_target_tokens)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding.running.output import TextHypothesis
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.interface import Seq2Seq
 
 

@@ -28,9 +28,9 @@ from seq2seq.assembly.pipeline_arguments import (
     precision_name,
     without_effect,
 )
-from seq2seq.decoding.running.corpus import POOL_LINES
-from seq2seq.decoding.running.output import TextHypothesis
 from seq2seq.files import read_object
+from seq2seq.generation.corpus import POOL_LINES
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.transformer.inference import CONFIG_FILE
 
 RESULTS = {"translation": "translation", "summarization": "summary", "text2text-generation": "generated"}

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.generation.output import NBest, TextHypothesis
 from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
 from seq2seq.metrics.transport import TransportDistance

@@ -18,6 +18,7 @@ from seq2seq.decoding import ONE_SIDED, SEARCHES
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
+from seq2seq.decoding.algorithms.driver import Algorithm
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
@@ -109,6 +110,7 @@ def complete_search(search: Search, trained_order: str, tokenizer: TextTokenizer
     if trained_order == "l2r":
         return search
     is_right = search.generation_order == "r2l" or trained_order == "r2l"
+    assert isinstance(search, Algorithm), "what begins at one end has one loop"
     return FromSide(search, RIGHT if is_right else LEFT)
 
 

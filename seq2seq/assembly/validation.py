@@ -21,8 +21,9 @@ from seq2seq.data.generation_order import Arranged, num_starts
 from seq2seq.data.loader import ValidationLoader, corpus_lengths
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
-from seq2seq.decoding.running.batches import BATCH_TOKENS, InProcess
-from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import BATCH_TOKENS
+from seq2seq.generation.corpus import decode_lines
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy

@@ -130,11 +130,6 @@ class Sequences:
         return found
 
 
-def cut_ids(ids: list[int], longest: int) -> list[int]:
-    """Return a sequence of no more than `longest` ids: of a longer one the first and its last, as `Sequences.cut`."""
-    return ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]
-
-
 class SequencesByRow:
     """Rows of ids that come in any order, and some of them anew, which replaces the earlier ones."""
 

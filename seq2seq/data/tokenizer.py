@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from seq2seq.config.declaring import refuse_unused
+from seq2seq.data.cutting import cut_ids
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
 from seq2seq.data.languages import Languages
 from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer, own_model_file
 from seq2seq.data.sentencepiece_training import MODEL_TYPES, RULES, train_sentencepiece
-from seq2seq.data.sequences import cut_ids
 from seq2seq.data.tokenizer_training import TokenizerKind, train_tokenizer
 from seq2seq.files import added_files
 

@@ -16,7 +16,8 @@ from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
-from seq2seq.decoding.parts.search import Hypothesis, Search
+from seq2seq.decoding.parts.search import Search
+from seq2seq.generation.hypothesis import Hypothesis
 
 ONE_SIDED: dict[str, type[Any]] = {
     "greedy": Greedy,

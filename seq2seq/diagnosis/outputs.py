@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy
 
 from seq2seq.assembly.search import beam_search_like
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.diagnosis.subject import Subject
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.metrics import Metric, sentence_scores
 from seq2seq.metrics.repetition import adjacent_repeats, repeated_ngrams
 

@@ -13,12 +13,15 @@ import numpy
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.assembly.search import greedy_search_like
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.data.cutting import smallest
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
-from seq2seq.decoding.parts.search import Hypothesis, Search
+from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
-from seq2seq.decoding.running.corpus import truncate_source
-from seq2seq.models.interface import Seq2Seq, smallest
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import SourceBatch
+from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.hypothesis import Hypothesis
+from seq2seq.models.interface import Seq2Seq
 
 
 @dataclass(frozen=True)

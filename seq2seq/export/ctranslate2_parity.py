@@ -18,14 +18,15 @@ import torch
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.assembly.search import inner_search
 from seq2seq.data.bucketing import length_sorted_batches
+from seq2seq.data.cutting import smallest
 from seq2seq.decoding import SEARCHES, Search
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
-from seq2seq.decoding.parts.search import Hypothesis, found_or_error
-from seq2seq.decoding.running.batches import pad_sources
-from seq2seq.decoding.running.corpus import truncate_source
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.export.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabularies, require_ctranslate2
-from seq2seq.models.interface import Seq2Seq, smallest
+from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.hypothesis import Hypothesis, found_or_error
+from seq2seq.models.interface import Seq2Seq
 
 DIFFERENT_OPTIONS = (
     "length_normalization",  # it has length^p alone

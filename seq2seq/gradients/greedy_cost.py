@@ -12,7 +12,7 @@ from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.decoding.algorithms.greedy import Greedy
-from seq2seq.decoding.parts.search import found_or_error
+from seq2seq.generation.hypothesis import found_or_error
 from seq2seq.metrics.cost import Cost
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.side_by_side import SideBySide

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel, smallest
+from seq2seq.data.cutting import smallest
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel
 
 
 class Ensemble:

@@ -6,7 +6,6 @@ sentence (encoder output, cross-attention keys and values) is stored once per se
 Teacher-forced scoring is the model's ordinary forward.
 """
 
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -21,11 +20,6 @@ State = Any
 
 class UnsuitableModel(ValueError):
     """A model that cannot do what is asked of it, whatever the sentence."""
-
-
-def smallest(limits: Iterable[int | None]) -> int | None:
-    """Return the smallest of several limits, of which None is no limit."""
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 class Seq2Seq(Protocol):

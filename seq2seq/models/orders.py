@@ -4,7 +4,8 @@ from typing import Self
 
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel, smallest
+from seq2seq.data.cutting import smallest
+from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State, UnsuitableModel
 
 EXAMPLES = {
     "r2l": "`--model.generation_order r2l`, or `bidirectional` for both directions in one model",

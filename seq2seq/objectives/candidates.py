@@ -20,7 +20,8 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
 from seq2seq.decoding.algorithms.greedy import Greedy
 from seq2seq.decoding.algorithms.sampling import Sampling
-from seq2seq.decoding.parts.search import Search, found_or_error
+from seq2seq.decoding.parts.search import Search
+from seq2seq.generation.hypothesis import found_or_error
 from seq2seq.models.modes import evaluating
 from seq2seq.objectives.randomness import own_seed
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from seq2seq.decoding.running.output import TextHypothesis
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.serving.limits import Limits
 
 Split = Literal["none", "sentences"]

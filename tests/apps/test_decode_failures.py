@@ -12,7 +12,8 @@ import pytest
 import seq2seq
 from seq2seq.apps.command import main
 from seq2seq.decoding import Hypothesis
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import SourceBatch
 from tests.apps.test_decode import error_of
 
 

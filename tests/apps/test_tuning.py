@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.apps.command import main
 from seq2seq.apps.tuning.rescoring_weight import WEIGHTS, format_curve, tuned
-from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TextHypothesis
+from seq2seq.generation.output import EMPTY_HYPOTHESIS, NBest, TextHypothesis
 
 
 def result(number: int, *texts: str) -> NBest:

@@ -13,7 +13,7 @@ from seq2seq.assembly.generator import TextGenerator, pick_device
 from seq2seq.data.generation_order import LEFT, RIGHT
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling, Search
-from seq2seq.decoding.running.batches import InProcess
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from tests.oracles import token_log_probs

@@ -8,7 +8,7 @@ import pytest
 
 import seq2seq
 from seq2seq.assembly.scoring import compare, score_texts
-from seq2seq.decoding.running.output import NBest, TextHypothesis
+from seq2seq.generation.output import NBest, TextHypothesis
 from tests.metrics.texts import random_corpus
 
 HYPOTHESES, BASELINE, REFERENCES = random_corpus(23, seed=2)

@@ -14,7 +14,7 @@ from seq2seq.data.corpus import Dataset, IterableDataset, read_corpus
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding.running.corpus import truncate_source
+from seq2seq.generation.corpus import truncate_source
 from tests.shared_data import shared_data
 
 NUM_ROWS = 101

@@ -12,9 +12,10 @@ from torch import Tensor
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.data.collate import collate, pad_right
 from seq2seq.data.companions import CompanionRows
+from seq2seq.data.cutting import cut_ids
 from seq2seq.data.generation_order import Arranged, Arrangement, GenerationOrder
 from seq2seq.data.random_keys import random_keys
-from seq2seq.data.sequences import Sequences, SequencesByRow, cut_ids
+from seq2seq.data.sequences import Sequences, SequencesByRow
 
 PAD, START, EOS = 0, 1, 2
 NUM_PAIRS, NUM_CHOSEN, LONGEST_SOURCE, LONGEST_TARGET = 31, 13, 17, 11

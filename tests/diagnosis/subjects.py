@@ -5,8 +5,8 @@ from typing import Any
 
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.running.batches import BATCH_TOKENS
 from seq2seq.diagnosis.subject import Subject
+from seq2seq.generation.batches import BATCH_TOKENS
 from tests.fakes import CharTokenizer, PrefixModel
 
 TOKENIZER = CharTokenizer("abcdefg")

@@ -30,7 +30,7 @@ import torch
 from seq2seq.apps import decode
 from seq2seq.apps.command import VERBS, main
 from seq2seq.assembly import finishing
-from seq2seq.decoding.running.files import decode_file
+from seq2seq.generation.files import decode_file
 from tests.end_to_end.kill_cases import KillCase, kill_case, write_kill_case
 from tests.end_to_end.killing import Death, Ended, environment_of, run_killed
 

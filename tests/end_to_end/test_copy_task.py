@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 import seq2seq
 from seq2seq.apps.command import main
 from seq2seq.decoding import BeamSearch
-from seq2seq.decoding.running.output import read_nbest
+from seq2seq.generation.output import read_nbest
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.training.tracking import read_log
 from tests.extras import is_installed

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps import decode
 from seq2seq.apps.command import main
-from seq2seq.decoding.running import files
+from seq2seq.generation import files
 
 POOL_LINES = 11
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from seq2seq.apps import decode
 from seq2seq.apps.command import main
-from seq2seq.decoding.running.files import decode_file
+from seq2seq.generation.files import decode_file
 from seq2seq.training.tracking import read_log
 from tests.end_to_end.two_processes import POOL_LINES
 from tests.launching import launch

@@ -10,7 +10,7 @@ from functools import partial
 from seq2seq.apps import decode
 from seq2seq.apps.command import main
 from seq2seq.assembly import finishing
-from seq2seq.decoding.running.files import decode_file
+from seq2seq.generation.files import decode_file
 
 POOL_LINES = 7
 

@@ -16,8 +16,7 @@ from seq2seq.config.writing import plain
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.parts.search import Hypothesis
-from seq2seq.decoding.running.batches import pad_sources
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.export.ctranslate2_export import (
     ctranslate2_vocabularies,
     distinct,

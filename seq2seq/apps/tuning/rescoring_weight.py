@@ -12,7 +12,7 @@ from seq2seq.assembly.process import Processes
 from seq2seq.assembly.scoring import make_metrics
 from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored
 from seq2seq.decoding.parts.search import Search
-from seq2seq.decoding.running.output import NBest
+from seq2seq.generation.output import NBest
 
 WEIGHTS = tuple(tenths / 10 for tenths in range(11))
 

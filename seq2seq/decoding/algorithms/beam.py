@@ -19,8 +19,8 @@ from torch import Tensor
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import BeamState, Specials, top_candidates
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
 
@@ -42,3 +42,6 @@ class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
 
     def results(self, state: BeamState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.hypotheses(sentences)
+
+    def agreed(self, state: BeamState, sentence: int) -> list[int]:
+        return state.agreed(sentence)

@@ -3,13 +3,15 @@
 What a search returns always reads from left to right: tokens and their log-probabilities are turned here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
 from seq2seq.data.generation_order import LEFT, RIGHT
-from seq2seq.decoding.parts.search import Hypothesis, Search
+from seq2seq.decoding.algorithms.driver import Algorithm, Audience, Sources
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq, UnsuitableModel
 
 
@@ -33,6 +35,22 @@ def refuse_prefixes(prefixes: Sequence[Sequence[int]] | None, order: str) -> Non
 
 
 @dataclass(frozen=True)
+class Silent:
+    """An `Audience` that may leave, but hears nothing."""
+
+    of: Audience
+
+    def gone(self) -> Collection[int]:
+        return self.of.gone()
+
+    def listening(self) -> Collection[int]:
+        return ()
+
+    def hear(self, place: int, tokens: Sequence[int]) -> None:
+        raise AssertionError("nobody listens")
+
+
+@dataclass(frozen=True)
 class FromSide:
     """A search that begins at one end of the target, with a model that may know other orders.
 
@@ -40,7 +58,7 @@ class FromSide:
         side: `LEFT` or `RIGHT`.
     """
 
-    inner: Search
+    inner: Algorithm[Any]
     side: int
 
     @property
@@ -60,7 +78,16 @@ class FromSide:
         Raises:
             ValueError: the model was not trained to begin there, or there are prefixes for the right end.
         """
-        if self.side == RIGHT:
-            refuse_prefixes(prefixes, "r2l")
-        found = self.inner.search(model.from_side(self.side), input_ids, attention_mask, prefixes, rows)
-        return found if self.side == LEFT else [[read_from_right(h) for h in hypotheses] for hypotheses in found]
+        found = dict(self.found(model, Sources(input_ids, attention_mask, prefixes, rows)))
+        return [found[position] for position in range(len(input_ids))]
+
+    def found(
+        self, model: Seq2Seq, sources: Sources, audience: Audience | None = None
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """See `driver.Algorithm.found`; who listens hears nothing of what begins at the right end."""
+        if self.side == LEFT:
+            yield from self.inner.found(model.from_side(LEFT), sources, audience)
+            return
+        refuse_prefixes(sources.prefixes, "r2l")
+        for place, hypotheses in self.inner.found(model.from_side(RIGHT), sources, audience and Silent(audience)):
+            yield place, [read_from_right(hypothesis) for hypothesis in hypotheses]

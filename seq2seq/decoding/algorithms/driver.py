@@ -15,14 +15,14 @@ What is to come has its place here:
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.search import Hypothesis, checked
+from seq2seq.generation.hypothesis import Hypothesis, checked
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq, State
 
 LEAVING_SHARE = 8
@@ -75,6 +75,19 @@ class Observer(Protocol):
         """See which hypotheses of this state live on, int64 [B, W] or [B, 2, W]."""
 
 
+class Audience(Protocol):
+    """Those who wait for the results of a batch, and may leave before they are there."""
+
+    def gone(self) -> Collection[int]:
+        """Return the places in the batch of sources that nobody waits for any more; asked after each step."""
+
+    def listening(self) -> Collection[int]:
+        """Return the places of sources of which somebody wants to hear while they are searched."""
+
+    def hear(self, place: int, tokens: Sequence[int]) -> None:
+        """Hear of the tokens that the results of a source will begin with, whatever comes."""
+
+
 class Algorithm(ABC, Generic[StateT]):
     """A search without its loop."""
 
@@ -123,6 +136,13 @@ class Algorithm(ABC, Generic[StateT]):
         A `normalized_score` that is no number, of any hypothesis and at any place, makes the sentence a failure.
         """
 
+    def agreed(self, state: StateT, sentence: int) -> list[int]:
+        """Return the tokens that all results of a sentence will begin with whatever comes, in the order of reading.
+
+        Where a search cannot tell before its end there are none.
+        """
+        return []
+
     def search(
         self,
         model: Seq2Seq,
@@ -136,15 +156,27 @@ class Algorithm(ABC, Generic[StateT]):
         Raises:
             ValueError: the model was not trained for this search, or there are prefixes that it cannot take.
         """
-        found = dict(running(self, model, Sources(input_ids, attention_mask, prefixes, rows)))
+        found = dict(self.found(model, Sources(input_ids, attention_mask, prefixes, rows)))
         return [found[position] for position in range(len(input_ids))]
+
+    def found(
+        self, model: Seq2Seq, sources: Sources, audience: Audience | None = None
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """See `running`."""
+        return running(self, model, sources, audience=audience)
 
 
 @torch.inference_mode()
 def running(
-    algorithm: Algorithm[Any], model: Seq2Seq, sources: Sources, observer: Observer | None = None
+    algorithm: Algorithm[Any],
+    model: Seq2Seq,
+    sources: Sources,
+    observer: Observer | None = None,
+    audience: Audience | None = None,
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yield each source's place in the batch and its hypotheses, best first, in the order in which they are done.
+
+    With an audience, a source's are there as soon as it is done, and those of a source that nobody waits for never.
 
     Raises:
         ValueError: see `Algorithm.search`.
@@ -155,6 +187,7 @@ def running(
     model_state = stepped.encode(sources.input_ids, sources.attention_mask)
     positions = list(range(len(sources.input_ids))) if sentences is None else sentences.tolist()
     gathered = _Gathered(algorithm.n_best, Counter(positions))
+    reported = [False] * len(positions)
     while True:
         if parents is not None or sentences is not None:
             if observer is not None and parents is not None:
@@ -166,16 +199,34 @@ def running(
         logits, model_state = stepped.step(model_state, *fed)
         state, parents = algorithm.advance(logits, state)
 
-        sentences, done = None, state.done
-        if enough_done(done):
-            leaving = done.nonzero().squeeze(1)
-            for index, hypotheses in zip(leaving.tolist(), algorithm.results(state, leaving), strict=True):
-                yield from gathered.add(positions[index], hypotheses)
-            sentences = (~done).nonzero().squeeze(1)
-            if len(sentences) == 0:
+        sentences, unwanted = None, frozenset() if audience is None else frozenset(audience.gone())
+        leave_now = enough_done(state.done) or any(position in unwanted for position in positions)
+        if leave_now or audience is not None:
+            done = [index for index in state.done.nonzero().squeeze(1).tolist() if not reported[index]]
+            leaving = torch.tensor(done, dtype=torch.long, device=state.done.device)
+            for index, hypotheses in zip(done, algorithm.results(state, leaving) if done else [], strict=True):
+                reported[index] = True
+                if positions[index] not in unwanted:
+                    yield from gathered.add(positions[index], hypotheses)
+        if leave_now:
+            staying = [i for i, position in enumerate(positions) if not reported[i] and position not in unwanted]
+            if not staying:
                 return
+            sentences = torch.tensor(staying, device=state.done.device)
             state, parents = state.select(sentences), None if parents is None else parents[sentences]
-            positions = [positions[index] for index in sentences.tolist()]
+            positions, reported = [positions[index] for index in staying], [False] * len(staying)
+        if audience is not None:
+            _tell(audience, algorithm, state, positions, reported)
+
+
+def _tell(
+    audience: Audience, algorithm: Algorithm[Any], state: Any, positions: list[int], reported: list[bool]
+) -> None:
+    """Let those who listen hear what the results of their sources begin with."""
+    listening = audience.listening()
+    for index, position in enumerate(positions) if listening else ():
+        if position in listening and not reported[index] and positions.count(position) == 1:
+            audience.hear(position, algorithm.agreed(state, index))
 
 
 def enough_done(done: Tensor) -> bool:

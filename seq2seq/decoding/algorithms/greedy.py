@@ -11,8 +11,8 @@ from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.largest import largest
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import PathState, Specials
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
 
@@ -41,3 +41,6 @@ class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
 
     def results(self, state: PathState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.hypotheses(sentences, self.divisor)
+
+    def agreed(self, state: PathState, sentence: int) -> list[int]:
+        return state.agreed(sentence)

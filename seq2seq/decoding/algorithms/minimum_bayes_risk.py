@@ -17,7 +17,7 @@ from seq2seq.config.declaring import choice, part
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.algorithms.diverse_beam import DiverseBeamSearch
 from seq2seq.decoding.algorithms.sampling import Sampling
-from seq2seq.decoding.parts.search import Hypothesis, first_failure
+from seq2seq.generation.hypothesis import Hypothesis, first_failure
 from seq2seq.models.interface import Seq2Seq
 
 Utility = Callable[[Sequence[str], numpy.ndarray], numpy.ndarray]

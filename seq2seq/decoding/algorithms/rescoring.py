@@ -22,8 +22,9 @@ from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.sampling import Sampling
 from seq2seq.decoding.algorithms.synchronous import best_of
 from seq2seq.decoding.parts.options import LengthNormalization, length_divisor, returning_all
-from seq2seq.decoding.parts.search import Hypothesis, Search, checked, first_failure, has_failed
+from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.parts.teacher_forcing import log_probs_of
+from seq2seq.generation.hypothesis import Hypothesis, checked, first_failure, has_failed
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.orders import wrong_order
 

@@ -17,8 +17,8 @@ from seq2seq.data.random_keys import random_keys
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.parts.state import OfSentences, PathState, Specials
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
 SAMPLES_OF_A_SENTENCE = 16
@@ -147,3 +147,6 @@ class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
 
     def results(self, state: SamplingState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.paths.hypotheses(sentences, self.divisor)
+
+    def agreed(self, state: SamplingState, sentence: int) -> list[int]:
+        return state.paths.agreed(sentence)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2seq.decoding.parts.constraints import Constraints
 from seq2seq.decoding.parts.largest import largest_sums
-from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 
 EMPTY = -1
@@ -258,6 +258,11 @@ class BeamState(OfSentences):
         scores, order = torch.cat([self.finished_scores, normalized[:, :width]], dim=1).topk(self.beam_width)
         return _gather(all_tokens, order), _gather(all_log_probs, order), scores
 
+    def agreed(self, sentence: int) -> list[int]:
+        """Return the tokens that all hypotheses of a sentence begin with, those that run and those that have ended."""
+        runs, ended = self.scores[sentence] > -torch.inf, self.finished_scores[sentence] > -torch.inf
+        return common_start(torch.cat([self.tokens[sentence][runs], self.finished_tokens[sentence][ended]]))
+
     def hypotheses(self, sentences: Tensor) -> list[list[Hypothesis]]:
         """Return the finished hypotheses, best first, of some sentences, given by their indices, int64 [B']."""
         columns = (self.finished_tokens, self.finished_log_probs, self.finished_scores)
@@ -330,6 +335,10 @@ class PathState(OfSentences):
             return self.tokens.new_full(self.tokens.shape[:-1], self.specials.start_id)
         return self.tokens[..., -1].masked_fill(self.ended, self.specials.pad_id)
 
+    def agreed(self, sentence: int) -> list[int]:
+        """Return the tokens that all hypotheses of a sentence begin with."""
+        return common_start(self.tokens[sentence])
+
     def hypotheses(self, sentences: Tensor, divisor: Callable[[int], float]) -> list[list[Hypothesis]]:
         """Return the hypotheses, best first, of some sentences, given by their indices, int64 [B'].
 
@@ -346,6 +355,14 @@ class PathState(OfSentences):
             scored = [replace(h, normalized_score=h.score / divisor(len(h.tokens))) for h in found if h.tokens]
             results.append(sorted(scored, key=lambda h: -h.normalized_score))
         return results
+
+
+def common_start(tokens: Tensor) -> list[int]:
+    """Return the tokens that all rows of int64 [N, t] begin with; of a single row its own, without what is empty."""
+    if len(tokens) == 0:
+        return []
+    same = (tokens == tokens[0]).all(0) & (tokens[0] != EMPTY)
+    return tokens[0][: int(same.cumprod(0).sum())].tolist()
 
 
 def _gather(values: Tensor, index: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 from seq2seq.data.generation_order import from_right
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, running
 from seq2seq.decoding.parts.private_companions import CompanionState
-from seq2seq.decoding.parts.search import Hypothesis, Search, found_or_error
+from seq2seq.decoding.parts.search import Search
+from seq2seq.generation.hypothesis import Hypothesis, found_or_error
 from seq2seq.models.interface import State
 
 TokenIds = tuple[int, ...]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seq2seq.decoding.parts.search import Hypothesis
-from seq2seq.decoding.running.output import write_lines
 from seq2seq.decoding.running.trace import TokenIds, Trace
+from seq2seq.generation.hypothesis import Hypothesis
+from seq2seq.generation.output import write_lines
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1c1c; --faint: #6b6b6b; --line: #ddd; --page: #fff; --ink: 20 80 160 }

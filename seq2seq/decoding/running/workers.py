@@ -20,8 +20,10 @@ from typing import Self
 
 import torch
 
-from seq2seq.decoding.parts.search import Hypothesis, Search
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
+from seq2seq.decoding.parts.search import Search
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation.batches import SourceBatch
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.want import allowed, wanting
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq2seq.decoding.algorithms.joint import JointBeamSearch, JointState
 from seq2seq.decoding.parts.pairs import FinishedPair
-from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.models.tiny import tiny_model
 

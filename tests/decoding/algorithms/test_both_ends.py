@@ -12,7 +12,7 @@ from seq2seq.decoding.algorithms.directions import FromSide
 from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch, best_of
-from seq2seq.decoding.parts.search import Hypothesis
+from seq2seq.generation.hypothesis import Hypothesis
 from tests.decoding.algorithms.both_ends import BOTH, assert_same, model_of, sources
 
 SEARCHES: list[tuple[dict[str, Any], Any]] = [

@@ -9,10 +9,10 @@ import torch
 
 from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
-from seq2seq.decoding.parts.search import Hypothesis, failure
-from seq2seq.decoding.running.batches import InProcess
-from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
+from seq2seq.generation.corpus import decode_lines
+from seq2seq.generation.hypothesis import Hypothesis, failure
 from seq2seq.metrics.utility import make_utility
 from tests.fakes import CharTokenizer, RandomModel
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.decoding.running.trace import TokenIds, Trace
 from seq2seq.decoding.running.trace_page import MOST_TOKENS, SHARED_TOKENS, STYLE, write_trace_page
+from seq2seq.generation.hypothesis import Hypothesis
 
 
 class Cells(HTMLParser):

@@ -11,9 +11,10 @@ import pytest
 
 from seq2seq.decoding import BeamSearch, Sampling
 from seq2seq.decoding.running import workers as workers_module
-from seq2seq.decoding.running.batches import InProcess, SourceBatch
-from seq2seq.decoding.running.corpus import decode_lines
+from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.decoding.running.workers import WITHOUT_MEMORY, WorkerProcesses, can_fork
+from seq2seq.generation.batches import SourceBatch
+from seq2seq.generation.corpus import decode_lines
 from seq2seq.models.interface import UnsuitableModel
 from tests.fakes import CharTokenizer, RandomModel
 
@@ -214,7 +215,7 @@ STOPPED = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
 from seq2seq.decoding import Greedy
-from seq2seq.decoding.running.batches import SourceBatch
+from seq2seq.generation.batches import SourceBatch
 from seq2seq.decoding.running.workers import WorkerProcesses
 from tests.fakes import RandomModel
 with WorkerProcesses(RandomModel(vocab_size=11), Greedy(max_length=5), 3) as workers:

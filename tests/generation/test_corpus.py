@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from seq2seq.decoding import ONE_SIDED, BeamSearch, Greedy, Sampling
-from seq2seq.decoding.running.batches import InProcess, pad_sources
-from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS
+from seq2seq.decoding.running.in_process import InProcess, pad_sources
+from seq2seq.generation.corpus import decode_lines
+from seq2seq.generation.output import EMPTY_HYPOTHESIS
 from tests.fakes import CharTokenizer, RandomModel
 
 TOKENIZER = CharTokenizer()

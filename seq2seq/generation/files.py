@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from seq2seq.decoding.running.batches import BATCH_TOKENS, Searcher
-from seq2seq.decoding.running.corpus import POOL_LINES, Tokenizer, check_max_source_tokens, decode_lines, pools_of
-from seq2seq.decoding.running.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
 from seq2seq.files import fingerprint, read_object
+from seq2seq.generation.batches import BATCH_TOKENS, Searcher
+from seq2seq.generation.corpus import POOL_LINES, Tokenizer, check_max_source_tokens, decode_lines, pools_of
+from seq2seq.generation.output import FORMATS, NBest, read_nbest, write_lines, write_nbest
 from seq2seq.lines import lines, spooled, unequal_lengths
 from seq2seq.locks import locked
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.decoding.running.arrival import as_they_come, input_lines, is_pipe, is_typed
-from seq2seq.decoding.running.corpus import pools_of
+from seq2seq.generation.arrival import as_they_come, input_lines, is_pipe, is_typed
+from seq2seq.generation.corpus import pools_of
 from seq2seq.lines import is_stream
 
 

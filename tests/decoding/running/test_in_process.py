@@ -13,7 +13,8 @@ from torch import Tensor
 from seq2seq.data.generation_order import RIGHT
 from seq2seq.decoding import BeamSearch, Greedy
 from seq2seq.decoding.algorithms.directions import FromSide
-from seq2seq.decoding.running.batches import InProcess, SourceBatch, _warn_once
+from seq2seq.decoding.running.in_process import InProcess, _warn_once
+from seq2seq.generation.batches import SourceBatch
 from seq2seq.models.interface import UnsuitableModel
 from tests.fakes import PrefixState, RandomModel
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seq2seq.decoding import BeamSearch, Greedy, Sampling
-from seq2seq.decoding.running import files
-from seq2seq.decoding.running.batches import InProcess
-from seq2seq.decoding.running.corpus import decode_lines
-from seq2seq.decoding.running.files import decode_file, enter_parts
-from seq2seq.decoding.running.output import read_nbest
+from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.generation import files
+from seq2seq.generation.corpus import decode_lines
+from seq2seq.generation.files import decode_file, enter_parts
+from seq2seq.generation.output import read_nbest
 from seq2seq.lines import lines
 from seq2seq.locks import locked
 from tests.fakes import CharTokenizer, RandomModel

@@ -13,10 +13,9 @@ from typing import Protocol
 import numpy
 
 from seq2seq.data.bucketing import length_sorted_batches
-from seq2seq.data.sequences import cut_ids
-from seq2seq.decoding.running.batches import BATCH_TOKENS, Searcher, SourceBatch
-from seq2seq.decoding.running.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
-from seq2seq.models.interface import smallest
+from seq2seq.data.cutting import cut_ids, smallest
+from seq2seq.generation.batches import BATCH_TOKENS, Searcher, SourceBatch
+from seq2seq.generation.output import EMPTY_HYPOTHESIS, NBest, TargetTokenizer, TextHypothesis
 
 POOL_LINES = 2000
 """Lines that are held and sorted at a time."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from seq2seq.decoding.parts.search import Hypothesis
 from seq2seq.files import written
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.lines import lines, numbered_lines
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from seq2seq.decoding import Hypothesis
-from seq2seq.decoding.running.output import (
+from seq2seq.generation.output import (
     EMPTY_HYPOTHESIS,
     NBest,
     TextHypothesis,
