@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ def fail_on(monkeypatch: pytest.MonkeyPatch, rows: set[int], fault: Callable[[],
     """Let whatever is searched together with one of these lines call a function first."""
     searched = InProcess._searched
 
-    def failing(self: InProcess, batch: SourceBatch) -> list[list[Hypothesis]]:
+    def failing(self: InProcess, batch: SourceBatch, *others: Any) -> Iterator[tuple[int, list[Hypothesis]]]:
         if rows & set(batch.rows):
             fault()
-        return searched(self, batch)
+        return searched(self, batch, *others)
 
     monkeypatch.setattr(InProcess, "_searched", failing)
 
