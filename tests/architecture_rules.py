@@ -13,11 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
-    *("data", "generation", "models", "decoding", "objectives", "gradients", "training"),
+    *("data", "generation", "engines", "models", "decoding", "objectives", "gradients", "training"),
     *("assembly", "diagnosis", "export", "serving", "apps"),
 )
 """From the bottom up; each may import itself and what stands before it."""
-LEAVES = {"files", "lines", "locks", "want"}
+LEAVES = {"files", "lines", "locks", "processes", "want"}
 """Files at the root of the package that any other may import, and that import each other alone."""
 DOORS = {"__init__.py", "__main__.py"}
 """The package as it is imported, and as it is run."""
@@ -55,7 +55,7 @@ OWNERS = {
     "tensorboard": ("training/",),
     "pyarrow": ("data/",),
     "sentencepiece": ("data/",),
-    "ctranslate2": ("export/",),
+    "ctranslate2": ("engines/", "export/"),
     "onnx": ("export/onnx_nodes.py",),
     "onnxruntime": ("export/onnx_parity.py",),
     "peft": ("models/transformer/adapter_layers.py",),

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import itertools
 import os
 import re
 import sys
@@ -117,10 +118,20 @@ def run_within_limits(verb: str, arguments: list[str]) -> int:
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb's module."""
+    if verb == "decode" and names_export(arguments):  # without torch, which takes longer to load than such a model
+        module = importlib.import_module("seq2seq.apps.decode_export")
+        return int(module.run(module.parser().parse_args(arguments)))
     module = importlib.import_module(f"seq2seq.apps.{verb}")
     if verb in OF_CONFIGURATIONS:
         return int(module.run(arguments))
     return int(module.run(parser_of(verb).parse_args(arguments)))
+
+
+def names_export(arguments: Sequence[str]) -> bool:
+    """Return whether the model that a command names is a folder that CTranslate2 reads."""
+    named = [word.partition("=")[2] for word in arguments if word.startswith("--model=")]
+    named += [after for word, after in itertools.pairwise(arguments) if word == "--model"]
+    return any((Path(name) / "model.bin").is_file() for name in named)
 
 
 def version() -> str:

@@ -16,39 +16,41 @@ What comes through a pipe is decoded as it comes.
 """
 
 import argparse
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
 
 from seq2seq.apps.decode_checks import check_arguments
+from seq2seq.apps.decoding_texts import (
+    add_text_arguments,
+    chosen_format,
+    named_files,
+    print_scores,
+    read_references,
+    report_stream,
+    said_of_failures,
+    stream,
+    warn_of_n_best,
+    write_file,
+    write_results,
+    write_stream,
+)
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer, keywords_of, number
 from seq2seq.apps.target_scoring import check_score_targets, score_format, scored_lines
 from seq2seq.apps.tuning.metric import add_tuning_arguments, tune_first
 from seq2seq.assembly.flat_options import flat_options
 from seq2seq.assembly.generator import TextGenerator, load, pick_device
 from seq2seq.assembly.precision import PRECISION_NAMES
-from seq2seq.assembly.process import Processes, keep_freed_memory, launched_processes, num_cores, prepare_process
+from seq2seq.assembly.process import keep_freed_memory, launched_processes, num_cores, prepare_process
 from seq2seq.assembly.search import inner_search
 from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.decoding.running.workers import WorkerProcesses, can_fork
-from seq2seq.generation.arrival import input_lines, is_pipe, is_typed
-from seq2seq.generation.batches import BATCH_TOKENS, Searcher
-from seq2seq.generation.corpus import POOL_LINES
-from seq2seq.generation.files import decode_file
-from seq2seq.generation.output import FORMATS, NBest, best_texts, write_lines
-from seq2seq.lines import STANDARD, is_stream, lines
-from seq2seq.locks import locked
-
-BATCH_TOKENS_HELP = (
-    "budget of one decoding batch: source tokens, padding included, times the hypotheses that run at a time, such as "
-    "`beam_width`, or under `mbr` `num_samples`; default: %(default)s"
-)
-ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
+from seq2seq.generation.arrival import input_lines, is_typed
+from seq2seq.generation.batches import Searcher
+from seq2seq.lines import is_stream, lines
+from seq2seq.processes import Processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,19 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run or model folder that generates from the left, to `--rescore l2r` what an interleaved `--model` "
         "generates; several: an ensemble",
     )
-    parser.add_argument("--input", default=STANDARD, help="UTF-8 file with one source per line; `-` is standard input")
-    parser.add_argument("--output", default=STANDARD, help="file to write; `-` is standard output")
-    parser.add_argument(
-        "--format", choices=["auto", *FORMATS], default="auto", help="by default by the output's ending"
-    )
-    parser.add_argument("--prefixes", help="file with one target text per line that the output must begin with")
-    parser.add_argument("--source-language", help="of the input, for a model of many languages")
-    parser.add_argument("--target-language", help="of the output, for a model of many languages")
-    parser.add_argument("--reference", nargs="+", help="files aligned with the input, to score the output against")
-    parser.add_argument("--metrics", nargs="+", help="default: those of `seq2seq score`")
-    parser.add_argument(
-        "--sentence-separator", metavar="TEXT", help="what stands between sentences within a line, for rougeLsum"
-    )
+    add_text_arguments(parser)
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; default: the GPU where there is one")
     parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32", help="default: %(default)s")
     parser.add_argument(
@@ -110,13 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="generate nothing, but score the target that this file has for each line of the input",
     )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
-    parser.add_argument(
-        "--max-source-tokens",
-        type=integer,
-        help="longer sources are cut, with a warning; so are those longer than the model takes",
-    )
     add_tuning_arguments(parser)
-    parser.add_argument("--batch-tokens", type=integer, default=BATCH_TOKENS, help=BATCH_TOKENS_HELP)
     group = parser.add_argument_group("search options (default: those of the run)")
     for name, values, text in flat_options():
         group.add_argument(
@@ -145,9 +129,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     keep_freed_memory()
     search = generator.searcher().search
-    if getattr(search, "n_best", 1) > 1 and chosen_format(arguments) == "text" and not arguments.tune_rescoring_weight:
-        warnings.warn("Text has one output a line; for `--n-best` add `--format jsonl` or `moses`.", stacklevel=2)
-    if arguments.tune_rescoring_weight:
+    if not arguments.tune_rescoring_weight:
+        warn_of_n_best(search, arguments)
+    else:
         from seq2seq.apps.tuning.rescoring_weight import by_every_weight
 
         search = by_every_weight(search, arguments, processes)
@@ -160,16 +144,8 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             texts, num_failed = write_file(generator, searcher, arguments, processes, keep=references is not None)
     if references is not None and processes.is_main_process:
-        if len(texts) != len(references):
-            raise ValueError(f"{len(texts)} lines were decoded, but the references have {len(references)}.")
-        from seq2seq.assembly.scoring import DEFAULT_METRICS, score
-
-        scores = score(texts, references, arguments.metrics or DEFAULT_METRICS, **metric_options_of(arguments))
-        print(scores, file=report_stream(arguments))
-    if num_failed:
-        counted = "1 line" if num_failed == 1 else f"{num_failed} lines"
-        print(f"seq2seq decode: {counted} could not be decoded and left an empty output; see above.", file=sys.stderr)
-    return 1 if num_failed else 0
+        print_scores(texts, references, arguments)
+    return said_of_failures(num_failed)
 
 
 def load_generator(arguments: argparse.Namespace, processes: Processes) -> TextGenerator:
@@ -248,52 +224,6 @@ def open_searcher(generator: TextGenerator, search: Search, num_workers: int) ->
     return WorkerProcesses(generator.model, search, num_workers)
 
 
-def named_files(arguments: argparse.Namespace) -> list[str]:
-    """Return the names of what is read line by line, and of what is written."""
-    return [arguments.input, arguments.output, *filter(None, [arguments.prefixes])]
-
-
-def read_references(arguments: argparse.Namespace) -> list[list[str]] | None:
-    """Return each segment's references, or None without any; a file to decode must be aligned with them.
-
-    Raises:
-        ValueError: the files do not fit together, or a metric is unknown: known before decoding, not after.
-    """
-    if not arguments.reference:
-        return None
-    from seq2seq.apps.score import read_aligned
-    from seq2seq.assembly.scoring import DEFAULT_METRICS, check_metrics, make_metrics
-
-    make_metrics(arguments.metrics or DEFAULT_METRICS)
-    check_metrics(arguments.metrics or DEFAULT_METRICS, metric_options_of(arguments))
-    sources = [] if is_stream(arguments.input) else [arguments.input]
-    columns = read_aligned([*sources, *arguments.reference])[len(sources) :]
-    return [list(references) for references in zip(*columns, strict=True)]
-
-
-def metric_options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {} if arguments.sentence_separator is None else {"sentence_separator": arguments.sentence_separator}
-
-
-def write_stream(
-    generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, *, keep: bool
-) -> tuple[list[str], int]:
-    """Decode from or to a standard stream; return the best texts if `keep`, and how many lines failed."""
-    texts: list[str] = []
-    num_failed = 0
-
-    def kept() -> Iterator[NBest]:
-        nonlocal num_failed
-        for nbest in stream(generator, searcher, arguments):
-            num_failed += nbest.failed
-            if keep:
-                texts.append(nbest.text)
-            yield nbest
-
-    write_results(kept(), arguments)
-    return texts, num_failed
-
-
 def write_tuned(
     generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, references: list[list[str]]
 ) -> tuple[list[str], int]:
@@ -309,64 +239,3 @@ def write_tuned(
     write_results(results, arguments)
     print(format_curve(metric, scores, best), file=report_stream(arguments))
     return [nbest.text for nbest in results], sum(nbest.failed for nbest in results)
-
-
-def stream(generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace) -> Iterator[NBest]:
-    """Return the results of the input's lines."""
-    prefixes = lines(arguments.prefixes) if arguments.prefixes else None
-    pool_lines = 1 if is_typed(arguments.input) else POOL_LINES
-    return generator.stream(
-        input_lines(arguments.input), prefixes, arguments.max_source_tokens, pool_lines, searcher=searcher
-    )
-
-
-def write_results(
-    results: Iterable[NBest], arguments: argparse.Namespace, formatted: Callable[[NBest], list[str]] | None = None
-) -> None:
-    """Write results to the output, by default in its format, each as soon as it is there if it is standard output."""
-    formatted = formatted or FORMATS[chosen_format(arguments)]
-    found = (line for nbest in results for line in formatted(nbest))
-    if arguments.output != STANDARD:
-        with locked(arguments.output):
-            write_lines(Path(arguments.output), found)
-        return
-    at_once = is_typed(arguments.input) or is_pipe(arguments.input)
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    for line in found:
-        print(line, flush=at_once)
-    sys.stdout.flush()
-
-
-def report_stream(arguments: argparse.Namespace) -> TextIO:
-    """Return where numbers are printed: not among the texts."""
-    return sys.stderr if arguments.output == STANDARD else sys.stdout
-
-
-def write_file(
-    generator: TextGenerator, searcher: Searcher, arguments: argparse.Namespace, processes: Processes, *, keep: bool
-) -> tuple[list[str], int]:
-    """Decode a file into another in parts that survive a stop; return what `write_stream` does."""
-    output, output_format = Path(arguments.output), chosen_format(arguments)
-    num_failed = decode_file(
-        Path(arguments.input),
-        output,
-        searcher,
-        generator.tokenizer,
-        generator.batch_tokens,
-        model_fingerprint=generator.fingerprint,
-        output_format=output_format,
-        source_prefix=generator.source_prefix,
-        max_source_tokens=arguments.max_source_tokens or generator.max_source_tokens,
-        prefixes_path=Path(arguments.prefixes) if arguments.prefixes else None,
-        process_index=processes.process_index,
-        num_processes=processes.num_processes,
-        wait_for_everyone=processes.wait_for_everyone,
-    )
-    return list(best_texts(output, output_format)) if keep and processes.is_main_process else [], num_failed
-
-
-def chosen_format(arguments: argparse.Namespace) -> str:
-    """Return the name of the output's format, for `auto` by its ending: .jsonl, .moses or .nbest, else text."""
-    if arguments.format != "auto":
-        return str(arguments.format)
-    return ENDINGS.get(Path(arguments.output).suffix, "text")

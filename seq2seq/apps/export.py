@@ -30,8 +30,9 @@ from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.data.language_names import named_language
+from seq2seq.engines.ctranslate2_engine import require_ctranslate2
 from seq2seq.export import argos_export
-from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2, require_ctranslate2
+from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_nodes import require_onnx

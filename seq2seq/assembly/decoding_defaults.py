@@ -14,11 +14,11 @@ from seq2seq.config.writing import dotted, plain
 from seq2seq.decoding import SEARCHES
 from seq2seq.files import read_object, written
 from seq2seq.generation.corpus import check_max_source_tokens
+from seq2seq.generation.engine import DECODING_FILE
 from seq2seq.models.families.folders import GENERATION_FILE
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import CONFIG_FILE, is_loadable
 
-DECODING_FILE = "decoding.json"
 LARGEST_OPTION = 100_000
 """Of the numbers that a folder says of its search; whoever decodes may give larger ones."""
 NO_RULES = TargetRules()

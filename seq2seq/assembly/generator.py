@@ -7,18 +7,18 @@ tokenizer loads too.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy
 import torch
 
 from seq2seq.assembly.decoding_defaults import NO_RULES, read_folder_decoding
 from seq2seq.assembly.generation_config import TargetRules
-from seq2seq.assembly.languages import in_languages, with_languages
+from seq2seq.assembly.languages import with_languages
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.precision import decoding_type
 from seq2seq.assembly.search import (
@@ -38,10 +38,11 @@ from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.decoding.running.in_process import InProcess
-from seq2seq.generation.batches import BATCH_TOKENS, Searcher
-from seq2seq.generation.corpus import POOL_LINES, decode_lines, truncate_source
+from seq2seq.generation.batches import BATCH_TOKENS
+from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.engine import TextEngine
 from seq2seq.generation.hypothesis import checked
-from seq2seq.generation.output import NBest, TextHypothesis
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
@@ -66,13 +67,13 @@ def pick_device(device: str) -> str:
     return device
 
 
-class TextGenerator:
-    """Generates text from text.
+class TextGenerator(TextEngine):
+    """Generates text from text by this toolkit's own searches.
 
     Args:
         search: how it searches unless a call says otherwise; by default by a beam in the order of the model.
         source_prefix: put before every source, as in training.
-        batch_tokens: budget of one batch, see `decoding.running.batches`.
+        batch_tokens: budget of one batch, see `generation.batches`.
         max_source_tokens: longer sources are cut unless a call says otherwise, as in training.
         rules: what no hypothesis may say, whatever the search.
         languages: of sources and of targets, for a model of many; None = nothing is said.
@@ -80,6 +81,8 @@ class TextGenerator:
     Raises:
         ValueError: the model was not trained for such a search.
     """
+
+    kind = "seq2seq"
 
     def __init__(
         self,
@@ -106,34 +109,9 @@ class TextGenerator:
         self.fingerprint = fingerprint
         self.max_source_tokens = max_source_tokens
 
-    @overload
-    def __call__(self, texts: str, **options: Any) -> list[TextHypothesis]: ...
-    @overload
-    def __call__(self, texts: Sequence[str], **options: Any) -> list[list[TextHypothesis]]: ...
-    @overload
-    def __call__(self, texts: Iterable[str], **options: Any) -> Iterable[list[TextHypothesis]]: ...
-    def __call__(self, texts: Any, **options: Any) -> Any:
-        """Return the n-best hypotheses, best first: of a string, a list of them; of a list, a list of lists; of any
-        other iterable, an iterator that reads and decodes as it goes.
-
-        A text whose search fails has one hypothesis with an empty text and the reason as its `error`.
-
-        Args:
-            options: search options for this call, such as `beam_width=10, n_best=5`; and `source_language` and
-                `target_language`, for a list of texts each also a list.
-
-        Raises:
-            ValueError: an option is unknown or out of range.
-        """
-        said = [options.pop(name, None) for name in ("source_language", "target_language")]
-        if any(name is not None and not isinstance(name, str) for name in said):
-            return in_languages(self, texts, said[0], said[1], options)
-        if any(said):
-            return self.speaking(*said)(texts, **options)
-        if isinstance(texts, str):
-            return list(next(self.stream([texts], **options)).hypotheses)
-        results = (list(nbest.hypotheses) for nbest in self.stream(texts, **options))
-        return list(results) if isinstance(texts, Sequence) else results
+    @property
+    def generation_order(self) -> str:
+        return self.model.generation_order
 
     def speaking(self, source_language: str | None = None, target_language: str | None = None) -> "TextGenerator":
         """Return a generator for texts of these languages; None leaves a side as it is.
@@ -147,36 +125,6 @@ class TextGenerator:
             self.model, self.tokenizer, self.rules, found.languages
         )
         return found
-
-    def stream(
-        self,
-        lines: Iterable[str | None],
-        prefixes: Iterable[str] | None = None,
-        max_source_tokens: int | None = None,
-        pool_lines: int = POOL_LINES,
-        searcher: Searcher | None = None,
-        **options: Any,
-    ) -> Iterator[NBest]:
-        """Yield one result per line, in input order; of a line whose search fails, `failed` and the `error` say so.
-
-        Args:
-            lines: texts; a None among them has those before it decoded at once.
-            prefixes: target texts to begin with, one per line.
-            max_source_tokens: longer sources are cut, with a warning, and so are those longer than the model takes.
-            pool_lines: lines read before the first result appears; they are sorted by length for speed.
-            searcher: where the search runs; by default here, by the search that the options describe.
-        """
-        batch_tokens = options.pop("batch_tokens", self.batch_tokens)
-        return decode_lines(
-            lines,
-            searcher or self.searcher(**options),
-            self.tokenizer,
-            batch_tokens,
-            max_source_tokens=self.max_source_tokens if max_source_tokens is None else max_source_tokens,
-            prefixes=prefixes,
-            pool_lines=pool_lines,
-            source_prefix=self.source_prefix,
-        )
 
     def searcher(self, **options: Any) -> InProcess:
         """Return this generator's search on its model, changed by search options."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from seq2seq.assembly.decoding_defaults import DECODING_FILE
 from seq2seq.assembly.generate_arguments import RULES, TRANSLATED, in_their_words, layered, search_options
 from seq2seq.assembly.generation_config import TargetRules, read_generation_config, rules_of
 from seq2seq.assembly.generator import TextGenerator, load
@@ -30,6 +29,7 @@ from seq2seq.assembly.pipeline_arguments import (
 )
 from seq2seq.files import read_object
 from seq2seq.generation.corpus import POOL_LINES
+from seq2seq.generation.engine import DECODING_FILE
 from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.transformer.inference import CONFIG_FILE
 

@@ -20,7 +20,6 @@ from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.generator import load
 from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
-from seq2seq.assembly.process import Processes
 from seq2seq.assembly.training import train_stage
 from seq2seq.assembly.validation import score_of
 from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions, PartialCorpusOptions
@@ -29,6 +28,7 @@ from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.decoder_inputs import TeacherForcing
+from seq2seq.processes import Processes
 from seq2seq.training.options import OptimizerOptions, ValidationOptions
 from seq2seq.training.validation import lower_is_better
 

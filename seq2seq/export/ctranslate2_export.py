@@ -5,7 +5,6 @@ change. Sources are given to CTranslate2 as our tokens without end of sentence, 
 are those of `ctranslate2_vocabularies`, also found in the folder's `*_vocabulary.json`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from seq2seq.assembly.search import inner_search
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import SearchOptions
+from seq2seq.engines.ctranslate2_engine import MAX_POSITIONS, MODEL_FILE, TOKENIZER_FOLDER, require_ctranslate2
+from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward
@@ -24,20 +25,6 @@ from seq2seq.models.transformer.positions import sinusoids
 
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
-MAX_POSITIONS = 1024
-"""Least rows of the table of sinusoids, which CTranslate2 takes as a table; it cuts sources here by default."""
-MODEL_FILE = "model.bin"
-"""CTranslate2's name for the weights; a folder that holds it is an export and may be replaced by another."""
-TOKENIZER_FOLDER = "tokenizer"
-
-
-def require_ctranslate2() -> Any:
-    """Return the library; raise ValueError with the way to install it where it is missing."""
-    try:
-        import ctranslate2
-    except ImportError:
-        raise ValueError("CTranslate2 is not installed: `pip install ctranslate2`.") from None
-    return ctranslate2
 
 
 def export_ctranslate2(
@@ -136,37 +123,6 @@ def set_vocabularies(spec: Any, config: Seq2SeqTransformerConfig, tokenizer: Tex
     spec.config.eos_token = target[config.eos_token_id]
     spec.config.decoder_start_token = target[config.decoder_start_token_id]
     spec.config.add_source_eos = True
-
-
-def ctranslate2_vocabularies(tokenizer: TextTokenizer) -> tuple[list[str], list[str]]:
-    """Return the source's and the target's tokens by id, all different on each side.
-
-    The source's end of sentence goes by the target's name: CTranslate2 knows one name for both.
-    """
-    target = distinct(tokenizer.target_tokens(range(tokenizer.target_vocab_size)), tokenizer.eos_id)
-    source = tokenizer.source_tokens(range(tokenizer.source_vocab_size))
-    source[tokenizer.source.eos_id] = target[tokenizer.eos_id]
-    return distinct(source, tokenizer.source.eos_id), target
-
-
-def distinct(tokens: Sequence[str | None], eos_id: int) -> list[str]:
-    """Return the tokens with another name, made of the id, for each that is missing or the same as an earlier one.
-
-    Vocabularies of other makers have ids without a token; SentencePiece models may hold a piece `</s>` that is not
-    their end of sentence, which keeps its name, wherever it stands.
-    """
-    owners = {tokens[eos_id]: eos_id}
-    for index, token in enumerate(tokens):
-        owners.setdefault(token, index)
-    names = []
-    for index, token in enumerate(tokens):
-        name = token
-        if name is None or owners[name] != index:
-            name = f"{token or ''}<{index}>"
-            while name in owners:
-                name += "_"
-        names.append(name)
-    return names
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------

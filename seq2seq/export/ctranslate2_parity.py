@@ -23,7 +23,8 @@ from seq2seq.decoding import SEARCHES, Search
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.decoding.running.in_process import pad_sources
-from seq2seq.export.ctranslate2_export import MAX_POSITIONS, ctranslate2_vocabularies, require_ctranslate2
+from seq2seq.engines.ctranslate2_engine import MAX_POSITIONS, require_ctranslate2
+from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
 from seq2seq.generation.corpus import truncate_source
 from seq2seq.generation.hypothesis import Hypothesis, found_or_error
 from seq2seq.models.interface import Seq2Seq

@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from seq2seq.assembly.decoding_defaults import DECODING_FILE
 from seq2seq.assembly.generator import CARD_FILE
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder, read_object
+from seq2seq.generation.engine import DECODING_FILE
 from seq2seq.models.families.folders import GENERATION_FILE, FamilyModel, family_of, write_family
 from seq2seq.models.families.plain import family_like
 from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, load_weights

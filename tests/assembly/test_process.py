@@ -10,12 +10,11 @@ import torch
 from seq2seq.assembly.process import (
     KERNEL_CACHE_VARIABLE,
     SIZE_VARIABLES,
-    OneProcess,
-    cpu_quota,
     launched_processes,
     num_cores,
     prepare_process,
 )
+from seq2seq.processes import OneProcess, cpu_quota
 
 FAULTS = """
 import resource, torch
@@ -105,7 +104,7 @@ def test_quotas_of_control_groups(groups: str, files: dict[str, str], quota: flo
 def test_cores_are_those_of_the_container(quota: float | None, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
-    monkeypatch.setattr("seq2seq.assembly.process.cpu_quota", lambda: quota)
+    monkeypatch.setattr("seq2seq.processes.cpu_quota", lambda: quota)
     assert num_cores() == cores
 
 

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from seq2seq.apps.option_values import integer
-from seq2seq.assembly.process import Processes
+from seq2seq.processes import Processes
 
 
 def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:

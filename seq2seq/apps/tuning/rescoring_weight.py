@@ -8,11 +8,11 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from seq2seq.assembly.process import Processes
 from seq2seq.assembly.scoring import make_metrics
 from seq2seq.decoding.algorithms.rescoring import BestByWeight, Rescored
 from seq2seq.decoding.parts.search import Search
 from seq2seq.generation.output import NBest
+from seq2seq.processes import Processes
 
 WEIGHTS = tuple(tenths / 10 for tenths in range(11))
 

@@ -1,0 +1,1 @@
+"""Engines of other libraries: texts in, hypotheses out, without torch."""
