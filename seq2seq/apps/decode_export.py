@@ -28,6 +28,8 @@ from seq2seq.engines.ctranslate2_engine import ANOTHER_ENGINE, COMPUTE_TYPES, CT
 from seq2seq.lines import is_stream
 from seq2seq.processes import OneProcess, allowed_cores
 
+SEARCH_OPTIONS = ("method", *(option.name for option in fields(CTranslate2Search)))
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     num_workers = arguments.processes or (1 if arguments.threads else allowed_cores())
-    options = {name: getattr(arguments, name) for name in ("method", *(f.name for f in fields(CTranslate2Search)))}
+    options = {name: getattr(arguments, name) for name in SEARCH_OPTIONS}
     engine = CTranslate2Engine(
         arguments.model[0],
         arguments.device,

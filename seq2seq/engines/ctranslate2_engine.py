@@ -257,7 +257,7 @@ class CTranslate2Engine(TextEngine):
         self.tokenizer = TextTokenizer.load(folder / TOKENIZER_FOLDER)
         self.vocabularies = ctranslate2_vocabularies(self.tokenizer)
         saved = read_object(folder / DECODING_FILE) if (folder / DECODING_FILE).is_file() else {}
-        self.left_out, self.search = search_of(saved.get("search"))
+        self.left_out, self.search = saved_search(saved.get("search"))
         self.search = self.search.changed(options)
         self.source_prefix = str(saved.get("source_prefix") or "")
         self.max_source_tokens = smallest((saved.get("max_source_tokens"), MAX_POSITIONS))
@@ -286,7 +286,7 @@ class CTranslate2Engine(TextEngine):
         return copy(self)
 
 
-def search_of(saved: Any) -> tuple[list[str], CTranslate2Search]:
+def saved_search(saved: Any) -> tuple[list[str], CTranslate2Search]:
     """Return the search that a folder describes as far as CTranslate2 has it, and what it lacks.
 
     Args:

@@ -29,7 +29,7 @@ from transformers.utils import logging
 
 from seq2seq.apps.command import main
 from seq2seq.assembly import finishing
-from seq2seq.decoding.running import files as decoding_files
+from seq2seq.generation import files as decoding_files
 from tests.end_to_end.malformed_folders import spoil_folder
 from tests.end_to_end.malformed_material import SOURCES, Material, copied, written_material
 from tests.end_to_end.malformed_mutations import spoiled_bytes, spoiled_lines, spoiled_yaml

@@ -12,7 +12,7 @@ import pytest
 from seq2seq.apps.command import main
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.decoding import BeamSearch
-from seq2seq.engines.ctranslate2_engine import CTranslate2Engine, CTranslate2Search, is_export, search_of
+from seq2seq.engines.ctranslate2_engine import CTranslate2Engine, CTranslate2Search, is_export, saved_search
 from seq2seq.export.ctranslate2_export import export_ctranslate2
 from seq2seq.export.ctranslate2_parity import comparable_search
 from seq2seq.generation.output import read_nbest
@@ -112,8 +112,8 @@ def test_languages_are_refused(folder: Path) -> None:
         ({"diverse_beam": {"beam_width": 4, "num_groups": 2}}, ["diverse_beam"], CTranslate2Search(beam_width=4)),
     ],
 )
-def test_the_search_of_a_folder(saved: Any, lacking: list[str], search: CTranslate2Search) -> None:
-    assert search_of(saved) == (lacking, search)
+def test_the_saved_search_a_folder(saved: Any, lacking: list[str], search: CTranslate2Search) -> None:
+    assert saved_search(saved) == (lacking, search)
 
 
 def test_a_folder_of_somebody_else_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""A search over lines, files and processes: texts in, n-best lists out, in order."""
+"""Where a search runs: in this process, in several, or watched."""
