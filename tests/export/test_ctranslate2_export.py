@@ -188,7 +188,7 @@ def test_an_unknown_quantization_is_refused(tokenizer: TextTokenizer, tmp_path: 
 
 def test_a_missing_library_is_named(tokenizer: TextTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    with pytest.raises(ValueError, match="CTranslate2 is not installed: `pip install ctranslate2`"):
+    with pytest.raises(ValueError, match="CTranslate2 is not installed: `pip install seq2seq-toolkit"):
         export_ctranslate2(tmp_path / "served", random_model(tokenizer), tokenizer, SEARCH)
 
 
