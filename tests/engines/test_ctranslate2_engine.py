@@ -16,7 +16,7 @@ from seq2seq.engines.ctranslate2_engine import CTranslate2Engine, CTranslate2Sea
 from seq2seq.export.ctranslate2_export import export_ctranslate2
 from seq2seq.export.ctranslate2_parity import comparable_search
 from seq2seq.generation.output import read_nbest
-from tests.export.test_ctranslate2_export import MAX_LENGTH, TEXTS, random_model, tokenizer
+from tests.export.untrained import MAX_LENGTH, TEXTS, random_model, tokenizer
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is an optional package")
 

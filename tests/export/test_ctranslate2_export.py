@@ -19,6 +19,7 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies, distinct
 from seq2seq.export.ctranslate2_export import export_ctranslate2, transformer_spec
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.data.test_tokenizer import ENGLISH, GERMAN
 from tests.export.untrained import MAX_LENGTH, SEARCH, TEXTS, random_model, tokenizer
