@@ -16,7 +16,8 @@ from seq2seq.data.language_names import NamedLanguage
 from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
-from seq2seq.export.ctranslate2_export import ctranslate2_spec, ctranslate2_vocabularies
+from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
+from seq2seq.export.ctranslate2_export import ctranslate2_spec
 from seq2seq.files import written
 from seq2seq.models.transformer import Seq2SeqTransformer
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from seq2seq.apps.command import main
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.export.ctranslate2_export import ctranslate2_vocabularies
+from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
 from seq2seq.lines import lines
 
 IN_ARGOS = """

@@ -10,8 +10,9 @@ import pytest
 
 from seq2seq.data.language_names import named_language
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
 from seq2seq.export.argos_export import export_argos
-from seq2seq.export.ctranslate2_export import ctranslate2_vocabularies, export_ctranslate2
+from seq2seq.export.ctranslate2_export import export_ctranslate2
 from tests.data.test_tokenizer import ENGLISH, GERMAN
 from tests.export.test_ctranslate2_export import SEARCH, pieces_with_a_typed_eos, random_model
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from seq2seq.decoding.running.output import TextHypothesis
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.serving.choice import chosen
 from seq2seq.serving.limits import Limits
 from seq2seq.serving.requests import Delta, Explanation, GenerationRequest, Output, RequestRefused
