@@ -78,10 +78,13 @@ class FakeService:
             raise ZeroDivisionError(text)
         if text == "fail":
             return Output((TextHypothesis("", (), (), 0.0, 0.0, False, error="no room"),), 1)
+        n_best = request.options.get("n_best", 1)
+        if not isinstance(n_best, int) or not 1 <= n_best <= self.limits.n_best:
+            raise RequestRefused(422, "option_out_of_range", f"`n_best` is {n_best}.")
         words = tuple(text.upper().split())
         hypotheses = tuple(
             TextHypothesis(text.upper() + "!" * rank, (*words, "</s>"), (-0.5,) * (len(words) + 1), -rank, -rank, True)
-            for rank in range(request.options.get("n_best", 1))
+            for rank in range(n_best)
         )
         alarms = (Alarm("repetition", "It repeats itself."),) if text == "again again again" else ()
         return Output(hypotheses, len(words), alarms=alarms)

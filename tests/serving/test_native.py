@@ -136,6 +136,11 @@ def test_what_is_no_json(client: TestClient, body: bytes, words: str) -> None:
     assert words in response.json()["error"]["message"]
 
 
+def test_a_whole_number_may_have_a_point(client: TestClient, service: FakeService) -> None:
+    assert client.post("/v1/generate", json={"inputs": "a", "n_best": 2.0}).status_code == 200
+    assert type(service.asked[0].options["n_best"]) is int
+
+
 def test_too_many_texts(client: TestClient) -> None:
     error = client.post("/v1/generate", json={"inputs": ["a"] * 129}).json()["error"]
     assert error == {

@@ -68,6 +68,7 @@ class Field:
             raise invalid(path, f"must be {' or '.join(map(brief, self.choices))}, but is {brief(given)}")
         if self.kind in ("integer", "number"):
             self._check_bounds(given, path)
+            return int(given) if self.kind == "integer" else given  # 2.0 is a whole number in JSON
         elif self.kind == "texts" and isinstance(given, list):
             self._check_number_of_texts(len(given), path)
         elif self.kind == "fields":

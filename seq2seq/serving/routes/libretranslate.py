@@ -110,7 +110,7 @@ async def _translate(call: Call) -> Response:
     model = chosen(call.service.models, None, source, values["target"])
     if source is None:
         source = only_source(call.service.models, values["target"])
-    alternatives = int(values.get("alternatives", 0))
+    alternatives = values.get("alternatives", 0)
     options = {"n_best": alternatives + 1} if alternatives else {}
     wanted = GenerationRequest(texts, model.name, source, values["target"], None, options, "sentences")
     outputs = await call.generate(wanted)

@@ -172,7 +172,7 @@ def wanted_of(values: Mapping[str, Any]) -> GenerationRequest:
     if "n_best" in values:
         if options.get("n_best", values["n_best"]) != values["n_best"]:
             raise invalid("n_best", "stands in `options` with another value")
-        options["n_best"] = int(values["n_best"])
+        options["n_best"] = values["n_best"]
     return GenerationRequest(
         texts=texts,
         model=values.get("model"),

@@ -149,13 +149,13 @@ def completion_fields(limits: Limits) -> tuple[Field, ...]:
 
 def search_of_completion(values: Mapping[str, Any], model: Served) -> dict[str, Any]:
     """Return the flat options of the search that these fields mean."""
-    count = int(values.get("n", 1))
+    count = values.get("n", 1)
     options: dict[str, Any] = {"n_best": count} if count > 1 else {}
-    width = max(count, int(values.get("best_of", count)))
+    width = max(count, values.get("best_of", count))
     if values.get("best_of", count) < count:
         raise invalid("best_of", f"must be at least `n` ({count})")
     if "max_tokens" in values:
-        options["max_length"] = int(values["max_tokens"])
+        options["max_length"] = values["max_tokens"]
     if values.get("temperature", 0) > 0:
         options |= {"method": "sampling", "temperature": values["temperature"]}
         options |= {"top_p": values["top_p"]} if values.get("top_p", 1) < 1 else {}

@@ -24,6 +24,8 @@ REFUSALS = {
     "500": "A fault of the server.",
     "503": "Not ready, stopping, or out of time; `Retry-After` says when to try again.",
 }
+EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+"""Of an event; its data are JSON, but for OpenAI's last."""
 OF_BODIES = {"400", "408", "413", "415", "422"}
 
 
@@ -96,7 +98,7 @@ def _form_schema(operation: Operation) -> dict[str, Any]:
 def _answer(operation: Operation) -> dict[str, Any]:
     content: dict[str, Any] = {operation.media_type: {"schema": operation.answer}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": EVENT}
     return {"description": "The answer.", "content": content}
 
 
