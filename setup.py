@@ -5,5 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["seq2seq", "seq2seq.*"]), "seq2seq.configs"],
     package_dir={"seq2seq.configs": "configs"},
-    package_data={"seq2seq": ["py.typed"], "seq2seq.configs": ["*.yaml"], "seq2seq.serving": ["page/*.html"]},
+    package_data={
+        "seq2seq": ["py.typed"],
+        "seq2seq.configs": ["*.yaml"],
+        "seq2seq.export": ["browser/*.js"],
+        "seq2seq.serving": ["page/*.html"],
+    },
 )

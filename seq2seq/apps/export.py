@@ -13,7 +13,8 @@ For CTranslate2, the folder holds all that it needs, the tokenizer in `tokenizer
 `decoding.json`. CTranslate2 is called with the tokenizer's source tokens without end of sentence;
 `return_end_token=True` and `min_decoding_length=0` make its scores the same as ours.
 
-As `onnx`, the folder has the layout that transformers.js loads, in browsers and elsewhere.
+As `onnx`, the folder has the layout that transformers.js loads, in browsers and elsewhere. With `--page` it is a site
+whose page runs the model itself, without a server; `--runtime` names the npm packages that are copied into it.
 
 For Argos Translate and LibreTranslate, one archive is written. They read `tokenizer.kind: sentencepiece` alone.
 """
@@ -36,6 +37,7 @@ from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2
 from seq2seq.export.ctranslate2_parity import Parity, different_options, measure_parity
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_nodes import require_onnx
+from seq2seq.export.onnx_page import HOW_TO_GET, Page, packages_of
 from seq2seq.export.onnx_parity import OnnxParity, measure_onnx_parity, require_onnxruntime
 from seq2seq.export.transformers_export import export_transformers
 from seq2seq.lines import lines
@@ -43,6 +45,10 @@ from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 
 CHECK_LINES = 200
+PAGE_FILE = Path(__file__).parents[1] / "serving" / "page" / "index.html"
+"""The page of the server, which takes any engine."""
+OF_PAGES = ("page", "runtime")
+"""Options of a site, which is made of ONNX alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="CODE[=NAME]",
             help=f"of argos, the language of the {side}s, such as `de` or `hsb=Upper Sorbian`",
         )
+    parser.add_argument("--page", action="store_true", help="make the folder of ONNX a site whose page runs the model")
+    parser.add_argument(
+        "--runtime", metavar="FOLDER", help="where npm has installed onnxruntime-web and @huggingface/tokenizers"
+    )
     parser.add_argument("--check", metavar="FILE", help="UTF-8 file with one source per line to decode with both")
     parser.add_argument(
         "--check-lines", type=integer, help=f"lines of the file that are compared; default: {CHECK_LINES}"
@@ -78,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder for CTranslate2."""
     checked = lines_to_check(arguments)
-    refuse(arguments, ("source_language", "target_language"))
+    refuse(arguments, ("source_language", "target_language", *OF_PAGES))
     require_ctranslate2()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
     export_ctranslate2(folder, model, **of_generator(generator), quantization=arguments.quantization or "float32")
@@ -97,11 +107,31 @@ def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
     require_onnx()
     if arguments.check:
         require_onnxruntime()
+    page = page_to_write(arguments)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_onnx(folder, model, **of_generator(generator), quantization=quantization)
+    export_onnx(folder, model, **of_generator(generator), quantization=quantization, page=page)
+    if page is not None:
+        print(how_to_open(folder, page))
     if arguments.check:
         print(report_onnx(measure_onnx_parity(folder, generator, checked), quantization))
     push(folder, arguments.push_to_hub)
+
+
+def page_to_write(arguments: argparse.Namespace) -> Page | None:
+    """Return the page if one is asked for; raise ValueError if what it needs is not there."""
+    if not arguments.page:
+        if arguments.runtime:
+            raise ValueError("`--runtime` is for a page in the browser; add `--page`.")
+        return None
+    packages = packages_of(Path(arguments.runtime) if arguments.runtime else None)
+    return Page(PAGE_FILE.read_text(encoding="utf-8"), packages)
+
+
+def how_to_open(folder: Path, page: Page) -> str:
+    """Return what to do next with a site."""
+    if page.packages is not None:
+        return f"{folder} is a site: `python -m http.server --directory {folder}`, then http://localhost:8000"
+    return f"{folder} is a site but for its runtime. To add it:\n" + "\n".join(f"    {line}" for line in HOW_TO_GET)
 
 
 def of_generator(generator: TextGenerator) -> dict[str, Any]:
@@ -112,7 +142,7 @@ def of_generator(generator: TextGenerator) -> dict[str, Any]:
 
 def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder of transformers; raise ValueError for options that it has no use for."""
-    refuse(arguments, ("check", "check_lines", "quantization", "source_language", "target_language"))
+    refuse(arguments, ("check", "check_lines", "quantization", "source_language", "target_language", *OF_PAGES))
     name = read_model(arguments.model, lambda found: export_transformers(found, folder), arguments.checkpoint)
     print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer` read it.")
     push(folder, arguments.push_to_hub)
@@ -120,7 +150,7 @@ def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
 
 def write_argos(arguments: argparse.Namespace, file: Path) -> None:
     """Write an archive of Argos Translate; raise ValueError for options that it has no use for, or that it lacks."""
-    refuse(arguments, ("check", "check_lines", "push_to_hub"))
+    refuse(arguments, ("check", "check_lines", "push_to_hub", *OF_PAGES))
     if arguments.source_language is None or arguments.target_language is None:
         raise ValueError("Argos Translate needs `--source-language` and `--target-language`, such as `en` and `de`.")
     source, target = (named_language(text) for text in (arguments.source_language, arguments.target_language))
@@ -142,7 +172,7 @@ def write_argos(arguments: argparse.Namespace, file: Path) -> None:
 def refuse(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     """Raise ValueError for one of these options that was given, of which the format has no use."""
     for name in names:
-        if getattr(arguments, name) is not None:
+        if getattr(arguments, name) not in (None, False):
             option = name.replace("_", "-")
             raise ValueError(f"`--{option}` is nothing for `--format {arguments.format}`; leave it out.")
 

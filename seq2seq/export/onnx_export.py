@@ -23,6 +23,7 @@ from seq2seq.decoding import Search
 from seq2seq.export.ctranslate2_export import check_replaceable
 from seq2seq.export.onnx_network import decoder_graph, encoder_graph
 from seq2seq.export.onnx_nodes import require_onnx
+from seq2seq.export.onnx_page import Page, write_page
 from seq2seq.files import new_folder, written
 from seq2seq.models.transformer import Seq2SeqTransformer
 
@@ -47,12 +48,13 @@ def export_onnx(
     source_prefix: str = "",
     quantization: str = "float32",
     max_source_tokens: int | None = None,
+    page: Page | None = None,
 ) -> None:
-    """Write the folder; it appears whole or not at all, in the place of an older one.
+    """Write the folder, with a page as a site; it appears whole or not at all, in the place of an older one.
 
     Raises:
-        ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, or
-            the folder holds something else.
+        ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, no
+            browser reads its tokenizer and there is a page, or the folder holds something else.
     """
     require_onnx()
     check_exportable(model, quantization)
@@ -73,6 +75,8 @@ def export_onnx(
         _write(unfinished / "generation_config.json", special_tokens(model) | {"max_length": _longest(search) + 1})
         limits = {"source_prefix": source_prefix, "max_source_tokens": max_source_tokens}
         _write(unfinished / ENGINE_FILE, {**files, **limits, **engine_values(model, tokenizer, search, folder.name)})
+        if page is not None:
+            write_page(unfinished, page)
 
 
 def check_exportable(model: Seq2SeqTransformer, quantization: str) -> None:

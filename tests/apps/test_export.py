@@ -221,3 +221,33 @@ def test_options_belong_to_their_format(command: list[str], tmp_path: Path, caps
         command[3] = form
         assert message in error_of([*command, *options], capsys)
     assert not (tmp_path / "served").exists()
+
+
+def test_a_site_without_runtime_says_how_to_get_it(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is an optional package")
+    command[3] = "onnx"
+    assert main(["export", *command, "--page"]) == 0
+    output = capsys.readouterr().out
+    assert "a site but for its runtime" in output
+    assert "npm install --prefix web onnxruntime-web@1.30 @huggingface/tokenizers@0.2" in output
+    assert (tmp_path / "served" / "index.html").is_file()
+    assert not (tmp_path / "served" / "runtime").exists()
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "message"),
+    [
+        ("ctranslate2", ["--page"], "`--page` is nothing for `--format ctranslate2`"),
+        ("argos", ["--runtime", "web"], "`--runtime` is nothing for `--format argos`"),
+        ("onnx", ["--runtime", "web"], "`--runtime` is for a page in the browser; add `--page`"),
+        ("onnx", ["--page", "--runtime", "nowhere"], "nowhere has no onnxruntime-web/dist/"),
+    ],
+)
+def test_options_of_a_page_where_there_is_none(
+    format: str, options: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is an optional package")
+    command[3] = format
+    assert message in error_of([*command, *options], capsys)

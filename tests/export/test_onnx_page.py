@@ -1,0 +1,347 @@
+"""The site without a server in a real Chromium: it says what the model says in Python, its tokenizers what ours say.
+
+`SEQ2SEQ_WEB_RUNTIME` names the folder where `npm install onnxruntime-web @huggingface/tokenizers` was run.
+"""
+
+import functools
+import http.server
+import json
+import os
+import random
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seq2seq.apps.export import PAGE_FILE
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.export.onnx_export import export_onnx
+from seq2seq.export.onnx_page import RUNTIME_FILES, Page, packages_of, write_page
+from tests.export.untrained import MAX_LENGTH, SEARCH, TEXTS, random_model, tokenizer
+
+pytest.importorskip("onnx", reason="onnx is an optional package")
+__all__ = ["tokenizer"]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WEB_RUNTIME = os.environ.get("SEQ2SEQ_WEB_RUNTIME")
+HTML = "<!doctype html><html><head><title>a model</title></head><body></body></html>"
+LOADED = "async () => (await window.seq2seqEngine.describe()).models[0]"
+GENERATED = "request => window.seq2seqEngine.generate(request)"
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+class Site:
+    """A folder behind a plain web server, as long as it is needed."""
+
+    def __init__(self, folder: Path) -> None:
+        handler = functools.partial(QuietHandler, directory=str(folder))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser that shows the page")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    if WEB_RUNTIME is None:
+        pytest.skip("SEQ2SEQ_WEB_RUNTIME does not name a folder with onnxruntime-web and @huggingface/tokenizers")
+    found = packages_of(Path(WEB_RUNTIME))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Any]:
+    """Return what opens a folder as a site, whose server is gone once the model is loaded."""
+    context, asked = browser.new_context(), []
+
+    def opened(folder: Path) -> Any:
+        site, page = Site(folder), context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(site.address)
+        page.model = page.evaluate(LOADED)
+        site.stop()
+        assert asked
+        assert all(address.startswith(site.address) for address in asked)
+        return page
+
+    yield opened
+    context.close()
+
+
+def exported(generator: TextGenerator, folder: Path, packages: Path | None, html: str = HTML, **options: Any) -> Path:
+    model: Any = generator.model
+    page = Page(html, packages)
+    values = {"source_prefix": generator.source_prefix, "max_source_tokens": generator.max_source_tokens}
+    export_onnx(folder, model, generator.tokenizer, generator.search, **values, **options, page=page)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam_width": 3},
+        {"beam_width": 1},
+        {"beam_width": 4, "length_penalty": 0.6, "length_normalization": "gnmt", "min_length": 3},
+        {"beam_width": 3, "no_repeat_ngram": 2, "max_length_ratio": 0.5, "early_stopping": True},
+        {"beam_width": 2, "no_repeat_ngram": 1},
+    ],
+    ids=str,
+)
+def test_the_browser_finds_the_same_hypotheses(
+    options: dict[str, Any], tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    search = BeamSearch(**{"max_length": MAX_LENGTH, **options})
+    number = min(3, search.beam_width)
+    generator = TextGenerator(random_model(tokenizer), tokenizer, search, "ab ", max_source_tokens=11)
+    page = opened(exported(generator, tmp_path / "site", packages))
+    assert page.model["search"]["beam_width"] == options["beam_width"]
+    for text in TEXTS[:7]:
+        expected = generator(text, n_best=number)
+        found = page.evaluate(GENERATED, {"text": text, "n_best": number})["hypotheses"]
+        assert [hypothesis["text"] for hypothesis in found] == [hypothesis.text for hypothesis in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert tuple(one["tokens"]) == other.tokens
+            assert one["finished"] == other.finished
+            assert one["token_log_probs"] == pytest.approx(other.token_log_probs, abs=1e-4)
+            assert one["normalized_score"] == pytest.approx(other.normalized_score, abs=1e-4)
+
+
+def test_weights_of_8_bits_and_one_vocabulary_run_in_the_browser(packages: Path, opened: Any, tmp_path: Path) -> None:
+    shared = TextTokenizer.train(TEXTS, TEXTS, kind="characters", vocab_size=60)
+    model = random_model(shared, tie_embeddings="all", positions="rotary")
+    generator = TextGenerator(model, shared, SEARCH)
+    page = opened(exported(generator, tmp_path / "site", packages, quantization="int8"))
+    answers = [page.evaluate(GENERATED, {"text": text})["hypotheses"][0] for text in TEXTS[:7]]
+    expected = [generator(text)[0] for text in TEXTS[:7]]
+    assert sum(one["text"] == other.text for one, other in zip(answers, expected, strict=True)) >= 3
+
+
+def test_attention_is_that_of_the_last_layer(
+    tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    model = random_model(tokenizer)
+    page = opened(exported(TextGenerator(model, tokenizer, SEARCH), tmp_path / "site", packages))
+    found = page.evaluate("request => window.seq2seqEngine.explain(request)", {"text": "abc", "output": "zyx"})
+    [source], [target] = tokenizer.encode_sources(["abc"]), tokenizer.encode_targets(["zyx"])
+    assert found["source_tokens"] == tokenizer.source_tokens(source)
+    assert found["target_tokens"] == tokenizer.target_tokens(target)
+    given = torch.tensor([[tokenizer.decoder_start_id, *target[:-1]]])
+    with torch.no_grad():
+        output = model(torch.tensor([source]), decoder_input_ids=given, output_attentions=True)
+    [expected] = output.cross_attentions[-1].mean(1)
+    torch.testing.assert_close(torch.tensor(found["attention"]), expected, rtol=0, atol=1e-5)
+
+
+def test_lines_are_taken_one_by_one_and_said_as_they_grow(
+    tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    generator = TextGenerator(random_model(tokenizer), tokenizer, BeamSearch(beam_width=1, max_length=5))
+    page = opened(exported(generator, tmp_path / "site", packages))
+    lines = [*TEXTS[:2], "", TEXTS[2]]
+    script = """async text => {
+        const heard = [];
+        return {...await window.seq2seqEngine.generate({text, onText: (part) => heard.push(part)}), heard};
+    }"""
+    answer = page.evaluate(script, "\n".join(lines))
+    [hypothesis] = answer["hypotheses"]
+    expected = "\n".join(generator(line)[0].text if line else "" for line in lines)
+    assert hypothesis["text"] == expected
+    assert all(expected.startswith(part) for part in answer["heard"])
+    assert answer["heard"] == sorted(answer["heard"], key=len)
+    assert [alarm["name"] for alarm in answer["alarms"]] == ["length_limit"]
+    assert answer["segments"] == 4
+
+
+def test_a_request_that_is_given_up_ends(tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path) -> None:
+    generator = TextGenerator(random_model(tokenizer), tokenizer, BeamSearch(beam_width=2, max_length=200))
+    page = opened(exported(generator, tmp_path / "site", packages))
+    script = """async text => {
+        return window.seq2seqEngine.generate({text, signal: AbortSignal.abort()}).catch((error) => error.name);
+    }"""
+    assert page.evaluate(script, TEXTS[0]) == "AbortError"
+
+
+def test_too_long_a_line_is_refused_in_words(
+    tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    generator = TextGenerator(random_model(tokenizer, positions="learned"), tokenizer, SEARCH)
+    page = opened(exported(generator, tmp_path / "site", packages))
+    script = "text => window.seq2seqEngine.generate({text}).catch((error) => error.message)"
+    assert "A line has 51 tokens, and the model can read 41" in page.evaluate(script, "ab" * 25)
+
+
+def test_the_page_of_the_server_runs_the_model(
+    tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    generator = TextGenerator(random_model(tokenizer), tokenizer, SEARCH)
+    page = opened(exported(generator, tmp_path / "site", packages, html=PAGE_FILE.read_text(encoding="utf-8")))
+    page.locator("#source").fill(TEXTS[0])
+    page.locator("#go").click()
+    page.locator("#colophon", has_text="Asked of site").wait_for()
+    assert page.locator("#output").inner_text().strip() == generator(TEXTS[0])[0].text.strip()
+
+
+# ---- tokenizers ----
+
+WORDS = [
+    *(
+        "the",
+        "a",
+        "ab",
+        "of",
+        "House",
+        "house's",
+        "Über",
+        "naïve",
+        "东京",
+        "مرحبا",
+        "👩\u200d👩\u200d👧",
+        "e\u0301",
+        "é",
+    ),
+    *(
+        "ﬁ",
+        "<pad>",
+        "<eos>",
+        "<de>",
+        "<DE>",
+        "[UNK]",
+        "▁",
+        "Ġ",
+        "½",
+        "\t",
+        "\u00a0",
+        "\u3000",
+        "\u200b",
+        "\x85",
+        "\ufeff",
+    ),
+    *(".", ",", "!?", "--", "1234", "ΟΔΟΣ", "İ", "ẞ", "\x1c", "a\x0bb", "a\u2028b", "ab\ufeffab"),
+]
+
+
+def various_texts() -> list[str]:
+    generator = random.Random(7)
+    mixed = [" ".join(generator.choices(WORDS, k=generator.randint(1, 9))) for _ in range(150)]
+    odd = [
+        "",
+        " ",
+        "  a  b ",
+        "a\u0301",
+        "<pad>",
+        "<bos><eos>",
+        "<de> a",
+        "a<de>b",
+        "x <unk>y",
+        "\ufeffa",
+        "I'm here; you'll go",
+    ]
+    return [*mixed, *odd]
+
+
+@pytest.mark.parametrize("kind", ["byte_bpe", "bpe", "unigram", "characters", "words"])
+@pytest.mark.parametrize(
+    "options", [{}, {"normalization": "nfkc", "lowercase": True}, {"special_tokens": ("<de>",)}], ids=str
+)
+def test_tokenizers_of_the_browser_are_ours(
+    kind: str, options: dict[str, Any], packages: Path, browser: Any, tmp_path: Path
+) -> None:
+    texts = various_texts()
+    ours = TextTokenizer.train(texts[:100] * 2, [], kind=kind, vocab_size=420, **options)
+    ours.save(tmp_path)
+    write_page(tmp_path, Page(HTML, packages))
+    site, context = Site(tmp_path), browser.new_context()
+    page = context.new_page()
+    page.goto(site.address)
+    script = """async texts => {
+        const {loadTexts} = await import("./texts.js"), tokenizer = await loadTexts("");
+        const ids = texts.map((text) => tokenizer.encode(text));
+        return ids.map((own) => [own, tokenizer.decode(own), tokenizer.tokens(own)]);
+    }"""
+    found = page.evaluate(script, texts)
+    drawn = random.Random(3)
+    any_ids = [[drawn.randrange(ours.source_vocab_size) for _ in range(drawn.randint(1, 9))] for _ in range(100)]
+    script = """async all => {
+        const {loadTexts} = await import("./texts.js"), tokenizer = await loadTexts("");
+        return all.map((ids) => tokenizer.decode(ids));
+    }"""
+    decoded = page.evaluate(script, any_ids)
+    context.close()
+    site.stop()
+    ids = [encoded[:-1] for encoded in ours.encode_sources(texts)]
+    expected = [[one, ours.decode(one), ours.source_tokens(one)] for one in ids]
+    wrong = [(text, own, other) for text, own, other in zip(texts, expected, found, strict=True) if own != other]
+    assert wrong == []
+    assert decoded == ours.decode_batch(any_ids)
+
+
+# ---- files, without a browser ----
+
+
+def fake_packages(folder: Path) -> Path:
+    for name in RUNTIME_FILES.values():
+        (folder / "node_modules" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "node_modules" / name).write_text(name)
+    for name in ("onnxruntime-web", "@huggingface/tokenizers"):
+        (folder / "node_modules" / name / "package.json").write_text(json.dumps({"version": "1.2.3"}))
+    return folder
+
+
+def test_a_site_holds_what_it_needs_and_asks_nobody(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    packages = packages_of(fake_packages(tmp_path / "web"))
+    generator = TextGenerator(random_model(tokenizer), tokenizer, SEARCH)
+    folder = exported(generator, tmp_path / "site", packages)
+    assert {path.name for path in folder.glob("*.js")} == {"engine.js", "graphs.js", "search.js", "texts.js"}
+    names = {path.name for path in (folder / "runtime").iterdir()}
+    assert names == {*RUNTIME_FILES, "NOTICE.txt"}
+    assert "onnxruntime-web 1.2.3: MIT" in (folder / "runtime" / "NOTICE.txt").read_text()
+    assert '<script type="module" src="engine.js"></script>\n</head>' in (folder / "index.html").read_text()
+    for script in folder.glob("*.js"):
+        assert "http" not in script.read_text().replace("http.server", ""), script
+
+
+def test_a_folder_without_the_packages_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no onnxruntime-web/dist/.*; get it by `npm install"):
+        packages_of(tmp_path)
+    assert packages_of(None) is None
+    assert packages_of(fake_packages(tmp_path)) == packages_of(tmp_path / "node_modules") == tmp_path / "node_modules"
+
+
+def test_a_tokenizer_that_no_browser_reads_is_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    (tmp_path / "target_tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"`--page` needs a tokenizer with a tokenizer.json"):
+        write_page(tmp_path, Page(HTML))
+
+
+def test_too_large_a_model_is_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "encoder_model.onnx_data").touch()
+    with pytest.raises(ValueError, match="no weights of more than 2 GB; try `--quantization int8`"):
+        write_page(tmp_path, Page(HTML))
