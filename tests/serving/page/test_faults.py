@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.serving.page.server import INJECTION, PageServer
+from seq2seq.serving.requests import RequestRefused
+from tests.serving.page.server import PageServer
 from tests.serving.page.window import TEXT, TRANSLATION, Error, Opened, expect, translated, with_model
+from tests.serving.page.words import INJECTION
 
 
 def test_a_text_that_is_too_long_is_not_sent(opened: Opened, server: PageServer) -> None:
@@ -14,7 +16,7 @@ def test_a_text_that_is_too_long_is_not_sent(opened: Opened, server: PageServer)
     expect(page.locator("#counter")).to_have_text("3 characters too many: 203 of 200")
     expect(page.locator("#go")).to_be_disabled()
     page.press("#source", "Control+Enter")
-    assert server.asked == []
+    assert server.service.asked == []
 
 
 def test_a_refusal_says_why_and_what_helps(opened: Opened, server: PageServer) -> None:
@@ -24,7 +26,7 @@ def test_a_refusal_says_why_and_what_helps(opened: Opened, server: PageServer) -
     expect(page.get_by_role("alert")).to_contain_text("The text has more than 16 tokens")
     page.click("text=Go sentence by sentence")
     expect(page.locator("#output")).to_contain_text("Das Haus das Haus")
-    assert [asked["split"] for asked in server.asked] == ["none", "sentences"]
+    assert [asked.split for asked in server.service.asked] == ["none", "sentences"]
     expect(page.locator("#notice")).to_be_hidden()
 
 
@@ -36,7 +38,7 @@ def test_an_alarm_is_shown_in_words(opened: Opened) -> None:
 
 def test_a_full_server_is_asked_again(opened: Opened, server: PageServer) -> None:
     page = opened()
-    server.refusals = [(429, {"Retry-After": "30"}, {"name": "queue_full", "message": "Too many wait."})]
+    server.service.refusals = [RequestRefused(429, "queue_full", "Too many wait.", retry_after=30)]
     page.fill("#source", TEXT)
     page.click("#go")
     expect(page.get_by_role("alert")).to_contain_text("Too many wait. Trying again in 30 s.")
@@ -49,7 +51,7 @@ def test_a_server_that_goes_away_and_comes_back(opened: Opened, server: PageServ
     page = opened()
     page.fill("#source", TEXT)
     if in_stream:
-        server.may_write.clear()
+        server.service.may_write.clear()
         page.click("#go")
         expect(page.locator("#output")).to_have_text("Das")
         server.stop()
@@ -57,6 +59,7 @@ def test_a_server_that_goes_away_and_comes_back(opened: Opened, server: PageServ
         server.stop()
         page.click("#go")
     expect(page.get_by_role("alert")).to_contain_text("The server does not answer. Your text is kept.")
+    server.service.may_write.set()
     server.start()
     expect(page.locator("#output")).to_have_text(TRANSLATION)
     expect(page.locator("#notice")).to_be_hidden()
@@ -64,7 +67,8 @@ def test_a_server_that_goes_away_and_comes_back(opened: Opened, server: PageServ
 
 def test_a_token_is_asked_for(opened: Opened, server: PageServer) -> None:
     page = opened()
-    server.token = "secret"
+    server.stop()
+    server.start(token="secret")
     page.reload()
     page.fill("#token", "secret")
     page.click("text=Continue")
@@ -73,7 +77,7 @@ def test_a_token_is_asked_for(opened: Opened, server: PageServer) -> None:
 
 def test_texts_and_names_are_never_html(opened: Opened, server: PageServer) -> None:
     page = translated(with_model(opened(), INJECTION), INJECTION)
-    server.refusals = [(422, {}, {"name": INJECTION, "message": INJECTION})]
+    server.service.refusals = [RequestRefused(422, INJECTION, INJECTION)]
     page.click("#go")
     expect(page.get_by_role("alert")).to_contain_text(INJECTION)
     assert page.locator("img").count() == 0

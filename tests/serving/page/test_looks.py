@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from seq2seq.serving.requests import RequestRefused
 from tests.serving.page.policy import PAGE
-from tests.serving.page.server import INJECTION, PageServer
+from tests.serving.page.server import PageServer
 from tests.serving.page.window import TEXT, TRANSLATION, Opened, expect, piece, translated, with_model
+from tests.serving.page.words import INJECTION
 
 
 def test_the_keyboard_is_enough(opened: Opened) -> None:
@@ -40,7 +42,7 @@ def test_a_narrow_screen_needs_no_horizontal_scrolling(opened: Opened, server: P
     page = translated(with_model(opened(360), "both-ends"), "Donaudampfschifffahrtsgesellschaft" * 3)
     page.click("#search summary")
     page.click("#about summary")
-    server.refusals = [(429, {"Retry-After": "30"}, {"name": "queue_full", "message": "w" * 80})]
+    server.service.refusals = [RequestRefused(429, "queue_full", "w" * 80, retry_after=30)]
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) == 360
     page.click("#go")
@@ -60,7 +62,7 @@ def test_dark_and_light(opened: Opened) -> None:
 
 
 def test_nothing_moves_where_that_is_not_wanted(opened: Opened, server: PageServer) -> None:
-    server.may_write.clear()
+    server.service.may_write.clear()
     moving = "getComputedStyle(document.querySelector('#output'), '::after').animationName"
     for wish, name in (("no-preference", "blink"), ("reduce", "none")):
         page = opened(reduced_motion=wish)
@@ -79,7 +81,7 @@ def test_an_engine_in_the_page_takes_the_place_of_the_server(opened: Opened, ser
     page.reload()
     expect(page.locator("#title")).to_have_text("in-the-page")
     expect(translated(page, "abc").locator("#output")).to_have_text("cba")
-    assert server.asked == []
+    assert server.service.asked == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -92,7 +94,6 @@ def test_axe_finds_nothing_serious(opened: Opened, server: PageServer, width: in
     translated(with_model(page, "both-ends"))
     page.click("#search summary")
     page.click("#about summary")
-    server.refusals = [(422, {}, {"name": "search_failed", "message": "The search failed."})]
     piece(page, "klein").click()
     expect(page.locator("#inspector")).to_contain_text("looked at")
     page.evaluate("notify('A message.', 'A remedy'); $('access').hidden = false")
@@ -115,7 +116,8 @@ def test_pictures(opened: Opened, tmp_path: Path) -> None:
     for name, width, scheme in (("light", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light")):
         page = opened(width, color_scheme=scheme, device_scale_factor=1.5)
         page.check("#confidence")
-        translated(page, f"{TEXT} A river runs behind it.")
+        page.fill("#source", f"{TEXT} A river runs behind it.")
+        page.click("#go")
         piece(page, "Haus").hover()
         expect(page.locator("#inspector")).to_contain_text("looked at")
         picture = tmp_path / f"{name}.png"

@@ -7,9 +7,9 @@ from tests.serving.page.window import TEXT, TRANSLATION, Opened, expect, piece, 
 def test_a_text_is_translated(opened: Opened, server: PageServer) -> None:
     page = translated(opened())
     expect(page.locator("#output")).to_have_text(TRANSLATION)
-    [asked] = server.asked
-    assert (asked["inputs"], asked["model"], asked["n_best"]) == (TEXT, "english-german", 3)
-    assert (asked["split"], asked["source_language"], asked["target_language"]) == ("sentences", "en", "de")
+    [asked] = server.service.asked
+    assert (asked.texts, asked.model, asked.options) == ((TEXT,), "english-german", {"n_best": 3})
+    assert (asked.split, asked.source_language, asked.target_language) == ("sentences", "en", "de")
     expect(page).to_have_title("english-german · seq2seq")
     expect(page.locator("#colophon")).to_have_text(
         "Asked of english-german · English to German · beam search, 5 hypotheses wide · 3 suggestions · "
@@ -27,25 +27,25 @@ def test_the_model_says_what_its_limits_are(opened: Opened) -> None:
 
 def test_text_is_shown_as_it_comes(opened: Opened, server: PageServer) -> None:
     page = opened()
-    server.may_write.clear()
+    server.service.may_write.clear()
     page.fill("#source", TEXT)
     page.click("#go")
     expect(page.locator("#output")).to_have_text("Das")
     expect(page.locator("#output")).to_have_attribute("aria-busy", "true")
-    server.may_write.set()
+    server.service.may_write.set()
     expect(page.locator("#output")).to_have_text(TRANSLATION)
     expect(page.locator("#output")).to_have_attribute("aria-busy", "false")
 
 
 def test_escape_cancels(opened: Opened, server: PageServer) -> None:
     page = opened()
-    server.may_write.clear()
+    server.service.may_write.clear()
     page.fill("#source", TEXT)
     page.press("#source", "Control+Enter")
     expect(page.locator("#output")).to_have_text("Das")
     page.keyboard.press("Escape")
     expect(page.locator("#facts")).to_have_text("Cancelled.")
-    server.may_write.set()
+    server.service.may_write.set()
     expect(translated(page, "the river").locator("#output")).to_have_text("Das Fluss")
 
 
@@ -76,7 +76,7 @@ def test_a_word_of_the_output_shows_what_it_looked_at(opened: Opened, server: Pa
     assert style(page, "house", "--seen-by", "mirror") == 60 > style(page, "old", "--seen-by", "mirror") > 0
     piece(page, "ist").hover()
     expect(page.locator("#inspector")).to_contain_text("looked at is")
-    assert [asked["path"] for asked in server.asked].count("/v1/explain") == 1
+    assert server.service.explained == [TRANSLATION]
 
 
 def test_a_word_of_the_source_shows_what_looked_at_it(opened: Opened) -> None:
