@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seq2seq.decoding.running.output import TextHypothesis
+from seq2seq.generation.output import TextHypothesis
 from seq2seq.serving.choice import chosen
 from seq2seq.serving.limits import Limits
 from seq2seq.serving.requests import Alarm, Delta, Explanation, Finished, GenerationRequest, Output, RequestRefused
