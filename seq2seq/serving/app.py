@@ -3,7 +3,6 @@
 Enters a service; leaves an ASGI application. Nothing in it reads a file after it was made, so no request can name one.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
@@ -32,7 +31,8 @@ from seq2seq.serving.routes.operation import (
 )
 from seq2seq.serving.routes.operations import operating_operations
 
-logger = logging.getLogger(__name__)
+PAGE_HEADERS = {"cache-control": "no-cache", "x-frame-options": "DENY", "x-content-type-options": "nosniff"}
+"""What a page cannot say of itself: that it stands in no other."""
 
 
 def application(service: Answering, token: str | None = None) -> Starlette:
@@ -82,7 +82,7 @@ def _page_operation(text: str) -> Operation:
     """Return the operation that answers with the page; what it asks for needs the token, the page itself does not."""
 
     async def answer(call: Call) -> Response:
-        return HTMLResponse(text, headers={"cache-control": "no-cache"})
+        return HTMLResponse(text, headers=PAGE_HEADERS)
 
     shape: dict[str, Any] = {"shape": native_error, "error": ERROR, "media_type": "text/html"}
     return Operation("GET", "/", answer, "The page", {"type": "string"}, tag="page", is_open=True, **shape)

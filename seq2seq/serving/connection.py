@@ -7,6 +7,8 @@ closes its sending side alone cannot be told from one that is gone, and is treat
 
 import asyncio
 import json
+import resource
+from functools import cache
 from typing import Any
 
 import httptools
@@ -21,8 +23,24 @@ HEAD_SECONDS = 10.0
 """Time in which they have to arrive, from the first byte or from the beginning of the connection."""
 WRITING_SECONDS = 30.0
 """Time in which a client has to read something of what waits for it."""
+MOST_CONNECTIONS = 4096
+"""Connections at once; fewer where this process may open fewer files."""
+OTHER_FILES = 128
+"""Files that a process needs besides connections."""
 DISCARDING_SECONDS = 2.0
 """Time for which the rest of a refused body is read and thrown away, so that its sender gets to read why."""
+
+
+@cache
+def most_connections() -> int:
+    """Return how many connections there may be, with files left for everything else; asks for more files if need be."""
+    files, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_FILES
+    if files == resource.RLIM_INFINITY or files >= wanted:
+        return MOST_CONNECTIONS
+    files = wanted if most_files == resource.RLIM_INFINITY else min(wanted, most_files)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most_files))
+    return max(1, files - OTHER_FILES)
 
 
 class Connection(HttpToolsProtocol):
@@ -39,6 +57,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            self._refuse(503, "too_many_connections", "There are too many connections; try again later.")
+            return
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -4,6 +4,7 @@ python -m tests.serving.fake_service [PORT]     serves it
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,9 @@ async def closing() -> None:
 
 
 if __name__ == "__main__":
+    from seq2seq.serving import connection
     from seq2seq.serving.server import Address, run_server
+
+    connection.MOST_CONNECTIONS = int(os.environ.get("MOST_CONNECTIONS_OF_TESTS", connection.MOST_CONNECTIONS))
 
     run_server(FakeService(), Address(port=int(sys.argv[1])), close=closing)

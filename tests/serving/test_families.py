@@ -141,6 +141,12 @@ def test_a_stream_of_completions(client: TestClient) -> None:
     assert chunks[-1]["usage"]["total_tokens"] == 7
 
 
+def test_a_stream_of_completions_that_fails(client: TestClient) -> None:
+    assert client.post("/v1/completions", json={"prompt": "fail", "stream": True}).status_code == 422
+    late = client.post("/v1/completions", json={"prompt": ["a", "fail"], "stream": True}).text.strip().split("\n\n")
+    assert json.loads(late[-1].removeprefix("data: "))["error"]["code"] == "search_failed"
+
+
 @pytest.mark.parametrize(
     ("said", "options"),
     [

@@ -67,6 +67,14 @@ def test_a_text_that_fails_is_refused_alone_and_marked_among_others(client: Test
     assert second["hypotheses"][0]["text"] == "B"
 
 
+def test_a_text_of_a_stream_that_fails(client: TestClient) -> None:
+    several = events(client.post("/v1/generate", json={"inputs": ["fail", "b"], "stream": True}).text)
+    assert [event["event"] for event in several] == ["output", "text", "output", "done"]
+    assert several[0]["output"]["error"] == {"name": "search_failed", "message": "no room"}
+    alone = client.post("/v1/generate", json={"inputs": "fail", "stream": True})
+    assert (alone.status_code, alone.json()["error"]["name"]) == (422, "search_failed")
+
+
 def test_alarms(client: TestClient) -> None:
     answer = client.post("/v1/generate", json={"inputs": "again again again"}).json()
     assert answer["outputs"][0]["alarms"] == [{"name": "repetition", "message": "It repeats itself."}]

@@ -91,6 +91,20 @@ def test_requests_in_a_row_on_one_connection(server: Served) -> None:
     assert broken.count(b"HTTP/1.1 200 OK") <= 2
 
 
+def test_connections_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOST_CONNECTIONS_OF_TESTS", "2")
+    with served() as server:
+        kept = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2)]
+        for connection in kept:  # they are there once they have an answer
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert error_of(exchange(server.port, b"")) == (503, "too_many_connections")
+        for connection in kept:
+            connection.close()
+        time.sleep(0.2)
+        assert post(server.url + "/", {"inputs": "a"})[0]["generated_text"] == "A"
+
+
 def test_an_upgrade_is_passed_over(server: Served) -> None:
     data = b"GET /health/live HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
     assert exchange(server.port, data).startswith(b"HTTP/1.1 200 OK")

@@ -221,6 +221,8 @@ async def _chunks(call: Call, wanted: GenerationRequest, head: Mapping[str, Any]
             if isinstance(event, Delta):
                 choice |= {"text": event.text}
             else:
+                if error := failure_of(event.output):
+                    raise RequestRefused(422, "search_failed", error)
                 outputs.append(event.output)
                 choice |= {**_choice(event.output.hypotheses[0], "logprobs" in call.values), "text": ""}
             yield event_of({**head, "choices": [choice]})

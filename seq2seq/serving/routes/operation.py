@@ -31,6 +31,8 @@ Shape = Callable[[RequestRefused], dict[str, Any]]
 CLIENT_GONE = 499
 """Status of what is counted for a client that left; nobody reads it."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +59,10 @@ class Call:
         return await unless_gone(self.request.receive, work)
 
     async def stream(self, wanted: GenerationRequest) -> AsyncIterator[Delta | Finished]:
-        """Yield what is agreed on, to the last character of each best hypothesis, and the outputs."""
+        """Yield what is agreed on, to the last character of each best hypothesis, and the outputs.
+
+        Raises RequestRefused, also for a single text whose search failed.
+        """
         sent: dict[int, str] = {}
         began = False
         async with aclosing(self.service.stream(wanted)) as events:  # type: ignore[type-var]
@@ -69,7 +74,8 @@ class Call:
                     sent[event.index] = sent.get(event.index, "") + event.text
                 elif error := failure_of(event.output):
                     self.measures.count([event.output], self.started)
-                    raise RequestRefused(422, "search_failed", error)
+                    if len(wanted.texts) == 1:
+                        raise RequestRefused(422, "search_failed", error)
                 else:
                     self.measures.count([event.output], self.started)
                     before = sent.get(event.index, "")
@@ -225,7 +231,7 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 
 def json_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def finite(number: float) -> float | None:
