@@ -31,6 +31,7 @@ from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.data.language_names import named_language
+from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.engines.ctranslate2_engine import require_ctranslate2
 from seq2seq.export import argos_export
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2
@@ -109,12 +110,23 @@ def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
         require_onnxruntime()
     page = page_to_write(arguments)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_onnx(folder, model, **of_generator(generator), quantization=quantization, page=page)
+    suppressed = suppressed_tokens(generator)
+    export_onnx(folder, model, **of_generator(generator), quantization=quantization, page=page, suppressed=suppressed)
     if page is not None:
         print(how_to_open(folder, page))
     if arguments.check:
         print(report_onnx(measure_onnx_parity(folder, generator, checked), quantization))
     push(folder, arguments.push_to_hub)
+
+
+def suppressed_tokens(generator: TextGenerator) -> list[int]:
+    """Return what a pretrained model is never to say; other rules of its folder are said to be left out."""
+    plain = [
+        rule for rule in generator.rules.constraints if isinstance(rule, SuppressedTokens) and rule.at_step is None
+    ]
+    if len(plain) < len(generator.rules.constraints):
+        print("The page leaves out what generation_config.json forbids besides single tokens.", file=sys.stderr)
+    return [token for rule in plain for token in rule.token_ids]
 
 
 def page_to_write(arguments: argparse.Namespace) -> Page | None:

@@ -11,7 +11,7 @@ to the graphs: every model here calls itself so there, whatever its network.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,12 @@ def export_onnx(
     quantization: str = "float32",
     max_source_tokens: int | None = None,
     page: Page | None = None,
+    suppressed: Sequence[int] = (),
 ) -> None:
     """Write the folder, with a page as a site; it appears whole or not at all, in the place of an older one.
+
+    Args:
+        suppressed: tokens that are never said.
 
     Raises:
         ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, no
@@ -72,9 +76,13 @@ def export_onnx(
         tokenizer.save(unfinished)
         write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
         _write(unfinished / "config.json", transformers_js_config(model, unfinished))
-        _write(unfinished / "generation_config.json", special_tokens(model) | {"max_length": _longest(search) + 1})
+        said = {"max_length": _longest(search) + 1} | ({"suppress_tokens": list(suppressed)} if suppressed else {})
+        _write(unfinished / "generation_config.json", special_tokens(model) | said)
         limits = {"source_prefix": source_prefix, "max_source_tokens": max_source_tokens}
-        _write(unfinished / ENGINE_FILE, {**files, **limits, **engine_values(model, tokenizer, search, folder.name)})
+        _write(
+            unfinished / ENGINE_FILE,
+            {**files, **limits, **engine_values(model, tokenizer, search, folder.name, suppressed)},
+        )
         if page is not None:
             write_page(unfinished, page)
 
@@ -128,7 +136,9 @@ def special_tokens(model: Seq2SeqTransformer) -> dict[str, int]:
     }
 
 
-def engine_values(model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, name: str) -> dict[str, Any]:
+def engine_values(
+    model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, name: str, suppressed: Sequence[int]
+) -> dict[str, Any]:
     """Return what `engine.json` says besides where the graphs are."""
     config, (prefix, suffix) = model.config, frame(tokenizer)
     key_size, value_size = config.head_sizes
@@ -147,6 +157,7 @@ def engine_values(model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: S
         "target_start": list(tokenizer.target_start),
         "source_tokenizer": f"{SOURCE_FOLDER}/" if not tokenizer.shared else "",
         "target_tokenizer": f"{TARGET_FOLDER}/" if not tokenizer.shared else "",
+        "suppressed": list(suppressed),
         "search": {name: values[name] for name in SEARCH_OPTIONS if name in values},
     }
 

@@ -5,7 +5,6 @@
 
 import functools
 import http.server
-import json
 import os
 import random
 import shutil
@@ -17,13 +16,16 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.apps.export import PAGE_FILE
+from seq2seq.apps.export import PAGE_FILE, suppressed_tokens
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_page import RUNTIME_FILES, Page, packages_of, write_page
 from tests.export.untrained import MAX_LENGTH, SEARCH, TEXTS, random_model, tokenizer
+from tests.export.web_packages import empty_packages
 
 pytest.importorskip("onnx", reason="onnx is an optional package")
 __all__ = ["tokenizer"]
@@ -139,6 +141,18 @@ def test_weights_of_8_bits_and_one_vocabulary_run_in_the_browser(packages: Path,
     answers = [page.evaluate(GENERATED, {"text": text})["hypotheses"][0] for text in TEXTS[:7]]
     expected = [generator(text)[0] for text in TEXTS[:7]]
     assert sum(one["text"] == other.text for one, other in zip(answers, expected, strict=True)) >= 3
+
+
+def test_tokens_that_are_never_said_are_not_said(
+    tokenizer: TextTokenizer, packages: Path, opened: Any, tmp_path: Path
+) -> None:
+    model, [often, _] = random_model(tokenizer), tokenizer.encode_targets(["o"])[0]
+    rules = TargetRules((SuppressedTokens((often,)),))
+    free, generator = (TextGenerator(model, tokenizer, SEARCH, rules=own) for own in (TargetRules(), rules))
+    page = opened(exported(generator, tmp_path / "site", packages, suppressed=suppressed_tokens(generator)))
+    answers = [page.evaluate(GENERATED, {"text": text})["hypotheses"][0]["text"] for text in TEXTS[:7]]
+    assert answers == [generator(text)[0].text for text in TEXTS[:7]]
+    assert answers != [free(text)[0].text for text in TEXTS[:7]]
 
 
 def test_attention_is_that_of_the_last_layer(
@@ -303,17 +317,8 @@ def test_tokenizers_of_the_browser_are_ours(
 # ---- files, without a browser ----
 
 
-def fake_packages(folder: Path) -> Path:
-    for name in RUNTIME_FILES.values():
-        (folder / "node_modules" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "node_modules" / name).write_text(name)
-    for name in ("onnxruntime-web", "@huggingface/tokenizers"):
-        (folder / "node_modules" / name / "package.json").write_text(json.dumps({"version": "1.2.3"}))
-    return folder
-
-
 def test_a_site_holds_what_it_needs_and_asks_nobody(tokenizer: TextTokenizer, tmp_path: Path) -> None:
-    packages = packages_of(fake_packages(tmp_path / "web"))
+    packages = packages_of(empty_packages(tmp_path / "web"))
     generator = TextGenerator(random_model(tokenizer), tokenizer, SEARCH)
     folder = exported(generator, tmp_path / "site", packages)
     assert {path.name for path in folder.glob("*.js")} == {"engine.js", "graphs.js", "search.js", "texts.js"}
@@ -329,7 +334,7 @@ def test_a_folder_without_the_packages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no onnxruntime-web/dist/.*; get it by `npm install"):
         packages_of(tmp_path)
     assert packages_of(None) is None
-    assert packages_of(fake_packages(tmp_path)) == packages_of(tmp_path / "node_modules") == tmp_path / "node_modules"
+    assert packages_of(empty_packages(tmp_path)) == packages_of(tmp_path / "node_modules") == tmp_path / "node_modules"
 
 
 def test_a_tokenizer_that_no_browser_reads_is_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:

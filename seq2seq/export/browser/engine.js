@@ -66,7 +66,7 @@ class BrowserEngine {
 
   async generateLine(line, number, onText, signal) {
     const loaded = await this.loaded, {said, graphs, targets} = loaded;
-    const options = {...said.search, beam_width: Math.max(said.search.beam_width ?? 1, number)};
+    const options = {...said.search, suppressed: said.suppressed, beam_width: Math.max(said.search.beam_width ?? 1, number)};
     let shown = "", drawn = performance.now();
     const heard = async (running, pool) => {
       signal?.throwIfAborted();
