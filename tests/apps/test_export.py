@@ -152,7 +152,7 @@ def test_a_missing_library_is_named(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    assert "CTranslate2 is not installed: `pip install ctranslate2`" in error_of(command, capsys)
+    assert "CTranslate2 is not installed: `pip install seq2seq-toolkit[ctranslate2]`" in error_of(command, capsys)
 
 
 def test_an_export_is_replaced_but_nothing_else(
