@@ -46,7 +46,7 @@ def application(service: Answering, token: str | None = None) -> Starlette:
     operations = all_operations(service)
     if page := page_text():
         operations.append(_page_operation(page))
-    described = json_bytes(description(operations, wants_token=token is not None))
+    described = json_bytes(description(operations, service.models, wants_token=token is not None))
     operations.append(description_operation(described))
     routes = [
         Route(operation.path, endpoint(operation, service, measures, token), methods=[operation.method])

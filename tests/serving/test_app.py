@@ -115,9 +115,12 @@ def test_the_description_is_of_what_is_checked(client: TestClient) -> None:
         assert schema["properties"].keys() == {field.name for field in operation.fields}
         assert schema["additionalProperties"] is False
     assert "security" not in json.dumps(described)
-    with_token = description(operations, wants_token=True)
+    with_token = description(operations, FakeService().models, wants_token=True)
     assert with_token["paths"]["/v1/generate"]["post"]["security"] == [{"token": []}]
     assert "security" not in with_token["paths"]["/health/live"]["get"]
+    fields = described["paths"]["/v1/generate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert fields["properties"]["target_language"]["anyOf"] == [{"enum": ["de"]}, {"type": "null"}]
+    assert fields["properties"]["model"]["anyOf"][0] == {"enum": ["en-de"]}
     identifiers = [one["operationId"] for path in described["paths"].values() for one in path.values()]
     assert len({*identifiers}) == len(identifiers)
 

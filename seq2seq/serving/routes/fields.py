@@ -55,6 +55,8 @@ class Field:
     may_be_empty: bool = True
     """Whether a text may be the empty one."""
     example: Any = None
+    names: Literal["model", "source", "source_or_auto", "target"] | None = None
+    """Of what is served: models or languages, of which there are no others; it is refused where they are looked up."""
 
     def value(self, given: Any, path: str) -> Any:
         """Return the value if it is one that this field can have; RequestRefused says what it can be."""
@@ -118,21 +120,22 @@ class Field:
             raise RequestRefused(413, "too_many_texts", message, limit=self.most)
         self._check_bounds(number, path, " texts")
 
-    def schema(self) -> dict[str, Any]:
-        """Return the field as JSON Schema: what `value` accepts, and nothing else."""
-        schema: dict[str, Any] = self._schema_of_kind()
+    def schema(self, known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+        """Return the field as JSON Schema: what `value` accepts, but of names those that are known."""
+        schema: dict[str, Any] = self._schema_of_kind(known)
         if self.kind in ("integer", "number"):
             schema |= {"minimum": -LARGEST if self.least is None else self.least}
             schema |= {"maximum": LARGEST if self.most is None else self.most}
-        if self.choices:
-            schema = {"enum": list(self.choices)}
+        choices = self.choices or known.get(self.names or "", ())
+        if choices:
+            schema = {"enum": list(choices)}
         if self.may_be_null and not self.required and self.kind != "anything":
             schema = {"anyOf": [schema, {"type": "null"}]}
-        if self.example is not None:
+        if self.example is not None and (not choices or self.example in choices):
             schema["examples"] = [self.example]
         return schema | {"description": self.text}
 
-    def _schema_of_kind(self) -> dict[str, Any]:
+    def _schema_of_kind(self, known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
         text: dict[str, Any] = {"type": "string", "pattern": WITHOUT_NUL}
         if not self.may_be_empty:
             text["minLength"] = 1
@@ -151,7 +154,7 @@ class Field:
                 schema = {"type": "object", "additionalProperties": one, "propertyNames": names}
                 return schema | {"maxProperties": MOST_OPTIONS}
             case "fields":
-                return object_schema(self.fields)
+                return object_schema(self.fields, known)
             case "anything":
                 return {}
         return {"type": self.kind}
@@ -202,12 +205,12 @@ def unknown_field(path: str, name: str, known: Mapping[str, Any]) -> RequestRefu
     return RequestRefused(422, "invalid_field", f"There is no field `{path}{name[:100]}`{hint}")
 
 
-def object_schema(fields: tuple[Field, ...], *, is_closed: bool = True) -> dict[str, Any]:
-    """Return the table as JSON Schema."""
-    schema: dict[str, Any] = {"type": "object", "properties": {field.name: field.schema() for field in fields}}
+def object_schema(fields: tuple[Field, ...], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return the table as JSON Schema; `known` are names of what is served, by what `Field.names` says."""
+    schema: dict[str, Any] = {"type": "object", "properties": {field.name: field.schema(known) for field in fields}}
     if required := [field.name for field in fields if field.required]:
         schema["required"] = required
-    return schema | ({"additionalProperties": False} if is_closed else {})
+    return schema | {"additionalProperties": False}
 
 
 def brief(value: Any) -> str:

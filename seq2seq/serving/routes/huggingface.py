@@ -65,8 +65,8 @@ def inference_fields(limits: Limits) -> tuple[Field, ...]:
     generation = generation_fields(limits)
     never: dict[str, Any] = {"choices": (False,)}
     parameters = (
-        Field("src_lang", "text", "Language of the texts."),
-        Field("tgt_lang", "text", "Language of the outputs."),
+        Field("src_lang", "text", "Language of the texts.", names="source"),
+        Field("tgt_lang", "text", "Language of the outputs.", names="target"),
         Field("truncation", "text", "Texts are never cut silently.", choices=("do_not_truncate",)),
         Field("clean_up_tokenization_spaces", "boolean", "Outputs are as the tokenizer writes them.", **never),
         Field("generate_parameters", "fields", "Arguments of `generate`.", fields=generation),

@@ -89,8 +89,15 @@ def translate_fields(limits: Limits) -> tuple[Field, ...]:
             most=limits.texts,
             example="A text.",
         ),
-        Field("source", "text", "Language of the texts; `auto` where there is only one.", required=True, example="en"),
-        Field("target", "text", "Language to translate to.", required=True, example="de"),
+        Field(
+            "source",
+            "text",
+            "Language of the texts; `auto` where there is only one.",
+            required=True,
+            example="en",
+            names="source_or_auto",
+        ),
+        Field("target", "text", "Language to translate to.", required=True, example="de", names="target"),
         Field("format", "text", "`text` alone; HTML is not understood.", choices=("text",)),
         Field(
             "alternatives",

@@ -74,10 +74,14 @@ EXPLANATION = {
         "trace": {"type": ["object", "null"]},
     },
 }
-MODEL = Field("model", "text", "Name of the model; by default the only one, or the first that has the languages.")
+MODEL = Field(
+    "model", "text", "Name of the model; by default the only one, or the first that has the languages.", names="model"
+)
 LANGUAGES = (
-    Field("source_language", "text", "Language of the texts, where a model has several.", example="en"),
-    Field("target_language", "text", "Language of the outputs, where a model has several.", example="de"),
+    Field("source_language", "text", "Language of the texts, where a model has several.", example="en", names="source"),
+    Field(
+        "target_language", "text", "Language of the outputs, where a model has several.", example="de", names="target"
+    ),
 )
 
 
@@ -145,7 +149,7 @@ def generate_fields(limits: Limits) -> tuple[Field, ...]:
             "seconds",
             "number",
             "Time limit, waiting included.",
-            least=0.001,
+            least=1,
             most=limits.seconds,
         ),
         Field("stream", "boolean", "Whether the answer is server-sent events; what was sent is never taken back."),

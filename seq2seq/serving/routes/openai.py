@@ -115,7 +115,7 @@ def openai_operations(limits: Limits) -> list[Operation]:
 
 def completion_fields(limits: Limits) -> tuple[Field, ...]:
     return (
-        Field("model", "text", "Name of the model; may be left out where there is only one."),
+        Field("model", "text", "Name of the model; may be left out where there is only one.", names="model"),
         Field(
             "prompt",
             "texts",

@@ -1,12 +1,13 @@
 """The description of the interface, OpenAPI 3.1, from the tables that requests are checked by."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
 
 from seq2seq import __version__
+from seq2seq.serving.requests import Served
 from seq2seq.serving.routes.bodies import FORM, JSON
 from seq2seq.serving.routes.fields import object_schema
 from seq2seq.serving.routes.native import ERROR, native_error
@@ -29,12 +30,18 @@ EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type":
 OF_BODIES = {"400", "408", "413", "415", "422"}
 
 
-def description(operations: Sequence[Operation], *, wants_token: bool) -> dict[str, Any]:
+def description(operations: Sequence[Operation], models: Mapping[str, Served], *, wants_token: bool) -> dict[str, Any]:
     """Return the whole description as JSON has it."""
+    source, target = (
+        sorted({language for model in models.values() for language in getattr(model, f"{side}_languages")})
+        for side in ("source", "target")
+    )
+    known = {"model": tuple(models), "source": tuple(source), "target": tuple(target)}
+    known["source_or_auto"] = ("auto", *source)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, wants_token=wants_token)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, known, wants_token=wants_token)
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -61,7 +68,7 @@ def description_operation(described: bytes) -> Operation:
     )
 
 
-def _operation(operation: Operation, *, wants_token: bool) -> dict[str, Any]:
+def _operation(operation: Operation, known: Mapping[str, tuple[str, ...]], *, wants_token: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.method.lower()}{re.sub(r'[^a-z]+', '_', operation.path)}".rstrip("_"),
         "summary": operation.summary,
@@ -74,19 +81,19 @@ def _operation(operation: Operation, *, wants_token: bool) -> dict[str, Any]:
             for name, text in operation.parameters.items()
         ]
     if operation.fields is not None:
-        content = {JSON: {"schema": object_schema(operation.fields)}}
+        content = {JSON: {"schema": object_schema(operation.fields, known)}}
         if operation.takes_forms:
-            content[FORM] = {"schema": _form_schema(operation)}
+            content[FORM] = {"schema": _form_schema(operation, known)}
         described["requestBody"] = {"required": True, "content": content}
     if wants_token and not operation.is_open:
         described["security"] = [{"token": []}]
     return described
 
 
-def _form_schema(operation: Operation) -> dict[str, Any]:
+def _form_schema(operation: Operation, known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Return the body as a form can have it: no lists and no nulls."""
     assert operation.fields is not None, "an operation with forms has fields"
-    schema = object_schema(operation.fields)
+    schema = object_schema(operation.fields, known)
     for name, field in schema["properties"].items():
         one = next((kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"), field)
         if "anyOf" in one:
