@@ -82,6 +82,9 @@ def test_an_engine_in_the_page_takes_the_place_of_the_server(opened: Opened, ser
     expect(page.locator("#title")).to_have_text("in-the-page")
     expect(translated(page, "abc").locator("#output")).to_have_text("cba")
     assert server.service.asked == []
+    page.route("**/engine.js", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("engine.js does not load")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -94,6 +94,7 @@ def test_a_word_of_the_source_shows_what_looked_at_it(opened: Opened) -> None:
 SPELLINGS = [
     (["▁Gr", "ü", "▁x", "</s>"], "Grü x", ["Gr", "ü", "x"]),
     (["Gr", "Ã¼", "ĠðŁ", "ĺĢ", "!", "</s>"], "Grü 😀!", ["Gr", "ü", "😀", "!"]),
+    (["<de>", "▁", "8", "<eos>"], "<de> 8", ["<de>", "8"]),
     (["<de>", "▁a", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "<unk>", "▁b"], "a😀 b", ["a", "😀", "b"]),
     (["a", "b", ".", "</s>"], "a b .", ["a", "b", "."]),
     (["▁the", "▁house"], "The House", ["The", "House"]),
@@ -115,15 +116,15 @@ def test_the_search_from_both_ends_is_shown_step_by_step(opened: Opened) -> None
     expect(translated(page).locator("#search")).to_be_hidden()
     translated(with_model(page, "both-ends"))
     page.click("#search summary")
-    expect(page.locator("#step_name")).to_have_text("Step 4 of 4")
+    expect(page.locator("#step_name")).to_have_text("Step 5 of 5")
     page.focus("#step")
     page.keyboard.press("ArrowLeft")
-    expect(page.locator("#step_name")).to_have_text("Step 3 of 4")
+    expect(page.locator("#step_name")).to_have_text("Step 4 of 5")
     expect(page.locator("#left li").first).to_have_text("Das alte Haus →")
     expect(page.locator("#right li").first).to_have_text("← und still.")
     expect(page.locator("#right li").first.locator(".new")).to_have_text("und")
     page.click("#play")
-    expect(page.locator("#step_name")).to_have_text("Step 4 of 4")
+    expect(page.locator("#step_name")).to_have_text("Step 5 of 5")
     expect(page.locator("#play")).to_have_text("Play")
 
 
