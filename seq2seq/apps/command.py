@@ -32,6 +32,7 @@ VERBS = {
     "init": "write a configuration that comes with the package, for your own pairs",
     "train": "train a model, by a configuration or with nothing but a table of pairs",
     "decode": "generate text with a trained model, and score it when references are given",
+    "serve": "answer requests over HTTP, with a page for people",
     "score": "score text against references, with a paired significance test",
     "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
     "prepare": "read, tokenise and report a configuration's corpora without training",

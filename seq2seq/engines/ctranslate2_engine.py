@@ -7,9 +7,10 @@ an error that names the engine that can.
 import difflib
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,12 +120,12 @@ class CTranslate2Searcher:
     """CTranslate2's search as a `Searcher`: token ids in, hypotheses out.
 
     Args:
-        translator: `ctranslate2.Translator`.
+        opened: returns the `ctranslate2.Translator`, made when it is first needed, since its threads survive no fork.
         source_tokens, target_tokens: its names by id.
         token_scores: whether hypotheses need the log-probability of each token, which takes another pass.
     """
 
-    translator: Any
+    opened: Callable[[], Any]
     search: CTranslate2Search
     source_tokens: list[str]
     target_tokens: list[str]
@@ -160,7 +161,7 @@ class CTranslate2Searcher:
             prefixes = [[self.target_tokens[i] for i in batch.prefixes[index]] for index in kept]
         search = self.search
         results: list[Any] = [None] * len(batch.sources)
-        found = self.translator.translate_batch(
+        found = self.opened().translate_batch(
             inputs,
             target_prefix=prefixes,
             asynchronous=True,
@@ -207,7 +208,7 @@ class CTranslate2Searcher:
             return
         sources = [[self.source_tokens[token] for token in batch.sources[i][:-1]] for i, _ in places]
         targets = [[self.target_tokens[token] for token in self._words(results[i][j])] for i, j in places]
-        scored = self.translator.score_batch(sources, targets, max_input_length=0)
+        scored = self.opened().score_batch(sources, targets, max_input_length=0)
         for (i, j), one in zip(places, scored, strict=True):
             hypothesis = results[i][j]
             log_probs = tuple(one.log_probs[: len(hypothesis.tokens)])  # of what has not ended, without the end's
@@ -250,9 +251,15 @@ class CTranslate2Engine(TextEngine):
                 "ctranslate2` writes; export the run anew."
             )
         compute_type = "default" if precision in (None, "auto") else COMPUTE_TYPES[precision]
-        self.translator = library.Translator(
-            str(folder), device=device, compute_type=compute_type, inter_threads=num_workers, intra_threads=threads
+        self._opening = partial(
+            library.Translator,
+            str(folder),
+            device=device,
+            compute_type=compute_type,
+            inter_threads=num_workers,
+            intra_threads=threads,
         )
+        self._translator: Any = None
         self.num_workers = num_workers
         self.tokenizer = TextTokenizer.load(folder / TOKENIZER_FOLDER)
         self.vocabularies = ctranslate2_vocabularies(self.tokenizer)
@@ -265,6 +272,11 @@ class CTranslate2Engine(TextEngine):
         self.batch_tokens = batch_tokens
         self.fingerprint = f"{fingerprint(folder / MODEL_FILE)} {self.tokenizer.fingerprint()} {compute_type}"
 
+    def _opened(self) -> Any:
+        if self._translator is None:
+            self._translator = self._opening()
+        return self._translator
+
     def searcher(self, token_scores: bool = True, **options: Any) -> CTranslate2Searcher:
         """See `TextEngine.searcher`.
 
@@ -272,7 +284,7 @@ class CTranslate2Engine(TextEngine):
             token_scores: see `CTranslate2Searcher`.
         """
         return CTranslate2Searcher(
-            self.translator,
+            self._opened,
             self.search.changed(options),
             *self.vocabularies,
             self.tokenizer.eos_id,

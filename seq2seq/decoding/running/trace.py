@@ -91,13 +91,13 @@ def _partner_attention(model: Any, input_ids: Tensor, mask: Tensor, found: list[
     longest = max(map(len, rows))
     padded = torch.tensor([[*row, *[model.pad_id] * (longest - len(row))] for row in rows])
     visible = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
-    with _weights_of(model.decoder.layers[-1].self_attention) as weights:
+    with weights_of(model.decoder.layers[-1].self_attention) as weights:
         model.teacher_forced(input_ids, mask, padded, sides=torch.arange(2), visible=visible)
     return weights[1].mean(1).float()
 
 
 @contextmanager
-def _weights_of(attention: Any) -> Iterator[list[Tensor]]:
+def weights_of(attention: Any) -> Iterator[list[Tensor]]:
     """Yield a list that the weights of a module's attention go to: a row's own first, then its partner's."""
     attend, weights = attention.attend, []
 
