@@ -14,6 +14,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def require_server() -> None:
     """Raise ValueError with the way to install what serving needs, where it is missing."""
-    try:
-        import prometheus_client  # noqa: F401
-        import sentencex  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"{error.name} is not installed: `pip install seq2seq-toolkit[serve]`.") from None
+    for name in ("starlette", "uvicorn", "prometheus_client", "sentencex"):
+        if find_spec(name) is None:
+            raise ValueError(f"{name} is not installed: `pip install seq2seq-toolkit[serve]`.")
 
 
 def read_token(path: str | None) -> str | None:
