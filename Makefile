@@ -9,7 +9,7 @@ NEWEST := .venv-newest-$(notdir $(PYTHON))
 OLDEST := .venv-oldest-$(notdir $(PYTHON))
 DEMO := runs/demo
 
-.PHONY: install demo check lint test test-slow test-newest test-oldest gpu bench format options
+.PHONY: install demo serve check lint test test-slow test-newest test-oldest gpu bench format options
 
 install: $(INSTALLED)
 
@@ -27,6 +27,11 @@ demo: $(INSTALLED)
 	$(BIN)/python decode.py --model $(DEMO) < $(DEMO)_data/test.source > $(DEMO)/test.hypothesis
 	$(BIN)/seq2seq score --hypothesis $(DEMO)/test.hypothesis --reference $(DEMO)_data/test.target \
 		--metrics exact_match chrf
+
+# Serve the demo's model, trained first if it is not there, with a page at http://127.0.0.1:8000.
+serve: $(INSTALLED)
+	test -f $(DEMO)/model/config.json || $(MAKE) demo
+	$(BIN)/seq2seq serve $(DEMO)
 
 # What continuous integration runs, exactly.
 check: lint test

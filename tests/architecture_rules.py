@@ -69,6 +69,7 @@ OWNERS = {
 """The files that may import a third party."""
 PRIVATE = {
     "apps/verb_parser.py": {"_actions"},
+    "serving/searching_processes.py": {"_exit"},
     "metrics/sacre.py": {
         *("_preprocess_segment", "_extract_reference_info", "_compute_segment_statistics"),
         *("_compute_score_from_stats", "_SIGNATURE_TYPE", "_verbose"),
