@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 CLAUSE_ENDS = re.compile(r"(?<=[,;:–—،；：，、。．])\s*")
+LINE_STARTS = re.compile(r"(?<=\n)")
 SPACES = re.compile(r"\s+")
 DEFAULT_LANGUAGE = "en"
 
@@ -35,10 +36,10 @@ def pieces_of(text: str, fits: Callable[[str], bool], language: str | None = Non
     if not sentences:
         return [_stripped(text)]
     found = []
-    for line in text.splitlines(keepends=True):
+    for line in LINE_STARTS.split(text):
         for sentence in _sentences(line, language):
             found += _fitting(sentence, fits)
-    return found or [Piece("", text, "")]
+    return found
 
 
 def _sentences(line: str, language: str | None) -> list[str]:
