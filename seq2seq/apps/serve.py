@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     places = named_models(arguments.models)
     models, loads, numbers = {}, {}, {}
     for name, path in places.items():
-        engine, load, number_of_processes = opened(path, arguments)
+        engine, load, number_of_processes = served_engine(path, arguments)
         pair = PAIR.fullmatch(name)
         models[name] = ServedModel(name, engine, None if pair is None else (pair[1], pair[2]))
         loads[name], numbers[name] = load, number_of_processes
@@ -136,7 +136,7 @@ def folder_name(path: str) -> str:
     return place.parent.name if place.name in MODEL_FOLDERS else place.name
 
 
-def opened(path: str, arguments: argparse.Namespace) -> tuple[TextEngine, Load, int]:
+def served_engine(path: str, arguments: argparse.Namespace) -> tuple[TextEngine, Load, int]:
     """Return a model's engine for checks, what returns the one that searches, and how many processes search."""
     cores = arguments.processes or allowed_cores()
     if is_export(path):

@@ -81,6 +81,6 @@ def _parts(text: str, fits: Callable[[str], bool]) -> list[str]:
     return [*_parts(text[:place], fits), *_parts(text[place:], fits)]
 
 
-def joined(pieces: list[Piece], texts: list[str]) -> str:
+def joined_pieces(pieces: list[Piece], texts: list[str]) -> str:
     """Return what the pieces have become as one text, with the white space that was around them."""
     return "".join(piece.before + text + piece.after for piece, text in zip(pieces, texts, strict=True))

@@ -9,7 +9,7 @@ from seq2seq.generation.engine import TextEngine
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.generation.output import EMPTY_HYPOTHESIS, TextHypothesis
 from seq2seq.serving.alarms import alarms_of
-from seq2seq.serving.long_text import Piece, joined
+from seq2seq.serving.long_text import Piece, joined_pieces
 from seq2seq.serving.requests import Output
 from seq2seq.serving.scheduler import Job
 
@@ -59,7 +59,7 @@ def _texts(hypotheses: list[Hypothesis], tokenizer: Any) -> list[TextHypothesis]
 
 def _joined(pieces: list[Piece], parts: list[TextHypothesis]) -> TextHypothesis:
     """Return the hypotheses of a text's pieces as one of the text."""
-    text = joined(pieces, [part.text for part in parts])
+    text = joined_pieces(pieces, [part.text for part in parts])
     if len(parts) == 1:
         return replace(parts[0], text=text)
     tokens = sum(len(part.tokens) for part in parts)

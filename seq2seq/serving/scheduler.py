@@ -18,7 +18,7 @@ from typing import Any
 from seq2seq.generation.batches import BATCH_TOKENS, SourceBatch
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.serving.requests import RequestRefused
-from seq2seq.serving.searching import Done, Explain, Explained, Found, Heard, How, Leave, Ready, Search
+from seq2seq.serving.searching import Done, Explain, Explained, Heard, How, Leave, Ready, SearchBatch, SourceFound
 from seq2seq.serving.searching_processes import SearchingProcess
 
 SECONDS_BETWEEN_STARTS = 1.0
@@ -206,7 +206,7 @@ class Scheduler:
             job = running.jobs.get(message.place)
             if job is not None and job.hear is not None:
                 job.hear(message.tokens)
-        elif isinstance(message, Found):
+        elif isinstance(message, SourceFound):
             job = running.jobs.pop(message.place, None)
             if job is not None and not job.result.done():
                 job.result.set_result(message.hypotheses)
@@ -275,7 +275,7 @@ class Scheduler:
         prefixes = [job.prefix or [] for job in jobs] if any(job.prefix for job in jobs) else None
         batch = SourceBatch([job.source for job in jobs], [job.row for job in jobs], prefixes)
         listening = frozenset(place for place, job in running.jobs.items() if job.hear is not None)
-        running.process.send(Search(batch, jobs[0].how, listening))
+        running.process.send(SearchBatch(batch, jobs[0].how, listening))
 
 
 def _refuse(future: "asyncio.Future[Any]", refusal: RequestRefused) -> None:

@@ -37,7 +37,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchBatch:
     """A batch to be searched, and the places in it that somebody listens to."""
 
     batch: SourceBatch
@@ -77,7 +77,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceFound:
     """All that there is of a source."""
 
     place: int
@@ -146,7 +146,7 @@ def work(connection: Connection, engine: TextEngine) -> None:
         connection.send(Ready())
         while True:
             message = connection.recv()
-            if isinstance(message, Search):
+            if isinstance(message, SearchBatch):
                 number += 1
                 _search(connection, searcher(message.how), message, number)
             elif isinstance(message, Explain):
@@ -171,19 +171,19 @@ def _warm_up(engine: TextEngine, searcher: Any) -> None:
             logger.error("The first sentence could not be decoded: %s", hypotheses[0].error)
 
 
-def _search(connection: Connection, searcher: Any, message: Search, number: int) -> None:
+def _search(connection: Connection, searcher: Any, message: SearchBatch, number: int) -> None:
     waiting = Waiting(connection, number, message.listening, len(message.batch.rows))
     try:
         for place, hypotheses in searcher.search_batch(message.batch, waiting):
             waiting.done.add(place)
-            connection.send(Found(place, hypotheses))
+            connection.send(SourceFound(place, hypotheses))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # what no source has to do with, or what the model cannot do
         logger.exception("A batch could not be searched.")
         for place in range(waiting.size):
             if place not in waiting.done:
-                connection.send(Found(place, [failure(f"{type(error).__name__}: {error}")]))
+                connection.send(SourceFound(place, [failure(f"{type(error).__name__}: {error}")]))
     connection.send(Done(waiting.row_steps))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.serving.long_text import joined, pieces_of
+from seq2seq.serving.long_text import joined_pieces, pieces_of
 
 pytest.importorskip("sentencex", reason="sentencex is of the extra `serve`")
 
@@ -20,7 +20,7 @@ def short(text: str) -> bool:
 @given(TEXTS, st.booleans())
 def test_pieces_are_the_text(text: str, sentences: bool) -> None:
     pieces = pieces_of(text, short, sentences=sentences)
-    assert joined(pieces, [piece.text for piece in pieces]) == text
+    assert joined_pieces(pieces, [piece.text for piece in pieces]) == text
     assert all(piece.text == piece.text.strip() for piece in pieces)
     if sentences:
         assert all(short(piece.text) for piece in pieces)
@@ -33,7 +33,9 @@ def test_sentences_and_lines_are_pieces() -> None:
     pieces = pieces_of("Dr. Smith came.  He left!\n- item\n\n\tEnd", lambda text: True, "en", sentences=True)
     assert [piece.text for piece in pieces if piece.text] == ["Dr. Smith came.", "He left!", "- item", "End"]
     assert not any(piece.is_cut for piece in pieces)
-    assert joined(pieces, [piece.text.upper() for piece in pieces]) == "DR. SMITH CAME.  HE LEFT!\n- ITEM\n\n\tEND"
+    assert (
+        joined_pieces(pieces, [piece.text.upper() for piece in pieces]) == "DR. SMITH CAME.  HE LEFT!\n- ITEM\n\n\tEND"
+    )
 
 
 @pytest.mark.parametrize("language", [None, "de", "deu_Latn", "zh", "xx", "DE", "", "12"])
@@ -56,4 +58,4 @@ def test_a_long_sentence_is_cut_between_clauses_or_words_or_anywhere() -> None:
 def test_what_fits_nowhere_is_a_piece_of_a_character() -> None:
     pieces = pieces_of("abc", lambda text: False, sentences=True)
     assert [piece.text for piece in pieces] == list("abc")
-    assert re.sub(r"\s", "", joined(pieces, ["x"] * 3)) == "xxx"
+    assert re.sub(r"\s", "", joined_pieces(pieces, ["x"] * 3)) == "xxx"
