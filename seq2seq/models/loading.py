@@ -3,9 +3,11 @@
 Only safetensors and JSON are read, only from disk, and no code from the folder is ever run.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from seq2seq.data.foreign_folder import check_foreign_folder, check_links
-from seq2seq.models.families.folders import FamilyModel, family_of, read_family
+from seq2seq.models.families.folders import FamilyFolder, FamilyModel, family_of, open_family, read_family
 from seq2seq.models.foreign_sizes import check_memory, check_sizes, further_layers, saved_shapes
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.transformer.inference import (
@@ -25,7 +27,7 @@ from seq2seq.models.transformer.inference import (
     wrong_weights,
 )
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.models.transformer.packing import can_quantize, pack, quantize
+from seq2seq.models.transformer.packing import can_quantize, pack, pack_parts, quantize, quantize_parts
 from seq2seq.models.weights import check_finite, damage_named
 
 if TYPE_CHECKING:
@@ -73,14 +75,37 @@ def load_model(
     if not is_native or trainable:
         return _pretrained(folder, device, dtype)
     kept = torch.float32 if is_quantized else dtype
-    model = InferenceTransformer.load(folder) if family is None else _for_search(read_family(folder, kept))
+    if family is None:
+        model = InferenceTransformer.load(folder)
+    else:
+        model = _for_search(open_family(folder, kept), device, quantize_parts if is_quantized else pack_parts)
     nn.Module.to(model, device, kept)
     return quantize(model) if is_quantized else pack(model)
 
 
-def _for_search(found: FamilyModel) -> InferenceTransformer:
-    """Return a family's model as what searches fastest."""
-    return InferenceTransformer.without_weights(found.options).with_weights(found.weights)
+def _for_search(
+    found: FamilyFolder, device: torch.device | str, replace: Callable[[nn.Module], None]
+) -> InferenceTransformer:
+    """Return a family's model with layers that search fastest.
+
+    Each is replaced as soon as it is read: never is the whole model there as it is saved.
+    """
+    model = InferenceTransformer.without_weights(found.options)
+    rest = dict(found.embeddings)
+    for place, weights in groupby(found.layers(), key=lambda named: _layer_of(named[0])):
+        if place is None:
+            rest.update(weights)
+            continue
+        layer = model.get_submodule(place)
+        layer.load_state_dict({name.removeprefix(f"{place}."): weight for name, weight in weights}, assign=True)
+        replace(layer.requires_grad_(False).to(device))
+    return model.with_weights(rest, strict=False)
+
+
+def _layer_of(name: str) -> str | None:
+    """Return the name of the layer that a weight is in; None where it is in none."""
+    found = re.match(r"(en|de)coder\.layers\.\d+", name)
+    return None if found is None else found[0]
 
 
 def _trainable(found: FamilyModel, device: torch.device | str, dtype: torch.dtype | None) -> Seq2Seq:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 TYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 """Of weights; whatever else floats computes nothing."""
+ENTRIES_AT_A_TIME = 2**24
+"""Of a tensor whose file is open: of 64 MB in float32."""
 
 
 def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -31,33 +34,60 @@ def read_weights(path: Path, names: Collection[str] | None = None) -> dict[str, 
             return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118
 
 
-def read_as(path: Path, dtype: torch.dtype, exact: Collection[str]) -> dict[str, Tensor]:
-    """Return the tensors of a file, but for some that are taken as they are, in another type of weights.
+def read_as(path: Path, name: str, dtype: torch.dtype | None) -> Tensor:
+    """Return a tensor of a file in memory of its own, in another type of weights; None = in its own.
 
-    Each is read by an opening of its own, so that what was read of the file does not stay in memory beside it.
+    The library maps the file, and what was read of it stays in memory until it is closed. So it is opened anew for each
+    tensor, and for some rows of a large one.
     """
-    tensors = read_weights(path, exact)
-    for name in read_shapes(path):
-        if name not in tensors:
-            [tensor] = read_weights(path, [name]).values()
-            tensors[name] = tensor.to(dtype) if tensor.dtype in TYPES else tensor
-    return tensors
+    shape = read_shapes(path, [name])[name]
+    size = max(1, ENTRIES_AT_A_TIME // max(1, prod(shape[1:])))
+    if not shape or shape[0] <= size:
+        return _converted(read_weights(path, [name])[name], dtype)
+    found: Tensor | None = None
+    for start in range(0, shape[0], size):
+        with _readable(path), safe_open(path, framework="pt") as file:
+            part = _converted(file.get_slice(name)[start : start + size], dtype)
+        found = torch.empty(shape, dtype=part.dtype) if found is None else found
+        found[start : start + size] = part
+    assert found is not None, "a large tensor has rows"
+    return found
 
 
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors of a file by its header alone; raise ValueError naming it if it is damaged."""
+def _converted(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(dtype if tensor.dtype in TYPES else None, copy=True)
+
+
+def read_outlines(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by its header alone, with shapes and types, but no memory."""
+    with _readable(path):
+        return {name: tensor.to("meta") for name, tensor in load_file(path).items()}
+
+
+def read_shapes(path: Path, names: Collection[str] | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a file by its header alone; raise ValueError naming it if it is damaged.
+
+    Args:
+        names: of those that are wanted, all of which are there; None = all.
+    """
     with _readable(path), safe_open(path, framework="pt") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names or file.keys()}
 
 
 def check_finite(weights: Mapping[str, Tensor], place: Path) -> None:
     """Raise ValueError, which names what they are read from and one of them, for weights that are no finite numbers."""
+    check_types(weights, place)
     for name, weight in weights.items():
-        if weight.dtype not in TYPES:
-            raise ValueError(f"{place}: {name} is of {weight.dtype}, which is no type of weights.")
         # A sum is several times as fast as a look at each; only that of the largest numbers says nothing.
         if not (weight.sum().isfinite() or weight.isfinite().all()):
             raise ValueError(f"{place}: {name} holds NaN or infinity, with which nothing can be computed.")
+
+
+def check_types(weights: Mapping[str, Tensor], place: Path) -> None:
+    """Raise ValueError, which names what they are read from and one of them, for weights that are no numbers at all."""
+    for name, weight in weights.items():
+        if weight.dtype not in TYPES:
+            raise ValueError(f"{place}: {name} is of {weight.dtype}, which is no type of weights.")
 
 
 @contextmanager

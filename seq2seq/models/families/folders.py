@@ -1,7 +1,7 @@
 """Model folders of the families: read into our network's options and weights, written as transformers reads them."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +22,26 @@ from seq2seq.models.families.tables import (
     embeddings_of,
     given_back,
     network_options,
+    tensor_of_parts,
 )
 from seq2seq.models.foreign_sizes import check_sizes, saved_shapes
-from seq2seq.models.transformer.inference import CONFIG_FILE, WEIGHTS_FILE, InferenceTransformer, check_weights
+from seq2seq.models.transformer.inference import (
+    CONFIG_FILE,
+    EMBEDDINGS,
+    WEIGHTS_FILE,
+    InferenceTransformer,
+    check_weights,
+)
 from seq2seq.models.transformer.options import TOKEN_IDS, TransformerOptions
-from seq2seq.models.weights import check_finite, read_as, read_weights, weights_written, write_weights
+from seq2seq.models.weights import (
+    check_finite,
+    check_types,
+    read_as,
+    read_outlines,
+    read_shapes,
+    weights_written,
+    write_weights,
+)
 
 FAMILIES = {family.model_type: family for family in (*bart.FAMILIES, *t5.FAMILIES)}
 GENERATION_FILE = "generation_config.json"
@@ -72,13 +87,39 @@ def read_family_options(folder: Path, family: Family | None = None) -> Transform
     """
     config = with_special_tokens(folder, read_object(folder / CONFIG_FILE))
     family = family or FAMILIES[str(config["model_type"])]
-    embeddings = read_tensors(folder, family.embeddings)
+    embeddings = _read(_places(folder), family.embeddings)
     with _placed(folder):
         return network_options(family, config, embeddings_of(family, embeddings))
 
 
-def read_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyModel:
-    """Return the model of a family's folder.
+@dataclass(frozen=True)
+class FamilyFolder:
+    """A model folder of a family that was found to be in order, of which the embeddings are read."""
+
+    family: Family
+    config: dict[str, Any]
+    options: TransformerOptions
+    embeddings: dict[str, Tensor]
+    """And the output layer; what is tied stands under each of its names."""
+    dtype: torch.dtype
+    """Of the weights."""
+    folder: Path
+
+    def layers(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield all other weights by our names, in the order of the network, as they are read.
+
+        Raises:
+            ValueError: one is no finite number.
+        """
+        places = _places(self.folder)
+        for entry in self.family.layers(self.options):
+            parts = {name: read_as(places[name], name, self.dtype) for name in entry.theirs}
+            check_finite(parts, self.folder)
+            yield entry.ours, tensor_of_parts(list(parts.values()))
+
+
+def open_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyFolder:
+    """Return a family's folder, whose tensors have the names and shapes of its network.
 
     Args:
         dtype: of its weights; by default their own, the widest, which in half precision is not that of T5.
@@ -90,15 +131,25 @@ def read_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyModel:
     config = read_object(folder / CONFIG_FILE)
     family = FAMILIES[str(config["model_type"])]
     check_sizes(folder / CONFIG_FILE, saved_shapes(folder))
+    places = _places(folder)
+    outlines = {name: outline for path in sorted(set(places.values())) for name, outline in read_outlines(path).items()}
+    check_types(outlines, folder)
     # What is tied is seen by numbers that are not rounded.
-    tensors = read_tensors(folder) if dtype is None else read_tensors(folder, None, dtype, family.embeddings)
-    check_finite(tensors, folder)
+    embeddings = _read(places, family.embeddings)
+    check_finite(embeddings, folder)
     with _placed(folder):
-        found: Converted = converted(family, with_special_tokens(folder, config), tensors)
+        found: Converted = converted(family, with_special_tokens(folder, config), outlines | embeddings)
     weights = _of_one_type(family, found.weights, dtype)
     network = InferenceTransformer.without_weights(found.options)
     check_weights(folder, {name: tuple(weight.shape) for name, weight in network.named_parameters()}, weights)
-    return FamilyModel(family, config, found.options, weights)
+    read = {name: weight for name, weight in weights.items() if not weight.is_meta}
+    return FamilyFolder(family, config, found.options, read, weights[EMBEDDINGS].dtype, folder)
+
+
+def read_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyModel:
+    """Return the model of a family's folder; arguments and errors are those of `open_family`."""
+    found = open_family(folder, dtype)
+    return FamilyModel(found.family, found.config, found.options, {**found.embeddings, **dict(found.layers())})
 
 
 def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,38 +159,27 @@ def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, An
     return {**config, **{name: said[name] for name in TOKEN_IDS if said.get(name) is not None}}
 
 
-def read_tensors(
-    folder: Path,
-    names: Collection[str] | None = None,
-    dtype: torch.dtype | None = None,
-    exact: Collection[str] = (),
-) -> dict[str, Tensor]:
-    """Return the tensors of a folder's safetensors files, as one file or as the index of several says.
-
-    Args:
-        names: of those that are wanted, if they are there; None = all.
-        dtype: of all that are wanted but for `exact`; None = as they are.
+def _places(folder: Path) -> dict[str, Path]:
+    """Return in which safetensors file each tensor of a folder is, as one file holds or the index of several says.
 
     Raises:
         ValueError: there are none, one is damaged, or the index names what is not there.
     """
-
-    def read(path: Path) -> dict[str, Tensor]:
-        return read_weights(path, names) if dtype is None else read_as(path, dtype, exact)
-
     if (folder / WEIGHTS_FILE).is_file():
-        return read(folder / WEIGHTS_FILE)
+        return dict.fromkeys(read_shapes(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
     index = folder / f"{WEIGHTS_FILE}.index.json"
     if not index.is_file():
         raise ValueError(f"{folder} has no weights in safetensors, and nothing else is read{_way_out(folder)}.")
-    places: Mapping[str, str] = read_object(index)["weight_map"]
-    wanted = {name: file for name, file in places.items() if names is None or name in names}
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(set(wanted.values())):
-        tensors |= read(folder / file)
-    if absent := sorted(set(wanted) - set(tensors)):
+    wanted: Mapping[str, str] = read_object(index)["weight_map"]
+    places = {name: folder / file for file in sorted(set(wanted.values())) for name in read_shapes(folder / file)}
+    if absent := sorted(set(wanted) - set(places)):
         raise ValueError(f"{index} names {absent[0]}, which is in none of its files; copy the folder anew.")
-    return tensors
+    return places
+
+
+def _read(places: Mapping[str, Path], names: Iterable[str]) -> dict[str, Tensor]:
+    """Return those tensors that are there, as they are."""
+    return {name: read_as(places[name], name, None) for name in names if name in places}
 
 
 def write_family(folder: Path, model: FamilyModel, generation: Mapping[str, Any] | None) -> None:

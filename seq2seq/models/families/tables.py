@@ -91,7 +91,7 @@ def converted(family: Family, config: Config, tensors: Mapping[str, Tensor]) -> 
         if any(part is None for part in parts):
             absent = [name for name, part in zip(entry.theirs, parts, strict=True) if part is None]
             raise ValueError(f"its weights are not those of a {family.model_type} model; absent: {', '.join(absent)}")
-        weights[entry.ours] = _joined(entry, [part for part in parts if part is not None])
+        weights[entry.ours] = tensor_of_parts([part for part in parts if part is not None])
     if options.output_bias and OUTPUT_BIAS not in weights:
         weights[OUTPUT_BIAS] = torch.zeros(options.vocab_size, dtype=weights[EMBEDDINGS].dtype)
     if left:
@@ -191,7 +191,8 @@ def _same(first: Tensor, second: Tensor) -> bool:
     return first is second or (first.shape == second.shape and torch.equal(first, second))
 
 
-def _joined(entry: Entry, parts: Sequence[Tensor]) -> Tensor:
+def tensor_of_parts(parts: Sequence[Tensor]) -> Tensor:
+    """Return the tensor of ours that these make."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 

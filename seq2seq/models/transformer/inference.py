@@ -64,9 +64,13 @@ class InferenceTransformer(SearchableTransformer):
         check_weights(folder, {name: parameter.shape for name, parameter in model.named_parameters()}, weights)
         return model.with_weights(weights)
 
-    def with_weights(self, weights: Mapping[str, Tensor]) -> "InferenceTransformer":
-        """Take these tensors as weights, those that are tied as one, which is moved and converted once; return self."""
-        self.load_state_dict(weights, assign=True)
+    def with_weights(self, weights: Mapping[str, Tensor], strict: bool = True) -> "InferenceTransformer":
+        """Take these tensors as weights, those that are tied as one, which is moved and converted once; return self.
+
+        Args:
+            strict: whether these are all weights; otherwise others are there already.
+        """
+        self.load_state_dict(weights, assign=True, strict=strict)
         for name in TIED_WEIGHTS[self.options.tie_embeddings]:
             self.get_submodule(name).weight = self.decoder.embeddings.tokens.weight
         return self.requires_grad_(False)

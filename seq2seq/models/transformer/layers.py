@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seq2seq.models.transformer.activated import activated_product, saves_memory
 from seq2seq.models.transformer.attention import CrossAttention, KeysValues, Partner, Remember, SelfAttention
 from seq2seq.models.transformer.dropout import Dropout
 from seq2seq.models.transformer.initialization import FusedLinear
@@ -52,6 +53,9 @@ class FeedForward(nn.Module):
         if self.is_gated:
             first, second = expanded.chunk(2, dim=-1)
             return self.contract(self.dropout(self.activation(first) * second))
+        drops = self.training and self.dropout.probability > 0
+        if not drops and saves_memory(expanded, self.contract, self.activation):
+            return activated_product(expanded, self.contract, self.activation)
         return self.contract(self.dropout(self.activation(expanded)))
 
 

@@ -105,19 +105,11 @@ def can_pack(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and kernels.has_packed_products(weight.dtype)
 
 
-@torch.no_grad()
 def pack(model: Model) -> Model:
     """Pack the weights of a model in place, if that makes it faster; return the model."""
-    if not can_pack(model.lm_head.weight):
-        return model
-    for module in list(model.modules()):
-        if isinstance(module, FeedForward) and not module.is_gated and module.activation in FUSED_ACTIVATIONS:
-            module.expand = PackedLinear(module.expand, *FUSED_ACTIVATIONS[module.activation])  # type: ignore[assignment]
-            module.activation = _identity
-    return _replace_linears(model, PackedLinear)
+    return _with_output_weight(model, pack_parts)
 
 
-@torch.no_grad()
 def quantize(model: Model) -> Model:
     """Replace the products of a float32 model on a CPU, in place, by ones of 8-bit integers; return the model.
 
@@ -125,17 +117,41 @@ def quantize(model: Model) -> Model:
     """
     if kernels.has_bfloat16():
         model.cache_dtype = torch.bfloat16
-    return _replace_linears(model, QuantizedLinear)
+    return _with_output_weight(model, quantize_parts)
 
 
-def _replace_linears(model: Model, replacement: Callable[[nn.Linear], nn.Module]) -> Model:
+@torch.no_grad()
+def pack_parts(module: nn.Module) -> None:
+    """Pack what is within a module that has weights of one type, if that makes it faster."""
+    if not can_pack(next(module.parameters())):
+        return
+    for part in list(module.modules()):
+        if isinstance(part, FeedForward) and not part.is_gated and part.activation in FUSED_ACTIVATIONS:
+            part.expand = PackedLinear(part.expand, *FUSED_ACTIVATIONS[part.activation])  # type: ignore[assignment]
+            part.activation = _identity
+    _replace_linears(module, PackedLinear)
+
+
+@torch.no_grad()
+def quantize_parts(module: nn.Module) -> None:
+    """Replace the products within a module by ones of 8-bit integers."""
+    _replace_linears(module, QuantizedLinear)
+
+
+def _with_output_weight(model: Model, replace: Callable[[nn.Module], None]) -> Model:
+    """Replace what is within a model, but for the output layer's weight, which callers read as token vectors."""
     output_weight = model.lm_head.weight
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear):
-                setattr(module, name, replacement(child))
-    model.lm_head.weight = output_weight  # which callers read as the target's embeddings
+    replace(model)
+    model.lm_head.weight = output_weight
     return model
+
+
+def _replace_linears(module: nn.Module, replacement: Callable[[nn.Linear], nn.Module]) -> None:
+    parents = [part for part in module.modules() if not isinstance(part, nn.Linear)]  # no weight outlives its place
+    for part in parents:
+        for name, child in part.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(part, name, replacement(child))
 
 
 def _identity(hidden: Tensor) -> Tensor:

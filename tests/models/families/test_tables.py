@@ -7,10 +7,14 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from seq2seq.data.batch import IGNORED_LABEL
+from seq2seq.models import loading
+from seq2seq.models.families import folders
 from seq2seq.models.families.folders import FAMILIES as TABLES
 from seq2seq.models.families.folders import read_family, write_family
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer
+from seq2seq.models.transformer.inference import InferenceTransformer
+from seq2seq.models.transformer.packing import can_quantize, pack, quantize
 from tests.models.families.tiny_families import FAMILIES, random_batch, random_model, use_double_norms
 
 
@@ -174,3 +178,39 @@ def test_an_output_layer_that_rounds_to_the_embeddings_is_still_one_of_its_own(t
     assert model.config.model_type == "t5"
     found = read_family(tmp_path, torch.bfloat16)
     assert (found.options.tie_embeddings, found.options.output_scale) == ("inputs", False)
+
+
+@pytest.mark.parametrize("name", ["bart", "flan_t5"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_layers_are_packed_one_by_one_as_the_whole_is(
+    dtype: torch.dtype, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit; and while one is packed, those behind it have not been read."""
+    if dtype == torch.int8 and not can_quantize("cpu"):
+        pytest.skip("this processor has no VNNI")
+    saved(name, tmp_path)
+    kept = torch.float32 if dtype == torch.int8 else dtype
+    found = read_family(tmp_path, kept)
+    whole: Any = InferenceTransformer.without_weights(found.options).with_weights(found.weights)
+    whole = quantize(whole) if dtype == torch.int8 else pack(whole)
+    reads: list[str] = []
+    reads_before: list[int] = []
+    part = "quantize_parts" if dtype == torch.int8 else "pack_parts"
+    read, replace = folders.read_as, getattr(loading, part)
+
+    def noted_read(path: Path, name: str, dtype: Any) -> Any:
+        reads.append(name)
+        return read(path, name, dtype)
+
+    def noted_replace(layer: Any) -> None:
+        reads_before.append(len(reads))
+        replace(layer)
+
+    monkeypatch.setattr(folders, "read_as", noted_read)
+    monkeypatch.setattr(loading, part, noted_replace)
+    model: Any = load_model(tmp_path, dtype=dtype)
+    assert len(set(reads_before)) == found.options.encoder_layers + found.options.decoder_layers
+    source, target = torch.randint(3, 28, (2, 5, 7))
+    mask = torch.ones_like(source).bool()
+    with torch.inference_mode():
+        assert torch.equal(model.teacher_forced(source, mask, target), whole.teacher_forced(source, mask, target))
