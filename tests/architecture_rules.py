@@ -61,6 +61,7 @@ OWNERS = {
     "peft": ("models/transformer/adapter_layers.py",),
     "starlette": ("serving/",),
     "uvicorn": ("serving/",),
+    "httptools": ("serving/",),
     "prometheus_client": ("serving/",),
     "sentencex": ("serving/",),
     "babel": (),

@@ -1,8 +1,9 @@
-"""A connection of HTTP/1.1: uvicorn's, with limits around it and answers in JSON to what is no HTTP.
+"""A connection of HTTP/1.1: uvicorn's, with limits around it, and answers in JSON to what is no HTTP.
 
-Enters bytes of a client; leaves requests for the application. Heads have a size and a time, whatever comes after them
-until the answer is read no further than it must be, who reads no answer is left, and who closes has left: a client that
-closes its sending side alone cannot be told from one that is gone, and is treated as gone.
+Enters bytes of a client; leaves requests for the application. A head has to be short and to arrive in time; of a body
+that is refused the rest is read and thrown away for a while, since a reset would destroy the answer; a client that does
+not read what waits for it is left. One that closes has gone, and one that closes its sending side alone cannot be told
+from it.
 """
 
 import asyncio
