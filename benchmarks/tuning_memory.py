@@ -52,7 +52,6 @@ def resident_mib() -> float:
 def measure(way: dict[str, Any], sentences: int, length: int, precision: str) -> dict[str, float]:
     """Return the memory of steps in this process, in MiB, and the seconds of the fastest."""
     prepare_process(1)
-    keep_freed_memory()
     torch.manual_seed(1)
     before = resident_mib()
     model = Seq2SeqTransformer(Seq2SeqTransformerConfig(**SHAPE)).train()
@@ -66,6 +65,7 @@ def measure(way: dict[str, Any], sentences: int, length: int, precision: str) ->
     )
     ids = torch.randint(4, SHAPE["vocab_size"], (sentences, length))
     batch = Batch(ids, torch.ones_like(ids).bool(), ids, ids, torch.arange(sentences))
+    keep_freed_memory()
     seconds = []
     for step in range(STEPS):
         start = time.perf_counter()

@@ -82,7 +82,6 @@ def train_stage(config: RunConfig) -> TrainingState:
     check_config(config)
     check_start(config)
     prepare_process(config.training.threads)
-    keep_freed_memory()
     if config.training.precision == "auto":
         config = with_precision(config)
     precision = config.training.precision
@@ -109,6 +108,7 @@ def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
     loader = build_loader(config, train_corpus, tokenizer, accelerator, companions, mixture)
     export = ModelExport.of(config, tokenizer, kept_start(folder))
     trainer = build_trainer(config, folder, export, loader, validation_corpus, accelerator, companions)
+    keep_freed_memory()  # only now: what loading and building freed is with the system again
     trainer.when_resumed = build_continuation(config, folder, fingerprints, loader, accelerator)
     report_data(config, loader, validation_report, trainer, accelerator)
     guards = Guards.of(config, folder, guarded, trainer.model, accelerator)
