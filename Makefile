@@ -70,7 +70,7 @@ endef
 gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py
 
-# Speed beside transformers, CTranslate2 and datasets, in turns; half an hour on two quiet cores. With a trained model,
+# Speed beside transformers, CTranslate2 and datasets, in turns; an hour on two quiet cores. With a trained model,
 # benchmarks/command_speed.py measures the whole command; benchmarks/cost_curves.py, how cost grows with the work.
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 5
@@ -78,6 +78,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/decoding_speed.py --batches 2 --beam-width 5 --batch-size 1
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/loading_speed.py --pairs 10000 100000
+	$(BIN)/python benchmarks/pretrained.py
 
 # Write the reference of all options anew below the head of docs/options.md, which a test compares with the package.
 options: $(INSTALLED)

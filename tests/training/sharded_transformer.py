@@ -42,6 +42,8 @@ CASES: dict[str, dict[str, Any]] = {
     "recomputing": {"recomputes": True},
     "frozen": {"frozen": ("embeddings", "cross_attention", "norms")},
     "adapted": {"rank": 2},
+    "untied": {"tie_embeddings": "none", "norm": "rms_norm", "activation": "gelu_tanh"},
+    "inputs tied": {"tie_embeddings": "inputs", "norm_position": "post", "output_bias": True, "activation": "silu"},
 }
 NUM_PAIRS = 7
 
