@@ -110,8 +110,8 @@ def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
         require_onnxruntime()
     page = page_to_write(arguments)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    suppressed = suppressed_tokens(generator)
-    export_onnx(folder, model, **of_generator(generator), quantization=quantization, page=page, suppressed=suppressed)
+    options = {**of_generator(generator), "quantization": quantization, "suppressed": suppressed_tokens(generator)}
+    export_onnx(folder, model, **options, page=page, called=Path(arguments.model).name)
     if page is not None:
         print(how_to_open(folder, page))
     if arguments.check:

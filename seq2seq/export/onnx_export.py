@@ -50,11 +50,13 @@ def export_onnx(
     max_source_tokens: int | None = None,
     page: Page | None = None,
     suppressed: Sequence[int] = (),
+    called: str | None = None,
 ) -> None:
     """Write the folder, with a page as a site; it appears whole or not at all, in the place of an older one.
 
     Args:
         suppressed: tokens that are never said.
+        called: the model's name in the page; by default that of the folder.
 
     Raises:
         ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, no
@@ -67,11 +69,11 @@ def export_onnx(
     with new_folder(folder) as unfinished:
         (unfinished / GRAPHS).mkdir()
         files = {}
-        for role, name, build in (
+        for role, file, build in (
             ("encoder", "encoder_model", encoder_graph),
             ("decoder", "decoder_model_merged", decoder_graph),
         ):
-            files[role] = f"{GRAPHS}/{name}{'_quantized' if has_8_bits else ''}.onnx"
+            files[role] = f"{GRAPHS}/{file}{'_quantized' if has_8_bits else ''}.onnx"
             save_graph(build(model, has_8_bits), unfinished / files[role])
         tokenizer.save(unfinished)
         write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
@@ -81,7 +83,7 @@ def export_onnx(
         limits = {"source_prefix": source_prefix, "max_source_tokens": max_source_tokens}
         _write(
             unfinished / ENGINE_FILE,
-            {**files, **limits, **engine_values(model, tokenizer, search, folder.name, suppressed)},
+            {**files, **limits, **engine_values(model, tokenizer, search, called or folder.name, suppressed)},
         )
         if page is not None:
             write_page(unfinished, page)

@@ -233,6 +233,7 @@ def test_a_site_without_runtime_says_how_to_get_it(
     assert "a site but for its runtime" in output
     assert "npm install --prefix web onnxruntime-web@1.30 @huggingface/tokenizers@0.2" in output
     assert (tmp_path / "served" / "index.html").is_file()
+    assert json.loads((tmp_path / "served" / "engine.json").read_text())["name"] == "run"
     assert not (tmp_path / "served" / "runtime").exists()
 
 
