@@ -1,4 +1,4 @@
-"""The whole command, loading included: `decode.py` beside a plain client of CTranslate2, in turns.
+"""The whole command, loading included: `decode.py`, with an export too, beside a plain client of CTranslate2, in turns.
 
     python benchmarks/command_speed.py --model runs/multi30k_en_de \
         --input data/multi30k/raw/test_2016_flickr.en --reference data/multi30k/raw/test_2016_flickr.de
@@ -37,6 +37,9 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
         subprocess.run(export, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         client = [sys.executable, str(CLIENT), str(exported), compute_type, str(options.beam_width)]
         found[f"ctranslate2 {precision}"] = [*client, cores, "1"]
+        exported_decode = [sys.executable, str(BENCHMARKS.parent / "decode.py"), "--model", str(exported)]
+        exported_decode += ["--beam-width", str(options.beam_width), "--max-length", "100", "--precision", precision]
+        found[f"decode, {precision} export"] = exported_decode
     return found
 
 

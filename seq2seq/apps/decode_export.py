@@ -24,7 +24,13 @@ from seq2seq.apps.decoding_texts import (
 )
 from seq2seq.apps.option_values import integer, number
 from seq2seq.apps.verb_parser import VerbParser, parser_of
-from seq2seq.engines.ctranslate2_engine import ANOTHER_ENGINE, COMPUTE_TYPES, CTranslate2Engine, CTranslate2Search
+from seq2seq.engines.ctranslate2_engine import (
+    ANOTHER_ENGINE,
+    COMPUTE_TYPES,
+    SMALL_BATCH_TOKENS,
+    CTranslate2Engine,
+    CTranslate2Search,
+)
 from seq2seq.lines import is_stream
 from seq2seq.processes import OneProcess, allowed_cores
 
@@ -57,6 +63,7 @@ def parser() -> VerbParser:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs=1, required=True, help="folder of an export for CTranslate2")
     add_text_arguments(parser)
+    parser.set_defaults(batch_tokens=SMALL_BATCH_TOKENS)
     parser.add_argument("--device", default="auto", help="cpu, cuda; default: the GPU where there is one")
     parser.add_argument(
         "--precision", choices=[*COMPUTE_TYPES, "auto"], default="auto", help="default: that of the export"

@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def require_server() -> None:
     """Raise ValueError with the way to install what serving needs, where it is missing."""
-    for name in ("starlette", "uvicorn", "prometheus_client", "sentencex"):
+    for name in ("starlette", "uvicorn", "httptools", "prometheus_client", "sentencex"):
         if find_spec(name) is None:
             raise ValueError(f"{name} is not installed: `pip install seq2seq-toolkit[serve]`.")
 
