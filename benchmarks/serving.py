@@ -35,7 +35,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CLIENTS = 64
 PLAIN = Path(__file__).parent / "workers" / "serving_plainly.py"
 
 
@@ -172,9 +171,9 @@ def percentile(values: list[float], share: float) -> float:
 def throughput(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     rounds = []
     with server(*ours(arguments.model, *arguments.options)) as (port, _):
-        asyncio.run(closed_loop(port, "/v1/generate", texts[:200], CLIENTS))
+        asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
         for _ in range(arguments.rounds):
-            served, answers = asyncio.run(closed_loop(port, "/v1/generate", texts, CLIENTS))
+            served, answers = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
             assert {status for status, _, _ in answers} == {200}
             decoded = decoding_seconds(arguments.model, texts, arguments.options)
             rounds.append((len(texts) / served, len(texts) / decoded))
@@ -204,10 +203,10 @@ def plain(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     rounds = []
     for _ in range(arguments.rounds):
         with server(str(PLAIN), other, "PORT") as (port, _):
-            theirs, _ = asyncio.run(closed_loop(port, "/translate", texts, CLIENTS))
+            theirs, _ = asyncio.run(closed_loop(port, "/translate", texts, arguments.clients))
         with server(*ours(arguments.model, *arguments.options)) as (port, _):
-            asyncio.run(closed_loop(port, "/v1/generate", texts[:200], CLIENTS))
-            here, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, CLIENTS))
+            asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
+            here, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
         rounds.append((len(texts) / here, len(texts) / theirs))
     return {
         "texts_a_second": [round(one, 1) for one, _ in rounds],
@@ -218,8 +217,8 @@ def plain(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
 
 def latency(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     with server(*ours(arguments.model, *arguments.options)) as (port, _):
-        asyncio.run(closed_loop(port, "/v1/generate", texts[:200], CLIENTS))
-        seconds, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, CLIENTS))
+        asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
+        seconds, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
         rate = len(texts) / seconds / 2
         _, alone = asyncio.run(closed_loop(port, "/v1/generate", texts[:200], 1))
         loaded = asyncio.run(open_loop(port, texts, rate, arguments.seconds))
@@ -238,7 +237,7 @@ def latency(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
 
 def overload(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     with server(*ours(arguments.model, *arguments.options)) as (port, pid):
-        seconds, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, CLIENTS))
+        seconds, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
         rate = len(texts) / seconds * 10
         before = memory_of(pid)
         found = asyncio.run(open_loop(port, texts, rate, arguments.seconds))
@@ -259,13 +258,13 @@ def overload(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
 
 def many(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     with server(*ours(arguments.model, *arguments.options)) as (port, pid):
-        _, first = asyncio.run(closed_loop(port, "/v1/generate", texts, CLIENTS))
+        _, first = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
         expected = {text: text_of(answer) for text, (_, answer, _) in zip(texts, first, strict=True)}
         draw = random.Random(2)
         memory, wrong, lost, done = [], 0, 0, 0
         while done < arguments.requests:
             part = [draw.choice(texts) for _ in range(min(10_000, arguments.requests - done))]
-            _, found = asyncio.run(closed_loop(port, "/v1/generate", part, CLIENTS))
+            _, found = asyncio.run(closed_loop(port, "/v1/generate", part, arguments.clients))
             lost += sum(one is None or one[0] != 200 for one in found)
             wrong += sum(text_of(one[1]) != expected[text] for text, one in zip(part, found, strict=True) if one)
             done += len(part)
@@ -289,6 +288,7 @@ def main() -> None:
     parser.add_argument("--other", help="export that the plain handler serves; default: `--model`")
     parser.add_argument("--input", required=True, help="file with one text per line")
     parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--requests", type=int, default=100_000)

@@ -9,6 +9,7 @@ that dies is replaced, and its jobs end with the refusal `search_process_died`.
 import asyncio
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -174,6 +175,7 @@ class Scheduler:
             process = SearchingProcess(self._start, self._received, self._died)
         except ChildProcessError as error:
             logger.error("%s", error)
+            signal.raise_signal(signal.SIGTERM)  # nothing can be searched any more; whoever watches starts it again
             return
         self._processes.append(Running(process))
 

@@ -153,6 +153,18 @@ def searching_is_over(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
+def test_a_server_without_its_keeper_ends(copy_task: Path) -> None:
+    server = Server(str(copy_task / "run"), "--processes", "1")
+    [keeper] = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    victims = searching_processes(server.process.pid)
+    os.kill(int(keeper), signal.SIGKILL)
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    said = server.process.communicate(timeout=60)[1]
+    assert "process that holds the models is gone" in said
+    assert "Traceback" not in said
+
+
 def test_a_token_is_wanted_where_one_is_given(copy_task: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     server = Server(str(copy_task / "run"), "--processes", "1", "--token-file", str(tmp_path / "token"))

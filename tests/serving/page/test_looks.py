@@ -1,10 +1,11 @@
 """How the page looks and is handled: keyboard, narrow screens, dark mode, accessibility, pictures.
 
-`PAGE_PICTURE=docs/pictures/page.png` in the environment keeps the picture that a test takes.
+The picture of the README is of a real model: with `seq2seq serve en-de=runs/multi30k_en_de` at work,
+
+    PAGE_ADDRESS=http://127.0.0.1:8000 PAGE_PICTURE=docs/pictures/page.png pytest tests/serving/page/test_looks.py
 """
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,22 @@ def test_pictures(opened: Opened, tmp_path: Path) -> None:
         picture = tmp_path / f"{name}.png"
         page.screenshot(path=picture)
         assert picture.stat().st_size > 10_000
-    if kept := os.environ.get("PAGE_PICTURE"):
-        Path(kept).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tmp_path / "light.png", kept)
+
+
+def test_a_picture_of_a_real_model(browser: Any) -> None:
+    """Take the picture of the README from a server that runs, as the head of this file says."""
+    address, kept = os.environ.get("PAGE_ADDRESS"), os.environ.get("PAGE_PICTURE")
+    if not address or not kept:
+        pytest.skip("PAGE_ADDRESS and PAGE_PICTURE name no server and no picture")
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    page.goto(address)
+    page.check("#confidence")
+    page.fill("#source", os.environ.get("PAGE_TEXT", "Two men in green shirts are standing in a yard."))
+    page.click("#go")
+    expect(page.locator("#output")).not_to_be_empty()
+    words = page.locator("#output .piece")
+    words.nth(words.count() // 2).hover()
+    expect(page.locator("#inspector")).to_contain_text("looked at")
+    Path(kept).parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=kept)
+    page.close()
