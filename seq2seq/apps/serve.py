@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -143,25 +143,17 @@ def served_engine(path: str, arguments: argparse.Namespace) -> tuple[TextEngine,
         made = CTranslate2Engine(path, "cpu" if arguments.device == "auto" else arguments.device, arguments.precision)
         return made, lambda: made, cores
     from seq2seq.assembly.generator import load, pick_device
-    from seq2seq.assembly.process import prepare_process
+    from seq2seq.assembly.process import keep_freed_memory, prepare_process
 
+    prepare_process(1)  # before anything is computed; each process has a thread, since others search beside it
     device = pick_device(arguments.device)
     options: Mapping[str, Any] = {"precision": arguments.precision, "checkpoint": arguments.checkpoint}
     if device == "cpu":
         generator = load(path, device=device, **options)
-        return generator, alone(lambda: generator, prepare_process), cores
+        keep_freed_memory()
+        return generator, lambda: generator, cores
 
     def load_there() -> TextEngine:
         return load(path, device=device, **options)
 
     return load(path, device="cpu", **options), load_there, arguments.processes or 1
-
-
-def alone(load: Load, prepare: Callable[[int], None]) -> Load:
-    """Return a load after which its process computes on one thread, since others compute beside it."""
-
-    def loaded() -> TextEngine:
-        prepare(1)
-        return load()
-
-    return loaded
