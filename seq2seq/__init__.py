@@ -1,9 +1,9 @@
 """Encoder-decoder text generation: train, decode and score.
 
-`train(pairs, run_directory=…)` trains a model, `load(folder)` gives a trained one as one object,
-`pipeline(task, folder)` as those of transformers 4, and `score(hypotheses, references)` says how good texts are. Taking
-`Seq2SeqTransformer` from this package makes it known to `AutoConfig` and `AutoModelForSeq2SeqLM` of transformers, which
-are not imported before.
+`train(pairs, run_directory=…)` trains a model, `load(folder)` gives a trained one as one object, `pipeline(task,
+folder)` as those of transformers 4, `CTranslate2Engine(folder)` an export, without torch, and `score(hypotheses,
+references)` says how good texts are. Taking `Seq2SeqTransformer` from this package makes it known to `AutoConfig` and
+`AutoModelForSeq2SeqLM` of transformers, which are not imported before.
 """
 
 from importlib import import_module
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from seq2seq.assembly.pipelines import TextPipeline, pipeline
     from seq2seq.assembly.scoring import Scores, score
     from seq2seq.assembly.training_in_python import TrainedRun, train
+    from seq2seq.engines.ctranslate2_engine import CTranslate2Engine
     from seq2seq.generation.output import TextHypothesis
     from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 
 __version__ = "0.1.0"
 __all__ = [
+    "CTranslate2Engine",
     "Scores",
     "Seq2SeqTransformer",
     "Seq2SeqTransformerConfig",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CTranslate2Engine": "seq2seq.engines.ctranslate2_engine",
     "load": "seq2seq.assembly.generator",
     "TextGenerator": "seq2seq.assembly.generator",
     "TextHypothesis": "seq2seq.generation.output",

@@ -114,7 +114,8 @@ def find_model(path: str | Path, checkpoint: str | int | None = None) -> Path:
     path = fetched(str(path)) if is_hub_name(path) else Path(path)
     if (path / "model.bin").is_file():
         raise ValueError(
-            f"{path} is an export for CTranslate2, which only CTranslate2 reads; give the model it is from."
+            f"{path} is an export for CTranslate2, for `decode` and `serve` alone (in Python `CTranslate2Engine`); "
+            "here, give the model that it is from."
         )
     is_run = (path / CHECKPOINTS_FOLDER).is_dir() or (path / RUN_FILE).is_file()
     if checkpoint is not None:

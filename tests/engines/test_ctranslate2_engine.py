@@ -139,6 +139,17 @@ def test_the_command_imports_neither_torch_nor_transformers(folder: Path, tmp_pa
     assert (tmp_path / "o.txt").read_text(encoding="utf-8").split("\n") == [*texts, ""]
 
 
+def test_from_python_without_torch(folder: Path, generator: TextGenerator) -> None:
+    code = (
+        "import sys, seq2seq; engine = seq2seq.CTranslate2Engine(sys.argv[1], 'cpu'); "
+        "print(engine(sys.argv[2])[0]); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), TEXTS[0]], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == generator(TEXTS[0])[0].text + "\n"
+
+
 def test_the_command_writes_the_formats_and_scores_of_any_decode(
     generator: TextGenerator, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
