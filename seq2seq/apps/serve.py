@@ -92,7 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     async def answer() -> None:
         service.open()
-        await serve(service, address, token, close=service.close)
+        try:
+            await serve(service, address, token)
+        finally:
+            await service.close()
 
     asyncio.run(answer())
     return 0

@@ -6,6 +6,7 @@ whose state does not survive a fork, each process loads its model itself.
 """
 
 import asyncio
+import atexit
 import logging
 import multiprocessing
 import os
@@ -39,6 +40,7 @@ class Keeper:
         there.close()
         self._socket = here
         self._process = process
+        atexit.register(self.close)  # before multiprocessing waits for processes, which would be for ever
 
     def start(self, name: str) -> Connection:
         """Return the connection to a new process that searches with the model of this name.
@@ -58,6 +60,7 @@ class Keeper:
 
     def close(self) -> None:
         """End the keeper; its processes end when their connections are closed."""
+        atexit.unregister(self.close)
         self._socket.close()
         self._process.join(5)
         if self._process.is_alive():

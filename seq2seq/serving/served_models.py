@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from seq2seq.data.cutting import smallest
@@ -56,11 +56,11 @@ class ServedModel:
     def generation_order(self) -> str:
         return self.of.generation_order
 
-    @property
+    @cached_property
     def max_source_tokens(self) -> int | None:
         return smallest((self.of.max_source_tokens, self.of.searcher().max_source_tokens))
 
-    @property
+    @cached_property
     def search(self) -> Mapping[str, Any]:
         """Return the options of its search by default that are numbers or words."""
         found: dict[str, Any] = {}
