@@ -126,7 +126,7 @@ class TextGenerator(TextEngine):
         )
         return found
 
-    def searcher(self, **options: Any) -> InProcess:
+    def searcher(self, token_scores: bool = True, **options: Any) -> InProcess:
         """Return this generator's search on its model, changed by search options."""
         order = self.model.generation_order
         search = within_reach(changed_search(self.search, options, order), self.model.max_target_tokens)

@@ -44,8 +44,11 @@ class TextEngine(ABC):
         """In which its model was trained to generate; see `models.interface.Seq2Seq`."""
 
     @abstractmethod
-    def searcher(self, **options: Any) -> Searcher:
+    def searcher(self, token_scores: bool = True, **options: Any) -> Searcher:
         """Return this engine's search on its model, changed by flat search options such as `beam_width`.
+
+        Args:
+            token_scores: whether hypotheses need the log-probability of each token; where that is free they have it.
 
         Raises:
             ValueError: there is no such option here, or it cannot have that value.

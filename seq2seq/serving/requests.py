@@ -29,6 +29,8 @@ class GenerationRequest:
     """Flat options of the search: `beam_width`, `n_best`, `method`, `temperature` and so on."""
     split: Split = "none"
     """Whether texts are cut into sentences, which are then searched one by one."""
+    token_scores: bool = False
+    """Whether hypotheses need the log-probability of each token, which some engines take longer for."""
     seconds: float | None = None
     """Time limit, waiting included; at most that of the server."""
 

@@ -34,6 +34,7 @@ class How:
     source_language: str | None = None
     target_language: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    token_scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def work(connection: Connection, engine: TextEngine) -> None:
 
     @lru_cache(maxsize=MOST_SEARCHES)
     def searcher(how: How) -> Any:
-        return speaking(engine, how).searcher(**dict(how.options))
+        return speaking(engine, how).searcher(token_scores=how.token_scores, **dict(how.options))
 
     try:
         _warm_up(engine, searcher(How()))

@@ -84,4 +84,4 @@ class Spoken:
     searcher: Callable[[tuple[tuple[str, Any], ...]], Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.searcher = lru_cache(maxsize=64)(lambda options: self.engine.searcher(**dict(options)))
+        self.searcher = lru_cache(maxsize=64)(lambda options: self.engine.searcher(token_scores=True, **dict(options)))

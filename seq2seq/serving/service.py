@@ -211,7 +211,7 @@ class Service:
         source = request.source_language if tells_source else None
         target = request.target_language if tells_target else None
         try:
-            how = How(source, target, tuple(sorted(options.items())))
+            how = How(source, target, tuple(sorted(options.items())), request.token_scores)
             hash(how)
         except TypeError:
             raise RequestRefused(422, "option_out_of_range", "Options of a search are numbers and words.") from None

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from seq2seq.apps import decode
+from seq2seq.apps import decoding_texts
 from seq2seq.apps.command import VERBS, main
 from seq2seq.assembly import finishing
 from seq2seq.generation.files import decode_file
@@ -282,7 +282,7 @@ def run(arguments: Sequence[str]) -> int:
     for verb in VERBS:
         importlib.import_module(f"seq2seq.apps.{verb}")
     finishing.plot_curves = lambda *arguments: None  # takes longer than everything else
-    decode.decode_file = partial(decode_file, pool_lines=POOL_LINES)
+    decoding_texts.decode_file = partial(decode_file, pool_lines=POOL_LINES)
     with tempfile.TemporaryDirectory() as folder:
         report = kill_until(chosen.number, chosen.seed, Path(folder).resolve())
     for (kind, name), count in sorted(report.kills.items()):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq.apps import decode
+from seq2seq.apps import decoding_texts
 from seq2seq.apps.command import main
 from seq2seq.generation import files
 
@@ -16,7 +16,7 @@ POOL_LINES = 11
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the 53 lines of the test file make five parts."""
-    monkeypatch.setattr(decode, "decode_file", partial(files.decode_file, pool_lines=POOL_LINES))
+    monkeypatch.setattr(decoding_texts, "decode_file", partial(files.decode_file, pool_lines=POOL_LINES))
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, part: int) -> list[str]:

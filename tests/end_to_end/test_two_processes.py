@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seq2seq.apps import decode
+from seq2seq.apps import decoding_texts
 from seq2seq.apps.command import main
 from seq2seq.generation.files import decode_file
 from seq2seq.training.tracking import read_log
@@ -72,7 +72,7 @@ def test_two_processes_equal_one(
         *decode_arguments(copy_task, outputs[1]),
         *["--", config, "--run_directory", str(two)],
     )
-    monkeypatch.setattr(decode, "decode_file", partial(decode_file, pool_lines=POOL_LINES))
+    monkeypatch.setattr(decoding_texts, "decode_file", partial(decode_file, pool_lines=POOL_LINES))
     capsys.readouterr()
     assert main(["decode", *decode_arguments(copy_task, outputs[0])]) == 0
     assert outputs[1].read_bytes() == outputs[0].read_bytes()

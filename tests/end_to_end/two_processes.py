@@ -7,7 +7,7 @@ process group down.
 import sys
 from functools import partial
 
-from seq2seq.apps import decode
+from seq2seq.apps import decoding_texts
 from seq2seq.apps.command import main
 from seq2seq.assembly import finishing
 from seq2seq.generation.files import decode_file
@@ -16,7 +16,7 @@ POOL_LINES = 7
 
 if __name__ == "__main__":
     border = sys.argv.index("--")
-    decode.decode_file = partial(decode_file, pool_lines=POOL_LINES)
+    decoding_texts.decode_file = partial(decode_file, pool_lines=POOL_LINES)
     finishing.plot_curves = lambda *arguments: None
     if code := main(["decode", *sys.argv[1:border]]):
         raise SystemExit(code)

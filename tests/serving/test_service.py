@@ -64,7 +64,9 @@ def with_service(generator: TextGenerator, use: Callable[[Service], Awaitable[An
 
 
 def test_outputs_are_those_of_the_engine_in_order(generator: TextGenerator) -> None:
-    found = with_service(generator, lambda service: service.generate(asked(*TEXTS, options={"n_best": 3})))
+    found = with_service(
+        generator, lambda service: service.generate(asked(*TEXTS, options={"n_best": 3}, token_scores=True))
+    )
     expected = generator(TEXTS, n_best=3)
     assert [len(output.hypotheses) for output in found] == [3] * len(TEXTS)
     for output, hypotheses in zip(found, expected, strict=True):

@@ -185,6 +185,7 @@ def wanted_of(values: Mapping[str, Any]) -> GenerationRequest:
         prefixes=None if prefixes is None else tuple(prefixes),
         options=options,
         split=values.get("split", "none"),
+        token_scores=bool(values.get("tokens")),
         seconds=values.get("seconds"),
     )
 

@@ -174,7 +174,8 @@ async def _complete(call: Call) -> Response:
     if "stream_options" in values and not values.get("stream"):
         raise invalid("stream_options", "needs `stream`")
     texts = texts_of_field(values["prompt"])
-    wanted = GenerationRequest(texts, model.name, options=search_of_completion(values, model))
+    options = search_of_completion(values, model)
+    wanted = GenerationRequest(texts, model.name, options=options, token_scores="logprobs" in values)
     head: dict[str, Any] = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time())}
     head["model"] = model.name
     if values.get("stream"):
