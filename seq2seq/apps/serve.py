@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         models[name] = ServedModel(name, engine, None if pair is None else (pair[1], pair[2]))
         loads[name], numbers[name] = load, number_of_processes
     gc.collect()
-    gc.freeze()  # what is loaded stays: looking at half a million objects again and again would take a tenth of the time
+    gc.freeze()  # what is loaded stays, and need not be looked at for garbage again and again
     keeper = Keeper(loads)  # before there are threads or connections
     service = Service(models, limits, keeper, numbers)
 
