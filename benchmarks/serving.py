@@ -144,10 +144,13 @@ async def open_loop(port: int, texts: list[str], rate: float, seconds: float) ->
 
     async def one(text: str) -> None:
         begun = time.monotonic()
-        client = free.pop() if free else await Client(port, path).__aenter__()
-        status, _ = await client.ask(text)
+        try:
+            client = free.pop() if free else await Client(port, path).__aenter__()
+            status, _ = await client.ask(text)
+            free.append(client)
+        except (OSError, asyncio.IncompleteReadError):
+            status = 0  # no answer
         found.append((status, time.monotonic() - begun))
-        free.append(client)
 
     tasks, end = [], time.monotonic() + seconds
     for text in itertools.cycle(texts):

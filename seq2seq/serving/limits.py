@@ -25,7 +25,7 @@ class Limits:
     """Hypotheses that a search may keep, or draw."""
     n_best: int = 16
     """Hypotheses of a text that an answer may hold."""
-    queue_tokens: int = 50_000
+    queue_tokens: int = 20_000
     """Source tokens that may wait, of all requests; beyond them an answer is 429 with the time after which to try
     again."""
     seconds: float = 60.0
