@@ -45,8 +45,6 @@ class Job:
     """Hypotheses that run at a time."""
     result: "asyncio.Future[list[Hypothesis]]"
     hear: Callable[[tuple[int, ...]], None] | None = None
-    place: int = -1
-    """In the batch that it is searched in; -1 while it waits."""
 
     @property
     def tokens(self) -> int:
@@ -65,7 +63,6 @@ class Running:
     """Of its batches."""
     tokens: int = 0
     started: float = 0.0
-    died_early: bool = False
     is_busy: bool = False
 
 
@@ -272,8 +269,6 @@ class Scheduler:
         running.number += 1
         running.is_busy = True
         running.jobs = dict(enumerate(jobs))
-        for place, job in running.jobs.items():
-            job.place = place
         prefixes = [job.prefix or [] for job in jobs] if any(job.prefix for job in jobs) else None
         batch = SourceBatch([job.source for job in jobs], [job.row for job in jobs], prefixes)
         listening = frozenset(place for place, job in running.jobs.items() if job.hear is not None)
