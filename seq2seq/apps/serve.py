@@ -149,14 +149,13 @@ def served_engine(path: str, arguments: argparse.Namespace) -> tuple[TextEngine,
         made = CTranslate2Engine(path, "cpu" if arguments.device == "auto" else arguments.device, arguments.precision)
         return made, lambda: made, cores
     from seq2seq.assembly.generator import load, pick_device
-    from seq2seq.assembly.process import keep_freed_memory, prepare_process
+    from seq2seq.assembly.process import prepare_process
 
     prepare_process(1)  # before anything is computed; each process has a thread, since others search beside it
     device = pick_device(arguments.device)
     options: Mapping[str, Any] = {"precision": arguments.precision, "checkpoint": arguments.checkpoint}
     if device == "cpu":
         generator = load(path, device=device, **options)
-        keep_freed_memory()
         return generator, lambda: generator, cores
 
     def load_there() -> TextEngine:
