@@ -71,13 +71,14 @@ def text_of(answer: dict[str, Any]) -> str:
 
 
 @contextmanager
-def server(*command: str) -> Iterator[tuple[int, int]]:
+def server(*command: str, **environment: str) -> Iterator[tuple[int, int]]:
     """Yield port and process of a server that answers, and end it; `PORT` in the command is the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = [str(port) if word == "PORT" else word for word in command]
-    process = subprocess.Popen([sys.executable, *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, *words], env=os.environ | environment, **quiet)
     try:
         path = "/v1/generate" if "seq2seq.apps.command" in words else "/translate"
         for _ in range(600):
@@ -204,8 +205,9 @@ def decoding_seconds(model: str, texts: list[str], options: list[str]) -> float:
 def plain(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     other = arguments.other or arguments.model
     rounds = []
+    threads = {} if arguments.handler_threads is None else {"OMP_NUM_THREADS": str(arguments.handler_threads)}
     for _ in range(arguments.rounds):
-        with server(str(PLAIN), other, "PORT") as (port, _):
+        with server(str(PLAIN), other, "PORT", **threads) as (port, _):
             theirs, _ = asyncio.run(closed_loop(port, "/translate", texts, arguments.clients))
         with server(*ours(arguments.model, *arguments.options)) as (port, _):
             asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
@@ -292,6 +294,7 @@ def main() -> None:
     parser.add_argument("--input", required=True, help="file with one text per line")
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--handler-threads", type=int, help="OpenMP threads of the plain handler; default: its own")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--requests", type=int, default=100_000)
@@ -299,7 +302,6 @@ def main() -> None:
     arguments = parser.parse_args()
     texts = Path(arguments.input).read_text(encoding="utf-8").split("\n")[: arguments.lines]
     texts = [text for text in texts if text.strip()]
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     result = KINDS[arguments.kind](arguments, texts)
     print(json.dumps({"kind": arguments.kind, "model": Path(arguments.model).name, "lines": len(texts)} | result))
 
