@@ -60,6 +60,8 @@ def _of_itself(error: BaseException) -> Want | None:
         return None if _WAITING in str(error) else _BY_NUMBER.get(error.errno)
     if isinstance(error, ValueError) or not isinstance(error, Exception):  # whose words may be a user's own
         return None
+    if isinstance(error, SystemError) and allowed(resource.RLIMIT_AS) is not None:
+        return "memory"  # an import of Python that got none returns an error without an exception
     if type(error).__name__ in _OF_PEERS:
         return "peers"
     found = next((want for want, words in _BY_WORDS.items() if words.search(str(error))), None)

@@ -71,3 +71,11 @@ def test_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     limits[resource.RLIMIT_AS] = resource.RLIM_INFINITY
     assert allowed(resource.RLIMIT_AS) is None
     assert sentence(MemoryError(), "memory", "lower it") == "there is not enough memory (MemoryError); lower it."
+
+
+@pytest.mark.parametrize(("limit", "want"), [(2**28, "memory"), (resource.RLIM_INFINITY, None)])
+def test_an_error_of_the_interpreter_is_want_of_memory_under_a_limit(
+    limit: int, want: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    assert wanting(SystemError("error return without exception set")) == want

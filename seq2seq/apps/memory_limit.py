@@ -27,10 +27,12 @@ END_WITH_PARENT = 1
 """Option of `prctl`: the signal that a process gets when its parent ends."""
 LEAST = {
     **dict.fromkeys(("train", "prepare"), 1100 * 2**20),
-    **dict.fromkeys(("decode", "diagnose", "average", "export"), 640 * 2**20),
+    **dict.fromkeys(("decode", "diagnose", "average", "export", "serve"), 640 * 2**20),
 }
 """Bytes without which these verbs cannot begin: their libraries take more. OpenBLAS, which comes with SciPy, would look
 for memory for minutes, and then leave with words of its own."""
+LEAST_OF_ALL = 192 * 2**20
+"""The same for any other verb. `score` needs 166 MiB; below that, Python itself ends in other ways at each MiB."""
 
 
 def within_memory_limit(verb: str, work: Callable[[], int], say: Callable[[str], None]) -> int:
@@ -42,7 +44,7 @@ def within_memory_limit(verb: str, work: Callable[[], int], say: Callable[[str],
     limit = allowed(resource.RLIMIT_AS)
     if limit is None or "torch" in sys.modules or not sys.platform.startswith("linux"):
         return work()  # with torch there, this is part of a program that makes its own choices
-    if limit < LEAST.get(verb, 0):
+    if limit < LEAST.get(verb, LEAST_OF_ALL):
         say(f"there is not enough memory: `ulimit -v` allows {limit // 2**20:,} MiB, but libraries alone take more")
         return 2
     is_done, done = os.pipe()
