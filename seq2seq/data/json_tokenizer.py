@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tokenizers import Tokenizer
 
@@ -18,7 +18,7 @@ from seq2seq.data.tokenizer_training import BOS, EOS, PAD, UNK
 from seq2seq.files import read_object
 
 TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "backend": "tokenizers",
     "bos_token": BOS,
     "clean_up_tokenization_spaces": False,
@@ -34,6 +34,9 @@ CONFIG = {
 class JsonTokenizer:
     """Encodes and decodes one side. Text that merely looks like a special token stays text."""
 
+    file = TOKENIZER_FILE
+    """What it is saved as."""
+
     def __init__(self, backend: Tokenizer) -> None:
         self.backend = backend
         backend.no_truncation()
@@ -44,7 +47,7 @@ class JsonTokenizer:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Return the tokenizer that `save` wrote; raise ValueError, which names the file, where it is damaged."""
-        file = folder / TOKENIZER_FILE
+        file = folder / cls.file
         check_size(file)
         try:
             backend = Tokenizer.from_file(str(file))
@@ -89,9 +92,13 @@ class JsonTokenizer:
         return [token for token in tokens if token is not None]
 
     def save(self, folder: Path) -> None:
-        self.backend.save(str(folder / TOKENIZER_FILE))
-        text = json.dumps(CONFIG, indent=2, ensure_ascii=False) + "\n"
+        self.backend.save(str(folder / self.file))
+        text = json.dumps(self.config(), indent=2, ensure_ascii=False) + "\n"
         (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+    def config(self) -> dict[str, Any]:
+        """Return what stands beside the vocabulary."""
+        return CONFIG
 
     def fingerprint(self) -> str:
         """Return a hash of all that decides the ids of a text."""

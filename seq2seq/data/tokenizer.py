@@ -21,6 +21,7 @@ from seq2seq.data.languages import Languages
 from seq2seq.data.sentencepiece_tokenizer import SentencePieceTokenizer, own_model_file
 from seq2seq.data.sentencepiece_training import MODEL_TYPES, RULES, train_sentencepiece
 from seq2seq.data.tokenizer_training import TokenizerKind, train_tokenizer
+from seq2seq.data.word_character_tokenizer import WordCharacterTokenizer
 from seq2seq.files import added_files
 
 NO_LANGUAGES = Languages()
@@ -36,8 +37,10 @@ class TokenizerOptions:
     """
 
     kind: TokenizerKind = "byte_bpe"
-    """Tokenizer to train. `words` splits at white space, for text that is segmented already. `sentencepiece` (Unigram)
-    and `sentencepiece_bpe` are models of that library, which others read as they are; rare characters are bytes."""
+    """Tokenizer to train. `words` splits at white space, for text that is segmented already. `word_and_characters`, for
+    sources alone, has each word as one token and behind them all characters, for what depends on the very word, as
+    inflection does. `sentencepiece` (Unigram) and `sentencepiece_bpe` are models of that library, which others read as
+    they are; rare characters are bytes."""
     target_kind: TokenizerKind | None = None
     """Kind for the target side when it differs from the source side; needs `shared: false`."""
     vocab_size: int = 8000
@@ -79,6 +82,10 @@ class TokenizerOptions:
         if self.target_path is not None and self.path is None:
             raise ValueError("`target_path` is the target side's beside `path`, which is missing; give both.")
         is_trained = self.path is None and self.from_run is None
+        if is_trained and "word_and_characters" in (self.target_kind or self.kind, self.kind if self.shared else ""):
+            raise ValueError(
+                "`word_and_characters` is for sources alone: set `shared: false`, and `target_kind` to `characters`."
+            )
         for kind in (self.kind, self.target_kind or self.kind) if is_trained else ():
             self._check_kind(kind)
         trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
@@ -90,7 +97,7 @@ class TokenizerOptions:
 
     def _check_kind(self, kind: str) -> None:
         """Raise ValueError for an option that a kind to train has no use for."""
-        if self.sampling and kind in ("characters", "words"):
+        if self.sampling and kind in ("characters", "words", "word_and_characters"):
             raise ValueError(f"`sampling` needs subwords; a vocabulary of {kind} has none.")
         if self.sampling > 1 and kind not in ("unigram", "sentencepiece"):
             raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
@@ -189,6 +196,8 @@ class TextTokenizer:
                     special_tokens=chosen.special_tokens,
                 )
                 return SentencePieceTokenizer(model)
+            if kind == "word_and_characters":
+                texts = list(texts)  # gone through twice
             tokenizer = train_tokenizer(
                 texts,
                 kind=kind,
@@ -198,6 +207,8 @@ class TextTokenizer:
                 lowercase=chosen.lowercase,
                 special_tokens=chosen.special_tokens,
             )
+            if kind == "word_and_characters":
+                return WordCharacterTokenizer.trained(list(texts), tokenizer, vocab_size)
             return JsonTokenizer(tokenizer)
 
         if chosen.shared:
@@ -352,6 +363,8 @@ def _pretrained_side(path: str | Path, special_tokens: Sequence[str]) -> SideTok
         if not file.is_file():
             raise ValueError(f"{file}: there is no such file.")
         return SentencePieceTokenizer.load(file, special_tokens)
+    if not special_tokens and WordCharacterTokenizer.wrote(Path(path)):
+        return WordCharacterTokenizer.load(Path(path))
     if not special_tokens and JsonTokenizer.wrote(Path(path)):
         return JsonTokenizer.load(Path(path))
     from seq2seq.data.huggingface_tokenizer import (  # imports transformers, which takes seconds

@@ -14,7 +14,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from seq2seq.data.sentencepiece_training import Counted, scored_pieces, trained_model
 
-TokenizerKind = Literal["byte_bpe", "bpe", "unigram", "characters", "words", "sentencepiece", "sentencepiece_bpe"]
+TokenizerKind = Literal[
+    *("byte_bpe", "bpe", "unigram", "characters", "words", "word_and_characters", "sentencepiece", "sentencepiece_bpe")
+]
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 """The first entries of every trained vocabulary, in this order."""
@@ -80,7 +82,7 @@ def _untrained(kind: str) -> Tokenizer:
             metaspace = pre_tokenizers.Metaspace(prepend_scheme="first")
             tokenizer.pre_tokenizer = pre_tokenizers.Sequence([metaspace, broken_special])
             tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
-        case "characters":
+        case "characters" | "word_and_characters":
             tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
             tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
             tokenizer.decoder = decoders.Fuse()
@@ -105,7 +107,7 @@ def _normalizer(normalization: str, lowercase: bool) -> normalizers.Normalizer |
 
 
 def _trainer(kind: str, vocab_size: int, min_frequency: int, reserved: list[str]) -> trainers.Trainer:
-    if kind in ("characters", "words"):
+    if kind in ("characters", "words", "word_and_characters"):
         return trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=reserved, show_progress=False
         )

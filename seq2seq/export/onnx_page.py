@@ -83,6 +83,6 @@ def check_browsable(folder: Path) -> None:
     places = [folder] if is_shared else [folder / SOURCE_FOLDER, folder / TARGET_FOLDER]
     if not all((place / TOKENIZER_FILE).is_file() for place in places):
         raise ValueError(
-            "`--page` needs a tokenizer with a tokenizer.json, which browsers read, and this model's is one of "
-            "SentencePiece alone; leave out `--page`."
+            "`--page` needs a tokenizer with a tokenizer.json, which browsers read, and this model's is another "
+            "(SentencePiece's, or words with characters); leave out `--page`."
         )
