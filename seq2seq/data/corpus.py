@@ -70,7 +70,10 @@ def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) ->
         if kind in ("tsv", "csv") and not header:
             positions = {"source": "0", "target": "1"}
             columns = [positions.get(column, column) for column in columns]
-        pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix)
+        if kind != "csv" and corpus.delimiter != "comma":
+            raise ValueError(f"{path}: `delimiter` belongs to CSV and would do nothing here; leave it out.")
+        others = (corpus.delimiter,) if kind == "csv" else ()
+        pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix, *others)
     if corpus.streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
     described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
@@ -114,9 +117,12 @@ def _aligned_pairs(source: Path, target: Path, source_prefix: str) -> Pairs:
         raise ValueError(f"{source}: the file is empty.")
 
 
-def _table_pairs(path: Path, kind: str, columns: tuple[str, ...], header: bool, source_prefix: str) -> Pairs:
+def _table_pairs(
+    path: Path, kind: str, columns: tuple[str, ...], header: bool, source_prefix: str, *delimiter: str
+) -> Pairs:
+    """Yield the pairs of a table; a delimiter is given for CSV alone."""
     empty = True
-    for number, values in COLUMN_READERS[kind](path, columns, header):
+    for number, values in COLUMN_READERS[kind](path, columns, header, *delimiter):
         empty = False
         yield _pair(values, columns, source_prefix, f"{path}:{number}")
     if empty:

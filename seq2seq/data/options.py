@@ -9,6 +9,7 @@ from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
 from seq2seq.lines import plain_name
 
 Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"]
+Delimiter = Literal["comma", "semicolon", "tab", "bar"]
 
 TABLE_ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 """The formats of tables by how their files' names end."""
@@ -44,6 +45,9 @@ class PartialCorpusOptions:
     header: bool | None = None
     """Whether the first line of a TSV or CSV file names the columns; `null` is as in `data.train`. Without such a line
     `source` is column 0 and `target` column 1."""
+    delimiter: Delimiter | None = None
+    """What stands between the fields of a CSV file; `null` is as in `data.train` for a file of the same ending,
+    otherwise a comma."""
     source_prefix: str | None = None
     """Text put before every source text, for example `translate English to German: `; `null` is as in `data.train`, an
     empty text is none."""
@@ -69,7 +73,7 @@ class PartialCorpusOptions:
             raise ValueError("`source` and `target` go together: give the file of the other side too.")
         if of_files and self.tag_column:
             raise ValueError("`tag_column` needs a table (`path`); two files of lines have no further columns.")
-        of_tables = ("format", "name", "split", "source_column", "target_column", "header")
+        of_tables = ("format", "name", "split", "source_column", "target_column", "header", "delimiter")
         refuse_unused(self, of_tables, "a table (`path`)", applies=not of_files)
 
     @property
@@ -100,6 +104,7 @@ class PartialCorpusOptions:
             source_column=like.source_column if self.source_column is None else self.source_column,
             target_column=like.target_column if self.target_column is None else self.target_column,
             header=like.header if self.header is None else self.header,
+            delimiter=self.delimiter or (like.delimiter if is_same_kind else "comma"),
             source_prefix=prefix,
             tag_column=(like.tag_column if self.tag_column is None else self.tag_column) or None,
             source_language=source_language,
@@ -132,6 +137,8 @@ class CorpusOptions(PartialCorpusOptions):
     header: bool = False
     """Whether the first line of a TSV or CSV file names the columns. Without one, `source` is column 0 and `target`
     column 1."""
+    delimiter: Delimiter = "comma"
+    """What stands between the fields of a CSV file."""
     source_prefix: str = ""
     """Text put before every source text, for example `translate English to German: `."""
     tag_column: str | None = None

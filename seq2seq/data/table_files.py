@@ -23,6 +23,8 @@ from seq2seq.lines import numbered_lines
 TableRow = tuple[int, list[Any]]
 """The number of a row's first line, counted from 1, and the values of the columns that were asked for."""
 
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+"""What may stand between the fields of a CSV file, by name."""
 _LONGEST_CSV_FIELD = 2**31 - 1
 """The csv module refuses fields beyond 131,072 characters unless told otherwise; whole documents are longer."""
 
@@ -51,12 +53,12 @@ def tsv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[Table
     return _table_rows(path, records, columns, header)
 
 
-def csv_rows(path: Path, columns: Sequence[str], header: bool) -> Iterator[TableRow]:
-    """Yield the columns' values of each row; a quoted field may hold commas, doubled quotes and line ends.
+def csv_rows(path: Path, columns: Sequence[str], header: bool, delimiter: str) -> Iterator[TableRow]:
+    """Yield the columns' values of each row; a quoted field may hold delimiters, doubled quotes and line ends.
 
     Rows of more fields than others are left out as in `tsv_rows`.
     """
-    return _table_rows(path, _csv_records(path), columns, header)
+    return _table_rows(path, _csv_records(path, DELIMITERS[delimiter]), columns, header)
 
 
 def json_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
@@ -199,9 +201,9 @@ def _column_index(path: Path, column: str, names: list[str], header: bool) -> in
     )
 
 
-def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    reader = csv.reader((line for _, line in _some(path, keep_ends=True)), strict=True)
+    reader = csv.reader((line for _, line in _some(path, keep_ends=True)), delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -248,10 +250,11 @@ def _shortened(value: Any, longest: int = 40) -> str:
     return text if len(text) <= longest else text[:longest] + "..."
 
 
-COLUMN_READERS: dict[str, Callable[[Path, Sequence[str], bool], Iterator[TableRow]]] = {
+COLUMN_READERS: dict[str, Callable[..., Iterator[TableRow]]] = {
     "tsv": tsv_rows,
     "csv": csv_rows,
     "jsonl": lambda path, columns, header: json_rows(path, columns),
     "parquet": lambda path, columns, header: parquet_rows(path, columns),
 }
-"""Readers by format; `header` matters to TSV and CSV only."""
+"""Readers by format, of a path, columns and whether there is a header, which matters to TSV and CSV only; CSV takes a
+delimiter too."""

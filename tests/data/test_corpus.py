@@ -128,6 +128,18 @@ def test_a_row_of_fewer_fields_is_taken_and_named(read: Any, tmp_path: Path) -> 
         assert read(path=path) == [("a", "b"), ("d", "e"), ("g", "h")]
 
 
+@pytest.mark.parametrize(("delimiter", "character"), [("semicolon", ";"), ("tab", "\t"), ("bar", "|")])
+def test_csv_of_another_delimiter(read: Any, delimiter: str, character: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", f'"a{character}b"{character}c, d\n')
+    assert read(path=path, delimiter=delimiter) == [(f"a{character}b", "c, d")]
+
+
+def test_a_delimiter_is_of_csv_alone(read: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tsv", "a\tb\n")
+    with pytest.raises(ValueError, match="`delimiter` belongs to CSV"):
+        read(path=path, delimiter="semicolon")
+
+
 def test_csv_keeps_what_quotes_hold(read: Any, tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", '"a\nb, c\r\rd","e\u2028\x85f"\n"","g""h"\n' + "i" * 200_000 + ",j\n")
     assert read(path=path) == [("a\nb, c\r\rd", "e\u2028\x85f"), ("", 'g"h'), ("i" * 200_000, "j")]

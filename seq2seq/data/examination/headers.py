@@ -37,6 +37,14 @@ _NAMING = frozenset(f"{_NAMES} {_LANGUAGES} {_CODES}".split())
 _ALL = _NAMING | frozenset(_BESIDE.split())
 
 
+_OF_LANGUAGES = frozenset(f"{_LANGUAGES} {_CODES}".split())
+
+
+def names_language(word: str) -> bool:
+    """Return whether a word is the name or the code of a language."""
+    return word.lower() in _OF_LANGUAGES
+
+
 def looks_like_names(source: str, target: str) -> bool:
     """Return whether both texts of a pair read like the names of columns."""
     return source != target and all(map(_is_name, (source, target)))
