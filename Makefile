@@ -8,8 +8,10 @@ PYTEST := $(BIN)/python $(TESTS)
 NEWEST := .venv-newest-$(notdir $(PYTHON))
 OLDEST := .venv-oldest-$(notdir $(PYTHON))
 DEMO := runs/demo
+SITE := $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto \
+	--doctree-dir build/doctrees docs build/site
 
-.PHONY: install demo serve check lint test test-slow test-newest test-oldest gpu bench format options
+.PHONY: install demo serve docs check lint test test-slow test-newest test-oldest gpu bench format options
 
 install: $(INSTALLED)
 
@@ -33,6 +35,10 @@ serve: $(INSTALLED)
 	test -f $(DEMO)/model/config.json || $(MAKE) demo
 	$(BIN)/seq2seq serve $(DEMO)
 
+# The pages of docs/ as a site, in build/site: what is dead, unknown or missing ends it. Fetches nothing.
+docs: $(INSTALLED)
+	$(SITE)
+
 # What continuous integration runs, exactly.
 check: lint test
 
@@ -40,6 +46,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+	$(SITE)
 
 test: $(INSTALLED)
 	$(PYTEST)

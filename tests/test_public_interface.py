@@ -1,4 +1,4 @@
-"""What `import seq2seq` offers: every name is there and described, and the examples of README and docstrings run."""
+"""What `import seq2seq` offers: every name is there and described, and the examples of pages and docstrings run."""
 
 import contextlib
 import doctest
@@ -21,7 +21,7 @@ from tests.tiny_run import OPTIONS, copy_task, private_cache, without_curves
 __all__ = ["copy_task", "private_cache", "without_curves"]
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "docs/pipelines.md")
+DOCUMENTS = ("docs/python.md", "docs/pipelines.md")
 FUNCTIONS = ("load", "pipeline", "score", "train")
 
 

@@ -1,4 +1,4 @@
-"""What a run says at its end can be typed, does what the run was trained for, and is what README.md shows."""
+"""What a run says at its end can be typed, does what the run was trained for, and is what the pages show."""
 
 import shlex
 from pathlib import Path
@@ -11,12 +11,12 @@ from seq2seq.assembly.finishing import next_commands
 from seq2seq.assembly.search import changed_search, default_search
 from tests.tiny_run import write_copy_task
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "pairs.md").read_text(encoding="utf-8")
 
 
-def test_readme_has_the_same_commands() -> None:
+def test_the_page_has_the_same_commands() -> None:
     commands = next_commands(load_run_config(["--run_directory", "runs/pairs"]))
-    assert "\n".join(commands) in README
+    assert "\n".join(commands) in PAGE
 
 
 def test_the_directory_is_quoted_where_a_shell_needs_it() -> None:

@@ -1,0 +1,62 @@
+"""How `make docs` makes a site of these pages: Sphinx, with Markdown by MyST and the theme furo (decision 42).
+
+The pages are plain Markdown that reads well where it lies. What only the site has is put in here as a page is read:
+the navigation, and below the marks of `generated.py` what follows from the code. Every warning is an error.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from generated import PARTS, mark  # noqa: E402
+from navigation import SECTIONS, toctree  # noqa: E402
+
+project = "seq2seq"
+copyright = "the authors of seq2seq-toolkit; Apache-2.0"  # noqa: A001
+language = "en"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_static"]
+
+myst_heading_anchors = 4
+default_role = "code"
+"""Of docstrings, which write names as Markdown does."""
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!seq2seq\.\w+$).*")]
+"""No reference to a public name may be dead; other libraries' names lead nowhere, since no network is asked."""
+
+html_theme = "furo"
+html_title = "seq2seq"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+html_favicon = "pictures/icon.svg"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6b4f", "color-brand-content": "#0b6b4f"},
+    "dark_css_variables": {"color-brand-primary": "#6fcfae", "color-brand-content": "#6fcfae"},
+}
+
+
+def complete(app: Any, name: str, content: list[str]) -> None:
+    """Put into a page what only the site has."""
+    if name == "index":
+        content[0] += "\n\n" + "\n\n".join(toctree(caption, pages) for caption, pages in SECTIONS.items())
+    if name == "decisions/README":
+        pages = sorted(page.stem for page in (HERE / "decisions").glob("0*.md"))
+        content[0] += "\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n"
+    for part, make in PARTS.items():
+        if mark(part) in content[0]:
+            content[0] = content[0].replace(mark(part), make())
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", complete)
