@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from seq2seq.data.sentencepiece_training import Counted, scored_pieces, trained_model
 
 TokenizerKind = Literal[
-    *("byte_bpe", "bpe", "unigram", "characters", "words", "word_and_characters", "sentencepiece", "sentencepiece_bpe")
+    "byte_bpe", "bpe", "unigram", "characters", "words", "word_and_characters", "sentencepiece", "sentencepiece_bpe"
 ]
 
 PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")

@@ -54,7 +54,9 @@ class WordCharacterTokenizer(JsonTokenizer):
         counts = Counter(chain.from_iterable(_normalised(characters, tag.sub(" ", text)).split() for text in texts))
         vocabulary = serialized["model"]["vocab"]
         room = max(0, vocab_size - len(vocabulary))
-        kept = sorted((word for word, count in counts.items() if count >= LEAST_FREQUENCY), key=lambda w: (-counts[w], w))
+        kept = sorted(
+            (word for word, count in counts.items() if count >= LEAST_FREQUENCY), key=lambda w: (-counts[w], w)
+        )
         for word in kept[:room]:
             vocabulary[_START + word] = len(vocabulary)
         return cls(Tokenizer.from_str(json.dumps(serialized)))
@@ -77,4 +79,3 @@ class WordCharacterTokenizer(JsonTokenizer):
 
 def _normalised(backend: Tokenizer, text: str) -> str:
     return text if backend.normalizer is None else str(backend.normalizer.normalize_str(text))
-
