@@ -97,7 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score-targets",
         metavar="FILE",
-        help="generate nothing, but score the target that this file has for each line of the input",
+        help="generate nothing, but score the target that this file has for each line of the input; `seq2seq "
+        "likelihood` does more",
     )
     parser.add_argument("--trace", metavar="PAGE.html", help="write how the search from both ends went for one line")
     add_tuning_arguments(parser)

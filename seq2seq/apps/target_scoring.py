@@ -1,6 +1,7 @@
 """`seq2seq decode --score-targets`: what a model gives targets that are given, for filtering, ranking and perplexity.
 
-Lines of sources and of targets enter; for each leaves its target as a hypothesis with scores, in bounded memory.
+Lines of sources and of targets enter; for each leaves its target as a hypothesis with scores, in bounded memory. It is
+the narrow door, with the length penalty of a search; `seq2seq likelihood` reads tables, filters, and shares the work.
 """
 
 import itertools
@@ -44,7 +45,7 @@ def scored_lines(
         if len(pairs) < len(pool):
             raise ValueError(f"There are as many targets as sources up to line {pool[0][0] + len(pairs)} alone.")
         known, given = [source for source, _ in pairs], [target for _, target in pairs]
-        found = generator.score_targets(known, given, max_source_tokens)
+        found = generator.score_targets(known, given, max_source_tokens, first_row=pool[0][0])
         for (number, (source, _)), hypothesis in zip(pool, found, strict=True):
             yield NBest(number, source, (hypothesis,))
 

@@ -18,6 +18,11 @@ CURES: dict[str, dict[Want, str]] = {
         "processes": "lower `data.num_workers`",
         "files": "lower `data.num_workers`",
     },
+    "likelihood": {
+        "memory": "lower `--batch-tokens` or `--processes`",
+        "processes": "lower `--processes` or `--threads`",
+        "files": "lower `--processes`",
+    },
     "diagnose": {"memory": "lower `--max-rows` or the largest of `--beam-widths`"},
     "export": {"memory": "lower `--check-lines`, or use a machine with more"},
 }

@@ -6,18 +6,17 @@ tokenizer loads too.
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 import torch
 
 from seq2seq.assembly.decoding_defaults import NO_RULES, read_folder_decoding
 from seq2seq.assembly.generation_config import TargetRules
+from seq2seq.assembly.given_targets import aligned_targets, given_pairs, scored_targets, side_of
 from seq2seq.assembly.languages import with_languages
 from seq2seq.assembly.model_folder import read_models
 from seq2seq.assembly.precision import decoding_type
@@ -30,18 +29,14 @@ from seq2seq.assembly.search import (
 )
 from seq2seq.assembly.vocabulary_fit import check_fit
 from seq2seq.data.foreign_folder import LARGEST_TOKENIZER
-from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.decoding import Hypothesis, Search
-from seq2seq.decoding.algorithms.directions import read_from_right
+from seq2seq.data.word_alignment import Alignment
+from seq2seq.decoding import Search
 from seq2seq.decoding.algorithms.rescoring import Rescored
-from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.teacher_forcing import target_log_probs
+from seq2seq.decoding.parts.options import SearchOptions
 from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.generation.batches import BATCH_TOKENS
-from seq2seq.generation.corpus import truncate_source
 from seq2seq.generation.engine import TextEngine
-from seq2seq.generation.hypothesis import checked
 from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
@@ -134,46 +129,68 @@ class TextGenerator(TextEngine):
         return InProcess(self.model, complete_search(search, order, self.tokenizer), self.device)
 
     def score_targets(
-        self, sources: Sequence[str], targets: Sequence[str], max_source_tokens: int | None = None, **options: Any
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        max_source_tokens: int | None = None,
+        *,
+        batch_tokens: int | None = None,
+        first_row: int = 0,
+        **options: Any,
     ) -> list[TextHypothesis]:
         """Return each target as a hypothesis for its source, with what the model gives it instead of what it says.
 
         `score` is the sum of `token_log_probs`, end of sentence included, and `normalized_score` that divided by the
         length penalty: what a search reports of the same text, if its segmentation is the tokenizer's own. Perplexity
-        is the exponential of minus the summed scores over the number of tokens.
+        is the exponential of minus the summed scores over the number of tokens. A target longer than the model takes
+        is a hypothesis with an `error`.
 
         Args:
             max_source_tokens: longer sources are cut, with a warning.
+            batch_tokens: source and target tokens of a batch, padding included; by default as fits the vocabulary.
+            first_row: number of the first pair, for warnings.
             options: search options; of these, those of the length penalty count, and which of its two orders a
                 `bidirectional` model scores in (`generation_order`, by default from the left).
 
         Raises:
             ValueError: there are more or fewer targets than sources, or the model cannot score from one end.
         """
-        if len(sources) != len(targets):
-            raise ValueError(f"There are {len(targets)} targets for {len(sources)} sources; give one for each.")
-        order = self.model.generation_order
-        chosen = inner_search(changed_search(self.search, options, order))
+        chosen = inner_search(changed_search(self.search, options, self.model.generation_order))
         assert isinstance(chosen, SearchOptions), "a search of one model has a length penalty"
-        if isinstance(chosen, OneSided) and chosen.generation_order != "auto":
-            order = chosen.generation_order
-        side = RIGHT if order == "r2l" else LEFT
-        encoded = self.tokenizer.encode_sources([self.source_prefix + source for source in sources])
-        longest = self.max_source_tokens if max_source_tokens is None else max_source_tokens
-        source_ids = [truncate_source(ids, longest, line) for line, ids in enumerate(encoded, start=1)]
-        generated = self.tokenizer.encode_targets(list(targets))
-        if side == RIGHT:
-            generated = [from_right(ids) for ids in generated]
-        found = target_log_probs(self.model.from_side(side), source_ids, generated, self.device)
-        results = []
-        for target, ids, log_probs in zip(targets, generated, found, strict=True):
-            score = math.fsum(log_probs)
-            normalized = score / chosen.divisor(len(ids))
-            [hypothesis] = checked([Hypothesis(tuple(ids), tuple(log_probs), score, normalized, finished=True)])
-            read = read_from_right(hypothesis) if side == RIGHT else hypothesis
-            scored = TextHypothesis.create(read, self.tokenizer)
-            results.append(scored if hypothesis.error else replace(scored, text=target))
-        return results
+        pairs = given_pairs(self, sources, targets, side_of(self.model, chosen), max_source_tokens, first_row)
+        return scored_targets(self, targets, pairs, chosen, batch_tokens)
+
+    def align(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        max_source_tokens: int | None = None,
+        *,
+        layer: int | None = None,
+        unit: Literal["words", "tokens"] = "words",
+        batch_tokens: int | None = None,
+    ) -> list[Alignment]:
+        """Return of each pair which word of the source each word of the target belongs to, by the model's attention.
+
+            >>> import seq2seq
+            >>> generator = seq2seq.load("runs/mine")
+            >>> generator.align(["a b c"], ["a b c"])
+            [[(0, 0), (1, 1), (2, 2)]]
+
+        That is the source word that the tokens of a target word attend to most while the model, which is given the
+        tokens before, predicts them (mean over heads). A pair is (place in the source, place in the target), counted
+        from 0; `data.word_alignment.pharaoh` writes them as `0-0 1-1 2-2`.
+
+        Args:
+            layer: of the decoder, counted from 1; by default the last but one.
+            unit: what is counted: what stands between white space, or tokens, sentence ends left out.
+            batch_tokens: as for `score_targets`.
+
+        Raises:
+            ValueError: there are more or fewer targets than sources, no such layer, or the model is none of ours.
+        """
+        pairs = given_pairs(self, sources, targets, side_of(self.model), max_source_tokens)
+        return aligned_targets(self, pairs, layer, unit, batch_tokens)
 
     def target_ids(self, text: str) -> list[int]:
         """Return the target tokens of a text, without end of sentence."""

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from seq2seq.lines import numbered_lines
+from seq2seq.lines import is_stream, name_of, numbered_lines
 
 TableRow = tuple[int, list[Any]]
 """The number of a row's first line, counted from 1, and the values of the columns that were asked for."""
@@ -58,7 +58,7 @@ def csv_rows(path: Path, columns: Sequence[str], header: bool, delimiter: str) -
 
     Rows of more fields than others are left out as in `tsv_rows`.
     """
-    return _table_rows(path, _csv_records(path, DELIMITERS[delimiter]), columns, header)
+    return _table_rows(path, csv_records(path, DELIMITERS[delimiter]), columns, header)
 
 
 def json_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
@@ -66,7 +66,7 @@ def json_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
 
     A dotted column such as `translation.en` leads into nested objects.
     """
-    for number, record in _json_records(path):
+    for number, record in json_records(path):
         if not isinstance(record, dict):
             raise ValueError(f"{path}:{number}: expected a JSON object such as {{...}}, found {_shortened(record)}.")
         yield number, [nested_value(record, column, f"{path}:{number}") for column in columns]
@@ -117,13 +117,13 @@ def missing_column(location: str, column: str, names: Sequence[str]) -> ValueErr
 
 def _some(path: Path, *, keep_ends: bool) -> Iterator[tuple[int, str]]:
     """Yield the lines of a file that must be there and hold some."""
-    if not path.exists():
+    if not is_stream(path) and not path.exists():
         raise ValueError(f"{path}: there is no such file.")
     number = 0
     for number, line in numbered_lines(path, keep_ends=keep_ends):
         yield number, line
     if number == 0:
-        raise ValueError(f"{path}: the file is empty.")
+        raise ValueError(f"{name_of(path)}: {'there is nothing on it' if is_stream(path) else 'the file is empty'}.")
 
 
 def _table_rows(
@@ -201,7 +201,8 @@ def _column_index(path: Path, column: str, names: list[str], header: bool) -> in
     )
 
 
-def _csv_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def csv_records(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each row's first line, and its fields."""
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     reader = csv.reader((line for _, line in _some(path, keep_ends=True)), delimiter=delimiter, strict=True)
     while True:
@@ -215,7 +216,8 @@ def _csv_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         yield number, fields
 
 
-def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
+def json_records(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number of each line with what it holds; of one array that is the whole file, its entries."""
     texts = present_lines(path)
     first_number, first = next(texts)
     if first.lstrip().startswith("["):

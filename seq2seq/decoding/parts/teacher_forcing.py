@@ -81,6 +81,7 @@ def of_all(
     found: dict[str, numpy.ndarray],
     shown: Sequence[Ids] | None = None,
     device: torch.device | str = "cpu",
+    batch_tokens: int | None = None,
 ) -> None:
     """Write what is read off the logits of every target token into flat arrays, one target after another.
 
@@ -88,10 +89,11 @@ def of_all(
         sources: of any number, each ends with end of sentence.
         targets: one per source, otherwise as for `forced`.
         read: as for `forced`; returns values [R, T] by the names of `found`.
+        batch_tokens: source and target tokens of a batch, padding included; by default as `LOGITS_AT_ONCE` suggests.
     """
     source_lengths, lengths = (numpy.array([*map(len, side)], dtype=numpy.int64) for side in (sources, targets))
     starts = numpy.cumsum(lengths) - lengths
-    budget = max(1, LOGITS_AT_ONCE // model.vocab_size)
+    budget = batch_tokens or max(1, LOGITS_AT_ONCE // model.vocab_size)
     plan = cut_batches(snake_order(source_lengths, lengths), source_lengths, lengths, batch_tokens=budget)
     for batch in plan.batches:
         padded = pad_right([sources[i] for i in batch], SOURCE_PADDING)
@@ -109,7 +111,11 @@ def of_all(
 
 @torch.inference_mode()
 def target_log_probs(
-    model: Seq2Seq, sources: Sequence[Ids], targets: Sequence[Ids], device: torch.device | str = "cpu"
+    model: Seq2Seq,
+    sources: Sequence[Ids],
+    targets: Sequence[Ids],
+    device: torch.device | str = "cpu",
+    batch_tokens: int | None = None,
 ) -> list[list[float]]:
     """Return the log-probability of each token of each target; arguments as for `of_all`."""
     lengths = [len(ids) for ids in targets]
@@ -121,6 +127,7 @@ def target_log_probs(
         lambda logits, labels: {"log_probs": picked_log_probs(logits, labels)},
         {"log_probs": found},
         device=device,
+        batch_tokens=batch_tokens,
     )
     return [part.tolist() for part in numpy.split(found, numpy.cumsum(lengths)[:-1])] if lengths else []
 
