@@ -103,6 +103,7 @@ GIVEN = {
     "decode": ["--model", "none"],
     "score": ["--hypothesis", "none", "--reference", "none"],
     "diagnose": ["--model", "none", "--source", "none", "--reference", "none"],
+    "report": ["none"],
     "average": ["--model", "none", "none", "--output", "none"],
     "export": ["--model", "none", "--output", "none"],
     "info": [],

@@ -35,6 +35,7 @@ VERBS = {
     "serve": "answer requests over HTTP, with a page for people",
     "score": "score text against references, with a paired significance test",
     "likelihood": "say how likely given targets are, to filter and rank pairs",
+    "report": "measure runs: a page of scores, examples, weaknesses and cost, with a verdict",
     "diagnose": "show exposure bias: a model behind its own words against behind the reference's",
     "prepare": "read, tokenise and report a configuration's corpora without training",
     "average": "write the mean of several models' weights as a model",

@@ -20,7 +20,7 @@ from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.apps.score import read_aligned
 from seq2seq.assembly.decoding_defaults import read_decoding
 from seq2seq.assembly.generator import load
-from seq2seq.assembly.model_folder import RUN_FILE, find_model, read_model
+from seq2seq.assembly.model_folder import RUN_FILE, find_model, names_of_models, read_model
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.diagnosis.conclusion import conclusions
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = {name: make_metric(name) for name in arguments.metrics}
     widths = sorted(set(arguments.beam_widths))
     output = output_folder(arguments)
-    names = model_names(arguments.model)
+    names = names_of_models(arguments.model)
     prepare_process()
     pairs, num_blank = read_all_pairs(arguments)
     references = [reference for _, reference in pairs[0]]
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         "same_tokenizer": len(tokenizers) == 1,
     }
     print(format_diagnoses(diagnoses, facts))
-    for path in write_report(output, diagnoses, facts):
+    for path in write_diagnosis(output, diagnoses, facts):
         print(f"wrote {path}")
     return 0
 
@@ -120,15 +120,6 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     if folders[0] == first:
         raise ValueError(f"{first} is a model folder, which is left as it is; say by `--output` where the report goes.")
     return first / "diagnosis"
-
-
-def model_names(paths: list[str]) -> list[str]:
-    """Return each model's name in the report: its folder's, or its path where two folders have the same."""
-    names = [Path(path).resolve().name for path in paths]
-    names = names if len(set(names)) == len(names) else [str(Path(path)) for path in paths]
-    if len(set(names)) < len(names):
-        raise ValueError("`--model` names a model twice; each is compared with the others once.")
-    return names
 
 
 def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], int]:
@@ -190,7 +181,7 @@ def described_data(arguments: argparse.Namespace) -> str:
     return f"data.{arguments.data or CORPORA[0]}"
 
 
-def write_report(folder: Path, diagnoses: dict[str, Diagnosis], facts: dict[str, Any]) -> list[Path]:
+def write_diagnosis(folder: Path, diagnoses: dict[str, Diagnosis], facts: dict[str, Any]) -> list[Path]:
     """Write report.json and, with matplotlib, report.png; return their paths. Each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.json"

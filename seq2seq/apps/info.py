@@ -7,25 +7,12 @@ Of an installation it tells versions and devices, which a report of a fault need
 """
 
 import argparse
-import importlib.metadata
 import json
 import math
-import platform
 from pathlib import Path
 
-from seq2seq import __version__
+from seq2seq.assembly.installation import describe_installation
 from seq2seq.files import read_object
-
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "datasets",
-    "accelerate",
-    "sacrebleu",
-    "rouge-score",
-)
-OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "ctranslate2", "babel", "num2words")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,29 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
         width = max(map(len, facts))
         print("\n".join(f"{name:{width}}  {value}" for name, value in facts.items()))
     return 0
-
-
-def describe_installation() -> dict[str, str | int]:
-    """Return versions and devices: what a bug report needs."""
-    import torch
-
-    def version(library: str) -> str:
-        try:
-            return importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            return "not installed"
-
-    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "seq2seq": __version__,
-        "python": platform.python_version(),
-        **{library: version(library) for library in LIBRARIES},
-        "torch": torch.__version__,  # with its build, which the package's version may lack
-        **{library: f"{version(library)} (optional)" for library in OPTIONAL},
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "GPUs": ", ".join(devices) or "none",
-    }
 
 
 def describe_model(path: Path) -> dict[str, str | int | float]:

@@ -26,7 +26,7 @@ SECONDS_TO_END = 10.0
 END_WITH_PARENT = 1
 """Option of `prctl`: the signal that a process gets when its parent ends."""
 LEAST = {
-    **dict.fromkeys(("train", "prepare"), 1100 * 2**20),
+    **dict.fromkeys(("train", "prepare", "report"), 1100 * 2**20),
     **dict.fromkeys(("decode", "diagnose", "average", "export", "serve"), 640 * 2**20),
 }
 """Bytes without which these verbs cannot begin: their libraries take more. OpenBLAS, which comes with SciPy, would look

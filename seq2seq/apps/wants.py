@@ -23,6 +23,7 @@ CURES: dict[str, dict[Want, str]] = {
         "processes": "lower `--processes` or `--threads`",
         "files": "lower `--processes`",
     },
+    "report": {"memory": "lower `--max-rows` or `--processes`", "processes": "lower `--processes`"},
     "diagnose": {"memory": "lower `--max-rows` or the largest of `--beam-widths`"},
     "export": {"memory": "lower `--check-lines`, or use a machine with more"},
 }

@@ -5,6 +5,7 @@ is made of a checkpoint and lasts while it is read. A training may go on meanwhi
 anew, so that nobody gets parts of two models.
 """
 
+import os
 import re
 import tempfile
 import time
@@ -136,6 +137,19 @@ def find_model(path: str | Path, checkpoint: str | int | None = None) -> Path:
     raise ValueError(
         f"{path} holds no model: give a run directory, or a folder with config.json and model.safetensors."
     )
+
+
+def names_of_models(paths: Sequence[str | Path]) -> list[str]:
+    """Return what models that are compared are called: by their folders, or by their paths where two have one name.
+
+    Raises:
+        ValueError: one is named twice.
+    """
+    names = [os.path.basename(os.path.abspath(path)) for path in paths]
+    names = names if len(set(names)) == len(names) else [str(Path(path)) for path in paths]
+    if len(set(names)) < len(names):
+        raise ValueError("A model is named twice; each is compared with the others once.")
+    return names
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -7,14 +7,17 @@ too soon or never, and whether a wider search helps, and `gap` puts the first of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 
+from seq2seq.decoding.parts.teacher_forcing import ForcedTokens
 from seq2seq.diagnosis.damage import Damage, damages
 from seq2seq.diagnosis.gap import ExposureGap, exposure_gap
 from seq2seq.diagnosis.outputs import BeamPoint, Outputs, beam_curve, outputs
 from seq2seq.diagnosis.positions import PositionMeans, Survival, means_by_position, survival_curve
 from seq2seq.diagnosis.subject import Subject
+from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.metrics import Metric
 from seq2seq.metrics.alignment import matched_units
 
@@ -50,13 +53,8 @@ def diagnose(
         beam_widths: rising.
         seed: of random tokens and of resamples.
     """
-    rows = range(len(subject))
-    gold = subject.forced(rows, subject.references)
-    greedy = subject.greedy()
+    gold, own, is_said, greedy = behind_both(subject)
     said = [h.tokens for h in greedy]
-    own = subject.forced(rows, said)
-    pairs = zip(said, subject.references, strict=True)
-    is_said = numpy.concatenate([matched_units(*pair) for pair in pairs])
     return Diagnosis(
         num_pairs=len(subject),
         generation_order=subject.model.generation_order,
@@ -69,3 +67,25 @@ def diagnose(
         references=outputs(subject, subject.references),
         beams=beam_curve(subject, references, greedy, metrics, beam_widths),
     )
+
+
+class BehindBoth(NamedTuple):
+    """A model behind the words of the references, and behind its own."""
+
+    gold: ForcedTokens
+    own: ForcedTokens
+    is_said: numpy.ndarray
+    """Which tokens of the references the model says, bool [n]."""
+    greedy: list[Hypothesis]
+    """What it says by itself."""
+
+
+def behind_both(subject: Subject) -> BehindBoth:
+    """Return what a model says behind either."""
+    rows = range(len(subject))
+    gold = subject.forced(rows, subject.references)
+    greedy = subject.greedy()
+    said = [h.tokens for h in greedy]
+    own = subject.forced(rows, said)
+    pairs = zip(said, subject.references, strict=True)
+    return BehindBoth(gold, own, numpy.concatenate([matched_units(*pair) for pair in pairs]), greedy)

@@ -118,14 +118,28 @@ def bootstrap_differences(
     metric: Metric, statistics: numpy.ndarray, baseline_statistics: numpy.ndarray, num_samples: int, seed: int
 ) -> numpy.ndarray:
     """Return system minus baseline on corpora drawn with replacement, the same for both, [num_samples]."""
+    pieces = [
+        _values(metric, counts @ statistics) - _values(metric, counts @ baseline_statistics)
+        for counts in _resamples(len(statistics), num_samples, seed)
+    ]
+    return numpy.concatenate(pieces)
+
+
+def bootstrap_interval(
+    metric: Metric, statistics: numpy.ndarray, num_samples: int = NUM_SAMPLES, seed: int = SEED
+) -> tuple[float, float]:
+    """Return the 95% bootstrap confidence interval (percentiles) of one system's score."""
+    resamples = _resamples(len(statistics), num_samples, seed)
+    return _interval(numpy.concatenate([_values(metric, counts @ statistics) for counts in resamples]))
+
+
+def _resamples(num_segments: int, num_samples: int, seed: int) -> Iterator[numpy.ndarray]:
+    """Yield how often each segment is in each corpus that is drawn with replacement, [some samples, segments]."""
     generator = numpy.random.default_rng(seed)
-    num_segments, pieces = len(statistics), []
     for size in _block_sizes(num_samples, num_segments):
         draws = generator.integers(num_segments, size=(size, num_segments))
         draws += numpy.arange(size)[:, None] * num_segments
-        counts = numpy.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape).astype(numpy.float64)
-        pieces.append(_values(metric, counts @ statistics) - _values(metric, counts @ baseline_statistics))
-    return numpy.concatenate(pieces)
+        yield numpy.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape).astype(numpy.float64)
 
 
 def randomized_differences(

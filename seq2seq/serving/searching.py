@@ -12,10 +12,10 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
 
+from seq2seq.assembly.explaining import explained
 from seq2seq.generation.batches import SourceBatch
 from seq2seq.generation.engine import TextEngine
 from seq2seq.generation.hypothesis import Hypothesis, failure
-from seq2seq.serving.explaining import explained
 
 MOST_SEARCHES = 32
 """Searches by options and languages that are kept."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from seq2seq.assembly.explaining import explains
 from seq2seq.data.cutting import smallest
 from seq2seq.generation.engine import TextEngine
-from seq2seq.serving.explaining import explains
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.apps import diagnose
 from seq2seq.apps.command import main
-from seq2seq.assembly.model_folder import find_model
+from seq2seq.assembly.model_folder import find_model, names_of_models
 
 SMALL = ["--max-rows", "7", "--beam-widths", "3", "1", "--metrics", "chrf", "exact_match", "--device", "cpu"]
 
@@ -152,9 +152,9 @@ def test_runs_with_other_corpora_are_not_compared(
 
 def test_a_model_is_not_compared_with_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "--model", str(run), str(run)]) == 2
-    assert "names a model twice" in capsys.readouterr().err
+    assert "A model is named twice" in capsys.readouterr().err
 
 
 def test_models_are_named_by_their_folders_where_these_differ() -> None:
-    assert diagnose.model_names(["runs/a", "runs/b/"]) == ["a", "b"]
-    assert diagnose.model_names(["x/model", "y/model"]) == ["x/model", "y/model"]
+    assert names_of_models(["runs/a", "runs/b/"]) == ["a", "b"]
+    assert names_of_models(["x/model", "y/model"]) == ["x/model", "y/model"]

@@ -1,0 +1,51 @@
+"""What needs no model, or had one before: outputs that a trained model must beat before it is said to work.
+
+The source itself, the target that training has most often, the target of the training pair whose source is most like
+the given one, and the model that a tuning began from.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seq2seq.reporting.given import TrainingPairs, contents
+from seq2seq.reporting.nearest import nearest_rows
+from seq2seq.reporting.scores import Difference, MeasuredScore
+
+DESCRIPTIONS = {
+    "copy": "the source, unchanged",
+    "frequent": "the target that training has most often, whatever the source",
+    "nearest": "the target of the training pair whose source is most like the given one",
+    "before": "the model before it was tuned",
+}
+"""What each baseline answers."""
+WITHOUT_MODEL = ("copy", "frequent", "nearest")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A stand-in for the model, and how the model compares with it."""
+
+    name: str
+    description: str
+    scores: tuple[MeasuredScore, ...]
+    differences: tuple[Difference, ...]
+    """Of the model, less the stand-in."""
+    example: str
+    """What it says of the first source."""
+
+
+def outputs_without_model(sources: Sequence[str], training: TrainingPairs | None) -> dict[str, list[str]]:
+    """Return by name what each stand-in says of each source.
+
+    Args:
+        sources: with their tags, which say what is wanted of near pairs.
+        training: None where it is not known; then only the source is left to stand in.
+    """
+    found = {"copy": contents(sources)}
+    if training:
+        [(target, _)] = Counter(training.targets).most_common(1)
+        found["frequent"] = [target] * len(sources)
+        rows, _ = nearest_rows(sources, training.sources)
+        found["nearest"] = [training.targets[row] for row in rows]
+    return found

@@ -1,0 +1,193 @@
+"""What a report measures a model on: test pairs, and what is known of the pairs that the model was trained on.
+
+A run directory enters; texts leave. A source is as the run's model reads it, with its prefix or tag; `content` is what
+a person would call the source. The same source with several targets is one pair with several references.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy
+
+from seq2seq.assembly.configuration import RunConfig, read_run_config
+from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
+from seq2seq.assembly.decoding_defaults import read_decoding
+from seq2seq.assembly.model_folder import RUN_FILE, read_model
+from seq2seq.data.corpus import Dataset
+from seq2seq.data.options import CorpusOptions
+from seq2seq.lines import aligned
+
+TEST_FILE = "data/test.jsonl"
+"""In a run directory: pairs that were held out from training and from the choice of the checkpoint."""
+MOST_TRAINING_ROWS = 200_000
+"""Training pairs that are looked at; of more, so many at even distances."""
+_TAG = re.compile(r"(?:<[^<>\s]+>|>>[^<>\s]+<<|\[[^\[\]\s]+\])\s*")
+
+Origin = Literal["test", "validation", "files"]
+
+
+@dataclass(frozen=True)
+class TestPairs:
+    """N pairs to measure on; sources lack the run's prefix."""
+
+    __test__ = False  # of pytest, which takes the name for a test's
+
+    sources: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+    """Of each source, one or more."""
+    origin: Origin
+    described: str
+    """Where they are from, for people."""
+    num_blank: int = 0
+    """Pairs without text on one side, which were left out."""
+    num_more: int = 0
+    """Sources beyond `max_rows`, which were left out."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def has_several_references(self) -> bool:
+        return any(len(texts) > 1 for texts in self.references)
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """Pairs that a model was trained on, or a part of them at even distances."""
+
+    sources: tuple[str, ...]
+    """Without the run's prefix."""
+    targets: tuple[str, ...]
+    num_rows: int
+    """Of the whole corpus; -1 of a stream, whose head this is."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.sources) == self.num_rows
+
+
+def config_of(run: Path) -> RunConfig | None:
+    """Return the configuration of a run; None of a model folder, which has none."""
+    path = run / RUN_FILE
+    return read_run_config(path) if path.is_file() else None
+
+
+def prefix_of(run: Path, checkpoint: str | None = None) -> str:
+    """Return what a run's model reads before every source."""
+    return read_model(run, lambda folder: read_decoding(folder, "l2r").source_prefix, checkpoint)
+
+
+def pairs_to_test(
+    run: Path,
+    config: RunConfig | None,
+    files: tuple[str | Path, str | Path] | None = None,
+    *,
+    max_rows: int = 0,
+) -> TestPairs:
+    """Return the pairs of two files, else the test pairs in the run directory, else those of its validation.
+
+    Args:
+        files: of sources and of references.
+        max_rows: sources at most, the first ones; 0 takes all.
+
+    Raises:
+        ValueError: there are none, or the files do not fit together.
+    """
+    if files is not None:
+        read = ((texts[0], texts[1]) for texts in aligned(*files))
+        return _grouped(read, "files", f"{files[0]} and {files[1]}", max_rows)
+    if (run / TEST_FILE).is_file():
+        test_corpus = open_corpus(CorpusOptions(path=str(run / TEST_FILE)), "test")
+        pairs = ((row["source"], row["target"]) for row in test_corpus)
+        return _grouped(pairs, "test", str(run / TEST_FILE), max_rows)
+    if config is None:
+        raise ValueError(
+            f"{run} is a model without its run, so there are no pairs to measure it on; give `--source` and "
+            "`--reference`, two files with a text on each line."
+        )
+    try:
+        corpus = open_validation(config.data)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{run} has no {TEST_FILE}, and its validation pairs cannot be read ({_one_line(error)}); give `--source` "
+            "and `--reference`, two files with a text on each line."
+        ) from error
+    prefix = config.data.validated.source_prefix
+    found = ((row["source"].removeprefix(prefix), row["target"]) for row in corpus)
+    return _grouped(found, "validation", "the validation pairs of the run", max_rows)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _grouped(pairs: Iterable[tuple[str, str]], origin: Origin, described: str, max_rows: int) -> TestPairs:
+    """Return pairs by their source; raise ValueError where none has text on both sides."""
+    by_source: dict[str, dict[str, None]] = {}
+    num_blank = 0
+    for source, target in pairs:
+        if source.strip() and target.strip():
+            by_source.setdefault(source, {})[target] = None
+        else:
+            num_blank += 1
+    if not by_source:
+        raise ValueError(f"{described}: there is no pair with text on both sides, so nothing to report on.")
+    kept = list(islice(by_source.items(), max_rows or None))
+    return TestPairs(
+        tuple(source for source, _ in kept),
+        tuple(tuple(targets) for _, targets in kept),
+        origin,
+        described,
+        num_blank,
+        len(by_source) - len(kept),
+    )
+
+
+def training_pairs(config: RunConfig) -> TrainingPairs:
+    """Return the pairs that a run was trained on.
+
+    Raises:
+        ValueError, OSError: they cannot be read, or not any more.
+    """
+    corpus = open_training(config.data)
+    prefix = config.data.corpora[0].source_prefix
+    if isinstance(corpus, Dataset):
+        num_rows = len(corpus)
+        if num_rows > MOST_TRAINING_ROWS:
+            corpus = corpus.select(even_rows(num_rows, MOST_TRAINING_ROWS))
+        sources, targets = corpus["source"][:], corpus["target"][:]
+    else:
+        num_rows = -1
+        rows = list(corpus.take(MOST_TRAINING_ROWS))
+        sources, targets = [row["source"] for row in rows], [row["target"] for row in rows]
+    return TrainingPairs(tuple(text.removeprefix(prefix) for text in sources), tuple(targets), num_rows)
+
+
+def even_rows(num_rows: int, most: int) -> numpy.ndarray:
+    """Return at most so many row numbers at even distances."""
+    return numpy.unique(numpy.linspace(0, num_rows - 1, min(num_rows, most)).astype(numpy.int64))
+
+
+def leading_tag(source: str) -> str:
+    """Return the tag in front of a source, such as `<de>` or `>>de<<`; empty where there is none."""
+    found = _TAG.match(source)
+    return found[0].strip() if found else ""
+
+
+def content(source: str) -> str:
+    """Return a source without the tag in front of it."""
+    found = _TAG.match(source)
+    return source[found.end() :] if found else source
+
+
+def contents(sources: Sequence[str]) -> list[str]:
+    """Return sources without tags, where nearly all of them have one; what a few begin with is part of their text."""
+    tagged = sum(bool(leading_tag(source)) for source in sources)
+    return [content(source) for source in sources] if tagged > 0.9 * len(sources) else list(sources)

@@ -1,0 +1,123 @@
+"""Slices, alarms, differences, and which outputs are shown."""
+
+from collections.abc import Sequence
+
+import numpy
+import pytest
+
+from seq2seq.reporting.alarms import output_alarms
+from seq2seq.reporting.examples import chosen_rows, differences, ranking_metric
+from seq2seq.reporting.given import TrainingPairs, contents, even_rows
+from seq2seq.reporting.scores import Judge
+from seq2seq.reporting.slices import parts_of_pairs, scored_slices, worst_slice
+from seq2seq.reporting.task import Kind
+from tests.reporting.runs import task
+
+
+def rows_of(
+    sources: list[str], references: list[list[str]], kind: Kind = "sentences", training: Sequence[str] = ()
+) -> dict:
+    known = TrainingPairs(tuple(training), ("x",) * len(training), len(training)) if training else None
+    found = parts_of_pairs(sources, references, task(kind), known)
+    return {(group, label): rows.tolist() for group, label, _, rows in found}
+
+
+def test_quarters_of_length_keep_equal_lengths_together() -> None:
+    sources = ["a b c"] * 5 + ["a b c d"] * 2 + ["a b c d e f"] * 3
+    found = rows_of(sources, [["x"]] * 10)
+    lengths = {label: rows for (group, label), rows in found.items() if group == "length of the source"}
+    assert lengths == {"3 words": [0, 1, 2, 3, 4], "4 to 6 words": [5, 6, 7, 8, 9]}
+
+
+def test_rare_and_unseen_words() -> None:
+    training = ["the old house"] * 5 + ["the old zebra"]
+    found = rows_of(["the old house", "the old zebra", "the new house"], [["x"]] * 3, training=training)
+    assert found["rare and unseen words", "all well known"] == [0]
+    assert found["rare and unseen words", "some rare"] == [1]
+    assert found["rare and unseen words", "some unseen"] == [2]
+    assert found["seen in training", "yes"] == [0, 1]
+
+
+def test_single_words_are_looked_at_in_runs_of_letters() -> None:
+    found = rows_of(["abab", "zzz"], [["x"]] * 2, kind="words", training=["abab"] * 5)
+    assert found["rare and unseen runs of three letters", "some unseen"] == [1]
+
+
+def test_tags_numbers_copies_and_corrections() -> None:
+    sources = ["<de> 12 men walk", "<fr> Anna sleeps well"]
+    found = rows_of(sources, [["zwölf"], ["Anna dort bien"]])
+    assert found["tag", "<de>"] == [0]
+    assert found["numbers", "with digits"] == [0]
+    assert found["copied words", "some"] == [1]
+    found = rows_of(["right", "wrnog"], [["right"], ["wrong"]], kind="corrections")
+    assert found["to be changed", "no"] == [0]
+
+
+def test_tags_are_no_part_of_a_source_but_one_that_a_few_begin_with_is() -> None:
+    assert contents(["<de> a", ">>fr<< b", "[x] c"]) == ["a", "b", "c"]
+    assert contents(["<b> a", "b", "c"]) == ["<b> a", "b", "c"]
+
+
+def test_the_worst_part_is_found_and_small_ones_are_not_judged() -> None:
+    sources = ["a b c"] * 100 + ["a b c d e f"] * 100 + ["a b c 7"] * 5
+    outputs = ["right"] * 100 + ["wrong"] * 105
+    judge = Judge(["exact_match"], [["right"]] * 205, seed=1)
+    found = scored_slices(judge, outputs, sources, task("words", ("exact_match",)), None)
+    worst = worst_slice(found)
+    assert worst is not None
+    assert worst.label == "6 words"
+    [small] = [own for own in found if own.label == "with digits"]
+    assert (small.num_pairs, small.is_too_small, small.is_worse) == (5, True, False)
+    assert [own.label for own in found if own.is_better] == ["3 words"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "reference", "output"),
+    [
+        ("empty", "a house", "ein Haus", " "),
+        ("repetition", "a house", "ein Haus", "ein Haus " * 8),
+        ("too_long", "a house", "ein Haus", "ein ganz anderes sehr großes Haus"),
+        ("too_short", "a house", "ein ganz anderes sehr großes Haus", "ein"),
+        ("copied", "a house", "ein Haus", "a house"),
+        ("numbers", "12 houses", "12 Häuser", "21 Häuser"),
+        ("overcorrected", "a house", "a house", "an house"),
+        ("missed", "an house", "a house", "an house"),
+    ],
+)
+def test_alarms(kind: str, source: str, reference: str, output: str) -> None:
+    what = task("corrections") if kind in ("overcorrected", "missed") else task()
+    found = output_alarms([source, "b"], [[reference], ["B"]], [output, "B"], what)
+    assert kind in [alarm.kind for alarm in found]
+    assert output_alarms([source], [[reference]], [reference], what) == ()
+    assert not found[0].is_serious, "a single one is not many"
+
+
+def test_a_failed_search_is_no_empty_output() -> None:
+    [found] = output_alarms(["a"], [["b"]], [""], task(), failed=[0])
+    assert (found.kind, found.count, found.total) == ("failed", 1, 1)
+
+
+def test_differences_put_together_are_the_texts() -> None:
+    said, wanted = differences("ein  alter Mann", "ein Mann geht", "word")
+    assert "".join(piece.text for piece in said) == "ein  alter Mann"
+    assert "".join(piece.text for piece in wanted) == "ein Mann geht"
+    assert [piece.text for piece in wanted if not piece.is_common and piece.text.strip()] == [" geht"]
+    said, wanted = differences("abc", "abd", "character")
+    assert [(piece.text, piece.is_common) for piece in said] == [("ab", True), ("c", False)]
+
+
+def test_rows_to_show_are_shown_once() -> None:
+    found = chosen_rows(numpy.arange(101.0), higher_is_better=True, seed=1)
+    rows = [row for _, row in found]
+    assert len(set(rows)) == len(rows)
+    assert [row for group, row in found if group == "worst"] == list(range(8))
+    assert 50 in [row for group, row in found if group == "median"]
+    assert all(row >= 75 for group, row in found if group == "best")
+    assert chosen_rows(numpy.arange(101.0), higher_is_better=False, seed=1)[0] == ("worst", 100)
+    assert chosen_rows(numpy.zeros(1), higher_is_better=True, seed=1) == [("worst", 0)]
+    assert ranking_metric(["exact_match", "character_error_rate"]) == "character_error_rate"
+
+
+def test_even_rows() -> None:
+    assert even_rows(3, 10).tolist() == [0, 1, 2]
+    assert even_rows(100, 3).tolist() == [0, 49, 99]
