@@ -26,7 +26,6 @@ default_role = "code"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!seq2seq\.\w+$).*")]
 """No reference to a public name may be dead; other libraries' names lead nowhere, since no network is asked."""
@@ -35,7 +34,7 @@ html_theme = "furo"
 html_title = "seq2seq"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = ["copy.js"]
+html_js_files = ["site.js"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

@@ -65,7 +65,8 @@ def row_of(action: argparse.Action) -> str:
         many = {"+": " …", "*": " …"}.get(str(action.nargs), "")
         names += f" [{value}]" if action.nargs == "?" else f" {value}{many}"
     text = " ".join((action.help or "").split()).replace("%%", "%")
-    return f"| `{names}` | {text} |".replace("|", "\\|").replace("\\|", "|", 1)[:-2] + "|"
+    names, text = names.replace("|", "\\|"), text.replace("|", "\\|")
+    return f"| `{names}` | {text} |"
 
 
 def interface() -> str:
