@@ -5,7 +5,7 @@
 A seed is one of all stages: a model from the left of its own, by the full recipe (`start`), from which all others go
 on. Texts go to FOLDER/texts/PAIR_SEED/FILE/SYSTEM.txt, for `score_systems.py`. What has finished is not repeated, so
 the same command goes on where it was stopped. Trainings share the accelerator, so their times mean nothing; those that
-are compared make as many steps as take as long on a CPU (docs/results/speed.md).
+are compared make as many steps as take as long on a CPU (docs/results/cost_of_ways.md).
 """
 
 import argparse

@@ -6,7 +6,7 @@
 Three parts, each a process of its own with a limit of time: the tests marked `gpu`; training of the small and the base
 model in fp32 and bf16; greedy and beam search of the base model beside transformers' `generate`, in turns. After each
 part benchmarks/results/gpu-<label>.json is written anew, so what was measured stays whatever comes after; a part that
-runs out of time keeps the rows that it had. Ends with tables for docs/results/speed.md, and exits with 1 if a part
+runs out of time keeps the rows that it had. Ends with tables for docs/results/gpu.md, and exits with 1 if a part
 failed.
 """
 

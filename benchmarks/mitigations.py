@@ -77,7 +77,7 @@ COSTS = {
     "R-Drop, sampling by position": 2.26 * 1.19,
     "R-Drop, random replacement, adversarial": 2.26 * 1.58,
 }
-"""Time of a step on a CPU relative to cross-entropy (docs/results/speed.md); what is not here costs as much. Not
+"""Time of a step on a CPU relative to cross-entropy (docs/results/cost_of_ways.md); what is not here costs as much. Not
 measured but assumed: combinations cost the product, sampling by step as much as by confidence, and oracle words too
 once most are replaced."""
 

@@ -44,7 +44,7 @@ TRAININGS: dict[str, list[str]] = {
 them; what is distilled learns from what the run `l2r` of the same seed makes of the training sources."""
 
 COSTS = {"both": 1.07, "interaction": 1.07, "l2r, R-Drop": 2.16, "both, R-Drop": 2.32}
-"""Time of a training step relative to that of the model from the left (docs/results/speed.md)."""
+"""Time of a training step relative to that of the model from the left (docs/results/order_speed.md)."""
 
 OF_BOTH = {
     "l2r of both": ["generation_order=l2r"],

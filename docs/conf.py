@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from generated import PARTS, mark  # noqa: E402
-from navigation import SECTIONS, toctree  # noqa: E402
+from navigation import RESULTS, SECTIONS, toctree  # noqa: E402
 
 project = "seq2seq"
 copyright = "the authors of seq2seq-toolkit; Apache-2.0"  # noqa: A001
@@ -49,6 +49,8 @@ def complete(app: Any, name: str, content: list[str]) -> None:
     """Put into a page what only the site has."""
     if name == "index":
         content[0] += "\n\n" + "\n\n".join(toctree(caption, pages) for caption, pages in SECTIONS.items())
+    if name == "results":
+        content[0] += "\n\n" + toctree("", RESULTS)
     if name == "decisions/README":
         pages = sorted(page.stem for page in (HERE / "decisions").glob("0*.md"))
         content[0] += "\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n"

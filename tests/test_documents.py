@@ -100,6 +100,14 @@ def test_files_exist(folder: str) -> None:
     assert missing == set()
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    files = [file for folder in ("seq2seq", "configs", "benchmarks", "examples") for file in (ROOT / folder).rglob("*")]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.suffix in (".py", ".yaml")]
+    named = {name for text in texts for name in re.findall(r"\bdocs/[\w/]+\.(?:md|png)\b", text)}
+    assert named
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
 def test_modules_exist() -> None:
     named = {name for text in PAGES.values() for name in re.findall(r"-m ((?:tests|examples)\.[\w.]+)", text)}
     assert named

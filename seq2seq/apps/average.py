@@ -5,7 +5,7 @@
     seq2seq average --model runs/x/checkpoints/step-00009000 runs/x/checkpoints/step-00010000 --output runs/mean
 
 It is for models of the same architecture and tokenizer that have gone on from the same one (`--init-from`), that one
-included; whether the mean is better than each must be measured (docs/results/ways_of_training.md). For models that were
+included; whether the mean is better than each must be measured (docs/results/r_drop.md). For models that were
 trained apart, see the ensembles of `seq2seq decode --model a b`.
 """
 

@@ -380,7 +380,7 @@ class CompanionOptions:
     """Probability that the two directions of a target do not see each other."""
     scored: bool = False
     """Whether the tokens of a companion are predicted too, as in the authors' code, and not only the reference's.
-    Whatever the model does wrong it then learns; docs/results/generation_orders.md has what that took."""
+    Whatever the model does wrong it then learns; docs/results/interaction.md has what that took."""
 
     def __post_init__(self) -> None:
         if self.beam_width < 1:

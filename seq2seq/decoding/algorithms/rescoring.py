@@ -53,7 +53,7 @@ class Rescored:
             1.
         margin: how far below a search's best score, per token with average length normalisation, a hypothesis is still
             ranked anew; those further below are left out, and one that is left alone keeps the search's score. 0 ranks
-            all. docs/results/generation_orders.md has what margins gain.
+            all. docs/results/both_directions.md has what margins gain.
         n_best: hypotheses returned per sentence.
         orders: of generation; one that is neither `l2r` nor `r2l` must be that of all searches.
         rescore: rank the hypotheses anew by what both directions of a `bidirectional` model give them: `r2l` those of a
