@@ -11,7 +11,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "tasks/commands",
     ),
     "Understand": ("concepts", "objectives"),
-    "Do": ("decoding", "training", "pretrained", "pipelines", "serving", "browser", "argos"),
+    "Do": ("decoding", "training", "likelihood", "pretrained", "pipelines", "serving", "browser", "argos"),
     "Look up": ("commands", "options", "python"),
     "Results": ("results",),
     "Change the code": ("design", "contributing", "decisions/README", "changelog"),
