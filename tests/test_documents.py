@@ -140,7 +140,11 @@ def unknown_choices(verb: str, words: list[str]) -> Iterator[str]:
         return
     choices = {name: action.choices for action in parser_of(verb).actions() for name in action.option_strings}
     for flag, value in zip(words, words[1:], strict=False):
-        if choices.get(flag) and value not in map(str, choices[flag] or ()) and not re.fullmatch(r"[A-Z]+|…|-.*", value):
+        if (
+            choices.get(flag)
+            and value not in map(str, choices[flag] or ())
+            and not re.fullmatch(r"[A-Z]+|…|-.*", value)
+        ):
             yield f"{flag} {value}"
 
 
