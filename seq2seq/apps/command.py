@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from seq2seq.apps.streams import (
 )
 from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
 from seq2seq.apps.wants import cure, said_of_want
+from seq2seq.own_pieces import look_in
 
 if sys.stderr is None or not sys.stderr.isatty():  # progress bars are for people; a log would get every state of them
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     141: the reader of standard output has gone.
     """
     replace_closed_streams()
+    with suppress(OSError):  # a folder that is gone
+        look_in(Path.cwd())
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     has_verb = bool(arguments) and arguments[0] not in (*HELP_WORDS, *VERSION_WORDS)
     verb = arguments[0] if has_verb else ""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from seq2seq.assembly.foreign_names import instead_of_words
+from seq2seq.own_pieces import said_by_user
 
 OF_CONFIGURATIONS = ("train", "prepare")
 """The verbs whose options are the configuration."""
@@ -47,6 +48,7 @@ class VerbParser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         said = words[: words.index("--")] if "--" in words else words
         names = [name for action in self.actions() for name in action.option_strings]
+        said_by_user(word.partition("=")[2] if word.startswith("--") else word for word in said)
         for word in said:
             name = word.partition("=")[0]
             if re.fullmatch(r"--?[^\W\d_][^\s]*", name) and name not in names:

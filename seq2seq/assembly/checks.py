@@ -10,7 +10,7 @@ from seq2seq.assembly.limits import check_limits
 from seq2seq.assembly.search import complete_search, default_search
 from seq2seq.assembly.validation import validation_search
 from seq2seq.assembly.ways_of_training import check_cost
-from seq2seq.config.declaring import check_all_numbers
+from seq2seq.config.declaring import UnreadPiece, check_all_numbers, options_of
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.adapters import check_installed
@@ -25,6 +25,7 @@ from seq2seq.training.schedules import schedule_named
 def check_config(config: RunConfig) -> None:
     """Raise ValueError for options that do not fit together, before any work is done."""
     check_all_numbers(config)
+    check_pieces(config)
     for metric in config.validation.metrics:
         make_metric(metric)
     check_data(config)
@@ -44,6 +45,16 @@ def check_config(config: RunConfig) -> None:
     complete_search(config.decoding or default_search(order), order, None)
     if config.validation.metrics:
         validation_search(config, None)
+
+
+def check_pieces(config: RunConfig) -> None:
+    """Raise ValueError for a piece of somebody's own that nobody has named here: training would run its code."""
+    for name in options_of(RunConfig):
+        if isinstance(held := getattr(config, name), UnreadPiece):
+            raise ValueError(
+                f"`{name}` is `{held.name}`, which only the folder of the run names; its code is imported only where "
+                f"you name it yourself, as `--{name} {held.name}` of `seq2seq train` does."
+            )
 
 
 def check_data(config: RunConfig) -> None:

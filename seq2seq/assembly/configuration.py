@@ -12,7 +12,7 @@ from typing import Any
 
 from seq2seq import files
 from seq2seq.assembly.foreign_names import OF_DECODING, OF_TRAINING, ours_instead
-from seq2seq.config.command_line import Given, help_text, read_configuration, split_arguments
+from seq2seq.config.command_line import Given, find_pieces, help_text, read_configuration, split_arguments
 from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import read_yaml
 from seq2seq.config.parsing import Parser
@@ -20,9 +20,9 @@ from seq2seq.config.writing import to_yaml
 from seq2seq.data.options import CompanionOptions, DataOptions
 from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.decoding import SEARCHES
-from seq2seq.gradients import GRADIENT_RULES
+from seq2seq.gradients import GRADIENT_RULES, OWN_GRADIENT_RULE
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.objectives import DECODER_INPUTS, OBJECTIVES
+from seq2seq.objectives import DECODER_INPUTS, OBJECTIVES, OWN_DECODER_INPUTS, OWN_OBJECTIVE
 from seq2seq.training.lora import LoraOptions
 from seq2seq.training.options import OptimizerOptions, TrainingOptions, ValidationOptions
 
@@ -43,11 +43,13 @@ class RunConfig:
     """Adapters that are trained in place of the model's weights."""
     companions: CompanionOptions = field(default_factory=CompanionOptions)
     """What the directions of a model with an `interaction` see of each other in training."""
-    decoder_inputs: Any = choice(DECODER_INPUTS, "teacher_forcing", experimental="DECODER_INPUTS")
+    decoder_inputs: Any = choice(
+        DECODER_INPUTS, "teacher_forcing", experimental="DECODER_INPUTS", own=OWN_DECODER_INPUTS
+    )
     """What the decoder sees of the reference in training."""
-    objective: Any = choice(OBJECTIVES, "cross_entropy", experimental="OBJECTIVES")
+    objective: Any = choice(OBJECTIVES, "cross_entropy", experimental="OBJECTIVES", own=OWN_OBJECTIVE)
     """What is scored."""
-    gradient: Any = choice(GRADIENT_RULES, "backprop", experimental="GRADIENT_RULES")
+    gradient: Any = choice(GRADIENT_RULES, "backprop", experimental="GRADIENT_RULES", own=OWN_GRADIENT_RULE)
     """How the gradient of the objective is obtained."""
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     """Optimizer, learning-rate schedule and what is done to gradients and weights."""
@@ -134,9 +136,15 @@ def load_run_config(arguments: Sequence[str], program: str = "seq2seq train", de
     """
     given = split_arguments(arguments)
     if "help" in given.wishes:
+        find_pieces(PARSER, given)
         print(help_text(program, description, RunConfig))
         raise SystemExit(0)
     return unless_printed(read_configuration(given, PARSER), given)
+
+
+def label_smoothing_of(config: RunConfig) -> float:
+    """Return the smoothing that validation is measured with: that of the objective, or none where it has none."""
+    return float(getattr(config.objective, "label_smoothing", 0.0))
 
 
 def unless_printed(config: RunConfig, given: Given) -> RunConfig:

@@ -42,6 +42,7 @@ from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 from seq2seq.models.loading import load_model
 from seq2seq.models.orders import BothDirections, InterleavedAndLeft
+from seq2seq.own_pieces import said_by_user
 
 CARD_FILE = "README.md"
 
@@ -252,6 +253,7 @@ def load(
     """
     if left_model and right_model:
         raise ValueError("`left_model` is for interleaved models and `right_model` for those from the left; give one.")
+    said_by_user(options.values())
     first, second = (
         [entry] if isinstance(entry, str | Path) else [*entry] for entry in (path, left_model or right_model)
     )

@@ -15,12 +15,12 @@ from typing import Any
 from seq2seq import __version__
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import CARD_FILE
-from seq2seq.config.declaring import options_of
+from seq2seq.config.declaring import UnreadPiece, options_of
 from seq2seq.config.writing import repr_of, settings
 from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions, DataOptions, MixedCorpusOptions, PartialCorpusOptions
 from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER, TextTokenizer
 from seq2seq.files import written
-from seq2seq.metrics import METRICS, make_metric
+from seq2seq.metrics import METRICS, known_metric
 from seq2seq.models.transformer.options import MODEL_TYPE, TransformerOptions
 from seq2seq.training.tracking import LOG_NAME, read_log
 
@@ -83,13 +83,15 @@ class ModelCard:
             name = self._validated_on().replace("`", "")
             yield f"    dataset: {{name: {_quoted(name)}, type: validation}}\n    metrics:"
             for metric, value in values.items():
-                yield f"    - {{type: {metric}, value: {value:.2f}, name: {_quoted(signature_of(metric))}}}"
+                kind = metric if metric in METRICS else _quoted(metric)
+                yield f"    - {{type: {kind}, value: {value:.2f}, name: {_quoted(signature_of(metric))}}}"
         yield "---\n"
 
     def _measured(self) -> dict[str, float]:
         """Return the metrics of decoded text in the validation of the model."""
         entry = self._validation()
-        return {name: float(entry[name]) for name in METRICS if isinstance(entry.get(name), int | float)}
+        measured = dict.fromkeys((*METRICS, *self.config.validation.metrics))
+        return {name: float(entry[name]) for name in measured if isinstance(entry.get(name), int | float)}
 
     def _validation(self) -> Mapping[str, Any]:
         """Return the validation of the model's step, or else the last one; nothing before the first."""
@@ -241,13 +243,17 @@ def with_defaults_of_kinds(config: RunConfig) -> RunConfig:
     kinds: dict[str, Any] = {
         name: getattr(config, name) for name, option in options_of(RunConfig).items() if option.choice is not None
     }
-    chosen: dict[str, Any] = {name: None if kind is None else type(kind)() for name, kind in kinds.items()}
+    chosen: dict[str, Any] = {
+        name: kind if kind is None or isinstance(kind, UnreadPiece) else type(kind)() for name, kind in kinds.items()
+    }
     return RunConfig("", **chosen)
 
 
 def signature_of(metric: str) -> str:
     """Return what a metric of a validation is made with."""
-    chosen = make_metric(metric)
+    chosen = known_metric(metric)
+    if chosen is None:  # of somebody's own, which is not imported for a card
+        return metric
     return chosen.score(chosen.statistics(["a"], [["a"]]).sum(axis=0)).signature
 
 

@@ -15,11 +15,12 @@ from typing import Any
 from seq2seq.assembly.configuration import PARSER, RunConfig
 from seq2seq.assembly.given_pairs import is_named, write_pairs
 from seq2seq.assembly.own_pairs import entries_at, shipped_values
-from seq2seq.config.command_line import read_tree
-from seq2seq.config.nodes import Node, tree_of
+from seq2seq.config.command_line import pieces_in, read_tree
+from seq2seq.config.nodes import Node, texts_in, tree_of
 from seq2seq.config.shipped import HELD_OUT_FOLDS
 from seq2seq.config.writing import plain
 from seq2seq.data.options import DataOptions
+from seq2seq.own_pieces import said_by_user
 
 PAIRS_FOLDER = "pairs"
 """In a run directory, the pairs that a program had in memory."""
@@ -50,6 +51,7 @@ def resolved_config(
             overrides += _places(pairs, name)
     if run_directory is not None:
         overrides.append(("run_directory", str(run_directory)))
+    said_by_user([*texts_in(tree), *(piece for name, text in overrides for piece in pieces_in(name, text))])
     try:
         resolved: RunConfig = PARSER.parse(tree, overrides)
     except ValueError as error:

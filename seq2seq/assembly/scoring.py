@@ -17,6 +17,7 @@ from seq2seq.generation.output import NBest, TextHypothesis
 from seq2seq.metrics import METRICS, Metric, Score, make_metric, metric_options
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS, Comparison
 from seq2seq.metrics.transport import TransportDistance
+from seq2seq.own_pieces import said_by_user
 
 DEFAULT_METRICS = ("bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
 TRANSPORT_METRICS = {
@@ -116,6 +117,7 @@ def score(
             option is unknown; or there are options of a test without a baseline.
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
+    said_by_user(names)
     check_metrics(names, options)
     texts, known = _texts(hypotheses, "hypotheses"), _references(references)
     others = None if baseline is None else _texts(baseline, "baseline")

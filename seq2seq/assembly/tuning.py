@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.configuration import RunConfig, read_run_config
+from seq2seq.assembly.configuration import RunConfig, label_smoothing_of, read_run_config
 from seq2seq.assembly.generator import load
 from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
@@ -99,7 +99,7 @@ class Tuning:
             tokenizer=replace(config.tokenizer, sampling=0.0),
             companions=CompanionOptions(),
             decoder_inputs=TeacherForcing(),
-            objective=CrossEntropy(label_smoothing=config.objective.label_smoothing),
+            objective=CrossEntropy(label_smoothing=label_smoothing_of(config)),
             gradient=ParameterSearch(cost=self.metric),
             optimizer=OptimizerOptions(learning_rate=LEARNING_RATE, schedule="constant", warmup_steps=0),
             training=replace(

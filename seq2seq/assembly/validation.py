@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from seq2seq.assembly.companions import Companions
-from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.configuration import RunConfig, label_smoothing_of
 from seq2seq.assembly.languages import with_languages
 from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.precision import PRECISIONS
@@ -75,7 +75,7 @@ def build_validation(
     return Validation(
         accelerator=accelerator,
         model=model,
-        objective=CrossEntropy(label_smoothing=config.objective.label_smoothing),  # comparable, whatever is trained
+        objective=CrossEntropy(label_smoothing=label_smoothing_of(config)),  # comparable, whatever is trained
         batches=lambda: ValidationLoader(
             corpus,
             tokenizer,

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config.declaring import all_options, options_of, texts_of
-from seq2seq.config.nodes import Node, read_yaml
+from seq2seq.config.nodes import Node, parse_yaml, read_yaml, texts_in
 from seq2seq.config.parsing import Parser
 from seq2seq.config.shipped import OWN_PAIRS, shipped
 from seq2seq.config.writing import default_of, kind_of
+from seq2seq.own_pieces import is_own, said_by_user
 
 ALIASES = {"init-from": "training.initialize_from", "config": "config"}
 """Short names of options."""
@@ -76,7 +77,27 @@ def split_arguments(arguments: Sequence[str]) -> Given:
             )
         else:
             file = _only(file, word)
+    said_by_user(piece for name, value in overrides for piece in pieces_in(name, value or ""))
     return Given(file, overrides, frozenset(wishes))
+
+
+def pieces_in(name: str, value: str) -> list[str]:
+    """Return what may be names of pieces of the user's own, in an option and its value."""
+    found = [name[:end].split(".", 1)[-1] for end in _ends_of_pieces(name)]
+    if is_own(value):
+        try:
+            found += texts_in(parse_yaml(value, name, has_lines=False))
+        except ValueError:  # said where the value is read
+            found.append(value)
+    return found
+
+
+def _ends_of_pieces(name: str) -> list[int]:
+    """Return where in a dotted name that of a piece may end: at the dot, or the end, behind a colon."""
+    if not is_own(name):
+        return []
+    end = name.find(".", name.index(":"))
+    return [len(name) if end < 0 else end]
 
 
 def _only(before: Path | None, file: str) -> Path:
@@ -110,7 +131,9 @@ def read_tree(file: Path) -> Node:
     if file.is_dir():
         raise ValueError(f"{file} is a folder; give a configuration file, such as {file / 'config.yaml'} of a run.")
     try:
-        return read_yaml(file)
+        tree = read_yaml(file)
+        said_by_user(texts_in(tree))
+        return tree
     except ValueError as error:
         if file.suffix.lower() in YAML_ENDINGS:
             raise
@@ -140,6 +163,19 @@ def override(parser: Parser, tree: Node, given: Given) -> None:
         if near and first.replace("-", "_") not in options_of(parser.component):
             raise ValueError(f"`--{name}`: there is no option `{name}`. Did you mean `--{near[0]}`?")
         parser.place(tree, name, value)
+
+
+def find_pieces(parser: Parser, given: Given) -> None:
+    """Find the pieces of the user's own that options name, so that help has their options as well.
+
+    Raises:
+        ValueError: one cannot be had.
+    """
+    for name, value in given.overrides:
+        option = options_of(parser.component).get(name.split(".")[0])
+        if option is not None and option.choice is not None:
+            for piece in filter(is_own, pieces_in(name, value or "")):
+                option.choice.kind(piece)
 
 
 def help_text(program: str, description: str, component: type) -> str:

@@ -18,6 +18,8 @@ from typing import Any
 
 from docstring_parser import parse_from_object
 
+from seq2seq.own_pieces import PieceKind, found_pieces, is_own, own_piece
+
 EXPERIMENTAL = "experimental"
 """The package, and the first part of the names, of what is offered without a result that speaks for it."""
 MOST_PROCESSES = 1024
@@ -32,15 +34,18 @@ def part(default: Any, *, repr: bool = True) -> Any:
     return dataclasses.field(default=default, repr=repr, metadata={"part": True})
 
 
-def choice(table: Mapping[str, type], default: str | None, experimental: str | None = None) -> Any:
+def choice(
+    table: Mapping[str, type], default: str | None, experimental: str | None = None, own: PieceKind | None = None
+) -> Any:
     """Return a field of a dataclass that holds one of several components.
 
     Args:
         table: the components by the names that a configuration gives them.
         default: the name of the one that stands there if nothing is said; None = none of them.
         experimental: name of a table in `seq2seq.experimental` whose entries may be chosen as well.
+        own: what a piece of the user's own must be to be chosen, as `package.module:Name`; None: it cannot be.
     """
-    metadata = {"choice": Choice(table, experimental)}
+    metadata = {"choice": Choice(table, experimental, own)}
     if default is None:
         return dataclasses.field(default=None, metadata=metadata)
     return dataclasses.field(default_factory=table[default], metadata=metadata)
@@ -52,27 +57,86 @@ class Choice:
 
     table: Mapping[str, type]
     experimental: str | None = None
+    own: PieceKind | None = None
 
     def kind(self, name: str) -> type | None:
-        """Return the component of this name, if there is one."""
+        """Return the component of this name, if there is one.
+
+        Raises:
+            ValueError: it is a piece of the user's own, and cannot be had; see `own_piece`.
+        """
+        if is_own(name):
+            return own_component(name, self.own) if self.own is not None else None
         if name.startswith(f"{EXPERIMENTAL}."):
             return self._experiments().get(name)
         return self.table.get(name)
 
     def name(self, component: Any) -> str:
         """Return the name of a component that this field holds."""
-        everything = {**self.table, **(self._experiments() if type(component) not in self.table.values() else {})}
+        if isinstance(component, UnreadPiece):
+            return component.name
+        found = {**self._own(), **self.table}
+        everything = {**found, **(self._experiments() if type(component) not in found.values() else {})}
         return next(name for name, kind in everything.items() if kind is type(component))
 
     def names(self) -> list[str]:
-        """Return the names of all components, the experimental ones last."""
-        return [*self.table, *self._experiments()]
+        """Return the names of all components, the experimental ones last but for those of the user's own."""
+        return [*self.table, *self._experiments(), *self._own()]
+
+    def offered(self) -> str:
+        """Return all names for people."""
+        return ", ".join(self.names()) + (", or one of your own as package.module:Name" if self.own else "")
+
+    def _own(self) -> dict[str, type]:
+        return found_pieces(self.own) if self.own is not None else {}
 
     def _experiments(self) -> dict[str, type]:
         if self.experimental is None:
             return {}
         table = getattr(importlib.import_module(f"seq2seq.{EXPERIMENTAL}"), self.experimental)
         return {f"{EXPERIMENTAL}.{name}": kind for name, kind in table.items()}
+
+
+@dataclass(frozen=True)
+class UnreadPiece:
+    """A piece of somebody's own that only a folder names, and what it says of its options: nothing was imported."""
+
+    name: str = part("")
+    options: Mapping[str, Any] | None = part(None)
+
+
+def own_component(name: str, kind: PieceKind) -> type:
+    """Return the component of the user's own that has this name.
+
+    Raises:
+        ValueError: it cannot be had, or is no frozen dataclass whose fields can be options, each with a default.
+    """
+    piece: type = own_piece(name, kind)
+    try:
+        if not dataclasses.is_dataclass(piece) or not piece.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise ValueError("it is no frozen dataclass; write `@dataclass(frozen=True)` above the class")
+        for option in options_of(piece).values():
+            if option.choice is None and option.section is None and not _can_be_said(option.kind):
+                raise ValueError(
+                    f"its field `{option.name}` is of a type that no option has; options are bool, int, float, str, "
+                    "`Literal` of texts and tuples of these. What is no option is made by `part(None)`"
+                )
+        piece()
+    except (ValueError, TypeError, NameError) as error:
+        reason = str(error).rstrip(".")
+        if isinstance(error, TypeError):
+            reason = f"without arguments it cannot be made ({reason}); give each field a default"
+        raise ValueError(f"`{name}` cannot be {kind.noun}: {reason}.") from error
+    return piece
+
+
+def _can_be_said(kind: Any) -> bool:
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        return all(inner is Ellipsis or _can_be_said(inner) for inner in typing.get_args(kind))
+    if origin is typing.Literal:
+        return all(isinstance(value, str) for value in typing.get_args(kind))
+    return kind in (bool, int, float, str)
 
 
 @dataclass(frozen=True)

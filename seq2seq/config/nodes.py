@@ -81,6 +81,24 @@ def tree_of(value: Any, place: str) -> Node:
     return Node(str(value).lower() if isinstance(value, bool) else repr(value), place)
 
 
+def said_in(node: Node) -> Any:
+    """Return what a node says as texts, lists and dictionaries."""
+    if isinstance(node.value, list):
+        return [said_in(item) for item in node.value]
+    return {name: said_in(entry) for name, entry in node.value.items()} if isinstance(node.value, dict) else node.value
+
+
+def texts_in(node: Node) -> Iterator[str]:
+    """Yield every text below a node, names included."""
+    if isinstance(node.value, str):
+        yield node.value
+    for entry in node.value.values() if isinstance(node.value, dict) else node.value or ():
+        if isinstance(entry, Node):
+            yield from texts_in(entry)
+    if isinstance(node.value, dict):
+        yield from node.value
+
+
 class _Events:
     """A parser's events on the way to nodes."""
 

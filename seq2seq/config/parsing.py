@@ -13,8 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar
 
-from seq2seq.config.declaring import EXPERIMENTAL, Choice, Option, all_options, options_of, wrong_number
-from seq2seq.config.nodes import Node, parse_yaml
+from seq2seq.config.declaring import (
+    EXPERIMENTAL,
+    Choice,
+    Option,
+    UnreadPiece,
+    all_options,
+    options_of,
+    wrong_number,
+)
+from seq2seq.config.nodes import Node, parse_yaml, said_in
+from seq2seq.own_pieces import is_only_read, is_own
 
 Component = TypeVar("Component")
 TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -81,7 +90,7 @@ class Parser:
             if option.choice is None:
                 raise ValueError(f"{place}: `{path[:-1]}` is a single value and has no `{words[0]}`.")
             kind_name = _kind_name(words)
-            kind = option.choice.kind(kind_name)
+            kind = _kind(option.choice, kind_name, place)
             if kind is None:
                 raise ValueError(self._no_such_kind(option.choice, path[:-1], kind_name, place))
             component, node = kind, _placed_kind(option.choice, path[:-1], kind_name, child, place)
@@ -141,13 +150,15 @@ class Parser:
         if value is None:
             if option.is_optional:
                 return None
-            raise ValueError(f"{node.place}: `{path}` has no value; it is one of {', '.join(choice.names())}.")
+            raise ValueError(f"{node.place}: `{path}` has no value; it is one of {choice.offered()}.")
         if isinstance(value, str):
             value = {value: Node(None, node.place)}
         if not isinstance(value, dict):
             raise ValueError(_no_kind_at_all(choice, path, node))
+        if choice.own and len(value) == 1 and is_only_read(name := next(iter(value))):
+            return UnreadPiece(name, said_in(value[name]) or {})
         for name in value:
-            if choice.kind(name) is None:
+            if _kind(choice, name, value[name].place) is None:
                 raise ValueError(self._no_such_kind(choice, path, name, value[name].place, value))
         if len(value) != 1:
             raise ValueError(f"{node.place}: `{path}` is one of {', '.join(value) or 'several kinds'}; keep one.")
@@ -196,13 +207,25 @@ class Parser:
                 )
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         suggestion = f" Did you mean `{near[0]}`?" if near else ""
-        return f"{place}: `{path}` is one of {', '.join(names)}, but not {name!r}.{suggestion}"
+        return f"{place}: `{path}` is one of {choice.offered()}, but not {name!r}.{suggestion}"
 
 
 def _kind_name(words: list[str]) -> str:
     """Take the name of a kind from the front of dotted words."""
     first = words.pop(0)
+    own = next((place for place, word in enumerate(words) if is_own(word)), None)
+    if own is not None and not is_own(first):  # a package, and the modules in it
+        first = ".".join([first, *words[: own + 1]])
+        del words[: own + 1]
     return f"{first}.{words.pop(0)}" if first == EXPERIMENTAL and words else first
+
+
+def _kind(choice: Choice, name: str, place: str) -> type | None:
+    """Return the component of a name, if there is one; an error of one's own says where it was named."""
+    try:
+        return choice.kind(name)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _placed_kind(choice: Choice, path: str, kind_name: str, child: Node, place: str) -> Node:
@@ -248,7 +271,7 @@ def _placed_item(path: str, number: str, child: Node, place: str) -> Node:
 
 
 def _no_kind_at_all(choice: Choice, path: str, node: Node) -> str:
-    return f"{node.place}: `{path}` is one of {', '.join(choice.names())}, with its options below it."
+    return f"{node.place}: `{path}` is one of {choice.offered()}, with its options below it."
 
 
 def _entries_of(component: type, node: Node, path: str) -> dict[str, Node]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from seq2seq.config.declaring import Option, all_options, options_of, texts_of
+from seq2seq.config.declaring import Option, UnreadPiece, all_options, options_of, texts_of
 
 
 def plain(component: Any) -> dict[str, Any]:
@@ -19,6 +19,8 @@ def plain(component: Any) -> dict[str, Any]:
 def _plain_value(option: Option, value: Any) -> Any:
     if value is None:
         return None
+    if isinstance(value, UnreadPiece):
+        return {value.name: dict(value.options or {})}
     if option.choice is not None:
         return {option.choice.name(value): plain(value)}
     if option.item is not None and isinstance(value, tuple):

@@ -12,6 +12,7 @@ from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.generation.batches import Searcher
 from seq2seq.generation.corpus import POOL_LINES, decode_lines
 from seq2seq.generation.output import NBest, TextHypothesis
+from seq2seq.own_pieces import said_by_user
 
 DECODING_FILE = "decoding.json"
 """In a model folder or an export: what it says of decoding with its model."""
@@ -81,6 +82,7 @@ class TextEngine(ABC):
         Raises:
             ValueError: an option is unknown or out of range.
         """
+        said_by_user(options.values())
         said = [options.pop(name, None) for name in ("source_language", "target_language")]
         if any(name is not None and not isinstance(name, str) for name in said):
             return in_languages(self, texts, said[0], said[1], options)

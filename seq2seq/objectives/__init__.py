@@ -3,8 +3,11 @@
 `OBJECTIVES` and `DECODER_INPUTS` hold them by the names that a configuration gives them.
 """
 
+from functools import partial
 from typing import Any
 
+from seq2seq.data.batch import Batch
+from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.cross_entropy import CrossEntropy
 from seq2seq.objectives.decoder_inputs import TeacherForcing
 from seq2seq.objectives.minimum_risk import MinimumRisk
@@ -16,6 +19,7 @@ from seq2seq.objectives.reinforce import Reinforce
 from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
 from seq2seq.objectives.token_reweighting import Gold, MixCE, TaiLr
 from seq2seq.objectives.unlikelihood import Unlikelihood
+from seq2seq.own_pieces import PieceKind, problem_of_call
 
 OBJECTIVES: dict[str, type[Any]] = {
     "cross_entropy": CrossEntropy,
@@ -38,3 +42,19 @@ DECODER_INPUTS: dict[str, type[Any]] = {
     "confidence_sampling": ConfidenceSampling,
 }
 """What the decoder sees of the reference."""
+
+_CALL = ("model", "batch", "step")
+
+OWN_OBJECTIVE = PieceKind(
+    "an objective",
+    "a frozen dataclass that is called with a model, a batch and the step, and returns a `LossSum`",
+    "@dataclass(frozen=True) class Mine: def __call__(self, model, batch, step) -> LossSum: …",
+    partial(problem_of_call, parameters=_CALL, returns=LossSum),
+)
+OWN_DECODER_INPUTS = PieceKind(
+    "a decoder input",
+    "a frozen dataclass that is called with a model, a batch and the step, and returns a `Batch`",
+    "@dataclass(frozen=True) class Mine: def __call__(self, model, batch, step) -> Batch: …",
+    partial(problem_of_call, parameters=_CALL, returns=Batch),
+)
+"""What pieces of a user's own must be to stand in the place of one of the tables."""

@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from seq2seq.data.batch import IGNORED_LABEL, Batch
-from seq2seq.metrics import METRICS
+from seq2seq.metrics import known_metric
 from seq2seq.models.modes import evaluating
 from seq2seq.objectives.base import LossSum, Objective
 from seq2seq.training.tracking import per_token
@@ -211,7 +211,8 @@ class Validation:
 
 def lower_is_better(name: str) -> bool:
     """Return whether less of a validation value is better: of any loss, and of the metrics that say so."""
-    return name in LOSSES or (name in METRICS and not METRICS[name]().higher_is_better)
+    metric = known_metric(name)
+    return name in LOSSES or (metric is not None and not metric.higher_is_better)
 
 
 def _empty_batch(num_starts: int) -> Batch:
