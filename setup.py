@@ -9,6 +9,7 @@ setup(
         "seq2seq": ["py.typed"],
         "seq2seq.configs": ["*.yaml"],
         "seq2seq.export": ["browser/*.js"],
+        "seq2seq.fitting": ["*.json"],
         "seq2seq.reporting": ["page/*.css"],
         "seq2seq.serving": ["page/*.html"],
     },

@@ -12,6 +12,7 @@ from pathlib import Path
 import seq2seq
 from seq2seq.apps.command import VERBS
 from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
+from seq2seq.fitting.recipes import UNMEASURED, Bounds, table
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES_OF_TRANSFORMERS = ("Seq2SeqTransformer", "Seq2SeqTransformerConfig")
@@ -83,6 +84,31 @@ def described_name(name: str) -> str:
     return f"## `{name}`\n\n```{{eval-rst}}\n.. autoclass:: seq2seq.{name}{members}\n```"
 
 
+def recipes() -> str:
+    """Return what `fit` knows kinds of tasks by, and its recipes with their evidence."""
+    kinds, of_scratch, of_pretrained = table()
+    rows = ["| kind of task | known by |", "|---|---|"]
+    rows += [f"| {kind.called} | {bounds(kind.when) or 'none of the others'} |" for kind in kinds]
+    rows += ["", "| for | what it sets | measured |", "|---|---|---|"]
+    for recipe in of_scratch:
+        named = ", ".join(recipe.kinds) or "all"
+        if recipe.when:
+            named += f"; {bounds(recipe.when)}"
+        rows.append(f"| {named} | {recipe.what} | {recipe.evidence or UNMEASURED} |")
+    rows += [f"| `--from` | {recipe.what} | {recipe.evidence or UNMEASURED} |" for recipe in of_pretrained]
+    return "\n".join(rows)
+
+
+def bounds(when: Bounds) -> str:
+    """Return bounds as a person reads them."""
+    found = []
+    for name, (low, high) in when.items():
+        low = low or None
+        text = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
+        found.append(f"{name.replace('_', ' ')} {text}")
+    return ", ".join(found)
+
+
 def of_the_root(name: str) -> Callable[[], str]:
     """Return what reads a page that stands beside `docs`, its links as seen from in there."""
 
@@ -97,6 +123,7 @@ def of_the_root(name: str) -> Callable[[], str]:
 PARTS: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "interface": interface,
+    "recipes": recipes,
     "CONTRIBUTING.md": of_the_root("CONTRIBUTING.md"),
     "CHANGELOG.md": of_the_root("CHANGELOG.md"),
 }

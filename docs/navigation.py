@@ -1,7 +1,7 @@
 """In which order the site shows its pages; one that is not named here ends the build."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Begin": ("start", "pairs", "questions", "coming_from"),
+    "Begin": ("start", "fit", "pairs", "questions", "coming_from"),
     "Tasks": (
         "tasks/translation",
         "tasks/phonemes",

@@ -30,6 +30,7 @@ if sys.stderr is None or not sys.stderr.isatty():  # progress bars are for peopl
 PACKAGE = Path(__file__).resolve().parents[1]
 
 VERBS = {
+    "fit": "from a file of pairs to a trained and tested model: look, plan, train, report",
     "init": "write a configuration that comes with the package, for your own pairs",
     "train": "train a model, by a configuration or with nothing but a table of pairs",
     "decode": "generate text with a trained model, and score it when references are given",
@@ -49,8 +50,8 @@ HELP_WORDS, VERSION_WORDS = ("-h", "--help"), ("-V", "--version")
 FIRST_STEPS = """\
 With a file of pairs, a source and a target per line with a tab between them, begin with:
 
-  seq2seq train pairs.tsv
-  seq2seq decode --model runs/pairs < new.txt > output.txt
+  seq2seq fit pairs.tsv
+  seq2seq serve runs/pairs
 
 `seq2seq init` writes a configuration to change, `seq2seq VERB --help` describes the options of a verb."""
 

@@ -53,8 +53,11 @@ from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 
 
-def train_in_stages(config: RunConfig) -> TrainingState:
+def train_in_stages(config: RunConfig, *, says_next: bool = True) -> TrainingState:
     """Run the trainings that a configuration stands for, each on the processes of the one before.
+
+    Args:
+        says_next: print how to decode and score with what was trained.
 
     Returns:
         Where the last of them ended.
@@ -67,7 +70,7 @@ def train_in_stages(config: RunConfig) -> TrainingState:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:
         state = train_stage(stage)
-    if PartialState().is_main_process:
+    if says_next and PartialState().is_main_process:
         print("Decode a test set, and score it, by", *next_commands(configs[-1]), sep="\n  ", flush=True)
     return state
 

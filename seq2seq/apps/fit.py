@@ -1,0 +1,161 @@
+"""From a file of pairs to a trained, tested model, in one command.
+
+    seq2seq fit pairs.tsv
+    seq2seq fit train.en train.de --minutes 30 --output runs/en-de
+    seq2seq fit pairs.csv --from Helsinki-NLP/opus-mt-en-de
+
+Looks at the pairs, holds some out, chooses what suits them from what was measured, times the machine, says what it will
+do and how long that takes; then trains, tests and reports. The same command goes on with a run that was stopped. All
+that was decided is in the run directory, as a configuration for `seq2seq train` and in fit.json.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seq2seq.apps.option_values import integer, number
+from seq2seq.assembly.configuration import RunConfig, read_run_config
+from seq2seq.assembly.model_folder import RUN_FILE
+from seq2seq.assembly.process import several_are_launched
+from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.assembly.training import train_in_stages
+from seq2seq.data.examination.findings import Finding
+from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, identity, leaks, read_pairs, write_parts
+from seq2seq.fitting.plan import parsed, plan_of
+from seq2seq.fitting.record import asked_before, check_same, format_lines, plan_lines, write_plan
+from seq2seq.lines import plain_name
+from seq2seq.locks import locked
+from seq2seq.reporting import write_report
+from seq2seq.training.accelerator import leave_processes
+
+REPORT_FOLDER = "report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "pairs",
+        nargs="+",
+        metavar="FILE",
+        help="a table of pairs (.tsv, .csv, .jsonl, .parquet), or two files of lines",
+    )
+    add(
+        "--validation", nargs="+", metavar="FILE", help="pairs that choose the checkpoint; by default some are held out"
+    )
+    add("--test", nargs="+", metavar="FILE", help="pairs to test with; by default some are held out")
+    add("--minutes", type=number, help="all that it may take; by default what was enough for such pairs")
+    add("--output", metavar="FOLDER", help="run directory; by default `runs/` with the name of the file")
+    add(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="trained model to begin with: a folder, a run, or a name on the Hub",
+    )
+    add("--seed", type=integer, default=1, help="of parts, weights and batches; default: %(default)s")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="options of the configuration that are not for the recipe to choose, as in model.d_model=512",
+    )
+    add("--plan", action="store_true", help="only look, plan and print; the same command without it goes on from there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    started = time.time()
+    if several_are_launched():
+        raise ValueError(
+            "`fit` is one process; let it plan by `--plan`, and train by `accelerate launch train.py RUN/config.yaml`."
+        )
+    if arguments.minutes is not None and arguments.minutes <= 0:
+        raise ValueError(f"`--minutes` must be more than 0, but is {arguments.minutes:g}.")
+    folder = Path(arguments.output or f"runs/{Path(plain_name(arguments.pairs[0])).stem}")
+    asked = what_is_asked(arguments)
+    before = asked_before(folder)
+    if before is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            planned(arguments, folder, asked, started, lambda line: print(line, flush=True))
+    else:
+        check_same(folder, before, asked)
+        print(f"Going on with {folder}; {folder / 'fit.json'} has its plan.", flush=True)
+    if arguments.plan:
+        print(f"Train by the same command without `--plan`, or by `seq2seq train {folder / RUN_FILE}`.")
+        return 0
+    train_in_stages(read_run_config(folder / RUN_FILE), says_next=False)
+    report = write_report([folder], folder / REPORT_FOLDER)
+    print("", *report.verdict, "", f"Report     {folder / REPORT_FOLDER / 'report.html'}", sep="\n")
+    print(f"Try it     seq2seq serve {folder}")
+    print(f"Use it     seq2seq decode --model {folder} --input FILE --output FILE")
+    print(f"Go on      seq2seq train {folder / RUN_FILE} --run_directory NEW …, whose options are what was chosen here")
+    leave_processes()
+    return 0
+
+
+def what_is_asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return all that decides the plan."""
+    names = {"pairs": arguments.pairs, "validation": arguments.validation, "test": arguments.test}
+    for name, files in names.items():
+        if files is not None and len(files) > 2:
+            raise ValueError(f"`{name}` names {len(files)} files; give one table, or the two files of both sides.")
+    return {
+        "files": identity(names),
+        "minutes": arguments.minutes,
+        "start": arguments.start,
+        "seed": arguments.seed,
+        "set": arguments.set,
+    }
+
+
+def planned(
+    arguments: argparse.Namespace, folder: Path, asked: dict[str, Any], started: float, say: Callable[[str], None]
+) -> RunConfig:
+    """Look at the pairs, decide, say and write everything; return the configuration of the training."""
+    overrides = [override(text) for text in arguments.set]
+    parsed({"run_directory": str(folder)}, overrides)  # before minutes of work, whether they make sense
+    pairs = read_pairs(arguments.pairs, seed=arguments.seed)
+    say(f"{' and '.join(arguments.pairs)}: {described(pairs)}")
+    others = {
+        name: read_pairs(files, like=pairs.corpus, seed=arguments.seed) if files else None
+        for name, files in (("validation", arguments.validation), ("test", arguments.test))
+    }
+    findings: list[Finding] = []
+    for name, other in others.items():
+        if other is not None:
+            findings += leaks(pairs, other, name)
+    for line in format_lines(pairs.reasons, findings):
+        say(line)
+    parts = cut(pairs, others["validation"], others["test"], arguments.seed)
+    files = write_parts(parts, folder / DATA_FOLDER)
+    plan = plan_of(
+        parts,
+        files,
+        folder,
+        minutes=arguments.minutes,
+        started=started,
+        start=arguments.start,
+        overrides=overrides,
+        seed=arguments.seed,
+    )
+    for line in plan_lines(plan, parts, arguments.minutes):
+        say(line)
+    enter_run_directory(plan.config)
+    write_plan(folder, asked, plan, parts, pairs.reasons, findings)
+    return plan.config
+
+
+def described(pairs: Pairs) -> str:
+    """Return how many pairs there are, and how they were read."""
+    drawn = f", drawn at random from {pairs.num_read:,}" if pairs.num_read > len(pairs) else ""
+    return f"{len(pairs):,} pairs{drawn}; {pairs.corpus.described()}"
+
+
+def override(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"`--set {text}`: expected OPTION=VALUE, such as `model.d_model=512`.")
+    return name, value

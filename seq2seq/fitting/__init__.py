@@ -1,0 +1,5 @@
+"""From pairs to a plan: what they are in numbers, a recipe from a table of what was measured, what the machine can do.
+
+`features` measures texts, `recipes` reads the table beside it, `probe` times the machine, `pairs` cuts and writes the
+parts, and `plan` puts them together into a configuration that `train` runs like any other.
+"""

@@ -1,0 +1,236 @@
+"""A plan: what pairs are, what is trained on them and why, and how long it takes here; before anything is trained.
+
+Parts of a corpus enter; a `Plan` leaves, with the configuration that `train` runs. The time given is shared out: what
+is left of it beside validations, test and report is for training, whose rate comes down as that ends.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seq2seq.assembly.configuration import PARSER, RunConfig
+from seq2seq.config.nodes import tree_of
+from seq2seq.fitting.features import TAG, Features, features_of
+from seq2seq.fitting.pairs import Parts
+from seq2seq.fitting.probe import Speed, measured
+from seq2seq.fitting.recipes import Kind, Recipe, chosen, kind_of, options_of
+
+VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
+"""Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
+SHARE = 0.15
+"""Of the time given, for validations, and for test and report."""
+LEAST_TESTED = 100
+"""Test pairs below which a score says little."""
+STRETCH = 2.0
+"""Most steps for each that a recipe has, where the time allows them: what more would bring was not measured."""
+BEAM_COST = 3.0
+"""A beam search against a greedy one, with the report's further passes over the test."""
+REPORT_SECONDS = 25.0
+"""What exporting, starting and writing the report take, whatever the model."""
+USABLE = 0.97
+"""Share of the time given that is planned with."""
+LEAST_TRAINING = 0.3
+"""Share of the time given that training must have."""
+MOST_TAGS = 500
+LONGEST = 1000
+"""Characters or words of a side that are taken; of subwords fewer."""
+CHECKPOINT_SECONDS = 120.0
+"""At most so much training is lost by a kill."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that each part will take."""
+
+    training: float
+    validation: float
+    test: float
+    steps: int
+    passes: float
+    """Over the training pairs."""
+    num_validations: int
+    validated_pairs: int
+    tested_pairs: int
+
+    @property
+    def total(self) -> float:
+        return self.training + self.validation + self.test
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that was decided."""
+
+    kind: Kind
+    features: Features
+    recipes: tuple[Recipe, ...]
+    speed: Speed
+    estimate: Estimate
+    config: RunConfig
+    disk_bytes: int
+    """What checkpoints and model take."""
+
+
+def plan_of(
+    parts: Parts,
+    files: Mapping[str, Path],
+    folder: Path,
+    *,
+    minutes: float | None,
+    started: float,
+    start: str | None,
+    overrides: Sequence[tuple[str, str]],
+    seed: int,
+) -> Plan:
+    """Return the plan; the tokenizer and the tokenised pairs are in the run directory then.
+
+    Args:
+        files: those of the parts.
+        minutes: all that there is, from `started` on; None = what the recipe needs.
+        start: a trained model to begin with.
+        overrides: options that a user has set, which count most.
+
+    Raises:
+        ValueError: an option makes no sense, or there is too little time, memory or disk.
+    """
+    features = features_of(parts.train.sources, parts.train.targets, seed)
+    kind = kind_of(features.numbers())
+    recipes = chosen(kind, features.numbers(), is_pretrained=start is not None)
+    places = {
+        "run_directory": str(folder),
+        "data.train.path": str(files["train"]),
+        "data.validation.path": str(files["validation"]),
+        "training.seed": seed,
+        "training.tensorboard": False,
+        "training.initialize_from": start,
+    }
+    found = places | lengths(parts, options_of(recipes)) | options_of(recipes) | special_tokens(parts, start)
+    speed = measured(parsed(found, overrides), folder)
+    estimate = estimated(parsed(found, overrides), parts, speed, minutes, time.time() - started)
+    recipes = chosen(kind, features.numbers() | {"passes": estimate.passes}, is_pretrained=start is not None)
+    steps = parsed(found, overrides).training.max_steps
+    config = parsed(found | options_of(recipes) | budget(steps, speed, estimate, minutes), overrides)
+    disk = disk_bytes_of(config, speed)
+    check_disk(folder, disk)
+    return Plan(kind, features, recipes, speed, estimate, config, disk)
+
+
+def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
+    """Return the configuration of options by dotted names."""
+    tree: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        *sections, last = name.split(".")
+        section = tree
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[last] = value
+    config: RunConfig = PARSER.parse(tree_of(tree, "the recipe"), list(overrides))
+    return config
+
+
+def lengths(parts: Parts, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the longest sides that are trained on, so that nothing usual is dropped."""
+    kinds = options.get("tokenizer.kind", "byte_bpe"), options.get("tokenizer.target_kind")
+    found: dict[str, Any] = {"decoding.beam.max_length": 256}
+    for side, kind in (("source", kinds[0]), ("target", kinds[1] or kinds[0])):
+        texts = getattr(parts.train, f"{side}s")
+        if kind == "words":
+            longest = max(len(text.split()) for text in texts) + 2
+        elif kind in ("characters", "word_and_characters"):
+            longest = max(len(text) + len(text.split()) for text in texts) + 2
+        else:
+            longest = max(256, _usual(texts) // 2)
+        found[f"data.max_{side}_tokens"] = min(longest, LONGEST)
+    return found
+
+
+def _usual(texts: Sequence[str]) -> int:
+    """Return a length in characters that 98 of 100 texts have at most."""
+    lengths = sorted(map(len, texts))
+    return lengths[int(0.98 * (len(lengths) - 1))]
+
+
+def special_tokens(parts: Parts, start: str | None) -> dict[str, Any]:
+    """Return the tags in front of the sources as tokens that are never split."""
+    tags = {tag for text in parts.train.sources if (match := TAG.match(text)) for tag in match[0].split()}
+    if start is not None or not 0 < len(tags) <= MOST_TAGS:
+        return {}
+    return {"tokenizer.special_tokens": sorted(tags)}
+
+
+def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float) -> Estimate:
+    """Return what each part takes.
+
+    Raises:
+        ValueError: the time that is given is too short for anything.
+    """
+    losses = 2 if config.optimizer.ema_decay else 1
+
+    def validations(number: int, rows: int) -> float:
+        decoded = min(rows, len(parts.validation))
+        return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds)
+
+    of_one_test = BEAM_COST * speed.decoding_seconds
+    tested, (number, rows) = len(parts.test), VALIDATIONS[0]
+    if minutes is not None:
+        share = SHARE * 60 * minutes
+        number, rows = next((plan for plan in VALIDATIONS if validations(*plan) <= share), VALIDATIONS[-1])
+        tested = min(tested, max(LEAST_TESTED, int((share - REPORT_SECONDS) / of_one_test)))
+    validation, test = validations(number, rows), REPORT_SECONDS + of_one_test * tested
+    steps = config.training.max_steps
+    if minutes is not None:
+        left = USABLE * 60 * minutes - spent - validation - test
+        if left < LEAST_TRAINING * 60 * minutes:
+            others = spent + validation + test
+            raise ValueError(
+                f"{minutes:g} minutes are too few: looking at the pairs, validating and testing take {others / 60:.1f} "
+                f"here; give at least {math.ceil(others / (USABLE - LEAST_TRAINING) / 60)}."
+            )
+        steps = max(1, min(int(STRETCH * steps), int(left / speed.seconds_per_step)))
+    passes = steps * speed.pairs_per_step / len(parts.train)
+    return Estimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
+
+
+def budget(steps: int, speed: Speed, estimate: Estimate, minutes: float | None) -> dict[str, Any]:
+    """Return the options that the machine and the time decide.
+
+    Args:
+        steps: those of the recipe. Where the time is given, that ends the training and not their number, since a
+            machine may be faster or slower than it was for the seconds in which it was timed.
+    """
+    every = max(1, estimate.steps // estimate.num_validations)
+    a_while = max(1, int(CHECKPOINT_SECONDS / speed.seconds_per_step))
+    return {
+        "training.max_steps": estimate.steps if minutes is None else int(STRETCH * steps),
+        "training.max_minutes": round(estimate.training / 60, 2) if minutes is not None else 0.0,
+        "training.threads": speed.threads,
+        "training.gradient_accumulation": speed.accumulation,
+        "training.checkpoint_every": min(every, a_while),
+        "training.log_every": max(1, min(50, every // 4)),
+        "data.batch_tokens": speed.batch_tokens,
+        "validation.every": every,
+        "validation.max_rows": estimate.validated_pairs,
+        "decoding.beam.max_length": max(16, int(1.25 * speed.longest_target) + 5),
+    }
+
+
+def disk_bytes_of(config: RunConfig, speed: Speed) -> int:
+    """Return what checkpoints take, of weights, their average and two moments each, and the exported model."""
+    copies = config.training.keep_checkpoints + 2  # the best one besides, and one that is being written
+    of_one = 4 * speed.parameters * (3 + bool(config.optimizer.ema_decay))
+    return copies * of_one + 8 * speed.parameters
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"{folder}: the run will need some {needed / 2**20:,.0f} MiB on the disk, of which {free / 2**20:,.0f} are "
+            "free; make room, or give an `--output` on another disk."
+        )

@@ -1,0 +1,96 @@
+"""Which options suit which pairs: a table, `recipes.json`, of what was measured, and how it is read.
+
+Features enter; the kind of task, the options of a configuration and the rows that they come from leave. A row counts
+where all its bounds hold; of several that say the same option the last counts. A row without evidence says so.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).with_name("recipes.json")
+Bounds = Mapping[str, Sequence[float | None]]
+UNMEASURED = "not measured, a rule of thumb"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task.
+
+    Args:
+        when: the least and the most of each feature; None is no bound.
+    """
+
+    kind: str
+    called: str
+    when: Bounds
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One fact: what to set for which pairs, and how it is known.
+
+    Args:
+        what: its options in words.
+        kinds: the kinds of tasks it is for; none is all.
+        evidence: what was measured, "" where nothing was.
+        record: where that stands.
+    """
+
+    what: str
+    when: Bounds
+    options: Mapping[str, Any]
+    evidence: str
+    record: str
+    kinds: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.evidence or UNMEASURED})"
+
+
+@cache
+def table() -> tuple[tuple[Kind, ...], tuple[Recipe, ...], tuple[Recipe, ...]]:
+    """Return the kinds, in the order in which they are tried; the recipes; and those for pretrained models."""
+    read = json.loads(TABLE.read_text(encoding="utf-8"))
+    kinds = tuple(Kind(**row) for row in read["kinds"])
+    of_names = [
+        tuple(Recipe(**row | {"kinds": tuple(row.get("kinds", ()))}) for row in read[name])
+        for name in ("recipes", "from_pretrained")
+    ]
+    return kinds, of_names[0], of_names[1]
+
+
+def holds(when: Bounds, numbers: Mapping[str, float]) -> bool:
+    """Return whether all numbers are there and within their bounds."""
+    return all(
+        name in numbers and (low is None or numbers[name] >= low) and (high is None or numbers[name] <= high)
+        for name, (low, high) in when.items()
+    )
+
+
+def kind_of(numbers: Mapping[str, float]) -> Kind:
+    """Return the first kind of task whose bounds hold; the last has none."""
+    return next(kind for kind in table()[0] if holds(kind.when, numbers))
+
+
+def chosen(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool = False) -> tuple[Recipe, ...]:
+    """Return the recipes that count, in the order in which they do.
+
+    Args:
+        numbers: features; and, once it is known, `passes` over the pairs that there is time for.
+        is_pretrained: whether the weights are those of a trained model.
+    """
+    _, recipes, from_pretrained = table()
+    rows = from_pretrained if is_pretrained else recipes
+    return tuple(row for row in rows if (not row.kinds or kind.kind in row.kinds) and holds(row.when, numbers))
+
+
+def options_of(recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """Return all that recipes set, by dotted names."""
+    options: dict[str, Any] = {}
+    for recipe in recipes:
+        options |= recipe.options
+    return options

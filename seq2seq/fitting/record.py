@@ -1,0 +1,145 @@
+"""What a plan says to people, and the file in which a run keeps it: `fit.json`."""
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seq2seq.assembly.model_folder import RUN_FILE
+from seq2seq.data.examination.findings import Finding
+from seq2seq.files import read_object, written
+from seq2seq.fitting.pairs import Parts
+from seq2seq.fitting.plan import Plan
+
+PLAN_FILE = "fit.json"
+WIDTH = 120
+FEW_PAIRS = 1000
+"""Fewer teach a model that begins with nothing no more than to repeat what it has seen."""
+
+
+def plan_lines(plan: Plan, parts: Parts, minutes: float | None) -> Iterator[str]:
+    """Yield what will be done, why, and how long it takes."""
+    features, speed, estimate = plan.features, plan.speed, plan.estimate
+    is_tuned = plan.config.training.initialize_from is not None
+    yield ""
+    yield f"Task      {plan.kind.called}"
+    yield (
+        f"Texts     {_length(features.source_words, features.source_characters)} to "
+        f"{_length(features.target_words, features.target_characters)}, the median"
+        + (f"; {features.tags} different tags in front of the sources" if features.tags else "")
+    )
+    sizes = parts.sizes()
+    yield from _wrapped(
+        "Parts     ",
+        f"{sizes['train']:,} pairs to learn from, {sizes['validation']:,} to choose the best moment of the training "
+        f"by, {sizes['test']:,} to test with, of which training sees nothing",
+    )
+    begin = (
+        "the trained weights and tokenizer of " + str(plan.config.training.initialize_from) if is_tuned else "nothing"
+    )
+    yield f"Model     {speed.parameters / 1e6:.1f} million parameters, beginning with {begin}"
+    for number, recipe in enumerate(plan.recipes):
+        yield from _wrapped("Why       " if not number else " " * 10, f"- {recipe}", " " * 12)
+    threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}, " if speed.threads else ""
+    yield from _wrapped(
+        "Machine   ",
+        f"{threads}{speed.target_tokens_per_second:,.0f} target tokens a second, {speed.memory_mib:,.0f} MiB of memory "
+        f"so far, {plan.disk_bytes / 2**20:,.0f} MiB on the disk",
+    )
+    limit = f" of the {minutes:g} minutes given" if minutes is not None else ""
+    yield from _wrapped(
+        "Time      ",
+        f"{estimate.total / 60:.1f} minutes{limit}: {estimate.training / 60:.1f} of training ({estimate.steps:,} "
+        f"steps, {estimate.passes:.3g} passes over the pairs), {estimate.validation / 60:.1f} of validation, "
+        f"{estimate.test / 60:.1f} for test and report"
+        + (f" of {estimate.tested_pairs:,} of the test pairs" if estimate.tested_pairs < parts.sizes()["test"] else ""),
+    )
+    yield from _wrapped("", "Ctrl-C saves and stops; the same command goes on.")
+    if sizes["train"] < FEW_PAIRS and not is_tuned:
+        yield ""
+        yield from _wrapped(
+            "! ",
+            f"{sizes['train']:,} pairs are too few for a model that begins with nothing: it will learn them by heart "
+            "and fail on others. Some thousands of pairs are a beginning; with fewer, begin with a pretrained model of "
+            "this task (`--from NAME`, such as Helsinki-NLP/opus-mt-en-de for translation).",
+            "  ",
+        )
+    yield ""
+
+
+def _length(words: float, characters: float) -> str:
+    if words > 1:
+        return f"{words:.0f} words"
+    return f"{characters:.0f} characters"
+
+
+def _wrapped(label: str, text: str, indent: str = " " * 10) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=label, subsequent_indent=indent, break_long_words=False)
+
+
+def format_lines(reasons: Sequence[str], findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield how the files were read, and what is noteworthy about their pairs, warnings first."""
+    for reason in reasons:
+        yield from _wrapped("- ", reason, "  ")
+    for finding in sorted(findings, key=lambda finding: not finding.is_warning):
+        examples = [text for text in finding.examples if text not in finding.sentence]
+        more = f" For example {', '.join(f'“{text}”' for text in examples[:2])}." if examples else ""
+        yield from _wrapped("! " if finding.is_warning else "- ", finding.sentence + more, "  ")
+
+
+def write_plan(
+    folder: Path,
+    asked: Mapping[str, Any],
+    plan: Plan,
+    parts: Parts,
+    reasons: Sequence[str],
+    findings: Sequence[Finding],
+) -> None:
+    """Write the plan, whole or not at all; with it the run is one that goes on."""
+    facts = {
+        "asked": asked,
+        "read": list(reasons),
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "task": plan.kind.kind,
+        "features": plan.features.numbers(),
+        "parts": parts.sizes(),
+        "recipes": [dataclasses.asdict(recipe) for recipe in plan.recipes],
+        "speed": dataclasses.asdict(plan.speed),
+        "estimate": dataclasses.asdict(plan.estimate) | {"total": plan.estimate.total},
+        "disk_bytes": plan.disk_bytes,
+    }
+    with written(folder / PLAN_FILE) as file:
+        file.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def asked_before(folder: Path) -> dict[str, Any] | None:
+    """Return what was asked for when the plan of a run directory was made; None where there is none.
+
+    Raises:
+        ValueError: there is something else in the folder, which would be mixed with the run.
+    """
+    path = folder / PLAN_FILE
+    if path.is_file():
+        asked: dict[str, Any] = read_object(path).get("asked", {})
+        return asked
+    if (folder / RUN_FILE).is_file() and any((folder / "checkpoints").glob("step-*")):
+        raise ValueError(
+            f"{folder} holds a run that `seq2seq train` has begun; give the new one another `--output`, or go on with "
+            f"it by `seq2seq train {folder / RUN_FILE}`."
+        )
+    return None
+
+
+def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise ValueError if a run directory was made for something else than what is asked for now."""
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"{folder} holds a run for other {NAMES.get(name, name)} ({before.get(name)!r}, now {value!r}); give "
+                "another `--output`, or delete that folder to begin anew."
+            )
+
+
+NAMES = {"files": "pairs, or they have changed since", "start": "weights to begin with"}

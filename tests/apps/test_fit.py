@@ -1,0 +1,142 @@
+"""`seq2seq fit` on a copy task: what it says, what it leaves, and that it goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seq2seq.apps.command import main
+from seq2seq.assembly.configuration import read_run_config
+from seq2seq.fitting import probe
+from tests.tiny_run import distinct_texts
+
+SET = [
+    *("--set", "model.d_model=32", "model.encoder_layers=1", "model.decoder_layers=1", "model.ffn_size=64"),
+    *("model.num_heads=2", "training.max_steps=24", "data.batch_tokens=512"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "SECONDS", 0.01)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{text}\t{text}\n" for text in distinct_texts()))
+    return path
+
+
+def weights(run: Path) -> bytes:
+    [path] = (run / "model").glob("*.safetensors")
+    return path.read_bytes()
+
+
+def test_from_a_table_to_a_report(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    command = ["fit", str(table), "--output", str(run), *SET]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for words in (
+        f"{table}: 472 pairs",
+        "Task      correction",
+        "378 pairs to learn from, 47 to choose the best moment of the training by, 47 to test with",
+        "pairs are too few for a model that begins with nothing",
+        f"seq2seq serve {run}",
+    ):
+        assert words in said
+    plan = json.loads((run / "fit.json").read_text())
+    assert plan["parts"] == {"train": 378, "validation": 47, "test": 47}
+    assert plan["estimate"]["steps"] == read_run_config(run / "config.yaml").training.max_steps == 24
+    assert not (run / "probe").exists()
+    report = json.loads((run / "report" / "report.json").read_text())
+    assert report["verdict"]
+    assert all(line in said for line in report["verdict"])
+
+    before = weights(run)
+    assert main(command) == 0
+    assert "Going on with" in capsys.readouterr().out
+    assert weights(run) == before
+    again = tmp_path / "again"
+    assert main(["train", str(run / "config.yaml"), "--run_directory", str(again)]) == 0
+    assert weights(again) == before, "the configuration is the whole training"
+
+
+def test_a_plan_trains_nothing_and_is_gone_on_with(table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["fit", str(table), "--output", str(run), *SET]
+    assert main([*command, "--plan"]) == 0
+    assert (run / "fit.json").is_file()
+    assert not (run / "model").exists()
+    assert main(command) == 0
+    assert (run / "model").is_dir()
+
+
+@pytest.mark.parametrize("change", [["--minutes", "20"], ["--seed", "2"], ["--from", "elsewhere"]])
+def test_another_wish_needs_another_folder(
+    change: list[str], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    command = ["fit", str(table), "--output", str(run), *SET, "--plan"]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*command, *change]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "give another `--output`" in line
+
+
+def test_pairs_that_have_changed_need_another_folder(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fit", str(table), "--output", str(tmp_path / "run"), *SET, "--plan"]
+    assert main(command) == 0
+    with table.open("a") as file:
+        file.write("more\tmore\n")
+    assert main(command) == 2
+    assert "they have changed since" in capsys.readouterr().err
+
+
+def test_a_run_of_train_is_left_alone(copy_task: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", str(table), "--output", str(copy_task / "run")]) == 2
+    assert "holds a run that `seq2seq train` has begun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("one column\nalone\nhere\n" * 20, "column"),
+        ("a\tb\n", "There is 1 pair, too few"),
+        (None, "there is no such file|no such file"),
+    ],
+)
+def test_what_is_no_corpus_is_one_line(
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.tsv"
+    if text is not None:
+        path.write_text(text)
+    assert main(["fit", str(path), "--output", str(tmp_path / "run")]) == 2
+    captured = capsys.readouterr()
+    [line] = captured.err.splitlines()
+    assert line.startswith("seq2seq fit: error: ")
+    assert any(part in line for part in message.split("|"))
+    assert not (tmp_path / "run" / "fit.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--minutes", "0"], "must be more than 0"),
+        (["--minutes", "0.01"], "minutes are too few"),
+        (["--set", "model.d_model"], "expected OPTION=VALUE"),
+        (["--set", "model.width=3"], "`model` has no option `width`"),
+        (["--test", "a", "b", "c"], "names 3 files"),
+    ],
+)
+def test_options_that_make_no_sense(
+    more: list[str], message: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", str(table), "--output", str(tmp_path / "run"), *more]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,117 @@
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seq2seq.data.options import CorpusOptions
+from seq2seq.fitting.pairs import Pairs, Parts
+from seq2seq.fitting.plan import USABLE, Estimate, budget, check_disk, estimated, lengths, parsed, special_tokens
+from seq2seq.fitting.probe import Speed
+
+SPEED = Speed(
+    threads=2,
+    seconds_per_step=0.5,
+    pairs_per_step=100.0,
+    target_tokens_per_second=3000.0,
+    loss_seconds=1.0,
+    decoding_seconds=0.01,
+    parameters=1_000_000,
+    memory_mib=900.0,
+    batch_tokens=4096,
+    accumulation=1,
+    target_length=12,
+    longest_source=40,
+    longest_target=50,
+)
+OPTIONS = {"run_directory": "x", "training.max_steps": 4200, "optimizer.ema_decay": 0.999}
+
+
+def pairs(number: int, source: str = "a b", target: str = "c d") -> Pairs:
+    return Pairs([source] * number, [target] * number, CorpusOptions(path="x.tsv"))
+
+
+PARTS = Parts(pairs(29000), pairs(1000), pairs(1000))
+
+
+def estimate(minutes: float | None, spent: float = 10.0, **changes: float) -> Estimate:
+    return estimated(parsed(OPTIONS), PARTS, dataclasses.replace(SPEED, **changes), minutes, spent)
+
+
+def test_without_a_limit_the_recipe_has_its_steps() -> None:
+    found = estimate(None)
+    assert found.steps == 4200
+    assert found.training == 2100.0
+    assert found.validation == 7 * (2 * 1.0 + 500 * 0.01)
+    assert found.passes == pytest.approx(4200 * 100 / 29000)
+    assert found.tested_pairs == 1000
+
+
+@pytest.mark.parametrize("minutes", [5, 15, 30])
+@pytest.mark.parametrize("seconds_per_step", [0.05, 0.5, 2.0])
+def test_all_parts_end_within_the_time_that_is_given(minutes: float, seconds_per_step: float) -> None:
+    found = estimate(minutes, seconds_per_step=seconds_per_step)
+    assert 10.0 + found.total <= USABLE * 60 * minutes
+    assert found.steps <= 2 * 4200
+    if found.steps < 2 * 4200:
+        assert 10.0 + found.total > USABLE * 60 * minutes - seconds_per_step, "and none of it is left over"
+
+
+def test_more_time_is_more_steps() -> None:
+    steps = [estimate(minutes).steps for minutes in (5, 15, 30)]
+    assert steps == sorted(set(steps))
+
+
+def test_slow_decoding_costs_validations_and_not_the_training() -> None:
+    found = estimate(5, decoding_seconds=0.1)
+    assert (found.num_validations, found.validated_pairs, found.tested_pairs) == (2, 100, 100)
+    assert found.training > 0.3 * 300
+
+
+def test_too_little_time_says_how_much_is_enough() -> None:
+    with pytest.raises(ValueError, match=r"1 minutes are too few: .* give at least (\d+)\.") as raised:
+        estimate(1, spent=30.0)
+    enough = int(str(raised.value).removesuffix(".").rsplit(" ", 1)[1])
+    assert estimate(enough, spent=30.0).steps > 0
+
+
+def test_the_budget_validates_as_often_as_planned() -> None:
+    found = estimate(15)
+    options = budget(4200, SPEED, found, 15)
+    assert found.steps // options["validation.every"] >= found.num_validations
+    assert options["training.max_steps"] == 2 * 4200
+    assert options["training.checkpoint_every"] * 0.5 <= 120
+    assert options["training.max_minutes"] * 60 == pytest.approx(found.training, abs=0.5)
+    assert options["decoding.beam.max_length"] > SPEED.longest_target
+    assert budget(4200, SPEED, found, None)["training.max_minutes"] == 0
+    parsed(OPTIONS | options)
+
+
+def test_lengths_are_in_the_tokens_of_each_side() -> None:
+    parts = Parts(pairs(3, "abc defg", "x y z"), pairs(1), pairs(1))
+    found = lengths(parts, {"tokenizer.kind": "word_and_characters", "tokenizer.target_kind": "words"})
+    assert found["data.max_source_tokens"] == 8 + 2 + 2
+    assert found["data.max_target_tokens"] == 3 + 2
+    assert lengths(parts, {})["data.max_source_tokens"] == 256
+    very_long = Parts(pairs(3, "x" * 5000), pairs(1), pairs(1))
+    assert lengths(very_long, {"tokenizer.kind": "characters"})["data.max_source_tokens"] == 1000
+
+
+def test_tags_become_tokens_unless_the_tokenizer_is_another_models() -> None:
+    parts = Parts(pairs(2, "<V;PST> <de> a"), pairs(1), pairs(1))
+    assert special_tokens(parts, None) == {"tokenizer.special_tokens": ["<V;PST>", "<de>"]}
+    assert special_tokens(parts, "somewhere") == {}
+    assert special_tokens(PARTS, None) == {}
+
+
+def test_what_a_user_sets_counts_most() -> None:
+    config = parsed(OPTIONS, [("training.max_steps", "7"), ("model.d_model", "64")])
+    assert (config.training.max_steps, config.model.d_model) == (7, 64)
+    with pytest.raises(ValueError, match="modle"):
+        parsed(OPTIONS, [("modle.d_model", "64")])
+
+
+def test_a_disk_too_small_is_said_before_the_start(tmp_path: Path) -> None:
+    check_disk(tmp_path, 1000)
+    with pytest.raises(ValueError, match="MiB on the disk, of which .* are free; make room"):
+        check_disk(tmp_path, 2 * shutil.disk_usage(tmp_path).total)
