@@ -54,30 +54,55 @@ def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) ->
     corpus = CorpusOptions(**options)
     if not corpus.is_named:
         raise ValueError("Give either `source` and `target`, two aligned files, or `path`, one table or Hub data set.")
-    tag_column, source_prefix = corpus.tag_column, corpus.source_prefix
-    columns = [corpus.source_column, corpus.target_column, *([tag_column] if tag_column else [])]
-    if corpus.path is None:
-        assert corpus.source is not None and corpus.target is not None, "the options say so"  # noqa: PT018
-        files = [_regular(Path(corpus.source)), _regular(Path(corpus.target))]
-        pairs = partial(_aligned_pairs, files[0], files[1], source_prefix)
-    else:
-        path, header = str(corpus.path), corpus.header
-        kind = _format(path, corpus.format)
-        if kind == "hub":
-            rows = _hub_rows(path, corpus.name, corpus.split, corpus.streaming, cache_directory)
-            return _hub_pairs(rows, path, columns, source_prefix)
-        files = [_regular(Path(path))]
-        if kind in ("tsv", "csv") and not header:
-            positions = {"source": "0", "target": "1"}
-            columns = [positions.get(column, column) for column in columns]
-        if kind != "csv" and corpus.delimiter != "comma":
-            raise ValueError(f"{path}: `delimiter` belongs to CSV and would do nothing here; leave it out.")
-        others = (corpus.delimiter,) if kind == "csv" else ()
-        pairs = partial(_table_pairs, files[0], kind, tuple(columns), header, source_prefix, *others)
+    found = _pairs_of_files(corpus)
+    if found is None:
+        rows = _hub_rows(str(corpus.path), corpus.name, corpus.split, corpus.streaming, cache_directory)
+        return _hub_pairs(rows, str(corpus.path), _columns(corpus), corpus.source_prefix)
+    pairs, files = found
     if corpus.streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
     described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
     return _memory_mapped(pairs, files, described, cache_directory)
+
+
+def streamed_pairs(corpus: CorpusOptions) -> Pairs:
+    """Yield the pairs of a corpus one by one; nothing of it is kept.
+
+    Raises:
+        ValueError: as `read_corpus`, where the reading comes to it.
+    """
+    found = _pairs_of_files(corpus)
+    if found is not None:
+        yield from found[0]()
+        return
+    rows = _hub_rows(str(corpus.path), corpus.name, corpus.split, True, None)
+    for row in _hub_pairs(rows, str(corpus.path), _columns(corpus), corpus.source_prefix):
+        yield row["source"], row["target"]
+
+
+def _columns(corpus: CorpusOptions) -> list[str]:
+    """Return the columns of source, target and, if sources have one, their tag."""
+    return [corpus.source_column, corpus.target_column, *([corpus.tag_column] if corpus.tag_column else [])]
+
+
+def _pairs_of_files(corpus: CorpusOptions) -> tuple["partial[Pairs]", list[Path]] | None:
+    """Return what reads the pairs of local files, and the files; None for a data set of the Hub."""
+    if corpus.path is None:
+        assert corpus.source is not None and corpus.target is not None, "the options say so"  # noqa: PT018
+        files = [_regular(Path(corpus.source)), _regular(Path(corpus.target))]
+        return partial(_aligned_pairs, files[0], files[1], corpus.source_prefix), files
+    path, columns = str(corpus.path), _columns(corpus)
+    kind = _format(path, corpus.format)
+    if kind == "hub":
+        return None
+    files = [_regular(Path(path))]
+    if kind in ("tsv", "csv") and not corpus.header:
+        positions = {"source": "0", "target": "1"}
+        columns = [positions.get(column, column) for column in columns]
+    if kind != "csv" and corpus.delimiter != "comma":
+        raise ValueError(f"{path}: `delimiter` belongs to CSV and would do nothing here; leave it out.")
+    others = (corpus.delimiter,) if kind == "csv" else ()
+    return partial(_table_pairs, files[0], kind, tuple(columns), corpus.header, corpus.source_prefix, *others), files
 
 
 def concatenated(corpora: Sequence[Corpus]) -> Corpus:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy
 
 from seq2seq.assembly.corpora import open_corpus
+from seq2seq.data.corpus import streamed_pairs
 from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.held_out import default_sizes, held_out_parts
 from seq2seq.data.options import CorpusOptions
@@ -81,8 +82,7 @@ def read_pairs(paths: Sequence[str], like: CorpusOptions | None = None, seed: in
             read = read.select(numpy.sort(rows))
         sources, targets = list(read["source"]), list(read["target"])
         return Pairs(sources, targets, corpus, found.reasons, found.special_tokens, num_read)
-    stream = open_corpus(dataclasses.replace(corpus, streaming=True), "pairs")
-    drawn, num_read = _drawn(((row["source"], row["target"]) for row in stream), seed)
+    drawn, num_read = _drawn(streamed_pairs(corpus), seed)
     sources, targets = map(list, zip(*drawn, strict=True))
     return Pairs(sources, targets, corpus, found.reasons, found.special_tokens, num_read)
 
