@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
     *("data", "generation", "engines", "models", "decoding", "objectives", "gradients", "training"),
-    *("assembly", "diagnosis", "reporting", "export", "serving", "apps"),
+    *("assembly", "diagnosis", "reporting", "fitting", "export", "serving", "apps"),
 )
 """From the bottom up; each may import itself and what stands before it."""
 LEAVES = {"files", "lines", "locks", "own_pieces", "processes", "want"}

@@ -18,16 +18,18 @@ from typing import Any
 from seq2seq.apps.option_values import integer, number
 from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.model_folder import RUN_FILE
-from seq2seq.assembly.process import several_are_launched
+from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import train_in_stages
 from seq2seq.data.examination.findings import Finding
+from seq2seq.files import read_object
 from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, identity, leaks, read_pairs, write_parts
 from seq2seq.fitting.plan import parsed, plan_of
-from seq2seq.fitting.record import asked_before, check_same, format_lines, plan_lines, write_plan
+from seq2seq.fitting.record import PLAN_FILE, asked_before, check_same, format_lines, plan_lines, write_plan
 from seq2seq.lines import plain_name
 from seq2seq.locks import locked
 from seq2seq.reporting import write_report
+from seq2seq.reporting.terminal import format_report
 from seq2seq.training.accelerator import leave_processes
 
 REPORT_FOLDER = "report"
@@ -87,8 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"Train by the same command without `--plan`, or by `seq2seq train {folder / RUN_FILE}`.")
         return 0
     train_in_stages(read_run_config(folder / RUN_FILE), says_next=False)
-    report = write_report([folder], folder / REPORT_FOLDER)
-    print("", *report.verdict, "", f"Report     {folder / REPORT_FOLDER / 'report.html'}", sep="\n")
+    keep_freed_memory()
+    tested = read_object(folder / PLAN_FILE)["estimate"]["tested_pairs"]
+    print(format_report(write_report([folder], folder / REPORT_FOLDER, max_rows=tested, seed=arguments.seed)))
+    print("")
     print(f"Try it     seq2seq serve {folder}")
     print(f"Use it     seq2seq decode --model {folder} --input FILE --output FILE")
     print(f"Go on      seq2seq train {folder / RUN_FILE} --run_directory NEW …, whose options are what was chosen here")

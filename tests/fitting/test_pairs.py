@@ -8,7 +8,7 @@ from seq2seq.data.options import CorpusOptions
 from seq2seq.fitting import pairs as module
 from seq2seq.fitting.pairs import Pairs, cut, identity, leaks, read_pairs, write_parts
 
-WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def table(folder: Path, number: int, name: str = "pairs.tsv") -> Path:
