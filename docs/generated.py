@@ -12,7 +12,7 @@ from pathlib import Path
 import seq2seq
 from seq2seq.apps.command import VERBS
 from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
-from seq2seq.fitting.recipes import UNMEASURED, Bounds, table
+from seq2seq.fitting.recipes import UNMEASURED, Bounds, recipe_table
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES_OF_TRANSFORMERS = ("Seq2SeqTransformer", "Seq2SeqTransformerConfig")
@@ -86,7 +86,7 @@ def described_name(name: str) -> str:
 
 def recipes() -> str:
     """Return what `fit` knows kinds of tasks by, and its recipes with their evidence."""
-    kinds, of_scratch, of_pretrained = table()
+    kinds, of_scratch, of_pretrained = recipe_table()
     rows = ["| kind of task | known by |", "|---|---|"]
     rows += [f"| {kind.called} | {bounds(kind.when) or 'none of the others'} |" for kind in kinds]
     rows += ["", "| for | what it sets | measured |", "|---|---|---|"]

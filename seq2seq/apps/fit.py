@@ -23,7 +23,7 @@ from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import train_in_stages
 from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object
-from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, identity, leaks, read_pairs, write_parts
+from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, given_corpus, identity, sources_in_common, write_parts
 from seq2seq.fitting.plan import parsed, plan_of
 from seq2seq.fitting.record import PLAN_FILE, asked_before, check_same, format_lines, plan_lines, write_plan
 from seq2seq.lines import plain_name
@@ -119,18 +119,18 @@ def planned(
     arguments: argparse.Namespace, folder: Path, asked: dict[str, Any], started: float, say: Callable[[str], None]
 ) -> RunConfig:
     """Look at the pairs, decide, say and write everything; return the configuration of the training."""
-    overrides = [override(text) for text in arguments.set]
+    overrides = [setting(text) for text in arguments.set]
     parsed({"run_directory": str(folder)}, overrides)  # before minutes of work, whether they make sense
-    pairs = read_pairs(arguments.pairs, seed=arguments.seed)
+    pairs = given_corpus(arguments.pairs, seed=arguments.seed)
     say(f"{' and '.join(arguments.pairs)}: {described(pairs)}")
     others = {
-        name: read_pairs(files, like=pairs.corpus, seed=arguments.seed) if files else None
+        name: given_corpus(files, like=pairs.corpus, seed=arguments.seed) if files else None
         for name, files in (("validation", arguments.validation), ("test", arguments.test))
     }
     findings: list[Finding] = []
     for name, other in others.items():
         if other is not None:
-            findings += leaks(pairs, other, name)
+            findings += sources_in_common(pairs, other, name)
     for line in format_lines(pairs.reasons, findings):
         say(line)
     parts = cut(pairs, others["validation"], others["test"], arguments.seed)
@@ -158,7 +158,7 @@ def described(pairs: Pairs) -> str:
     return f"{len(pairs):,} pairs{drawn}; {pairs.corpus.described()}"
 
 
-def override(text: str) -> tuple[str, str]:
+def setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"`--set {text}`: expected OPTION=VALUE, such as `model.d_model=512`.")

@@ -63,7 +63,7 @@ class Parts:
         return {name: len(getattr(self, name)) for name in PARTS}
 
 
-def read_pairs(paths: Sequence[str], like: CorpusOptions | None = None, seed: int = 1) -> Pairs:
+def given_corpus(paths: Sequence[str], like: CorpusOptions | None = None, seed: int = 1) -> Pairs:
     """Return the pairs of one table, or of two files that go together.
 
     Args:
@@ -144,7 +144,7 @@ def _of(pairs: Pairs, mask: numpy.ndarray) -> Pairs:
     )
 
 
-def leaks(train: Pairs, other: Pairs, name: str) -> Iterator[Finding]:
+def sources_in_common(train: Pairs, other: Pairs, name: str) -> Iterator[Finding]:
     """Yield that the training pairs hold sources of a part that a user has named, or near-copies of them."""
     found = near_copies(train.sources, other.sources)
     if len(found.rows):

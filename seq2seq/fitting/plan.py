@@ -1,7 +1,7 @@
 """A plan: what pairs are, what is trained on them and why, and how long it takes here; before anything is trained.
 
-Parts of a corpus enter; a `Plan` leaves, with the configuration that `train` runs. The time given is shared out: what
-is left of it beside validations, test and report is for training, whose rate comes down as that ends.
+Parts of a corpus enter; a `FitPlan` leaves, with the configuration that `train` runs. The time is shared out: what is
+left of it beside validations, test and report is for training, whose rate comes down as that ends.
 """
 
 import math
@@ -17,7 +17,7 @@ from seq2seq.config.nodes import tree_of
 from seq2seq.fitting.features import TAG, Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
-from seq2seq.fitting.recipes import Kind, Recipe, chosen, kind_of, options_of
+from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipes_for, task_kind
 
 VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
 """Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
@@ -43,7 +43,7 @@ CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """Seconds that each part will take."""
 
     training: float
@@ -62,14 +62,14 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FitPlan:
     """All that was decided."""
 
     kind: Kind
     features: Features
     recipes: tuple[Recipe, ...]
     speed: Speed
-    estimate: Estimate
+    estimate: TimeEstimate
     config: RunConfig
     disk_bytes: int
     """What checkpoints and model take."""
@@ -85,7 +85,7 @@ def plan_of(
     start: str | None,
     overrides: Sequence[tuple[str, str]],
     seed: int,
-) -> Plan:
+) -> FitPlan:
     """Return the plan; the tokenizer and the tokenised pairs are in the run directory then.
 
     Args:
@@ -98,8 +98,8 @@ def plan_of(
         ValueError: an option makes no sense, or there is too little time, memory or disk.
     """
     features = features_of(parts.train.sources, parts.train.targets, seed)
-    kind = kind_of(features.numbers())
-    recipes = chosen(kind, features.numbers(), is_pretrained=start is not None)
+    kind = task_kind(features.numbers())
+    recipes = recipes_for(kind, features.numbers(), is_pretrained=start is not None)
     places = {
         "run_directory": str(folder),
         "data.train.path": str(files["train"]),
@@ -108,15 +108,15 @@ def plan_of(
         "training.tensorboard": False,
         "training.initialize_from": start,
     }
-    found = places | lengths(parts, options_of(recipes)) | options_of(recipes) | special_tokens(parts, start)
+    found = places | lengths(parts, recipe_options(recipes)) | recipe_options(recipes) | tag_tokens(parts, start)
     speed = measured(parsed(found, overrides), folder)
     estimate = estimated(parsed(found, overrides), parts, speed, minutes, time.time() - started)
-    recipes = chosen(kind, features.numbers() | {"passes": estimate.passes}, is_pretrained=start is not None)
+    recipes = recipes_for(kind, features.numbers() | {"passes": estimate.passes}, is_pretrained=start is not None)
     steps = parsed(found, overrides).training.max_steps
-    config = parsed(found | options_of(recipes) | budget(steps, speed, estimate, minutes), overrides)
+    config = parsed(found | recipe_options(recipes) | budget(steps, speed, estimate, minutes), overrides)
     disk = disk_bytes_of(config, speed)
     check_disk(folder, disk)
-    return Plan(kind, features, recipes, speed, estimate, config, disk)
+    return FitPlan(kind, features, recipes, speed, estimate, config, disk)
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
@@ -156,7 +156,7 @@ def _usual(texts: Sequence[str]) -> int:
     return lengths[int(0.98 * (len(lengths) - 1))]
 
 
-def special_tokens(parts: Parts, start: str | None) -> dict[str, Any]:
+def tag_tokens(parts: Parts, start: str | None) -> dict[str, Any]:
     """Return the tags in front of the sources as tokens that are never split."""
     tags = {tag for text in parts.train.sources if (match := TAG.match(text)) for tag in match[0].split()}
     if start is not None or not 0 < len(tags) <= MOST_TAGS:
@@ -164,7 +164,7 @@ def special_tokens(parts: Parts, start: str | None) -> dict[str, Any]:
     return {"tokenizer.special_tokens": sorted(tags)}
 
 
-def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float) -> Estimate:
+def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float) -> TimeEstimate:
     """Return what each part takes.
 
     Raises:
@@ -194,10 +194,10 @@ def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | No
             )
         steps = max(1, min(int(STRETCH * steps), int(left / speed.seconds_per_step)))
     passes = steps * speed.pairs_per_step / len(parts.train)
-    return Estimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
+    return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
 
 
-def budget(steps: int, speed: Speed, estimate: Estimate, minutes: float | None) -> dict[str, Any]:
+def budget(steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:
     """Return the options that the machine and the time decide.
 
     Args:

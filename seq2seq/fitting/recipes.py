@@ -52,7 +52,7 @@ class Recipe:
 
 
 @cache
-def table() -> tuple[tuple[Kind, ...], tuple[Recipe, ...], tuple[Recipe, ...]]:
+def recipe_table() -> tuple[tuple[Kind, ...], tuple[Recipe, ...], tuple[Recipe, ...]]:
     """Return the kinds, in the order in which they are tried; the recipes; and those for pretrained models."""
     read = json.loads(TABLE.read_text(encoding="utf-8"))
     kinds = tuple(Kind(**row) for row in read["kinds"])
@@ -71,24 +71,24 @@ def holds(when: Bounds, numbers: Mapping[str, float]) -> bool:
     )
 
 
-def kind_of(numbers: Mapping[str, float]) -> Kind:
+def task_kind(numbers: Mapping[str, float]) -> Kind:
     """Return the first kind of task whose bounds hold; the last has none."""
-    return next(kind for kind in table()[0] if holds(kind.when, numbers))
+    return next(kind for kind in recipe_table()[0] if holds(kind.when, numbers))
 
 
-def chosen(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool = False) -> tuple[Recipe, ...]:
+def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool = False) -> tuple[Recipe, ...]:
     """Return the recipes that count, in the order in which they do.
 
     Args:
         numbers: features; and, once it is known, `passes` over the pairs that there is time for.
         is_pretrained: whether the weights are those of a trained model.
     """
-    _, recipes, from_pretrained = table()
+    _, recipes, from_pretrained = recipe_table()
     rows = from_pretrained if is_pretrained else recipes
     return tuple(row for row in rows if (not row.kinds or kind.kind in row.kinds) and holds(row.when, numbers))
 
 
-def options_of(recipes: Sequence[Recipe]) -> dict[str, Any]:
+def recipe_options(recipes: Sequence[Recipe]) -> dict[str, Any]:
     """Return all that recipes set, by dotted names."""
     options: dict[str, Any] = {}
     for recipe in recipes:

@@ -11,7 +11,7 @@ from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
 from seq2seq.fitting.pairs import Parts
-from seq2seq.fitting.plan import Plan
+from seq2seq.fitting.plan import FitPlan
 
 PLAN_FILE = "fit.json"
 WIDTH = 120
@@ -19,7 +19,7 @@ FEW_PAIRS = 1000
 """Fewer teach a model that begins with nothing no more than to repeat what it has seen."""
 
 
-def plan_lines(plan: Plan, parts: Parts, minutes: float | None) -> Iterator[str]:
+def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None) -> Iterator[str]:
     """Yield what will be done, why, and how long it takes."""
     features, speed, estimate = plan.features, plan.speed, plan.estimate
     is_tuned = plan.config.training.initialize_from is not None
@@ -92,7 +92,7 @@ def format_lines(reasons: Sequence[str], findings: Sequence[Finding]) -> Iterato
 def write_plan(
     folder: Path,
     asked: Mapping[str, Any],
-    plan: Plan,
+    plan: FitPlan,
     parts: Parts,
     reasons: Sequence[str],
     findings: Sequence[Finding],

@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq.data.options import CorpusOptions
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import USABLE, Estimate, budget, check_disk, estimated, lengths, parsed, special_tokens
+from seq2seq.fitting.plan import USABLE, TimeEstimate, budget, check_disk, estimated, lengths, parsed, tag_tokens
 from seq2seq.fitting.probe import Speed
 
 SPEED = Speed(
@@ -34,7 +34,7 @@ def pairs(number: int, source: str = "a b", target: str = "c d") -> Pairs:
 PARTS = Parts(pairs(29000), pairs(1000), pairs(1000))
 
 
-def estimate(minutes: float | None, spent: float = 10.0, **changes: float) -> Estimate:
+def estimate(minutes: float | None, spent: float = 10.0, **changes: float) -> TimeEstimate:
     return estimated(parsed(OPTIONS), PARTS, dataclasses.replace(SPEED, **changes), minutes, spent)
 
 
@@ -99,9 +99,9 @@ def test_lengths_are_in_the_tokens_of_each_side() -> None:
 
 def test_tags_become_tokens_unless_the_tokenizer_is_another_models() -> None:
     parts = Parts(pairs(2, "<V;PST> <de> a"), pairs(1), pairs(1))
-    assert special_tokens(parts, None) == {"tokenizer.special_tokens": ["<V;PST>", "<de>"]}
-    assert special_tokens(parts, "somewhere") == {}
-    assert special_tokens(PARTS, None) == {}
+    assert tag_tokens(parts, None) == {"tokenizer.special_tokens": ["<V;PST>", "<de>"]}
+    assert tag_tokens(parts, "somewhere") == {}
+    assert tag_tokens(PARTS, None) == {}
 
 
 def test_what_a_user_sets_counts_most() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.plan import parsed
-from seq2seq.fitting.recipes import Kind, chosen, holds, kind_of, options_of, table
+from seq2seq.fitting.recipes import Kind, holds, recipe_options, recipe_table, recipes_for, task_kind
 from tests.shared_data import shared_data
 
 NAMES = {field.name for field in dataclasses.fields(Features)}
-KINDS, RECIPES, FROM_PRETRAINED = table()
+KINDS, RECIPES, FROM_PRETRAINED = recipe_table()
 ROOT = Path(__file__).parents[2]
 SIZES = [300, 3_000, 30_000, 300_000, 3_000_000]
 PASSES = [0.5, 5, 50]
@@ -40,8 +40,8 @@ def test_whatever_is_chosen_is_a_configuration(kind: Kind, is_pretrained: bool) 
         for passes in PASSES:
             for characters in (10, 1000):
                 numbers = dict.fromkeys(NAMES, float(characters)) | {"pairs": pairs, "passes": passes}
-                recipes = chosen(kind, numbers, is_pretrained=is_pretrained)
-                config = parsed({"run_directory": "x", "data.train.path": "y.tsv"} | options_of(recipes))
+                recipes = recipes_for(kind, numbers, is_pretrained=is_pretrained)
+                config = parsed({"run_directory": "x", "data.train.path": "y.tsv"} | recipe_options(recipes))
                 assert config.training.max_steps >= 1000
                 assert config.validation.select_by in config.validation.metrics
 
@@ -81,7 +81,7 @@ def made_up(kind: str) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("kind", [kind.kind for kind in KINDS])
 def test_made_up_tasks_are_known(kind: str) -> None:
-    assert kind_of(features_of(*made_up(kind)).numbers()).kind == kind
+    assert task_kind(features_of(*made_up(kind)).numbers()).kind == kind
 
 
 REAL = {
@@ -94,7 +94,7 @@ REAL = {
 @pytest.mark.parametrize(("kind", "file"), [(kind, file) for kind, files in REAL.items() for file in files])
 def test_real_tasks_are_known(kind: str, file: str) -> None:
     rows = [line.split("\t") for line in shared_data(file).read_text(encoding="utf-8").splitlines()]
-    assert kind_of(features_of([row[0] for row in rows], [row[1] for row in rows]).numbers()).kind == kind
+    assert task_kind(features_of([row[0] for row in rows], [row[1] for row in rows]).numbers()).kind == kind
 
 
 @pytest.mark.parametrize("language", ["de", "fr"])
@@ -102,4 +102,4 @@ def test_captions_are_translation(language: str) -> None:
     sides = [
         shared_data(f"multi30k/raw/train.{name}").read_text(encoding="utf-8").splitlines() for name in ("en", language)
     ]
-    assert kind_of(features_of(*sides).numbers()).kind == "translation"
+    assert task_kind(features_of(*sides).numbers()).kind == "translation"
