@@ -58,7 +58,7 @@ class Features:
         return asdict(self)
 
 
-def features_of(sources: Sequence[str], targets: Sequence[str], seed: int = 1) -> Features:
+def features_of(sources: Sequence[str], targets: Sequence[str], seed: int) -> Features:
     """Return what pairs are like.
 
     Raises:

@@ -63,7 +63,7 @@ class Parts:
         return {name: len(getattr(self, name)) for name in PARTS}
 
 
-def given_corpus(paths: Sequence[str], like: CorpusOptions | None = None, seed: int = 1) -> Pairs:
+def given_corpus(paths: Sequence[str], seed: int, like: CorpusOptions | None = None) -> Pairs:
     """Return the pairs of one table, or of two files that go together.
 
     Args:

@@ -22,11 +22,11 @@ def made(sources: list[str]) -> Pairs:
 
 
 def test_a_table_and_two_files_are_the_same_pairs(tmp_path: Path) -> None:
-    found = given_corpus([str(table(tmp_path, 50))])
+    found = given_corpus([str(table(tmp_path, 50))], 1)
     for column, side in enumerate(("source", "target")):
         texts = [line.split("\t")[column] for line in (tmp_path / "pairs.tsv").read_text().splitlines()]
         (tmp_path / f"a.{side}").write_text("".join(f"{text}\n" for text in texts))
-    both = given_corpus([str(tmp_path / "a.source"), str(tmp_path / "a.target")])
+    both = given_corpus([str(tmp_path / "a.source"), str(tmp_path / "a.target")], 1)
     assert (found.sources, found.targets) == (both.sources, both.targets)
     assert len(found) == found.num_read == 50
 
@@ -34,8 +34,8 @@ def test_a_table_and_two_files_are_the_same_pairs(tmp_path: Path) -> None:
 def test_a_test_part_is_read_by_the_columns_of_the_training_pairs(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("id,german,english\n" + "".join(f"{n},ein {n}.,a {n}.\n" for n in range(50)))
     (tmp_path / "test.csv").write_text("id,german,english\n7,ein Haus.,a house.\n")
-    train = given_corpus([str(tmp_path / "train.csv")])
-    test = given_corpus([str(tmp_path / "test.csv")], like=train.corpus)
+    train = given_corpus([str(tmp_path / "train.csv")], 1)
+    test = given_corpus([str(tmp_path / "test.csv")], 1, like=train.corpus)
     assert {train.sources[0], train.targets[0]} == {"ein 0.", "a 0."}
     assert (test.sources, test.targets) in [(["ein Haus."], ["a house."]), (["a house."], ["ein Haus."])]
     assert (train.sources[0] == "ein 0.") == (test.sources[0] == "ein Haus.")
@@ -48,20 +48,20 @@ def test_of_many_pairs_some_are_drawn_from_all_of_the_file(
     monkeypatch.setattr(module, "MOST_PAIRS", 100)
     monkeypatch.setattr(module, "LARGE_BYTES", 10 if is_large else 1 << 30)
     path = table(tmp_path, 2000)
-    found = given_corpus([str(path)])
+    found = given_corpus([str(path)], 1)
     rows = sorted(int(source.split()[1]) for source in found.sources)
     assert len(set(rows)) == 100
     assert rows[0] < 200
     assert rows[-1] >= 1800
     assert [source.split()[1] for source in found.sources] == [target.split()[1] for target in found.targets]
-    assert given_corpus([str(path)]).sources == found.sources, "by the seed"
+    assert given_corpus([str(path)], 1).sources == found.sources, "by the seed"
     assert found.num_read == 2000
 
 
 def test_no_more_of_a_large_file_is_read_than_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE_BYTES", 10)
     monkeypatch.setattr(module, "READ_PAIRS", 30)
-    assert given_corpus([str(table(tmp_path, 200))]).num_read == 30
+    assert given_corpus([str(table(tmp_path, 200))], 1).num_read == 30
 
 
 def test_parts_share_no_source() -> None:
@@ -104,14 +104,14 @@ def test_parts_are_written_as_rows_that_any_run_reads(tmp_path: Path) -> None:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         part = getattr(parts, name)
         assert [row["source"] for row in rows] == part.sources
-        again = given_corpus([str(path)])
+        again = given_corpus([str(path)], 1)
         assert (again.sources, again.targets) == (part.sources, part.targets)
 
 
 def test_a_compressed_table(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv.gz"
     path.write_bytes(gzip.compress(table(tmp_path, 20).read_bytes()))
-    assert len(given_corpus([str(path)])) == 20
+    assert len(given_corpus([str(path)], 1)) == 20
 
 
 def test_identity_knows_a_file_that_has_changed(tmp_path: Path) -> None:
