@@ -38,6 +38,8 @@ LEAST_TRAINING = 0.3
 MOST_TAGS = 500
 LONGEST = 1000
 """Characters or words of a side that are taken; of subwords fewer."""
+LOG_SECONDS = 15.0
+"""Between lines about the training."""
 CHECKPOINT_SECONDS = 120.0
 """At most so much training is lost by a kill."""
 
@@ -212,7 +214,7 @@ def budget(steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | No
         "training.threads": speed.threads,
         "training.gradient_accumulation": speed.accumulation,
         "training.checkpoint_every": min(every, a_while),
-        "training.log_every": max(1, min(50, every // 4)),
+        "training.log_every": max(1, min(every, int(LOG_SECONDS / speed.seconds_per_step))),
         "data.batch_tokens": speed.batch_tokens,
         "validation.every": every,
         "validation.max_rows": estimate.validated_pairs,

@@ -84,8 +84,12 @@ def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool
         is_pretrained: whether the weights are those of a trained model.
     """
     _, recipes, from_pretrained = recipe_table()
-    rows = from_pretrained if is_pretrained else recipes
-    return tuple(row for row in rows if (not row.kinds or kind.kind in row.kinds) and holds(row.when, numbers))
+    found = [row for row in recipes if (not row.kinds or kind.kind in row.kinds) and holds(row.when, numbers)]
+    if not is_pretrained:
+        return tuple(found)
+    judged = {name: value for name, value in recipe_options(found).items() if name.startswith("validation.")}
+    rows = [row for row in from_pretrained if holds(row.when, numbers)]
+    return *rows, Recipe("judged as other models of this task", {}, judged, "what the task is about", "docs/fit.md")
 
 
 def recipe_options(recipes: Sequence[Recipe]) -> dict[str, Any]:
