@@ -1,5 +1,9 @@
 """In which order the site shows its pages; one that is not named here ends the build."""
 
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Begin": ("start", "fit", "pairs", "questions", "coming_from"),
     "Tasks": (
@@ -11,7 +15,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "tasks/commands",
     ),
     "Understand": ("concepts", "objectives"),
-    "Do": ("decoding", "training", "likelihood", "pretrained", "pipelines", "serving", "browser", "argos"),
+    "Do": (
+        "fit",
+        "report",
+        "training",
+        "decoding",
+        "likelihood",
+        "pretrained",
+        "pipelines",
+        "own_pieces",
+        "trackers",
+        "serving",
+        "browser",
+        "argos",
+    ),
     "Look up": ("commands", "options", "python"),
     "Results": ("results",),
     "Change the code": ("design", "contributing", "decisions/README", "changelog"),
@@ -51,5 +68,6 @@ RESULTS = (
 
 def toctree(caption: str, pages: tuple[str, ...]) -> str:
     """Return a part of the navigation as MyST reads it; without a caption one below a page."""
-    lines, title = "\n".join(pages), f":caption: {caption}\n" if caption else ""
+    there = [page for page in pages if (HERE / f"{page}.md").exists()]
+    lines, title = "\n".join(there), f":caption: {caption}\n" if caption else ""
     return f"```{{toctree}}\n:hidden:\n{title}\n{lines}\n```"
