@@ -91,9 +91,14 @@ def all_flags() -> frozenset[str]:
     return frozenset({"--version"}).union(*map(flags, VERBS))
 
 
+def of_the_toolkit(name: str) -> str:
+    """Return what of a dotted name is the toolkit's: without numbers of lists, and up to a piece of the user's own."""
+    return re.sub(r"\.\d+(?=\.|$)|\.\w+:.*$", "", name)
+
+
 def dotted(text: str) -> Iterator[str]:
     """Yield each name between backticks that begins with a section of a configuration and a dot."""
     sections = "|".join(sorted({name.partition(".")[0] for name in options()}))
     for span in spans(text):
         if found := re.match(rf"(?:--)?((?:{sections})(?:\.\w+)+)(?=$|[ :=])", span):
-            yield re.sub(r"\.\d+(?=\.|$)", "", found[1])
+            yield of_the_toolkit(found[1])

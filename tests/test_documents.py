@@ -10,7 +10,20 @@ from seq2seq.apps.command import VERBS
 from seq2seq.apps.verb_parser import OF_CONFIGURATIONS, parser_of
 from seq2seq.assembly.foreign_names import OF_DECODING, OF_THE_COMMAND, OF_TRAINING
 from seq2seq.config.writing import dotted as dotted_values
-from tests.documents import PAGES, ROOT, all_flags, code_blocks, commands, dotted, flags, flags_of, options, said, spans
+from tests.documents import (
+    PAGES,
+    ROOT,
+    all_flags,
+    code_blocks,
+    commands,
+    dotted,
+    flags,
+    flags_of,
+    of_the_toolkit,
+    options,
+    said,
+    spans,
+)
 
 README = PAGES["README.md"]
 DESIGN = PAGES["docs/design.md"]
@@ -127,7 +140,7 @@ def test_commands_can_be_typed(page: str) -> None:
         if verb not in VERBS:
             wrong.append(verb)
             continue
-        wrong += [f"{verb} {flag}" for flag in flags_of(words) if re.sub(r"\.\d+(?=\.)", "", flag) not in flags(verb)]
+        wrong += [f"{verb} {flag}" for flag in flags_of(words) if of_the_toolkit(flag) not in flags(verb)]
         wrong += [f"{verb} {said}" for said in unknown_choices(verb, words)]
     assert wrong == []
 
@@ -149,7 +162,7 @@ def unknown_choices(verb: str, words: list[str]) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_that_stand_alone_exist(page: str) -> None:
     alone = [words for words in map(str.split, spans(PAGES[page])) if words and words[0].startswith("--")]
-    named = {re.sub(r"\.\d+(?=\.)", "", flag) for words in alone for flag in flags_of(words)}
+    named = {of_the_toolkit(flag) for words in alone for flag in flags_of(words)}
     known = all_flags() | OF_OTHERS
     if page.startswith("docs/results"):
         known |= {*re.findall(r"--[a-z-]+", "".join(file.read_text() for file in (ROOT / "benchmarks").rglob("*.py")))}
@@ -169,7 +182,7 @@ def test_options_of_configurations_exist() -> None:
         for name, value in dotted_values(values).items():
             rows = value if isinstance(value, list) else []
             within = [f"{name}.{key}" for row in rows if isinstance(row, dict) for key in row]
-            assert {*(within or [name])} - options() == set(), page
+            assert {*map(of_the_toolkit, within or [name])} - options() == set(), page
 
 
 def test_foreign_names_are_the_same_everywhere() -> None:
