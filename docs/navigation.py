@@ -16,7 +16,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Understand": ("concepts", "objectives"),
     "Do": (
-        "fit",
         "report",
         "training",
         "decoding",
