@@ -13,7 +13,7 @@ from seq2seq.assembly.generator import TextGenerator
 from seq2seq.generation.corpus import truncate_source
 from seq2seq.reporting.examples import Attention, Example
 
-LONGEST = 24
+LONGEST = 30
 """Tokens of either side of an output whose attention is shown."""
 MOST = 3
 END = "(end)"

@@ -80,6 +80,8 @@ def course_of(run: Path, select_by: str, noise: float = 0.0) -> Course | None:
     num_steps = max(entry["step"] for entry in log)
     trend, gain, before, best, step = _end(chosen, num_steps, noise)
     losses = {own.kind: own for own in series if own.name == "nll"}
+    if trend == "flat" and _still_falls(losses.get("validation"), num_steps):
+        trend = "unclear"
     return Course(series, select_by, num_steps, trend, gain, before, best, step, _learns_by_heart(losses, num_steps))
 
 
@@ -113,8 +115,16 @@ def _end(
     is_early = series.steps[best] <= LATE * num_steps
     if is_early or gain < LEAST_GAIN * abs(values[best]) / 2:
         return "flat", (0.0 if is_early else gain), sign * before, *found
-    is_rising = gain > max(LEAST_GAIN * abs(values[best]), noise / 2) and best == len(values) - 1
+    is_rising = gain > max(LEAST_GAIN * abs(values[best]), noise) and best == len(values) - 1
     return ("rising" if is_rising else "unclear"), gain, sign * before, *found
+
+
+def _still_falls(loss: Series | None, num_steps: int) -> bool:
+    """Return whether the loss on validation pairs fell in the last quarter: then a score may rise again."""
+    if loss is None or len(loss.values) < 2:
+        return False
+    before = float(numpy.interp(LATE * num_steps, loss.steps, loss.values))
+    return loss.values[-1] < (1 - LEAST_GAIN) * before
 
 
 def _learns_by_heart(losses: dict[str, Series], num_steps: int) -> bool:

@@ -59,7 +59,7 @@ def sentence_of(gap: ExposureGap) -> str:
             f"{cost} The loss grows towards the end of the texts, by {_points(growth)}: its own mistakes lead it "
             "further astray (this is called exposure bias)."
         )
-    if drop.low <= 0 <= drop.high:
+    if drop.low <= 0:
         return f"{cost} So its own mistakes do not lead it astray."
     return (
         f"{cost} The loss does not grow towards the end of the texts: its own mistakes do not lead it further astray."

@@ -78,7 +78,7 @@ def write_report(
         RunComparison(own.name, results[0].name, judge.differences(own.decoded.outputs, results[0].decoded.outputs))
         for own in results[1:]
     )
-    verdict = answers(results[0], task, data, comparisons)
+    verdict = answers(results[0], task, data, results[1:], comparisons)
     report = Report(
         verdict=verdict.sentences,
         answers=verdict,

@@ -22,7 +22,10 @@ LEAST_PAIRS = 30
 """Of a part with fewer, nothing is concluded."""
 RARE = 5
 """A word that training has fewer times is rare."""
-MOST_TAGS = 12
+MOST_TAGS, LEAST_TAGS = 12, 4
+"""Tags that are looked at: the most frequent, and of rare ones so many."""
+HARDLY_ANY = 5.0
+"""Below such a score the first metric tells no parts apart, and the second is taken."""
 NUMBER = re.compile(r"\d")
 
 Rows = numpy.ndarray
@@ -67,12 +70,14 @@ class Slice:
 def scored_slices(
     judge: Judge, outputs: Sequence[str], sources: Sequence[str], task: PairTask, training: TrainingPairs | None
 ) -> tuple[Slice, ...]:
-    """Return the parts that there are, with the score of each by the first metric.
+    """Return the parts that there are, with the score of each by the first metric that tells them apart.
 
     Args:
         sources: with their tags.
     """
     metric = judge.metrics[0]
+    if metric.higher_is_better and judge.measured_by(metric, outputs).value < HARDLY_ANY and len(judge.metrics) > 1:
+        metric = judge.metrics[1]
     found = []
     for group, label, description, rows in parts_of_pairs(sources, judge.references, task, training):
         others = numpy.setdiff1d(numpy.arange(len(sources)), rows)
@@ -97,8 +102,8 @@ def parts_of_pairs(
             yield "seen in training", "no", "that training does not have", (~is_known).nonzero()[0]
     tags = [leading_tag(source) for source in sources]
     if sum(map(bool, tags)) > 0.9 * len(tags):
-        for tag, count in Counter(tags).most_common(MOST_TAGS):
-            if count < len(tags):
+        for place, (tag, count) in enumerate(Counter(tags).most_common(MOST_TAGS)):
+            if count < len(tags) and (count >= LEAST_PAIRS or place < LEAST_TAGS):
                 yield "tag", tag or "none", f"with the tag {tag}", _where([own == tag for own in tags])
     has_number = [bool(NUMBER.search(text)) for text in texts]
     if any(has_number):

@@ -4,7 +4,7 @@ Numbers of a run enter; `Answers` leave. What counts as working: better than eve
 chance by two tests, and by the first metric good enough to be of use at all. Decision 40 says why.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seq2seq.data.examination.findings import percent
 from seq2seq.reporting.baselines import WITHOUT_MODEL, Baseline
@@ -30,10 +30,18 @@ MUCH_UNSEEN, MANY_SAME = 0.05, 0.02
 MOST_ALARMS = 3
 
 
-def answers(run: RunResults, task: PairTask, data: DataFacts, comparisons: tuple[RunComparison, ...] = ()) -> Answers:
+def answers(
+    run: RunResults,
+    task: PairTask,
+    data: DataFacts,
+    others: Sequence[RunResults] = (),
+    comparisons: Sequence[RunComparison] = (),
+) -> Answers:
     """Return the verdict on a run, and on others beside it."""
     state, first = _works(run, task, data)
-    more = [*_caveats(run, data), *_tuned(run), *(_compared(comparison) for comparison in comparisons)]
+    more = [*_caveats(run, data), *_tuned(run)]
+    for other, comparison in zip(others, comparisons, strict=True):
+        more += [f"{other.name}: {_works(other, task, data)[1]}", _compared(comparison)]
     fails = tuple(_fails(run, state)) if state != "unknown" else ()
     return Answers(state, (first, *more), fails, tuple(_next(run, task, data, state)))
 
@@ -73,12 +81,12 @@ def _works(run: RunResults, task: PairTask, data: DataFacts) -> tuple[str, str]:
     measured = f"{said_score(score)} on {data.num_pairs:,} pairs"
     unbeaten = [own for own in run.baselines if own.name in WITHOUT_MODEL and own.differences[0].word != "better"]
     if unbeaten:
-        how = "and does worse than" if best.differences[0].word == "worse" else "which is not clearly better than"
+        how = "and does worse than" if best.differences[0].word == "worse" else "not clearly better than"
         if best in unbeaten:
-            return "fails", f"It does not work yet: it has {measured}, {how} what takes no model at all: {its}."
+            return "fails", f"It does not work yet: it has {measured}, {how} an answer that takes no model: {its}."
         other = unbeaten[0]
         its = f"{other.description} ({other.scores[0].value:.1f})"
-        return "fails", f"It does not work yet: it has {measured}, which is not clearly better than {its}."
+        return "fails", f"It does not work yet: it has {measured}, not clearly better than {its}."
     bound = OF_USE.get(score.metric)
     value = best.scores[0].value
     beats = f"Answers that take no model are clearly worse; the best of these, {best.description}, has {value:.1f}."
@@ -212,6 +220,11 @@ def _more_time(course: Course) -> Iterator[str]:
         yield (
             f"More time alone will hardly help: in the last quarter of the training its {name} on the validation pairs "
             f"did not get better any more ({values[1]:.1f} at best)."
+        )
+    elif not course.late_gain or course.late_gain < 0.005 * abs(values[1]):
+        yield (
+            f"Whether more time would help is not clear: in the last quarter of the training its {name} on the "
+            f"validation pairs did not get better ({values[1]:.1f} at best), but its loss still fell."
         )
     else:
         yield (

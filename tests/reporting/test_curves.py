@@ -40,6 +40,14 @@ def test_trends(tmp_path: Path, scores: list[float], trend: str) -> None:
     assert course.best == max(scores)
 
 
+def test_a_score_that_rests_while_the_loss_falls_may_rise_again(tmp_path: Path) -> None:
+    course = course_of(log(tmp_path, [1, 1, 1, 1], [4.0, 3.5, 3.0, 2.5]), "bleu")
+    settled = course_of(log(tmp_path, [1, 1, 1, 1], [4.0, 3.5, 3.4, 3.4]), "bleu")
+    assert course is not None
+    assert settled is not None
+    assert (course.trend, settled.trend) == ("unclear", "flat")
+
+
 def test_minutes_and_missing_logs(tmp_path: Path) -> None:
     assert course_of(tmp_path, "bleu") is None
     course = course_of(log(tmp_path, [10, 20]), "bleu")

@@ -71,6 +71,14 @@ def test_the_worst_part_is_found_and_small_ones_are_not_judged() -> None:
     assert [own.label for own in found if own.is_better] == ["3 words"]
 
 
+def test_where_hardly_any_output_is_right_parts_are_told_apart_by_the_second_metric() -> None:
+    what = task("words", ("exact_match", "character_error_rate"))
+    judge = Judge(what.metrics, [["right"]] * 200, seed=1)
+    found = scored_slices(judge, ["rigth"] * 100 + ["x"] * 100, ["a b c"] * 100 + ["a b c d"] * 100, what, None)
+    assert {part.score.metric for part in found} == {"character_error_rate"}
+    assert [part.label for part in found if part.is_worse] == ["4 words"]
+
+
 @pytest.mark.parametrize(
     ("kind", "source", "reference", "output"),
     [

@@ -105,9 +105,11 @@ def test_tuning_and_other_runs() -> None:
     tuned = verdict(baselines=(baseline("nearest", 8.0, 22.0), baseline("before", 20.0, 10.0)), is_tuned=True)
     assert "Tuning has helped: before it, the model had BLEU 20.0 (95 % interval 19.0 to 21.0)." in tuned.does_it_work
     other = RunComparison("other", "mine", (difference(2.0),))
-    assert answers(run(), task(), data(), (other,)).does_it_work[1] == (
+    assert answers(run(), task(), data(), [run(name="other")], [other]).does_it_work[2] == (
         "other is better than mine by 2.0 BLEU (95 % interval of the difference +1.0 to +3.0, p = 0.001), beyond "
         "chance."
     )
     same = RunComparison("other", "mine", (difference(0.3, 0.4),))
-    assert "neither is shown to be better" in answers(run(), task(), data(), (same,)).does_it_work[1]
+    assert (
+        "neither is shown to be better" in answers(run(), task(), data(), [run(name="other")], [same]).does_it_work[2]
+    )

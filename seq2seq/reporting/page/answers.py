@@ -9,7 +9,8 @@ from seq2seq.reporting.results import Report, RunResults
 from seq2seq.reporting.scores import Difference, MeasuredScore
 from seq2seq.reporting.task import EXPLANATIONS, name_of_metric
 
-WORDS = {"better": "good", "worse": "bad", "no different": "middle"}
+WORDS = {"better": ("better", "good"), "worse": ("worse", "bad"), "no different": ("may be chance", "middle")}
+"""What is said of a difference, and how it is coloured."""
 INTERVAL = (
     "The 95 % interval says how far chance in the choice of the pairs may have moved a score: other pairs of the same "
     "kind would give one within it about 19 times of 20."
@@ -74,8 +75,9 @@ def _p_values(found: Difference) -> str:
 
 
 def _difference(found: Difference) -> Markup:
+    word, colour = WORDS[found.word]
     interval = "" if found.low is None or found.high is None else f" ({found.low:+.1f} to {found.high:+.1f}) "
-    return together(f"{found.difference:+.1f}{interval} ", element("span", found.word, class_=WORDS[found.word]))
+    return together(f"{found.difference:+.1f}{interval} ", element("span", word, class_=colour))
 
 
 def _number(score: MeasuredScore) -> Markup:
@@ -102,7 +104,7 @@ def scores_section(report: Report) -> Markup:
             ]
             for score in run.scores
         ]
-        return table(["metric", "score", "95 % interval", ""], rows, f"Scores of {run.name}, of 100")
+        return table(["metric", "score", "95 % interval", ""], rows, f"Scores of {run.name}", "rows")
 
     names = [score.metric for score in report.runs[0].scores]
     meanings = [element("li", EXPLANATIONS[name]) for name in names if name in EXPLANATIONS]
@@ -126,7 +128,7 @@ def stand_ins_section(report: Report) -> Markup:
             ]
             rows.append([name, *cells])
         title = f"{name_of_metric(score.metric)} of {run.name} and of what could stand in for it"
-        return table(["what answers", "score", "this model less it"], rows, title, "text")
+        return table(["what answers", "score", "this model less it"], rows, title, "rows")
 
     said = (
         "A model is only worth something if it does better than answers that take none. Each of them is what one could "

@@ -26,7 +26,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Report], Markup | None]], ...] = (
     ("verdict", "Verdict", verdict_section),
     ("compared", "Side by side", compared_section),
     ("scores", "Scores", scores_section),
-    ("baselines", "Against no model at all", stand_ins_section),
+    ("baselines", "Against answers without a model", stand_ins_section),
     ("examples", "Examples", examples_section),
     ("parts", "Where it does well and badly", parts_section),
     ("alarms", "Warnings", alarms_section),

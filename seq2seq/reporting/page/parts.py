@@ -32,24 +32,24 @@ def parts_section(report: Report) -> Markup | None:
         if part.group != group:
             group = part.group
             rows.append([element("strong", group), *([""] * (2 + len(report.runs) - 1 + (not several)))])
-        cells: list[Child] = [f"{part.num_pairs:,}"]
+        cells: list[Child] = [element("span", f"{part.num_pairs:,}", class_="pairs")]
         for colour, run in enumerate(report.runs):
             cells.append(with_bar(run.slices[place].score, most, colour % 5))
         if not several:
             cells.append(_remark(part))
         rows.append([part.label, *cells])
-    name = name_of_metric(first.scores[0].metric)
+    name = name_of_metric(first.slices[0].score.metric)
     head: list[Child] = [
         "sources",
         "pairs",
         *([run.name for run in report.runs] if several else [name, "against the rest"]),
     ]
-    better = "more" if first.scores[0].higher_is_better else "less"
+    better = "more" if first.slices[0].score.higher_is_better else "less"
     note = (
-        f"{name}; {better} is better. The dark line in a bar is the 95 % interval. Of parts with fewer than "
+        f"{name}; {better} is better. The thin line in a bar is the 95 % interval. Of parts with fewer than "
         f"{LEAST_PAIRS} pairs nothing is concluded."
     )
-    return together(table(head, rows, f"{name} by kind of source"), element("p", note, class_="faint"))
+    return together(table(head, rows, f"{name} by kind of source", "rows"), element("p", note, class_="faint"))
 
 
 def _remark(part: Slice) -> Markup | str:
@@ -119,7 +119,7 @@ def _folded(examples: Sequence[Example]) -> list[Markup]:
 
 def _example(example: Example) -> Markup:
     lines = [
-        element("dt", "source"), element("dd", example.source, dir="auto"),
+        element("dt", "source"), element("dd", _short(example.source, 700), dir="auto"),
         element("dt", "output"), element("dd", _pieces(example.output_pieces, "") or "(empty)", dir="auto"),
         element("dt", "reference"), element("dd", _pieces(example.reference_pieces, "missing"), dir="auto"),
         element("dd", f"{name_of_metric(example.metric)} {example.score:.1f} · pair {example.row + 1}", class_="score"),
