@@ -84,6 +84,7 @@ def _shown(results: Iterator[Any], total: int, name: str) -> Iterator[Any]:
     said = time.perf_counter()
     for number, result in enumerate(results, start=1):
         yield result
-        if time.perf_counter() - said > SECONDS_BETWEEN_LINES and number < total:
+        is_whole = number % POOL_LINES == 0 and number < total
+        if is_whole and time.perf_counter() - said > SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
             print(f"{name}: {number:,} of {total:,} texts generated", file=sys.stderr, flush=True)

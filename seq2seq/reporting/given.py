@@ -15,8 +15,7 @@ import numpy
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
-from seq2seq.assembly.decoding_defaults import read_decoding
-from seq2seq.assembly.model_folder import RUN_FILE, read_model
+from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.options import CorpusOptions
 from seq2seq.lines import aligned
@@ -77,11 +76,6 @@ def config_of(run: Path) -> RunConfig | None:
     """Return the configuration of a run; None of a model folder, which has none."""
     path = run / RUN_FILE
     return read_run_config(path) if path.is_file() else None
-
-
-def prefix_of(run: Path, checkpoint: str | None = None) -> str:
-    """Return what a run's model reads before every source."""
-    return read_model(run, lambda folder: read_decoding(folder, "l2r").source_prefix, checkpoint)
 
 
 def pairs_to_test(

@@ -26,7 +26,7 @@ from seq2seq.reporting.curves import Course, course_of
 from seq2seq.reporting.decoding import Decoded, decoded, reading_whole_sources
 from seq2seq.reporting.examples import Example, chosen_rows, example, ranking_metric
 from seq2seq.reporting.exposure import Exposure, exposure_of
-from seq2seq.reporting.given import TestPairs, TrainingPairs, prefix_of
+from seq2seq.reporting.given import TestPairs, TrainingPairs
 from seq2seq.reporting.results import RunResults
 from seq2seq.reporting.scores import Judge, MeasuredScore
 from seq2seq.reporting.slices import scored_slices
@@ -77,8 +77,7 @@ def measured_run(
         ValueError: there is no model.
     """
     notes: list[str] = []
-    sources = [prefix_of(subject.path, means.checkpoint) + source for source in pairs.sources]
-    generator = _loaded(subject.path, means, means.checkpoint)
+    generator, sources = _loaded(subject.path, pairs, means, means.checkpoint)
     found = decoded(generator, sources, subject.name, processes=means.processes, progress=means.progress)
     outputs = list(found.outputs)
     baselines = [_baseline(name, texts, outputs, judge) for name, texts in stand_ins.items()]
@@ -109,9 +108,13 @@ def measured_run(
     )
 
 
-def _loaded(path: str | Path, means: Means, checkpoint: str | None) -> TextGenerator:
+def _loaded(
+    path: str | Path, pairs: TestPairs, means: Means, checkpoint: str | None
+) -> tuple[TextGenerator, list[str]]:
+    """Return a generator, and the sources with all that its model reads before them."""
     generator = load(path, device=means.device, precision=means.precision, checkpoint=checkpoint)
-    return reading_whole_sources(generator)
+    sources = [generator.source_prefix + source for source in pairs.sources]
+    return reading_whole_sources(generator), sources
 
 
 def _baseline(name: str, texts: Sequence[str], outputs: Sequence[str], judge: Judge) -> Baseline:
@@ -127,8 +130,7 @@ def _before_tuning(
     if start is None:
         return
     try:
-        sources = [prefix_of(Path(start)) + source for source in pairs.sources]
-        generator = _loaded(start, means, None)
+        generator, sources = _loaded(start, pairs, means, None)
         name = f"{subject.name}, before tuning"
         before = decoded(generator, sources, name, processes=means.processes, progress=means.progress)
     except (ValueError, OSError) as error:
