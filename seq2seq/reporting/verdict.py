@@ -39,6 +39,7 @@ def answers(
 ) -> Answers:
     """Return the verdict on a run, and on others beside it."""
     state, first = _works(run, task, data)
+    first = f"{run.name}: {first}" if others else first
     more = [*_caveats(run, data), *_tuned(run)]
     for other, comparison in zip(others, comparisons, strict=True):
         more += [f"{other.name}: {_works(other, task, data)[1]}", _compared(comparison)]

@@ -66,7 +66,7 @@ def compared_section(report: Report) -> Markup | None:
         "it is taken for real. All runs were given the same pairs."
     )
     scores_of_all = table(head, rows, "Scores of all runs, and how each differs from the first")
-    return together(scores_of_all, element("p", note, class_="faint"))
+    return together(scores_of_all, element("p", note, class_="faint"), _meanings(report))
 
 
 def _p_values(found: Difference) -> str:
@@ -93,7 +93,18 @@ def with_bar(score: MeasuredScore, most: float, colour: int, digits: int = 1) ->
     return element("span", number, bar(score.value, score.low, score.high, most, colour), class_="one-line")
 
 
-def scores_section(report: Report) -> Markup:
+def _meanings(report: Report) -> Markup:
+    """Return what each metric says, and its interval."""
+    names = [score.metric for score in report.runs[0].scores]
+    meanings = [element("li", EXPLANATIONS[name]) for name in names if name in EXPLANATIONS]
+    return together(element("ul", meanings, class_="faint"), element("p", INTERVAL, class_="faint"))
+
+
+def scores_section(report: Report) -> Markup | None:
+    """Return the scores of a single run, with what they mean; several stand side by side."""
+    if len(report.runs) > 1:
+        return None
+
     def of(run: RunResults) -> Markup:
         rows: list[list[Child]] = [
             [
@@ -106,11 +117,7 @@ def scores_section(report: Report) -> Markup:
         ]
         return table(["metric", "score", "95 % interval", ""], rows, f"Scores of {run.name}", "rows")
 
-    names = [score.metric for score in report.runs[0].scores]
-    meanings = [element("li", EXPLANATIONS[name]) for name in names if name in EXPLANATIONS]
-    return together(
-        of_each(report, of), element("ul", meanings, class_="faint"), element("p", INTERVAL, class_="faint")
-    )
+    return together(of(report.runs[0]), _meanings(report))
 
 
 def stand_ins_section(report: Report) -> Markup:
