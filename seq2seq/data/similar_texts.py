@@ -26,6 +26,7 @@ _BLOCK_ROWS = 50_000
 _COMPARED_AT_ONCE = 50_000
 _LONGEST = 1_000
 """Characters of a text that are looked at for near-copies; two that begin alike count as such."""
+_WITHIN_NUMBERS = r"(\d)[\pP\pZ](\d)"
 _BETWEEN_WORDS = r"[\pP\pZ\pC]+"
 _WITHOUT_SPACES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}])"
 _ODD = numpy.random.default_rng(0).integers(2**62, size=_BANDS * _HASHES_A_BAND, dtype=numpy.uint64) * 2 + 1
@@ -50,9 +51,9 @@ class NearCopies:
 def text_keys(texts: Texts) -> numpy.ndarray:
     """Return 64 bits for each text, the same for texts that differ in case, white space and punctuation alone.
 
-    Digits and signs count. Of a text that is nothing but punctuation it is that of the text.
+    Digits and signs count, and where a number is divided, but not by what. Nothing but punctuation is kept.
     """
-    return numpy.concatenate([_keys(block) for block in _blocks(texts)] or [numpy.zeros(0, numpy.uint64)])
+    return numpy.concatenate([_keys(block) for block in string_arrays(texts)] or [numpy.zeros(0, numpy.uint64)])
 
 
 def near_copies(texts: Texts, others: Texts) -> NearCopies:
@@ -104,7 +105,7 @@ def near_pairs(texts: Texts, keys: numpy.ndarray) -> numpy.ndarray:
 
 def common_share(texts: Sequence[str], others: Sequence[str]) -> numpy.ndarray:
     """Return the Jaccard index of the sequences of three words of texts and others, one by one."""
-    (values, offsets), (other_values, other_offsets) = _sequences(_words(texts)), _sequences(_words(others))
+    (values, offsets), (other_values, other_offsets) = _sequences(word_lists(texts)), _sequences(word_lists(others))
     owners = numpy.repeat(numpy.arange(len(texts)), numpy.diff(offsets))
     other_owners = numpy.repeat(numpy.arange(len(others)), numpy.diff(other_offsets))
     own, other = _distinct(owners, values), _distinct(other_owners, other_values)
@@ -118,7 +119,7 @@ def common_share(texts: Sequence[str], others: Sequence[str]) -> numpy.ndarray:
 
 def num_words(texts: Texts) -> numpy.ndarray:
     """Return how many words each text has; characters of scripts without spaces count as words."""
-    counted = [numpy.diff(_words(block).offsets.to_numpy()) for block in _blocks(texts)]
+    counted = [numpy.diff(word_lists(block).offsets.to_numpy()) for block in string_arrays(texts)]
     return numpy.concatenate(counted or [numpy.zeros(0, numpy.int32)])
 
 
@@ -142,7 +143,8 @@ def _taken(texts: Texts, rows: numpy.ndarray) -> Sequence[str]:
     return [texts[row] for row in rows.tolist()]
 
 
-def _blocks(texts: Texts) -> Iterator[pyarrow.Array]:
+def string_arrays(texts: Texts) -> Iterator[pyarrow.Array]:
+    """Yield texts as arrays that are small enough for their offsets."""
     for start in range(0, len(texts), _BLOCK_ROWS):
         block = texts[start : start + _BLOCK_ROWS]
         if isinstance(block, pyarrow.ChunkedArray):
@@ -151,33 +153,38 @@ def _blocks(texts: Texts) -> Iterator[pyarrow.Array]:
             yield block if isinstance(block, pyarrow.Array) else pyarrow.array(list(block), pyarrow.string())
 
 
-def _plain(texts: pyarrow.Array) -> pyarrow.Array:
-    """Return texts in small letters, with a space for whatever stands between words."""
-    return pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, "NFKC")), _BETWEEN_WORDS, " ")
+def plain_texts(texts: pyarrow.Array) -> pyarrow.Array:
+    """Return texts in small letters, with a space for whatever stands between words, and a sign within numbers."""
+    small = pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))
+    for _ in range(2):  # since a digit between two of them is of both
+        small = pc.replace_substring_regex(small, _WITHIN_NUMBERS, r"\1¦\2")
+    return pc.replace_substring_regex(small, _BETWEEN_WORDS, " ")
 
 
 def _keys(texts: pyarrow.Array) -> numpy.ndarray:
-    plain = pc.replace_substring(_plain(texts), " ", "")
+    plain = pc.replace_substring(plain_texts(texts), " ", "")
     plain = pc.if_else(pc.equal(pc.binary_length(plain), 0), texts, plain)
-    return _hashed(plain.to_pylist())
+    return hashed(plain.to_pylist())
 
 
-def _hashed(texts: Sequence[str]) -> numpy.ndarray:
+def hashed(texts: Sequence[str]) -> numpy.ndarray:
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return numpy.frombuffer(digests, dtype="<u8")
 
 
-def _words(texts: Texts) -> pyarrow.ListArray:
+def word_lists(texts: Texts) -> pyarrow.ListArray:
     """Return the words of each text, of a long one those of its beginning."""
     array = texts if isinstance(texts, pyarrow.Array) else pyarrow.array(list(texts), pyarrow.string())
-    plain = pc.replace_substring_regex(_plain(pc.utf8_slice_codeunits(array, 0, _LONGEST)), _WITHOUT_SPACES, r" \1 ")
+    plain = pc.replace_substring_regex(
+        plain_texts(pc.utf8_slice_codeunits(array, 0, _LONGEST)), _WITHOUT_SPACES, r" \1 "
+    )
     return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(plain))
 
 
 def _sequences(words: pyarrow.ListArray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return hashes of all sequences of three words, and where each text's begin; of a shorter text all its words."""
     encoded = words.flatten().dictionary_encode()
-    hashes = _hashed(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
+    hashes = hashed(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
     offsets = words.offsets.to_numpy().astype(numpy.int64)
     offsets = offsets - offsets[0]
     lengths = numpy.diff(offsets)
@@ -209,8 +216,8 @@ def _distinct(owners: numpy.ndarray, values: numpy.ndarray) -> tuple[numpy.ndarr
 def _bands(texts: Texts) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return the rows of texts with enough words, and a hash for each band of their smallest hashes `[rows, bands]`."""
     rows, found, start = [numpy.zeros(0, numpy.int64)], [numpy.zeros((0, _BANDS), numpy.uint64)], 0
-    for block in _blocks(texts):
-        words = _words(block)
+    for block in string_arrays(texts):
+        words = word_lists(block)
         is_long = numpy.diff(words.offsets.to_numpy()) >= FEWEST_WORDS
         rows.append(start + numpy.flatnonzero(is_long))
         start += len(block)

@@ -10,8 +10,9 @@ from seq2seq.data.examination.examined import Examined, Lengths
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.headers import headers
 from seq2seq.data.examination.limits import PairLimits, costs, validation_lengths
-from seq2seq.data.examination.overlap import duplicates, identical_sides, overlap, shared_pairs
+from seq2seq.data.examination.overlap import duplicates, identical_sides, near_overlap, overlap, shared_pairs
 from seq2seq.data.examination.resemblance import resemblance
+from seq2seq.data.examination.text_findings import findings_of_texts
 from seq2seq.data.examination.vocabulary import SamplePair, samples, unknown_pieces, unknown_share
 from seq2seq.data.mixture import CorpusShare
 from seq2seq.data.tokenizer import TextTokenizer
@@ -100,12 +101,14 @@ def findings_of(
         yield from headers(corpus)
     yield from resemblance(train, validation)
     yield from overlap(train, validation)
+    yield from near_overlap(train, validation)
     yield from costs(train, limits)
     yield from validation_lengths(train, validation, limits)
     for corpus in (train, validation):
         yield from unknown_pieces(corpus, tokenizer)
         yield from duplicates(corpus)
         yield from identical_sides(corpus)
+        yield from findings_of_texts(corpus)
     if len(validation) < _FEW_TO_JUDGE:
         yield Finding(
             "few_validation_pairs",

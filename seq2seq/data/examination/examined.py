@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy
-import pyarrow
 import pyarrow.compute as pc
 
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.encoded_pairs import EncodedPairs
+from seq2seq.data.examination.raw_pairs import SIDES, RawPairs
 from seq2seq.data.loader import stored_pairs
 from seq2seq.data.sequences import Sequences
 
@@ -17,7 +17,6 @@ EXAMINED_TEXTS = 1_000_000
 """Pairs whose texts are looked at; of a larger corpus the first. Lengths are those of all."""
 COUNTED_PAIRS = 100_000
 """Pairs whose tokens are counted, spread evenly."""
-SIDES = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -38,22 +37,15 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """A corpus.
+class Examined(RawPairs):
+    """A corpus; its texts are those of its first pairs, without the prefix of sources.
 
     Args:
-        name: what sentences call it, `training` or `validation`.
-        option: the section of the configuration that names it.
-        sources, targets: the texts of its first pairs, without the prefix of sources.
         pairs: ids of all pairs.
         firsts: the first row of each of the corpora that it consists of, by the section that names it; without any, it
             is a single one.
     """
 
-    name: str
-    option: str
-    sources: pyarrow.ChunkedArray
-    targets: pyarrow.ChunkedArray
     pairs: EncodedPairs
     firsts: Mapping[str, int] = field(default_factory=dict)
 
@@ -87,14 +79,3 @@ class Examined:
 
     def ids(self, side: str) -> Sequences:
         return self.pairs.source_ids if side == "source" else self.pairs.target_ids
-
-    def texts(self, side: str) -> pyarrow.ChunkedArray:
-        return self.sources if side == "source" else self.targets
-
-    def spread(self, number: int) -> numpy.ndarray:
-        """Return at most so many rows whose texts are here, spread evenly."""
-        return numpy.unique(numpy.linspace(0, len(self.sources) - 1, min(number, len(self.sources))).astype(int))
-
-    def sample(self, side: str, rows: numpy.ndarray) -> list[str]:
-        """Return the texts of these rows."""
-        return self.texts(side).take(pyarrow.array(rows)).to_pylist()

@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 
 import numpy
+import pyarrow
 import pyarrow.compute as pc
 
 from seq2seq.data.examination.examined import Examined
 from seq2seq.data.examination.findings import Finding, part_of, shown
+from seq2seq.data.examination.raw_pairs import RawPairs
+from seq2seq.data.similar_texts import near_copies, text_keys
 
 _MUCH_OVERLAP = 0.05
 """Share of the validation pairs that a training may have seen before its validation says too much."""
 _MANY_SOURCES = 0.2
+_COMPARED_ROWS = 200_000
+"""Training sources, spread evenly, of which copies are looked for."""
 _MOSTLY = 0.9
 _NOTABLE = 0.01
 
@@ -71,7 +76,36 @@ def overlap(train: Examined, validation: Examined) -> Iterator[Finding]:
         )
 
 
-def duplicates(corpus: Examined) -> Iterator[Finding]:
+def near_overlap(train: RawPairs, others: RawPairs) -> Iterator[Finding]:
+    """Yield which sources of other pairs are copies of training sources, but not to the letter, or near-copies."""
+    rows = train.spread(_COMPARED_ROWS)
+    texts = train.sources if len(rows) == train.num_texts else train.sources.take(pyarrow.array(rows))
+    found = near_copies(texts, others.sources)
+    own, originals = others.sample("source", found.rows), texts.take(pyarrow.array(found.originals)).to_pylist()
+    keys = zip(text_keys(own).tolist(), text_keys(originals).tolist(), strict=True)
+    pairs = [
+        (one, other, key == other_key)
+        for one, other, (key, other_key) in zip(own, originals, keys, strict=True)
+        if one != other
+    ]
+    for is_copy, kind, said in (
+        (True, "overlap_but_for_punctuation", "are training sources but for case, spaces and punctuation"),
+        (False, "overlap_of_near_copies", "have nearly the words of a training source"),
+    ):
+        chosen = [(one, other) for one, other, same in pairs if same is is_copy]
+        if chosen:
+            is_warning = is_copy and len(chosen) >= _MUCH_OVERLAP * others.num_texts
+            yield Finding(
+                kind,
+                f"{part_of(len(chosen), others.num_texts)} {others.name} sources {said}"
+                + (": scores would praise what was learnt by heart; take them out of one." if is_warning else "."),
+                len(chosen),
+                shown(chosen[0]),
+                is_warning,
+            )
+
+
+def duplicates(corpus: RawPairs) -> Iterator[Finding]:
     """Yield how many pairs are there again."""
     joined = pc.binary_join_element_wise(corpus.sources, corpus.targets, "\t")
     again = len(joined) - pc.count_distinct(joined).as_py()
@@ -86,7 +120,7 @@ def duplicates(corpus: Examined) -> Iterator[Finding]:
         )
 
 
-def identical_sides(corpus: Examined) -> Iterator[Finding]:
+def identical_sides(corpus: RawPairs) -> Iterator[Finding]:
     """Yield how many pairs have the same text on both sides: so it is for corrections, but not for translations."""
     is_same = pc.equal(corpus.sources, corpus.targets)
     count = pc.sum(is_same).as_py() or 0

@@ -47,8 +47,16 @@ GERMAN = (
 def translations(number: int, first: int = 0) -> list[tuple[str, str]]:
     """Return different pairs of English and German sentences."""
     size = len(ENGLISH)
-    numbers = [(index % size, (index * 7 + index // size) % size, index) for index in range(first, first + number)]
-    return [(f"{ENGLISH[a]} and {ENGLISH[b]}, {n}", f"{GERMAN[a]} und {GERMAN[b]}, {n}") for a, b, n in numbers]
+    found = []
+    for index in range(first, first + number):
+        places = index % size, (index * 7 + index // size) % size, (index * 5 + index // size**2) % size
+        english, german = ([texts[place] for place in places] for texts in (ENGLISH, GERMAN))
+        source, target = (
+            f"{english[0]} and {english[1]}, {index}, {english[2]}",
+            f"{german[0]} und {german[1]}, {index}, {german[2]}",
+        )
+        found.append((source, target))
+    return found
 
 
 @cache
