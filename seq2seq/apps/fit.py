@@ -21,7 +21,7 @@ from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import train_in_stages
-from seq2seq.data.examination.findings import Finding
+from seq2seq.data.examination.text_findings import text_findings
 from seq2seq.files import read_object
 from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, given_corpus, identity, sources_in_common, write_parts
 from seq2seq.fitting.plan import parsed, plan_of
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         print(f"Train by the same command without `--plan`, or by `seq2seq train {folder / RUN_FILE}`.")
         return 0
-    train_in_stages(read_run_config(folder / RUN_FILE), says_next=False)
+    train_in_stages(read_run_config(folder / RUN_FILE), is_planned=True)
     keep_freed_memory()
     tested = read_object(folder / PLAN_FILE)["estimate"]["tested_pairs"]
     print(format_report(write_report([folder], folder / REPORT_FOLDER, max_rows=tested, seed=arguments.seed)))
@@ -127,7 +127,7 @@ def planned(
         name: given_corpus(files, like=pairs.corpus, seed=arguments.seed) if files else None
         for name, files in (("validation", arguments.validation), ("test", arguments.test))
     }
-    findings: list[Finding] = []
+    findings = list(text_findings(pairs.sources, pairs.targets, "given"))
     for name, other in others.items():
         if other is not None:
             findings += sources_in_common(pairs, other, name)

@@ -53,11 +53,11 @@ from seq2seq.training.tracking import Tracker
 from seq2seq.training.trainer import Trainer
 
 
-def train_in_stages(config: RunConfig, *, says_next: bool = True) -> TrainingState:
+def train_in_stages(config: RunConfig, *, is_planned: bool = False) -> TrainingState:
     """Run the trainings that a configuration stands for, each on the processes of the one before.
 
     Args:
-        says_next: print how to decode and score with what was trained.
+        is_planned: whether somebody has said by now what is odd about the pairs, and will say what to do next.
 
     Returns:
         Where the last of them ended.
@@ -69,13 +69,13 @@ def train_in_stages(config: RunConfig, *, says_next: bool = True) -> TrainingSta
     for stage in configs:
         check_config(stage)  # all before the first, which may take hours
     for stage in configs:
-        state = train_stage(stage)
-    if says_next and PartialState().is_main_process:
+        state = train_stage(stage, is_planned=is_planned)
+    if not is_planned and PartialState().is_main_process:
         print("Decode a test set, and score it, by", *next_commands(configs[-1]), sep="\n  ", flush=True)
     return state
 
 
-def train_stage(config: RunConfig) -> TrainingState:
+def train_stage(config: RunConfig, *, is_planned: bool = False) -> TrainingState:
     """Run one training of a configuration: prepare or resume, train, validate, export, draw; return where it ended.
 
     Raises:
@@ -92,19 +92,19 @@ def train_stage(config: RunConfig) -> TrainingState:
     several_are_launched()  # or nobody is waited for
     accelerator = build_accelerator(precision)
     with occupied(Path(config.run_directory), accelerator):
-        state = train_alone(config, accelerator)
+        state = train_alone(config, accelerator, is_planned=is_planned)
     accelerator.wait_for_everyone()
     return state
 
 
-def train_alone(config: RunConfig, accelerator: Accelerator) -> TrainingState:
+def train_alone(config: RunConfig, accelerator: Accelerator, *, is_planned: bool = False) -> TrainingState:
     """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
         data = build_data(config, folder)
         guarded = guard_corpora(config, data.tokenizer)
     tokenizer, train_corpus, validation_corpus, fingerprints, mixture = data
-    if accelerator.is_main_process:
+    if accelerator.is_main_process and not is_planned:
         warn_of_data(config, data)
     validation_corpus, validation_report = usable_pairs(config, validation_corpus)
     companions = prepare_companions(config, folder, train_corpus, validation_corpus, tokenizer, accelerator)

@@ -92,6 +92,16 @@ def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool
     return *rows, Recipe("judged as other models of this task", {}, judged, "what the task is about", "docs/fit.md")
 
 
+def in_effect(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Return the recipes without those of which others have set everything anew, but for how a model is judged."""
+    last = {name: number for number, recipe in enumerate(recipes) for name in recipe.options}
+    return [
+        recipe
+        for number, recipe in enumerate(recipes)
+        if any(last[name] == number for name in recipe.options if not name.startswith("validation."))
+    ]
+
+
 def recipe_options(recipes: Sequence[Recipe]) -> dict[str, Any]:
     """Return all that recipes set, by dotted names."""
     options: dict[str, Any] = {}

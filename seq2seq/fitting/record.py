@@ -12,6 +12,7 @@ from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.plan import FitPlan
+from seq2seq.fitting.recipes import in_effect
 
 PLAN_FILE = "fit.json"
 WIDTH = 120
@@ -40,7 +41,7 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None) -> Iterator[s
         "the trained weights and tokenizer of " + str(plan.config.training.initialize_from) if is_tuned else "nothing"
     )
     yield f"Model     {speed.parameters / 1e6:.1f} million parameters, beginning with {begin}"
-    for number, recipe in enumerate(plan.recipes):
+    for number, recipe in enumerate(in_effect(plan.recipes)):
         yield from _wrapped("Why       " if not number else " " * 10, f"- {recipe}", " " * 12)
     threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}, " if speed.threads else ""
     yield from _wrapped(

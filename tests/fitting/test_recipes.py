@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.plan import parsed
-from seq2seq.fitting.recipes import Kind, holds, recipe_options, recipe_table, recipes_for, task_kind
+from seq2seq.fitting.recipes import Kind, Recipe, holds, in_effect, recipe_options, recipe_table, recipes_for, task_kind
 from tests.shared_data import shared_data
 
 NAMES = {field.name for field in dataclasses.fields(Features)}
@@ -42,7 +42,7 @@ def test_whatever_is_chosen_is_a_configuration(kind: Kind, is_pretrained: bool) 
                 numbers = dict.fromkeys(NAMES, float(characters)) | {"pairs": pairs, "passes": passes}
                 recipes = recipes_for(kind, numbers, is_pretrained=is_pretrained)
                 config = parsed({"run_directory": "x", "data.train.path": "y.tsv"} | recipe_options(recipes))
-                assert config.training.max_steps >= 600
+                assert config.training.max_steps >= 300
                 assert config.validation.select_by in config.validation.metrics
 
 
@@ -52,6 +52,17 @@ def test_bounds_include_their_ends_and_need_their_number() -> None:
     assert not holds({"pairs": (1, 2)}, {"pairs": 3})
     assert not holds({"passes": (None, None)}, {"pairs": 1})
     assert holds({}, {})
+
+
+def recipe(**options: float) -> Recipe:
+    return Recipe("", {}, {name.replace("_", ".", 1): value for name, value in options.items()}, "", "")
+
+
+def test_what_others_have_set_anew_is_no_reason() -> None:
+    first, second = recipe(model_size=1, training_steps=1), recipe(model_size=2)
+    assert in_effect([first, second]) == [first, second]
+    assert in_effect([first, second, recipe(training_steps=3)])[0] is second
+    assert in_effect([recipe(validation_metrics=1)]) == []
 
 
 def made_up(kind: str) -> tuple[list[str], list[str]]:
