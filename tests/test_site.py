@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.page.conftest import browser
-from tests.serving.page.test_looks import violations
+from tests.browser import browser, violations
 
 __all__ = ["browser"]
 
@@ -34,12 +33,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_in_a_browser(browser: Any, site: Path, name: str, width: int, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe examines how accessible a page is")
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto((site / f"{name}.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
-    assert violations(axe, page) == []
+    assert violations(page) == []
     page.close()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy
 
 from seq2seq.assembly.scoring import make_metrics
-from seq2seq.metrics import METRICS, Metric, sentence_scores
+from seq2seq.metrics import Metric, known_metric, sentence_scores
 from seq2seq.metrics.significance import TIE, bootstrap_interval, paired_bootstrap, paired_randomization
 
 LEVEL = 0.05
@@ -126,5 +126,5 @@ class Judge:
 
 
 def known_metrics(names: Sequence[str]) -> list[str]:
-    """Return those of the names that are metrics of texts alone, once each."""
-    return [name for name in dict.fromkeys(names) if name in METRICS]
+    """Return those of the names that are metrics of texts alone, once each, the user's own among them."""
+    return [name for name in dict.fromkeys(names) if known_metric(name) is not None]

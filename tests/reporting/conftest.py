@@ -1,6 +1,6 @@
 """A run that copies letters, and a browser that shows its report."""
 
-from tests.serving.page.conftest import browser
+from tests.browser import browser
 from tests.tiny_run import copy_task, private_cache, without_curves
 
 __all__ = ["browser", "copy_task", "private_cache", "without_curves"]

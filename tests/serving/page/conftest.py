@@ -3,27 +3,15 @@
 The tests skip where there is no browser, or nothing that drives it.
 """
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.browser import browser
 from tests.serving.page.server import PageServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    """Return one browser for all; it ends with this folder, since a loop of asyncio runs as long as it does."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser that shows the page")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
+__all__ = ["browser"]
 
 
 @pytest.fixture

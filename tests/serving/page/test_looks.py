@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from seq2seq.serving.requests import RequestRefused
+from tests.browser import violations
 from tests.serving.page.policy import PAGE
 from tests.serving.page.server import PageServer
 from tests.serving.page.window import TEXT, TRANSLATION, Opened, expect, piece, translated, with_model
@@ -91,9 +92,8 @@ def test_an_engine_in_the_page_takes_the_place_of_the_server(opened: Opened, ser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_axe_finds_nothing_serious(opened: Opened, server: PageServer, width: int, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe examines how accessible a page is")
     page = opened(width, color_scheme=scheme, reduced_motion="reduce")
-    found = [*violations(axe, page)]
+    found = [*violations(page)]
     page.check("#confidence")
     translated(with_model(page, "both-ends"))
     page.click("#search summary")
@@ -101,18 +101,7 @@ def test_axe_finds_nothing_serious(opened: Opened, server: PageServer, width: in
     piece(page, "klein").click()
     expect(page.locator("#inspector")).to_contain_text("looked at")
     page.evaluate("notify('A message.', 'A remedy'); $('access').hidden = false")
-    assert found + violations(axe, page) == []
-
-
-def violations(axe: Any, page: Any) -> list[str]:
-    """Return what axe calls serious or critical: its rule and where."""
-    response = axe.Axe().run(page).response
-    return [
-        f"{rule['id']}: {node['html']}"
-        for rule in response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
+    assert found + violations(page) == []
 
 
 def test_pictures(opened: Opened, tmp_path: Path) -> None:
