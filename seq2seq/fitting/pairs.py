@@ -29,6 +29,8 @@ MOST_PAIRS = 1_000_000
 """Pairs that are kept of more: in memory for the look at them, and more than a machine without GPUs learns in a day."""
 LARGE_BYTES = 1 << 30
 """Files of this size are not copied into a cache, but read once, a pair after the other."""
+_NOTABLE = 0.02
+"""Share of a part that the training pairs may hold by chance, where texts are short."""
 READ_PAIRS = 20_000_000
 """Pairs of a large file that are read; of what follows nothing is drawn."""
 
@@ -155,7 +157,7 @@ def sources_in_common(train: Pairs, other: Pairs, name: str) -> Iterator[Finding
             "nearly; what is measured on them is better than what the model will do. They stay where they are.",
             len(found.rows),
             shown(texts),
-            is_warning=True,
+            is_warning=len(found.rows) >= _NOTABLE * len(other),
         )
 
 
