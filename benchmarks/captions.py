@@ -20,7 +20,7 @@ from mitigations import COSTS, VARIANTS, settings
 RAW = Path("data/multi30k/raw")
 TRAIN = [
     *(sys.executable, "train.py", "configs/multi30k_en_de.yaml", "--validation.every", "0", "--validation.metrics=[]"),
-    *("--validation.select_by", "loss", "--training.checkpoint_every", "2000", "--training.tensorboard", "false"),
+    *("--validation.select_by", "loss", "--training.checkpoint_every", "2000"),
     *("--training.threads", "1", "--decoding.beam.beam_width", "4", "--training.precision", "fp32"),
 ]
 GO_ON = ["--optimizer.learning_rate", "1e-3", "--optimizer.warmup_steps", "100", "--optimizer.ema_decay", "0.995"]

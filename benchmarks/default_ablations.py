@@ -90,7 +90,7 @@ def measure(task: str, size: int, variant: str, seed: int, data: Path, more: lis
     seq2seq = [sys.executable, "-m", "seq2seq.apps.command"]
     named = [f"--data.{part}.path={folder / name}.tsv" for part, name in (("train", "train"), ("validation", "dev"))]
     train = [*seq2seq, "train", str(ROOT / "configs/tsv.yaml"), "--run_directory", str(run), *named, *more]
-    given = ["--training.seed", str(seed), "--training.tensorboard", "false", *VARIANTS[variant]]
+    given = ["--training.seed", str(seed), *VARIANTS[variant]]
     subprocess.run([*train, *given], check=True)
     output = run / "test.hypothesis"
     decode = ["decode", "--model", str(run), "--input", f"{folder}/test.source", "--output", str(output)]

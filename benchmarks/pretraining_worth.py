@@ -132,7 +132,7 @@ def measure(way: str, seed: int, start: Path, threads: int, more: list[str]) -> 
     config = ROOT / "configs" / ("finetune.yaml" if way == "tuned" else "tsv.yaml")
     files = [f"--data.{part}.path={FOLDER / file}.de.tsv" for part, file in (("train", "train"), ("validation", "dev"))]
     words = ["train", str(config), "--run_directory", str(run), *files, "--training.seed", str(seed)]
-    words += ["--training.threads", str(threads), "--training.tensorboard", "false"]
+    words += ["--training.threads", str(threads)]
     if way == "tuned":
         words += ["--init-from", str(start)]
     else:

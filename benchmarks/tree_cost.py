@@ -31,7 +31,7 @@ data: {train: {path: train.tsv}, validation: {path: dev.tsv}, batch_tokens: 1024
 tokenizer: {kind: characters, vocab_size: 100}
 model: {d_model: 128, encoder_layers: 2, decoder_layers: 2, num_heads: 4, ffn_size: 256, ORDER}
 optimizer: {learning_rate: 3.0e-3, warmup_steps: 20}
-training: {max_steps: 60, threads: 1, tensorboard: false, log_every: 10}
+training: {max_steps: 60, threads: 1, log_every: 10}
 validation: {every: 1000}
 """
 COUNTING = """

@@ -53,6 +53,9 @@ OWNERS = {
     "accelerate": ("training/", "assembly/", "apps/"),
     "matplotlib": ("training/", "diagnosis/"),
     "tensorboard": ("training/",),
+    "wandb": ("training/trackers.py",),
+    "mlflow": ("training/trackers.py",),
+    "trackio": ("training/trackers.py",),
     "pyarrow": ("data/",),
     "sentencepiece": ("data/",),
     "ctranslate2": ("engines/", "export/"),
@@ -88,7 +91,7 @@ PRIVATE = {
     "training/accelerator.py": {"_shared_state"},
 }
 """What is not public of other libraries, and the file that may use it: each has a fallback or a check there."""
-DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT"}
+DISTRIBUTIONS = {"yaml": "PyYAML", "ot": "POT", "mlflow": "mlflow-skinny"}
 """Packages whose name is not that of what is installed."""
 FORBIDDEN_IMPORTS = {
     *("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"),

@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "objective": {"cross_entropy": {"label_smoothing": 0.0}},
     "optimizer": {"learning_rate": 5e-3, "warmup_steps": 20},
-    "training": {"max_steps": 300, "checkpoint_every": 100, "log_every": 20, "threads": 1, "tensorboard": False},
+    "training": {"max_steps": 300, "checkpoint_every": 100, "log_every": 20, "threads": 1},
     "validation": {"every": 100, "metrics": ["exact_match"], "select_by": "exact_match"},
     "decoding": {"beam": {"beam_width": 3, "max_length": 13}},
 }

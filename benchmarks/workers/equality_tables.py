@@ -47,7 +47,7 @@ BASE: dict[str, Configuration] = {
         "dropout": 0.1,
     },
     "optimizer": {"learning_rate": 1e-2, "warmup_steps": 15},
-    "training": {"max_steps": 12, "log_every": 1, "checkpoint_every": 6, "threads": 1, "tensorboard": False},
+    "training": {"max_steps": 12, "log_every": 1, "checkpoint_every": 6, "threads": 1},
     "validation": {"every": 6},
     "decoding": {"beam_width": 4, "max_length": 24},
 }

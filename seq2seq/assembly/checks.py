@@ -20,12 +20,14 @@ from seq2seq.objectives.random_replacement import RandomReplacement
 from seq2seq.objectives.scheduled_sampling import ConfidenceSampling, ScheduledSampling
 from seq2seq.objectives.sequences import CostObjective, SequenceObjective
 from seq2seq.training.schedules import schedule_named
+from seq2seq.training.trackers import check_trackers
 
 
 def check_config(config: RunConfig) -> None:
     """Raise ValueError for options that do not fit together, before any work is done."""
     check_all_numbers(config)
     check_pieces(config)
+    check_trackers(config.training.tracker)
     for metric in config.validation.metrics:
         make_metric(metric)
     check_data(config)

@@ -54,7 +54,7 @@ def prepare_companions(
         target_lengths = stored_pairs(train_corpus).target_lengths
         found = leaks(train, validation)
         found["run_away"] = sum(share_run_away(ids.lengths, target_lengths) for ids in train.ids) / 2
-        Tracker(folder, tensorboard=False).log("companions", 0, found)
+        Tracker(folder).log("companions", 0, found)
         print(
             f"{config.run_directory}: {found['identical']:.1%} of the companions are the reference, and "
             f"{found['run_away']:.1%} are left out for their length; their BLEU is {found['bleu_gap']:+.1f} on "

@@ -113,6 +113,7 @@ MOVED = {
         f"model.{name}": "it is gone, since no run spoke for it"
         for name in ("talking_heads", "encoder_attention", "layer_dropout", "initialization")
     },
+    "training.tensorboard": "trackers are off by default; write `training: {tracker: tensorboard}` to have its files",
     "optimizer.clipping": "gradients are scaled by min(1, c/|g|), c being `clip_norm`",
 }  # fmt: skip
 """What to write instead of options that there were, by dotted name."""
@@ -159,7 +160,11 @@ def read_run_config(path: Path) -> RunConfig:
     """Return the configuration of a file; raise ValueError if it is none of this version."""
     if files.is_special(path):
         raise ValueError(f"{path}: a pipe or a device, where the configuration of a run is expected.")
-    config: RunConfig = PARSER.parse(read_yaml(path))
+    tree = read_yaml(path)
+    training = tree.entries.get("training")
+    if training is not None and isinstance(training.value, dict):
+        training.value.pop("tensorboard", None)  # runs of earlier versions say it, and it says nothing of the model
+    config: RunConfig = PARSER.parse(tree)
     return config
 
 

@@ -14,7 +14,17 @@ LIBRARIES = (
     "sacrebleu",
     "rouge-score",
 )
-OPTIONAL = ("sentencepiece", "POT", "matplotlib", "tensorboard", "ctranslate2", "babel", "num2words")
+OPTIONAL = (
+    "sentencepiece",
+    "POT",
+    "matplotlib",
+    "tensorboard",
+    "wandb",
+    "trackio",
+    "ctranslate2",
+    "babel",
+    "num2words",
+)
 
 
 def describe_installation() -> dict[str, str | int]:

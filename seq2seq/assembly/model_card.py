@@ -43,7 +43,7 @@ LANGUAGES = (
 """Codes of ISO 639-1: what columns and endings of files are called where they say a language."""
 _PLACES = "path source target target_path from_run initialize_from model folder fold_models refreshed_by"
 """Options whose values may be paths."""
-_UNTOLD = ("run_directory", "training.threads", "training.tensorboard", "data.num_workers")
+_UNTOLD = ("run_directory", "training.threads", "training.tracker", "data.num_workers")
 """Options that say nothing of the model."""
 _HUB_NAME, _ABSOLUTE = re.compile(r"[\w-]+/[\w.-]+"), re.compile(r"[/~\\]|[A-Za-z]:[/\\]")
 

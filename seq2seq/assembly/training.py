@@ -33,6 +33,7 @@ from seq2seq.assembly.stages import stages
 from seq2seq.assembly.start import kept_start, with_start
 from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
+from seq2seq.config.writing import settings
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.filters import FilterReport
 from seq2seq.data.loader import TrainingLoader
@@ -248,7 +249,9 @@ def build_trainer(
             check_place=RunFiles.of(folder).check if accelerator.is_main_process else lambda: None,
             when_best=partial(export.write_best, folder),
         ),
-        tracker=Tracker(folder, tensorboard=training.tensorboard, enabled=accelerator.is_main_process),
+        tracker=Tracker(
+            folder, trackers=training.tracker, parameters=settings(config), enabled=accelerator.is_main_process
+        ),
         validation=build_validation(config, model, tokenizer, validation_corpus, accelerator, companions),
         ema=ema,
         seed=training.seed,

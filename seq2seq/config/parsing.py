@@ -26,6 +26,8 @@ from seq2seq.config.nodes import Node, parse_yaml, said_in
 from seq2seq.own_pieces import is_only_read, is_own
 
 Component = TypeVar("Component")
+NO_NAMES = "none"
+"""What stands for an empty list where names of a few are listed, of which one alone needs no brackets."""
 TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -355,9 +357,11 @@ def _number(kind: type, text: str) -> Any:
 
 
 def _tuple_of(kind: Any, node: Node) -> tuple:
+    kinds: Sequence[Any] = typing.get_args(kind)
+    if isinstance(node.value, str) and typing.get_origin(kinds[0]) is typing.Literal:
+        return () if node.value == NO_NAMES else (value_of(kinds[0], node),)
     if not isinstance(node.value, list):
         raise _Mismatch
-    kinds: Sequence[Any] = typing.get_args(kind)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = [kinds[0]] * len(node.value)
     if len(kinds) != len(node.value):
@@ -372,6 +376,8 @@ def described_type(kind: Any) -> str:
         return f"one of {', '.join(map(str, typing.get_args(kind)))}"
     if origin is tuple:
         kinds = typing.get_args(kind)
+        if typing.get_origin(kinds[0]) is typing.Literal:
+            return f"one of {', '.join(map(str, typing.get_args(kinds[0])))}, a list of some, or {NO_NAMES}"
         items = "texts" if kinds[0] is str else "numbers"
         return f"a list of {items}, such as [a, b]" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} {items}"
     if isinstance(kind, types.UnionType):

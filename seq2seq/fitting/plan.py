@@ -107,7 +107,6 @@ def plan_of(
         "data.train.path": str(files["train"]),
         "data.validation.path": str(files["validation"]),
         "training.seed": seed,
-        "training.tensorboard": False,
         "training.initialize_from": start,
     }
     found = places | lengths(parts, recipe_options(recipes)) | recipe_options(recipes) | tag_tokens(parts, start)

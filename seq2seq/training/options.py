@@ -7,6 +7,7 @@ from typing import Any, Literal
 from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
 from seq2seq.training.freezing import check_groups
 from seq2seq.training.optimizer import OptimizerName
+from seq2seq.training.trackers import TrackerName
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,9 @@ class TrainingOptions:
     """CPU threads; 0 leaves the choice to torch."""
     accept_changed_data: bool = False
     """Let a run that has begun go on with other training or validation pairs; it begins its present epoch anew."""
-    tensorboard: bool = True
-    """Write TensorBoard files where the package is installed."""
+    tracker: tuple[TrackerName, ...] = ()
+    """Trackers that hear what log.jsonl is told, one or a list: `tensorboard` (files in the run directory), `wandb`,
+    `mlflow` or `trackio`, each by its own variables of the environment; `none` leaves the log alone."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "gradient_accumulation", "keep_checkpoints"):

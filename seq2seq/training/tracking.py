@@ -1,4 +1,4 @@
-"""What a run reports: `log.jsonl` always, TensorBoard files where that is installed.
+"""What a run reports: `log.jsonl` always, and the trackers of `trackers` that it is told to.
 
 Numbers enter with a kind (`train`, `validation`, `data`) and a step; one JSON object per line leaves, at once, so
 that a killed run keeps its log. On resume everything after the resumed step is cut off, so no step is logged twice.
@@ -9,7 +9,7 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from seq2seq.files import is_special, written
 from seq2seq.lines import numbered_lines
 from seq2seq.objectives.base import LossSum
+from seq2seq.training.trackers import Trackers
 
 LOG_NAME = "log.jsonl"
 
@@ -27,16 +28,25 @@ class Tracker:
 
     Args:
         run_directory: created if absent.
-        tensorboard: also write TensorBoard files, under `tensorboard/`, if the package is installed.
+        trackers: names of those that hear of it, too.
+        parameters: every option by its dotted name, for these.
         enabled: False on all processes but the main one, where nothing is read or written.
     """
 
-    def __init__(self, run_directory: Path | str, *, tensorboard: bool = False, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        run_directory: Path | str,
+        *,
+        trackers: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        enabled: bool = True,
+    ) -> None:
         self.run_directory = Path(run_directory)
         self.path = self.run_directory / LOG_NAME
-        self.tensorboard = tensorboard
+        self.trackers = trackers
+        self.parameters = parameters or {}
         self.enabled = enabled
-        self._summary_writer: Any = None
+        self._open: Trackers | None = None
         self._last_steps: dict[str, int] = {}
         self._has_begun = False
         if enabled:
@@ -47,13 +57,15 @@ class Tracker:
         if not self.enabled:
             return
         last_steps = {"validation": validated_step, "validation_error": validated_step}
-        kept = [line for line in _whole_lines(self.path) if _belongs(line, last_steps, otherwise=step)]
+        lines = _whole_lines(self.path)
+        kept = [line for line in lines if _belongs(line, last_steps, otherwise=step)]
         self._last_steps = {entry.get("kind", ""): entry.get("step", 0) for entry in map(json.loads, kept)}
         if self.path.exists():
             with written(self.path) as file:
                 file.writelines(f"{line}\n" for line in dict.fromkeys(kept))
-        if self.tensorboard:
-            self._summary_writer = _summary_writer(self.run_directory / "tensorboard", purge_step=step + 1)
+        if self.trackers:
+            cut = {(entry["kind"], entry["step"]) for entry in map(json.loads, {*lines} - {*kept})}
+            self._open = Trackers(self.trackers, self.run_directory, self.parameters, step, cut)
 
     def has(self, kind: str, step: int) -> bool:
         """Return whether the last line of this kind, when the run went on, was of this step; False if not enabled."""
@@ -71,16 +83,13 @@ class Tracker:
         with open(self.path, "a", encoding="utf-8", opener=_opened_again if self._has_begun else None) as file:
             self._has_begun = True
             file.write(json.dumps({"kind": kind, "step": step, **finite}, ensure_ascii=False) + "\n")
-        if self._summary_writer is not None:
-            for name, value in finite.items():
-                if isinstance(value, int | float):
-                    self._summary_writer.add_scalar(f"{kind}/{name}", value, step)
-            self._summary_writer.flush()
+        if self._open is not None:
+            self._open.report(kind, step, finite)
 
     def close(self) -> None:
-        if self._summary_writer is not None:
-            self._summary_writer.close()
-            self._summary_writer = None
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
 def _opened_again(path: str, flags: int) -> int:
@@ -169,11 +178,3 @@ def _is_entry(line: str) -> bool:
 def _belongs(line: str, last_steps: Mapping[str, int], otherwise: int) -> bool:
     entry = json.loads(line)
     return bool(entry["step"] <= last_steps.get(entry["kind"], otherwise))
-
-
-def _summary_writer(folder: Path, purge_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=purge_step)

@@ -10,7 +10,7 @@ import yaml
 
 from seq2seq.assembly.configuration import MOVED, RunConfig, load_run_config, read_run_config, save_run_config
 from seq2seq.config.declaring import Choice, all_options, options_of, texts_of
-from seq2seq.config.writing import default_of, kind_of, plain
+from seq2seq.config.writing import default_of, kind_of, plain, to_yaml
 from seq2seq.decoding import BeamSearch
 from seq2seq.decoding.algorithms.minimum_bayes_risk import MinimumBayesRisk
 from seq2seq.decoding.algorithms.rescoring import Rescored
@@ -253,3 +253,22 @@ def test_the_options_of_every_kind_are_refused_by_others(
         for other in others[:2]:
             message = refused(tmp_path, "", f"--{section}.{other}.{option}", "1")
             assert message.startswith(f"`--{section}.{other}.{option}`: `{section}.{other}` has no option `{option}`")
+
+
+def test_a_run_of_an_earlier_version_may_speak_of_tensorboard(tmp_path: Path) -> None:
+    text = to_yaml(RunConfig(run_directory="x")).replace("  tracker: []\n", "  tensorboard: true\n")
+    assert "tensorboard: true" in text
+    (tmp_path / "config.yaml").write_text(text)
+    assert read_run_config(tmp_path / "config.yaml") == RunConfig(run_directory="x")
+    with pytest.raises(ValueError, match=r"any more; .*write `training: \{tracker: tensorboard}`"):
+        load_run_config([str(tmp_path / "config.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("wandb", ("wandb",)), ("[wandb, mlflow]", ("wandb", "mlflow")), ("none", ()), ("null", ()), ("[]", ())],
+)
+def test_one_of_a_few_names_needs_no_brackets(said: str, meant: tuple[str, ...]) -> None:
+    assert load_run_config(["--run_directory", "x", "--training.tracker", said]).training.tracker == meant
+    with pytest.raises(ValueError, match="must be one of tensorboard, wandb, mlflow, trackio, a list of some, or none"):
+        load_run_config(["--run_directory", "x", "--training.tracker", "[none]"])

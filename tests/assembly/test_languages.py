@@ -131,7 +131,7 @@ def test_corpora_of_several_languages_are_learned_together(pieces: Path, tmp_pat
     values = {
         "run_directory": str(tmp_path / "run"),
         "data": {"train": corpora, "validation": {"path": corpora[0]["path"]}, "max_source_tokens": 64},
-        "training": {"max_steps": 2, "threads": 1, "tensorboard": False, "initialize_from": str(tmp_path / "model")},
+        "training": {"max_steps": 2, "threads": 1, "initialize_from": str(tmp_path / "model")},
         "validation": {"every": 2, "metrics": ["chrf"], "select_by": "chrf"},
     }
     config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])
@@ -155,7 +155,7 @@ def test_a_guard_may_be_of_other_languages(pieces: Path, tmp_path: Path) -> None
     values = {
         "run_directory": str(tmp_path / "run"),
         "data": {"train": corpus, "validation": pairs, "guard": guard, "max_source_tokens": 64},
-        "training": {"max_steps": 2, "threads": 1, "tensorboard": False, "initialize_from": str(tmp_path / "model")},
+        "training": {"max_steps": 2, "threads": 1, "initialize_from": str(tmp_path / "model")},
         "validation": {"every": 2, "metrics": ["chrf"], "select_by": "chrf"},
     }
     config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])

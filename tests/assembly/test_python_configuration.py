@@ -37,7 +37,7 @@ FILES = ["--data.train.path", "a.tsv", "--data.validation.path", "b.tsv", "--run
         ({"objective": "r_drop"}, "objective=r_drop"),
         ({"objective": {"r_drop": {}}}, "objective=r_drop"),
         ({"objective": {"r_drop": {"consistency_weight": 2}}}, "objective.r_drop.consistency_weight=2"),
-        ({"decoding": None, "training": {"tensorboard": False}, "optimizer": {}}, "training.tensorboard=false"),
+        ({"decoding": None, "training": {"max_epochs": 2}, "optimizer": {}}, "training.max_epochs=2"),
         ({"training": {"initialize_from": Path("runs/y")}, "tokenizer.path": None}, "training.initialize_from=runs/y"),
     ],
 )  # fmt: skip

@@ -30,7 +30,7 @@ TEXTS = distinct_texts()
 PAIRS = [(text, text) for text in TEXTS[:60]]
 SMALL: dict[str, Any] = {
     **{name: OPTIONS[name] for name in ("tokenizer", "model", "data", "optimizer")},
-    "training": {"max_steps": 6, "checkpoint_every": 2, "log_every": 2, "threads": 1, "tensorboard": False},
+    "training": {"max_steps": 6, "checkpoint_every": 2, "log_every": 2, "threads": 1},
 }
 IN_SHORT = {"validation.every": 2, "validation.metrics": ["exact_match"]}
 

@@ -130,7 +130,7 @@ def test_source_tokens_need_one_vocabulary(pool: str, tmp_path: Path) -> None:
 # ---- what is scored --------------------------------------------------------------------------------------------------
 
 SHORT: dict[str, dict[str, Any]] = {
-    "training": {"max_steps": 24, "log_every": 6, "checkpoint_every": 0, "threads": 1, "tensorboard": False},
+    "training": {"max_steps": 24, "log_every": 6, "checkpoint_every": 0, "threads": 1},
     "validation": {"every": 0, "metrics": [], "select_by": "loss"},
     "model": {"dropout": 0.1},
     "decoding": {"beam": {"beam_width": 2}},

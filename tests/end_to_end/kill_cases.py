@@ -66,7 +66,7 @@ def kill_case(seed: int) -> KillCase:
         "tokenizer": {"kind": tokenizer, "vocab_size": 40 if tokenizer in ("bpe", "characters", "unigram") else 300},
         "model": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2, "ffn_size": 16},
         "optimizer": {"learning_rate": 3e-3, "ema_decay": draw.choice((0.0, 0.9)), "warmup_steps": 2},
-        "training": {"max_steps": draw.choice((9, 12)), "log_every": draw.choice((1, 2, 4)), "tensorboard": False},
+        "training": {"max_steps": draw.choice((9, 12)), "log_every": draw.choice((1, 2, 4))},
         "validation": {"every": draw.choice((2, 3)), "metrics": ["chrf"], "select_by": draw.choice(("loss", "chrf"))},
         "decoding": {SEARCHES[order]: {"beam_width": draw.choice((2, 4)), "max_length": 8}},
     }

@@ -51,10 +51,10 @@ class Material:
 def written_material(folder: Path) -> Material:
     """Write configuration, tables and a model of transformers; the run is still to be trained."""
     small = {"max_steps": STEPS, "checkpoint_every": 6, "log_every": 3}
-    write_copy_task(folder, training={"threads": 1, "tensorboard": False, **small}, validation={"every": 6})
+    write_copy_task(folder, training={"threads": 1, **small}, validation={"every": 6})
     material = Material(folder)
     options = yaml.safe_load(material.configuration)
-    options["training"] = {"threads": 1, "tensorboard": False, **small}
+    options["training"] = {"threads": 1, **small}
     (folder / "run.yaml").write_text(yaml.safe_dump(options), encoding="utf-8")
     write_tables(material)
     write_foreign(material.foreign)

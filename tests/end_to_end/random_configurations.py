@@ -173,7 +173,7 @@ def random_sections(draw: random.Random) -> Sections:
         "tokenizer": tokenizer,
         "model": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2, "ffn_size": 16},
         "optimizer": {"learning_rate": 1e-3} | some(draw, OPTIMIZER),
-        "training": {"max_steps": 2, "threads": 1, "tensorboard": False} | some(draw, TRAINING),
+        "training": {"max_steps": 2, "threads": 1} | some(draw, TRAINING),
         "validation": {"every": draw.choice((0, 1, 2))},
         "decoding": {SEARCHES[order]: {"beam_width": draw.choice((2, 2, 4)), "max_length": 8}},
     }

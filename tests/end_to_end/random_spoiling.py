@@ -131,7 +131,7 @@ WRONG_TYPES: dict[str, tuple[Any, ...]] = {
     "model.norm": (1, "batch_norm"),
     "training.max_steps": ("many", None, 2.5, [2]),
     "training.precision": ("fp8", 32),
-    "training.tensorboard": ("often",),
+    "training.tracker": ("often", "[wandb, often]"),
     "tokenizer.kind": ("bytes", None),
     "tokenizer.special_tokens": ("<de>", [["<de>"]]),
     "optimizer.betas": (0.9, "high", [0.9, "high"]),

@@ -13,7 +13,7 @@ from tests.tiny_run import NUM_TRAINING, write_copy_task
 
 NAMES = ("de", "fr")
 ENDS = (0, 360, NUM_TRAINING)
-TRAINING = {"max_steps": 4, "checkpoint_every": 2, "log_every": 2, "threads": 1, "tensorboard": False}
+TRAINING = {"max_steps": 4, "checkpoint_every": 2, "log_every": 2, "threads": 1}
 
 
 @pytest.fixture

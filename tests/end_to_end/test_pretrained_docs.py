@@ -47,7 +47,7 @@ def test_the_pages_commands_run_in_its_order(
         words = shlex.split(command)[1:]
         words += ["--input", source] if source else []
         words += ["--output", output] if output else []
-        words += [*SHORT, "--training.threads", "1", "--training.tensorboard", "false"] if words[0] == "train" else []
+        words += [*SHORT, "--training.threads", "1"] if words[0] == "train" else []
         words += ["--processes", "1", "--max-length", "9"] if words[0] == "decode" else []
         assert main(words) == 0, line
         capfd.readouterr()

@@ -1,7 +1,6 @@
 import json
 import math
 import os
-import warnings
 from pathlib import Path
 
 import pytest
@@ -79,26 +78,11 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
 
 
 def test_other_processes_leave_no_trace(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path / "run", enabled=False, tensorboard=True)
+    tracker = Tracker(tmp_path / "run", enabled=False, trackers=("tensorboard",))
     tracker.start(0, 0)
     tracker.log("train", 1, {"loss": 1.0})
     tracker.close()
     assert not (tmp_path / "run").exists()
-
-
-def test_tensorboard_files_hold_the_values(tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tensorboard's own imports
-        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-        tracker = Tracker(tmp_path, tensorboard=True)
-        tracker.start(0, 0)
-        tracker.log("train", 1, {"loss": 0.5})
-        tracker.log("train", 2, {"loss": 0.25, "perplexity": math.inf})
-        tracker.close()
-        events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
-        events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 0.5), (2, 0.25)]
-    assert events.Tags()["scalars"] == ["train/loss"]
 
 
 def loss_sum(total: float, weight: float, nll: float, correct: float) -> LossSum:
