@@ -55,11 +55,9 @@ def shifted_lines(pairs: RawPairs) -> Iterator[Finding]:
     rows = _looked_at(pairs.num_texts)
     if len(rows) < _FEWEST_ROWS:
         return
-    sources, targets = (_vectors(pairs.sample(side, rows)) for side in SIDES)
-    own = _scores(sources, targets, rows, 0)
-    learnt_from, separation = _learnt_shift(sources, targets, rows, own)
-    scores = own if learnt_from == 0 else _scores(sources, targets, rows, learnt_from)
-    runs = _runs(scores, rows)
+    runs, separation = _found_runs(pairs, rows)
+    if runs and len(rows) < pairs.num_texts:
+        runs, separation = _found_runs(pairs, _with_gaps(rows, runs))
     if runs:
         yield _finding(pairs, runs)
     elif (
@@ -74,6 +72,25 @@ def shifted_lines(pairs: RawPairs) -> Iterator[Finding]:
             pairs.num_texts,
             is_warning=True,
         )
+
+
+def _found_runs(pairs: RawPairs, rows: numpy.ndarray) -> tuple[list[_Run], float]:
+    """Return the runs of shifted pairs, and how far pairs are apart from others as far as could be learnt."""
+    sources, targets = (_vectors(pairs.sample(side, rows)) for side in SIDES)
+    own = _scores(sources, targets, rows, 0)
+    learnt_from, separation = _learnt_shift(sources, targets, rows, own)
+    scores = own if learnt_from == 0 else _scores(sources, targets, rows, learnt_from)
+    return _runs(scores, rows), separation
+
+
+def _with_gaps(rows: numpy.ndarray, runs: list[_Run]) -> numpy.ndarray:
+    """Return also the rows between windows where a run begins or ends, so that the place is found."""
+    found = [rows]
+    for edge in (edge for run in runs for edge in (run.first, run.end)):
+        place = int(numpy.searchsorted(rows, edge))
+        near = rows[max(0, place - _WINDOW - 1) : place + _WINDOW + 1]
+        found.append(numpy.arange(near[0], near[-1] + 1))
+    return numpy.unique(numpy.concatenate(found))
 
 
 def _finding(pairs: RawPairs, runs: list[_Run]) -> Finding:

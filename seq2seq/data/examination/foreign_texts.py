@@ -17,7 +17,7 @@ from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.examination.raw_pairs import SIDES, RawPairs, pair_list
 from seq2seq.data.examination.trigrams import log_odds, trigram_counts
 
-_MOST_ROWS = 5_000
+_MOST_ROWS = 4_000
 _FEWEST_ROWS = 100
 _FEWEST_SEQUENCES = 25
 """Sequences of half of the texts, without which a text is too short to tell its language."""
@@ -156,7 +156,7 @@ def _clustered(counts: numpy.ndarray, lengths: numpy.ndarray, chosen: numpy.ndar
     number = len(counts)
     fold = numpy.arange(number) % 2
     scores = numpy.zeros(number, dtype=numpy.float32)
-    for _ in range(_TURNS):
+    for turn in range(_TURNS):
         for own in (0, 1):
             others = fold != own
             weights = log_odds(counts[others & chosen].sum(axis=0), counts[others & ~chosen].sum(axis=0))
@@ -166,6 +166,8 @@ def _clustered(counts: numpy.ndarray, lengths: numpy.ndarray, chosen: numpy.ndar
             return None
         if (before == chosen).all():
             break
+        if turn >= _TURNS // 4 and numpy.abs(scores).mean() < _APART / 2:
+            return None  # two subjects of one language, which more turns part no further
     if chosen.sum() > number / 2:
         chosen, scores = ~chosen, -scores
     is_far = scores[chosen].mean() >= _APART and -scores[~chosen].mean() >= _APART

@@ -9,6 +9,7 @@ import numpy
 import pyarrow
 import pytest
 
+from seq2seq.data.examination import alignment
 from seq2seq.data.examination.findings import Finding
 from seq2seq.data.examination.overlap import near_overlap
 from seq2seq.data.examination.raw_pairs import RawPairs
@@ -100,6 +101,14 @@ def test_all_lines_shifted_and_some_in_the_middle() -> None:
     found = found_in(list(zip(sources, targets, strict=True)))["shifted_lines"]
     places = [int(number.replace(",", "")) for number in re.findall(r"about pair ([\d,]+)", found.sentence)]
     assert numpy.abs(numpy.array(places) - (601, 1_200)).max() <= 8
+
+
+def test_the_place_is_found_in_a_corpus_of_which_windows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment, "_MOST_ROWS", 1_000)
+    found = found_in(shifted(translated(4_000), 2_350, -1))["shifted_lines"]
+    place = re.match(r"From about pair ([\d,]+) to the end", found.sentence)
+    assert place is not None
+    assert abs(int(place[1].replace(",", "")) - 2_351) <= 8
 
 
 def test_sides_that_have_nothing_to_do_with_each_other() -> None:
