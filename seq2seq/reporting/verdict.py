@@ -198,8 +198,8 @@ def _more_pairs(run: RunResults, task: PairTask, data: DataFacts) -> Iterator[st
     yield f"It has {data.num_training:,} pairs to learn from, which is few for {usual}: more pairs are what helps most."
     if task.kind in OF_LANGUAGE and not run.is_tuned:
         yield (
-            "Or begin from a pretrained model of such texts (`--training.initialize_from`, see docs/pretrained.md), "
-            "which needs far fewer pairs."
+            "Or begin from a pretrained model of such texts (`--from` of `seq2seq fit`, or `training.initialize_from`; "
+            "docs/pretrained.md), which needs far fewer pairs."
         )
 
 
@@ -215,7 +215,8 @@ def _more_time(course: Course) -> Iterator[str]:
     elif course.trend == "rising":
         yield (
             f"More time is likely to help: in the last quarter of the training its {name} on the validation pairs went "
-            f"from about {values[0]:.1f} to {values[1]:.1f}, and had not settled. Raise `training.max_steps`."
+            f"from about {values[0]:.1f} to {values[1]:.1f}, and had not settled. Raise `--minutes` "
+            "of `seq2seq fit`, or `training.max_steps`."
         )
     elif course.trend == "flat":
         yield (

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "export --model {run} --output {place}/served",
     "diagnose": "diagnose --model {run} --source {texts} --reference {texts} --max-rows 3 --beam-widths 1 "
     "--output {place}/report",
+    "report": "report {run} --source {texts} --reference {texts} --max-rows 3 --processes 1 --output {place}/report",
     "prepare": "prepare {config} --run_directory {place}/new",
     "train": "train {config} --run_directory {place}/new --training.max_steps 2",
 }
@@ -52,6 +53,7 @@ LIMITED = [
     ("average", {resource.RLIMIT_AS: 300 * MEGABYTE}, MEMORY),
     ("export", {resource.RLIMIT_AS: 300 * MEGABYTE}, MEMORY),
     ("diagnose", {resource.RLIMIT_AS: 300 * MEGABYTE}, MEMORY),
+    ("report", {resource.RLIMIT_AS: 900 * MEGABYTE}, MEMORY),
     ("prepare", {resource.RLIMIT_AS: 900 * MEGABYTE}, MEMORY),
     ("train", {resource.RLIMIT_AS: 900 * MEGABYTE}, MEMORY),
     ("decode", {resource.RLIMIT_NOFILE: 5}, "too many files are open"),
@@ -62,6 +64,7 @@ LIMITED = [
     ("average", {resource.RLIMIT_FSIZE: 3000}, TOO_LARGE),
     ("export", {resource.RLIMIT_FSIZE: 3000}, TOO_LARGE),
     ("diagnose", {resource.RLIMIT_FSIZE: 100}, TOO_LARGE),
+    ("report", {resource.RLIMIT_FSIZE: 100}, TOO_LARGE),
     ("prepare", {resource.RLIMIT_FSIZE: 1000}, TOO_LARGE),
     ("train", {resource.RLIMIT_FSIZE: 3000}, TOO_LARGE),
 ]
