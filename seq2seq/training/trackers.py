@@ -27,6 +27,11 @@ KEPT_FILE = "trackers.json"
 """In the run directory: which tracked run of each tool is its own."""
 PROJECT = "seq2seq"
 """What runs are gathered under, unless the environment says otherwise."""
+MLFLOW_UNLESS_SAID = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine that nobody asked for
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # 7 keep a training waiting for minutes when a server is gone
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 MOST_PARAMETERS = 100
 """Parameters that mlflow takes at a time."""
 LONGEST_PARAMETER = 6000
@@ -125,7 +130,8 @@ class Mlflow:
         if place is None:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             place = (run.folder.resolve().parent / "mlruns").as_uri()
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine that nobody asked for
+        for name, value in MLFLOW_UNLESS_SAID.items():
+            os.environ.setdefault(name, value)
         import mlflow
         from mlflow.entities import Metric, Param
 
