@@ -1,9 +1,5 @@
 """In which order the site shows its pages; one that is not named here ends the build."""
 
-from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Begin": ("start", "fit", "pairs", "questions", "coming_from"),
     "Tasks": (
@@ -67,6 +63,5 @@ RESULTS = (
 
 def toctree(caption: str, pages: tuple[str, ...]) -> str:
     """Return a part of the navigation as MyST reads it; without a caption one below a page."""
-    there = [page for page in pages if (HERE / f"{page}.md").exists()]
-    lines, title = "\n".join(there), f":caption: {caption}\n" if caption else ""
+    lines, title = "\n".join(pages), f":caption: {caption}\n" if caption else ""
     return f"```{{toctree}}\n:hidden:\n{title}\n{lines}\n```"

@@ -1,6 +1,7 @@
 """README.md and the pages of docs/ against the code and the disk: what they name is there, and can be typed."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,14 @@ def test_every_package_is_in_the_tree() -> None:
 
 def test_the_readme_fits_on_a_screen_and_a_half() -> None:
     assert README.count("\n") <= 120
+
+
+def test_extras_are_described() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    rows = re.findall(r"^\| (`[^|]*`) \|", PAGES["docs/start.md"], flags=re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+    assert extras.keys() - described == {"dev", "demo"}
+    assert {name for name in extras.keys() - {"dev", "demo"} if f"`{name}`" not in README} == set()
 
 
 def test_make_targets_exist() -> None:
