@@ -115,7 +115,7 @@ def _end(
     is_early = series.steps[best] <= LATE * num_steps
     if is_early or gain < LEAST_GAIN * abs(values[best]) / 2:
         return "flat", (0.0 if is_early else gain), sign * before, *found
-    is_rising = gain > max(LEAST_GAIN * abs(values[best]), noise) and best == len(values) - 1
+    is_rising = values[-1] - before > max(LEAST_GAIN * abs(values[best]), noise)
     return ("rising" if is_rising else "unclear"), gain, sign * before, *found
 
 

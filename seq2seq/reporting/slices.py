@@ -18,6 +18,8 @@ from seq2seq.reporting.given import TrainingPairs, contents, leading_tag
 from seq2seq.reporting.scores import Judge, MeasuredScore
 from seq2seq.reporting.task import PairTask
 
+NOTABLE = 0.02
+"""Share of a score by which a part must be worse to be worth a word."""
 LEAST_PAIRS = 30
 """Of a part with fewer, nothing is concluded."""
 RARE = 5
@@ -177,6 +179,7 @@ def share_unseen(sources: Sequence[str], training: TrainingPairs) -> float:
 
 
 def worst_slice(found: Sequence[Slice]) -> Slice | None:
-    """Return the part that is worse than the rest by most, beyond chance; None where there is none."""
-    worse = [part for part in found if part.is_worse]
-    return max(worse, key=lambda part: abs(part.score.value - (part.rest.value if part.rest else 0)), default=None)
+    """Return the part that is worse than the rest by most, beyond chance and by something; None where there is none."""
+    worse = [(abs(part.score.value - part.rest.value), part) for part in found if part.is_worse and part.rest]
+    notable = [(by, part) for by, part in worse if part.rest and by >= NOTABLE * abs(part.rest.value)]
+    return max(notable, key=lambda entry: entry[0])[1] if notable else None

@@ -146,7 +146,7 @@ def _fails(run: RunResults, state: str) -> Iterator[str]:
     if worst is not None:
         yield _said_of_part(worst)
     elif state != "fails":
-        yield "No part of the pairs that was looked at is worse than the rest beyond chance."
+        yield "No part of the pairs that was looked at is much worse than the rest."
     for alarm in [own for own in run.alarms if own.is_serious][:MOST_ALARMS]:
         yield alarm.sentence
 
@@ -231,5 +231,5 @@ def _more_time(course: Course) -> Iterator[str]:
     else:
         yield (
             f"Whether more time would help is not clear: in the last quarter of the training its {name} went from "
-            f"about {values[0]:.1f} to {values[1]:.1f}, which may be chance."
+            f"about {values[0]:.1f} to {values[1]:.1f} at best, and that may be chance, or was not kept."
         )

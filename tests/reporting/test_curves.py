@@ -31,6 +31,8 @@ def log(folder: Path, scores: list[float], losses: list[float] | None = None) ->
         ([10, 30, 31, 31.6], "unclear"),
         ([30], "unknown"),
         ([10, 40], "rising"),
+        ([10, 20, 30, 40, 39.9], "rising"),
+        ([10, 20, 30, 40, 30.1], "unclear"),
     ],
 )
 def test_trends(tmp_path: Path, scores: list[float], trend: str) -> None:
