@@ -38,7 +38,7 @@ def test_usage_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixt
     assert main(arguments) == (0 if arguments else 2)
     printed = capsys.readouterr().out
     assert [verb for verb, text in VERBS.items() if f"{verb:10} {text}" not in printed] == []
-    assert "begin with:\n\n  seq2seq train pairs.tsv" in printed
+    assert "begin with:\n\n  seq2seq fit pairs.tsv" in printed
 
 
 def test_every_verb_has_its_module() -> None:
