@@ -23,7 +23,16 @@ from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import train_in_stages
 from seq2seq.data.examination.text_findings import text_findings
 from seq2seq.files import read_object
-from seq2seq.fitting.pairs import DATA_FOLDER, Pairs, cut, given_corpus, identity, sources_in_common, write_parts
+from seq2seq.fitting.pairs import (
+    DATA_FOLDER,
+    READ_PAIRS,
+    Pairs,
+    cut,
+    given_corpus,
+    identity,
+    sources_in_common,
+    write_parts,
+)
 from seq2seq.fitting.plan import parsed, plan_of
 from seq2seq.fitting.record import PLAN_FILE, asked_before, check_same, format_lines, plan_lines, write_plan
 from seq2seq.lines import plain_name
@@ -145,7 +154,7 @@ def planned(
         overrides=overrides,
         seed=arguments.seed,
     )
-    for line in plan_lines(plan, parts, arguments.minutes):
+    for line in plan_lines(plan, parts, arguments.minutes, arguments.set):
         say(line)
     enter_run_directory(plan.config)
     write_plan(folder, asked, plan, parts, pairs.reasons, findings)
@@ -154,7 +163,8 @@ def planned(
 
 def described(pairs: Pairs) -> str:
     """Return how many pairs there are, and how they were read."""
-    drawn = f", drawn at random from {pairs.num_read:,}" if pairs.num_read > len(pairs) else ""
+    first = "the first " if pairs.num_read >= READ_PAIRS else ""
+    drawn = f", drawn at random from {first}{pairs.num_read:,}" if pairs.num_read > len(pairs) else ""
     return f"{len(pairs):,} pairs{drawn}; {pairs.corpus.described()}"
 
 

@@ -154,6 +154,11 @@ def _table_pairs(
         raise ValueError(f"{path}: the file holds no rows.")
 
 
+def tag_of_value(value: str) -> str:
+    """Return the tag of a column's value, which is one word."""
+    return f"<{'_'.join(value.split())}>"
+
+
 def _pair(
     values: list[Any], columns: tuple[str, ...] | list[str], source_prefix: str, location: str
 ) -> tuple[str, str]:
@@ -166,7 +171,7 @@ def _pair(
         except UnicodeEncodeError:
             raise ValueError(f"{location}: column {column!r} holds half a surrogate pair: no character.") from None
     source, target, *tag = values
-    return "".join(f"<{value}> " for value in tag) + source_prefix + source, target
+    return "".join(f"{tag_of_value(value)} " for value in tag) + source_prefix + source, target
 
 
 def _as_records(pairs: Callable[[], Pairs]) -> Iterator[dict[str, str]]:

@@ -52,8 +52,8 @@ class PartialCorpusOptions:
     """Text put before every source text, for example `translate English to German: `; `null` is as in `data.train`, an
     empty text is none."""
     tag_column: str | None = None
-    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag); `null` is as in
-    `data.train`, an empty text is none."""
+    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag); white space in
+    it becomes `_`. `null` is as in `data.train`, an empty text is none."""
     source_language: str | None = None
     """Language of the sources, for a pretrained model of many, as its tokenizer calls it, such as `eng_Latn`; `null` is
     as in `data.train`."""
@@ -142,7 +142,8 @@ class CorpusOptions(PartialCorpusOptions):
     source_prefix: str = ""
     """Text put before every source text, for example `translate English to German: `."""
     tag_column: str | None = None
-    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag)."""
+    """Column whose value v is put before the source text as the tag `<v>` and a space (a language tag); white space in
+    it becomes `_`."""
     source_language: str | None = None
     """Language of the sources, for a pretrained model of many, as its tokenizer calls it, such as `eng_Latn`."""
     target_language: str | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.data.columns import Column, columns_of, constant, sides_of, split_column, tag_of
+from seq2seq.data.corpus import tag_of_value
 from seq2seq.data.examination.findings import quoted, shown
 from seq2seq.data.examination.headers import looks_like_names
 from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
@@ -135,8 +136,8 @@ def _of_table(path: Path, head: Head) -> Recognized:
     reasons.append(f"Sources are {sides.source.label}, targets {sides.target.label}: {sides.reason}.")
     tags: tuple[str, ...] = ()
     if tag is not None:
-        tags = tuple(f"<{value}>" for value in tag.distinct)
-        examples = quoted(shown([f"<{value}>" for value in tag.distinct[:3]]))
+        tags = tuple(tag_of_value(value) for value in tag.distinct)
+        examples = quoted(shown([tag_of_value(value) for value in tag.distinct[:3]]))
         reasons.append(
             f"{tag.label[:1].upper()}{tag.label[1:]} has {len(tag.distinct):,} different values that come again and "
             f"again: each is put before its source as a tag, as in {examples}."

@@ -16,8 +16,6 @@ COMPARED_PAIRS = 400
 """Pairs whose sides are compared character by character, which takes the longest."""
 _LONGEST_COMPARED = 300
 """Characters of a text that are compared."""
-TAG = re.compile(r"^(?:<[^<>\s]{1,80}>\s*)+")
-"""Tags in front of a source, such as `<de>` or `<V;PST>`."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,11 @@ class Features:
         return asdict(self)
 
 
-def features_of(sources: Sequence[str], targets: Sequence[str], seed: int) -> Features:
+def features_of(sources: Sequence[str], targets: Sequence[str], tags: Sequence[str], seed: int) -> Features:
     """Return what pairs are like.
+
+    Args:
+        tags: those in front of sources, which are no part of what they are like.
 
     Raises:
         ValueError: there are none.
@@ -69,9 +70,8 @@ def features_of(sources: Sequence[str], targets: Sequence[str], seed: int) -> Fe
     rows = list(range(len(sources)))
     random.Random(seed).shuffle(rows)
     rows = rows[:MEASURED_PAIRS]
-    tagged = [sources[row] for row in rows]
-    plain = [TAG.sub("", text) for text in tagged]
-    tags = {match[0].strip() for text in tagged if (match := TAG.match(text))}
+    in_front = re.compile(rf"\A(?:(?:{'|'.join(map(re.escape, sorted(tags, key=len, reverse=True)))})\s*)+")
+    plain = [in_front.sub("", sources[row], count=1) if tags else sources[row] for row in rows]
     said = [targets[row] for row in rows]
     source_words, target_words = [text.split() for text in plain], [text.split() for text in said]
     of_targets = [word for words in target_words for word in words]
@@ -93,7 +93,7 @@ def features_of(sources: Sequence[str], targets: Sequence[str], seed: int) -> Fe
         similarity=_similarity(plain[:COMPARED_PAIRS], said[:COMPARED_PAIRS]),
         shortening=statistics.median(b / max(1, a) for a, b in zip(source_sizes, target_sizes, strict=True)),
         digits=sum(character.isdigit() for text in plain for character in text) / max(1, sum(source_sizes)),
-        tags=len(tags),
+        tags=len(set(tags)),
         new_source_words=_new_words(source_words),
     )
 

@@ -45,7 +45,6 @@ class Pairs:
     """How they were read."""
     reasons: tuple[str, ...] = ()
     """What was concluded of their format."""
-    special_tokens: tuple[str, ...] = ()
     num_read: int = 0
     """Pairs in the file, where some were drawn of more."""
 
@@ -83,10 +82,12 @@ def given_corpus(paths: Sequence[str], seed: int, like: CorpusOptions | None = N
             rows = numpy.random.default_rng(seed).choice(num_read, MOST_PAIRS, replace=False)
             read = read.select(numpy.sort(rows))
         sources, targets = list(read["source"]), list(read["target"])
-        return Pairs(sources, targets, corpus, found.reasons, found.special_tokens, num_read)
+        return Pairs(sources, targets, corpus, found.reasons, num_read)
     drawn, num_read = _drawn(streamed_pairs(corpus), seed)
+    if not drawn:
+        raise ValueError(f"{' and '.join(paths)}: there are no pairs to learn from.")
     sources, targets = map(list, zip(*drawn, strict=True))
-    return Pairs(sources, targets, corpus, found.reasons, found.special_tokens, num_read)
+    return Pairs(sources, targets, corpus, found.reasons, num_read)
 
 
 def _read_like(corpus: CorpusOptions, like: CorpusOptions) -> CorpusOptions:
@@ -127,7 +128,7 @@ def cut(pairs: Pairs, validation: Pairs | None, test: Pairs | None, seed: int) -
             "from some and to test with others; some thousands are a beginning."
         )
     if validation and test:
-        return Parts(pairs, validation, test)
+        return Parts(pairs, _shuffled(validation, seed), _shuffled(test, seed))
     sizes = default_sizes(len(pairs))
     labels = held_out_parts(
         pairs.sources,
@@ -136,11 +137,20 @@ def cut(pairs: Pairs, validation: Pairs | None, test: Pairs | None, seed: int) -
         test=0 if test else sizes[1],
         seed=seed,
     )
-    return Parts(_of(pairs, labels == 0), validation or _of(pairs, labels == 1), test or _of(pairs, labels == 2))
+    held_out = (validation or _of(pairs, labels == 1), test or _of(pairs, labels == 2))
+    return Parts(_of(pairs, labels == 0), *(_shuffled(part, seed) for part in held_out))
+
+
+def _shuffled(pairs: Pairs, seed: int) -> Pairs:
+    """Return the pairs in another order: the first ones, which are decoded where the time is short, are then of all."""
+    return _taken(pairs, numpy.random.default_rng(seed).permutation(len(pairs)))
 
 
 def _of(pairs: Pairs, mask: numpy.ndarray) -> Pairs:
-    rows = numpy.flatnonzero(mask)
+    return _taken(pairs, numpy.flatnonzero(mask))
+
+
+def _taken(pairs: Pairs, rows: numpy.ndarray) -> Pairs:
     return dataclasses.replace(
         pairs, sources=[pairs.sources[row] for row in rows], targets=[pairs.targets[row] for row in rows]
     )

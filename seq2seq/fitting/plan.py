@@ -14,7 +14,8 @@ from typing import Any
 
 from seq2seq.assembly.configuration import PARSER, RunConfig
 from seq2seq.config.nodes import tree_of
-from seq2seq.fitting.features import TAG, Features, features_of
+from seq2seq.data.table_format import leading_tags
+from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
 from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipes_for, task_kind
@@ -35,7 +36,8 @@ USABLE = 0.97
 """Share of the time given that is planned with."""
 LEAST_TRAINING = 0.3
 """Share of the time given that training must have."""
-MOST_TAGS = 500
+LONG_WORD = 15
+"""Characters between spaces beyond which a script has none, and a piece is hardly more than one of them."""
 LONGEST = 1000
 """Characters or words of a side that are taken; of subwords fewer."""
 LOG_SECONDS = 15.0
@@ -70,6 +72,8 @@ class FitPlan:
     kind: Kind
     features: Features
     recipes: tuple[Recipe, ...]
+    tags: tuple[str, ...]
+    """In front of the sources."""
     speed: Speed
     estimate: TimeEstimate
     config: RunConfig
@@ -99,7 +103,8 @@ def plan_of(
     Raises:
         ValueError: an option makes no sense, or there is too little time, memory or disk.
     """
-    features = features_of(parts.train.sources, parts.train.targets, seed)
+    tags = () if start else leading_tags(parts.train.sources)
+    features = features_of(parts.train.sources, parts.train.targets, tags, seed)
     kind = task_kind(features.numbers())
     recipes = recipes_for(kind, features.numbers(), is_pretrained=start is not None)
     places = {
@@ -109,15 +114,21 @@ def plan_of(
         "training.seed": seed,
         "training.initialize_from": start,
     }
-    found = places | lengths(parts, recipe_options(recipes)) | recipe_options(recipes) | tag_tokens(parts, start)
-    speed = measured(parsed(found, overrides), folder)
-    estimate = estimated(parsed(found, overrides), parts, speed, minutes, time.time() - started)
-    recipes = recipes_for(kind, features.numbers() | {"passes": estimate.passes}, is_pretrained=start is not None)
-    steps = parsed(found, overrides).training.max_steps
-    config = parsed(found | recipe_options(recipes) | budget(steps, speed, estimate, minutes), overrides)
+    found = places | recipe_options(recipes) | {"tokenizer.special_tokens": list(tags) or None}
+    found = lengths(parts, parsed(found, overrides)) | found
+    asked = parsed(found, overrides)
+    most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
+    speed = measured(asked, folder)
+    estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))
+    if minutes is not None:
+        numbers = features.numbers() | {"passes": estimate.passes}
+        recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
+    if speed.accumulation > 1:  # what was asked for does not fit into memory at once
+        overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
+    config = parsed(found | recipe_options(recipes) | budget(int(most), speed, estimate, minutes), overrides)
     disk = disk_bytes_of(config, speed)
     check_disk(folder, disk)
-    return FitPlan(kind, features, recipes, speed, estimate, config, disk)
+    return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk)
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
@@ -135,9 +146,9 @@ def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()
     return config
 
 
-def lengths(parts: Parts, options: Mapping[str, Any]) -> dict[str, Any]:
+def lengths(parts: Parts, config: RunConfig) -> dict[str, Any]:
     """Return the longest sides that are trained on, so that nothing usual is dropped."""
-    kinds = options.get("tokenizer.kind", "byte_bpe"), options.get("tokenizer.target_kind")
+    kinds = config.tokenizer.kind, config.tokenizer.target_kind
     found: dict[str, Any] = {"decoding.beam.max_length": 256}
     for side, kind in (("source", kinds[0]), ("target", kinds[1] or kinds[0])):
         texts = getattr(parts.train, f"{side}s")
@@ -146,7 +157,9 @@ def lengths(parts: Parts, options: Mapping[str, Any]) -> dict[str, Any]:
         elif kind in ("characters", "word_and_characters"):
             longest = max(len(text) + len(text.split()) for text in texts) + 2
         else:
-            longest = max(256, _usual(texts) // 2)
+            characters_a_word = sum(map(len, texts)) / max(1, sum(len(text.split()) for text in texts))
+            has_spaces = characters_a_word < LONG_WORD
+            longest = max(256, _usual(texts) // (2 if has_spaces else 1))
         found[f"data.max_{side}_tokens"] = min(longest, LONGEST)
     return found
 
@@ -157,20 +170,41 @@ def _usual(texts: Sequence[str]) -> int:
     return lengths[int(0.98 * (len(lengths) - 1))]
 
 
-def tag_tokens(parts: Parts, start: str | None) -> dict[str, Any]:
-    """Return the tags in front of the sources as tokens that are never split."""
-    tags = {tag for text in parts.train.sources if (match := TAG.match(text)) for tag in match[0].split()}
-    if start is not None or not 0 < len(tags) <= MOST_TAGS:
-        return {}
-    return {"tokenizer.special_tokens": sorted(tags)}
-
-
-def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float) -> TimeEstimate:
+def estimated(
+    config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float, most_steps: int
+) -> TimeEstimate:
     """Return what each part takes.
 
+    Args:
+        spent: seconds that have gone by.
+        most_steps: of the training, where the time allows them.
+
     Raises:
-        ValueError: the time that is given is too short for anything.
+        ValueError: the time that is given is too short for anything; says what is enough.
     """
+    if minutes is None:
+        return _shared_out(config, parts, speed, None, spent, config.training.max_steps)
+    found = _shared_out(config, parts, speed, minutes, spent, most_steps)
+    if _is_enough(found, minutes, spent):
+        return found
+    enough = math.ceil(minutes)
+    while not _is_enough(_shared_out(config, parts, speed, enough, spent, most_steps), enough, spent):
+        enough += max(1, enough // 20)
+    raise ValueError(
+        f"{minutes:g} minutes are too few: looking at the pairs, validating and testing take "
+        f"{(spent + found.validation + found.test) / 60:.1f} here; give at least {enough}."
+    )
+
+
+def _is_enough(estimate: TimeEstimate, minutes: float, spent: float) -> bool:
+    left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
+    return left >= LEAST_TRAINING * 60 * minutes
+
+
+def _shared_out(
+    config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float, most_steps: int
+) -> TimeEstimate:
+    """Return how the time is shared out, even if nothing is left for training."""
     losses = 2 if config.optimizer.ema_decay else 1
 
     def validations(number: int, rows: int) -> float:
@@ -178,37 +212,30 @@ def estimated(config: RunConfig, parts: Parts, speed: Speed, minutes: float | No
         return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds)
 
     of_one_test = BEAM_COST * speed.decoding_seconds
-    tested, (number, rows) = len(parts.test), VALIDATIONS[0]
+    tested, (number, rows), steps = len(parts.test), VALIDATIONS[0], most_steps
     if minutes is not None:
         share = SHARE * 60 * minutes
         number, rows = next((plan for plan in VALIDATIONS if validations(*plan) <= share), VALIDATIONS[-1])
         tested = min(tested, max(LEAST_TESTED, int((share - REPORT_SECONDS) / of_one_test)))
     validation, test = validations(number, rows), REPORT_SECONDS + of_one_test * tested
-    steps = config.training.max_steps
     if minutes is not None:
         left = USABLE * 60 * minutes - spent - validation - test
-        if left < LEAST_TRAINING * 60 * minutes:
-            others = spent + validation + test
-            raise ValueError(
-                f"{minutes:g} minutes are too few: looking at the pairs, validating and testing take {others / 60:.1f} "
-                f"here; give at least {math.ceil(others / (USABLE - LEAST_TRAINING) / 60)}."
-            )
-        steps = max(1, min(int(STRETCH * steps), int(left / speed.seconds_per_step)))
+        steps = max(1, min(steps, int(left / speed.seconds_per_step)))
     passes = steps * speed.pairs_per_step / len(parts.train)
     return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
 
 
-def budget(steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:
+def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:
     """Return the options that the machine and the time decide.
 
     Args:
-        steps: those of the recipe. Where the time is given, that ends the training and not their number, since a
-            machine may be faster or slower than it was for the seconds in which it was timed.
+        most_steps: where the time is given, which ends the training and not their number, since a machine may be faster
+            or slower than it was for the seconds in which it was timed.
     """
     every = max(1, estimate.steps // estimate.num_validations)
     a_while = max(1, int(CHECKPOINT_SECONDS / speed.seconds_per_step))
     return {
-        "training.max_steps": estimate.steps if minutes is None else int(STRETCH * steps),
+        "training.max_steps": estimate.steps if minutes is None else most_steps,
         "training.max_minutes": round(estimate.training / 60, 2) if minutes is not None else 0.0,
         "training.threads": speed.threads,
         "training.gradient_accumulation": speed.accumulation,

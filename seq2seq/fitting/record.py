@@ -20,8 +20,12 @@ FEW_PAIRS = 1000
 """Fewer teach a model that begins with nothing no more than to repeat what it has seen."""
 
 
-def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None) -> Iterator[str]:
-    """Yield what will be done, why, and how long it takes."""
+def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence[str]) -> Iterator[str]:
+    """Yield what will be done, why, and how long it takes.
+
+    Args:
+        own: what a user has set, as OPTION=VALUE.
+    """
     features, speed, estimate = plan.features, plan.speed, plan.estimate
     is_tuned = plan.config.training.initialize_from is not None
     yield ""
@@ -43,6 +47,8 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None) -> Iterator[s
     yield f"Model     {speed.parameters / 1e6:.1f} million parameters, beginning with {begin}"
     for number, recipe in enumerate(in_effect(plan.recipes)):
         yield from _wrapped("Why       " if not number else " " * 10, f"- {recipe}", " " * 12)
+    if own:
+        yield from _wrapped(" " * 10, f"- but for what you set: {', '.join(own)}", " " * 12)
     threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}, " if speed.threads else ""
     yield from _wrapped(
         "Machine   ",

@@ -74,11 +74,19 @@ def test_parts_share_no_source() -> None:
     assert sum(parts.sizes().values()) == len(sources)
 
 
+def test_the_first_pairs_of_a_held_out_part_are_of_all_of_a_sorted_file() -> None:
+    pairs = made([f"{'ab'[n // 500]} text {n}" for n in range(1000)])
+    for parts in (cut(pairs, None, None, seed=1), cut(pairs, pairs, pairs, seed=1)):
+        for part in (parts.validation, parts.test):
+            assert {source[0] for source in part.sources[:20]} == {"a", "b"}
+            assert part.sources == part.targets, "pair by pair"
+
+
 def test_parts_that_are_given_stay_as_they_are() -> None:
     pairs, given = made([f"text {n}" for n in range(1000)]), made(["another"])
     assert cut(pairs, given, given, seed=1).train is pairs
     parts = cut(pairs, None, given, seed=1)
-    assert parts.test is given
+    assert parts.test == given
     assert len(parts.train) + len(parts.validation) == 1000
 
 

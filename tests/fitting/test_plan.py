@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from seq2seq.data.options import CorpusOptions
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import USABLE, TimeEstimate, budget, check_disk, estimated, lengths, parsed, tag_tokens
+from seq2seq.fitting.plan import USABLE, TimeEstimate, budget, check_disk, estimated, lengths, parsed
 from seq2seq.fitting.probe import Speed
 
 SPEED = Speed(
@@ -35,7 +36,7 @@ PARTS = Parts(pairs(29000), pairs(1000), pairs(1000))
 
 
 def estimate(minutes: float | None, spent: float = 10.0, **changes: float) -> TimeEstimate:
-    return estimated(parsed(OPTIONS), PARTS, dataclasses.replace(SPEED, **changes), minutes, spent)
+    return estimated(parsed(OPTIONS), PARTS, dataclasses.replace(SPEED, **changes), minutes, spent, 2 * 4200)
 
 
 def test_without_a_limit_the_recipe_has_its_steps() -> None:
@@ -68,40 +69,46 @@ def test_slow_decoding_costs_validations_and_not_the_training() -> None:
     assert found.training > 0.3 * 300
 
 
-def test_too_little_time_says_how_much_is_enough() -> None:
-    with pytest.raises(ValueError, match=r"1 minutes are too few: .* give at least (\d+)\.") as raised:
-        estimate(1, spent=30.0)
-    enough = int(str(raised.value).removesuffix(".").rsplit(" ", 1)[1])
-    assert estimate(enough, spent=30.0).steps > 0
+@pytest.mark.parametrize("minutes", [0.1, 1, 3])
+@pytest.mark.parametrize("spent", [5.0, 30.0, 90.0, 900.0])
+@pytest.mark.parametrize("decoding_seconds", [0.001, 0.05, 1.0])
+def test_too_little_time_says_how_much_is_enough(minutes: float, spent: float, decoding_seconds: float) -> None:
+    try:
+        estimate(minutes, spent, decoding_seconds=decoding_seconds)
+    except ValueError as error:
+        [enough] = re.findall(r"minutes are too few: .* give at least (\d+)\.", str(error))
+        assert estimate(int(enough), spent, decoding_seconds=decoding_seconds).steps > 0
+        assert int(enough) >= minutes
+    else:
+        assert spent < 60 * minutes
 
 
 def test_the_budget_validates_as_often_as_planned() -> None:
     found = estimate(15)
-    options = budget(4200, SPEED, found, 15)
+    options = budget(2 * 4200, SPEED, found, 15)
     assert found.steps // options["validation.every"] >= found.num_validations
     assert options["training.max_steps"] == 2 * 4200
     assert options["training.checkpoint_every"] * 0.5 <= 120
     assert options["training.max_minutes"] * 60 == pytest.approx(found.training, abs=0.5)
     assert options["decoding.beam.max_length"] > SPEED.longest_target
-    assert budget(4200, SPEED, found, None)["training.max_minutes"] == 0
+    assert budget(2 * 4200, SPEED, found, None)["training.max_minutes"] == 0
     parsed(OPTIONS | options)
 
 
 def test_lengths_are_in_the_tokens_of_each_side() -> None:
     parts = Parts(pairs(3, "abc defg", "x y z"), pairs(1), pairs(1))
-    found = lengths(parts, {"tokenizer.kind": "word_and_characters", "tokenizer.target_kind": "words"})
+    of_words = {"tokenizer.kind": "word_and_characters", "tokenizer.target_kind": "words", "tokenizer.shared": False}
+    found = lengths(parts, parsed(OPTIONS | of_words))
     assert found["data.max_source_tokens"] == 8 + 2 + 2
     assert found["data.max_target_tokens"] == 3 + 2
-    assert lengths(parts, {})["data.max_source_tokens"] == 256
+    assert lengths(parts, parsed(OPTIONS))["data.max_source_tokens"] == 256
     very_long = Parts(pairs(3, "x" * 5000), pairs(1), pairs(1))
-    assert lengths(very_long, {"tokenizer.kind": "characters"})["data.max_source_tokens"] == 1000
-
-
-def test_tags_become_tokens_unless_the_tokenizer_is_another_models() -> None:
-    parts = Parts(pairs(2, "<V;PST> <de> a"), pairs(1), pairs(1))
-    assert tag_tokens(parts, None) == {"tokenizer.special_tokens": ["<V;PST>", "<de>"]}
-    assert tag_tokens(parts, "somewhere") == {}
-    assert tag_tokens(PARTS, None) == {}
+    characters = parsed(OPTIONS | {"tokenizer.kind": "characters"})
+    assert lengths(very_long, characters)["data.max_source_tokens"] == 1000
+    assert lengths(Parts(pairs(3, "字" * 700), pairs(1), pairs(1)), parsed(OPTIONS))["data.max_source_tokens"] == 700
+    assert (
+        lengths(Parts(pairs(3, "a word " * 100), pairs(1), pairs(1)), parsed(OPTIONS))["data.max_source_tokens"] == 350
+    )
 
 
 def test_what_a_user_sets_counts_most() -> None:
