@@ -13,6 +13,7 @@ import numpy
 from seq2seq.data.cutting import cut_ids, smallest
 from seq2seq.data.generation_order import LEFT, RIGHT, from_right
 from seq2seq.data.word_alignment import Alignment, aligned_tokens, aligned_words, words_of
+from seq2seq.data.word_character_tokenizer import WordCharacterTokenizer
 from seq2seq.decoding.algorithms.directions import read_from_right
 from seq2seq.decoding.parts.forced_attention import forced_attention
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
@@ -106,7 +107,7 @@ def aligned_targets(
     model, tokenizer = generator.model.from_side(pairs.side), generator.tokenizer
     longest = generator.model.max_target_tokens
     fed = [ids if longest is None else cut_ids(ids, longest) for ids in pairs.targets]
-    prefix_words = len(generator.source_prefix.split())
+    prefix_words = len((generator.source_prefix + "x").split()) - 1  # what touches a source is of its first word
     results = []
     found = forced_attention(model, pairs.sources, fed, generator.device, layer, batch_tokens)
     for weights, source, target in zip(found, pairs.sources, fed, strict=True):
@@ -115,7 +116,8 @@ def aligned_targets(
         if unit == "tokens":
             results.append(aligned_tokens(weights))
             continue
-        words = words_of(source, tokenizer.source.decode)
+        side = tokenizer.source
+        words = side.words(source) if isinstance(side, WordCharacterTokenizer) else words_of(source, side.decode)
         words = numpy.where(words >= prefix_words, words - prefix_words, -1)
         results.append(aligned_words(weights, words, words_of(target, tokenizer.decode_batch)))
     return results

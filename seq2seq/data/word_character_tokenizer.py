@@ -13,9 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy
 from tokenizers import Tokenizer
 
 from seq2seq.data.json_tokenizer import CONFIG, CONFIG_FILE, JsonTokenizer
+from seq2seq.data.word_alignment import words_of
 from seq2seq.files import read_object
 
 LEAST_FREQUENCY = 2
@@ -72,6 +74,32 @@ class WordCharacterTokenizer(JsonTokenizer):
             [*(self._words.get(word, self.unk_id) for word in of_text), *ids]
             for of_text, ids in zip(words, super().encode(texts), strict=True)
         ]
+
+    def words(self, ids: Sequence[int]) -> numpy.ndarray:
+        """Return the word of the text that each token is in, as `words_of` does; a word's own token is in that word.
+
+        Which unknown tokens in front are words' and which is a first character's follows from that there are as many
+        words behind them. Where that is not so, since the text was cut, all are words'.
+        """
+        ends = (self.pad_id, self.bos_id, self.eos_id)
+        special = {self.unk_id: "?", **dict.fromkeys(ends, "")}
+        shown = [special.get(index, token) for index, token in zip(ids, self.tokens(ids), strict=True)]
+        is_part = [text != "" and not text.isspace() and not self._tag.fullmatch(text) for text in shown]
+        own = {self.unk_id, *self._words.values()}
+        most = next((place for place, index in enumerate(ids) if index not in own), len(ids))
+        least = max((place + 1 for place in range(most) if ids[place] != self.unk_id), default=0)
+
+        def firsts(start: int) -> list[int]:
+            """Return the first character of each word, counted from `start`."""
+            parts = is_part[start:]
+            return [place for place, part in enumerate(parts) if part and (place == 0 or not parts[place - 1])]
+
+        number = next((start for start in range(most, least - 1, -1) if len(firsts(start)) == start), most)
+        rest = shown[number:]
+        of_rest = words_of(range(len(rest)), lambda heads: ["".join(rest[place] for place in head) for head in heads])
+        after = of_rest.max(initial=-1) + 1
+        in_front = [*of_rest[firsts(number)], *range(after, after + number)][:number]
+        return numpy.array([*in_front, *of_rest], dtype=numpy.int64)
 
     def config(self) -> dict[str, Any]:
         return _CONFIG

@@ -4,10 +4,12 @@ import math
 import os
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
 import seq2seq
+from seq2seq.assembly import given_targets
 from seq2seq.assembly.pair_scores import PairScorer, dual_score, perplexity, scored_pools
 from seq2seq.data.tokenizer import TextTokenizer
 from tests.assembly.test_generator import write_bart
@@ -55,6 +57,21 @@ def test_an_alignment_of_copies_is_the_diagonal(generator: seq2seq.TextGenerator
     diagonals = [" ".join(f"{i}-{i}" for i in range(len(text))) for text in texts]
     assert sum(score.alignment == diagonal for score, diagonal in zip(scores, diagonals, strict=True)) >= 4
     assert generator.align(["abc", ""], ["abc", "a"], unit="words") == [[(0, 0)], []]
+
+
+def test_a_prefix_that_touches_its_source_is_no_word_of_its_own(generator: seq2seq.TextGenerator) -> None:
+    generator.source_prefix = "ij"
+    assert generator.align(["abc"], ["abc"], unit="words") == [[(0, 0)]]
+
+
+def test_words_that_stand_before_their_characters_are_aligned_as_themselves(
+    generator: seq2seq.TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"kind": "word_and_characters", "target_kind": "words", "shared": False, "vocab_size": 40}
+    generator.tokenizer = TextTokenizer.train(["ab cd", "cd ab"], ["ab cd"], **options)
+    weights = numpy.eye(3, 8)  # each target word attends to the own token of one word, the end to the first character
+    monkeypatch.setattr(given_targets, "forced_attention", lambda *given: [weights])
+    assert generator.align(["cd ab"], ["ab cd"], unit="words") == [[(0, 0), (1, 1)]]
 
 
 def test_a_target_beyond_the_model_is_an_error(copy_task: Path, tmp_path: Path) -> None:

@@ -60,6 +60,31 @@ def test_lower_case_counts_for_words_too() -> None:
     assert tokenizer.source_tokens(ids) == ["▁laba", *"laba", "<eos>"]
 
 
+@pytest.mark.parametrize(
+    ("text", "in_front", "behind"),
+    [
+        ("laba abadi", [0, 1], [0] * 4 + [-1] + [1] * 5 + [-1]),
+        ("<V> laba never", [1, 2], [0, -1] + [1] * 4 + [-1] + [2] * 5 + [-1]),
+        ("<V>laba", [0], [0] * 5 + [-1]),
+        ("é laba xé", [0, 1, 2], [0, -1] + [1] * 4 + [-1, 2, 2, -1]),
+        ("é", [0], [0, -1]),
+        ("", [], [-1]),
+    ],
+)
+def test_a_words_own_token_is_in_that_word(
+    text: str, in_front: list[int], behind: list[int], tokenizer: TextTokenizer
+) -> None:
+    [ids] = tokenizer.encode_sources([text])
+    assert tokenizer.source.words(ids).tolist() == in_front + behind
+
+
+def test_words_of_a_source_that_was_cut(tokenizer: TextTokenizer) -> None:
+    [ids] = tokenizer.encode_sources(["laba abadi laba"])
+    cut = [*ids[:6], ids[-1]]
+    assert tokenizer.source.words(cut).tolist() == [0, 1, 2, 0, 0, 0, -1]
+    assert tokenizer.source.words([*ids[:2], ids[-1]]).tolist() == [0, 1, -1]
+
+
 @pytest.mark.parametrize("options", [{"shared": True, "target_kind": None}, {"target_kind": None}])
 def test_targets_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match="for sources alone"):
