@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 RESULTS = (
     "results/tasks",
+    "results/fit",
     "results/inflection",
     "results/both_directions",
     "results/taught",
