@@ -236,9 +236,8 @@ class Trackers:
                 self._open[name] = TRACKERS[name](run)
             if run.kept:
                 kept[name] = run.kept
-        if kept:
-            with written(path) as file:
-                file.write(json.dumps(kept, indent=2) + "\n")
+                with written(path) as file:  # at once: a kill while the next one starts would begin a second run here
+                    file.write(json.dumps(kept, indent=2) + "\n")
 
     def report(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Tell every tracker the numbers among these values."""

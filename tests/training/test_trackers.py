@@ -1,6 +1,7 @@
 """Trackers beside the log: what each tool is told, and that none can stop a training."""
 
 import json
+import math
 import sys
 import types
 import warnings
@@ -87,6 +88,27 @@ def test_a_run_that_goes_on_is_the_same_and_repeats_no_step(tmp_path: Path, reco
     assert [entry["step"] for entry in read_log(tmp_path / "log.jsonl")] == [1, 2, 3, 4]
     kept = json.loads((tmp_path / "trackers.json").read_text())
     assert {name: entry["id"] for name, entry in kept.items()} == {"wandb": first.token, "mlflow": new.token}
+
+
+def test_a_run_is_kept_before_the_next_tool_starts(
+    tmp_path: Path, recorders: list[Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(run: TrackedRun) -> Recorder:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setitem(TRACKERS, "mlflow", killed)
+        with pytest.raises(KeyboardInterrupt):
+            logged(tmp_path, trackers=("wandb", "mlflow"))
+    logged(tmp_path, trackers=("wandb", "mlflow"))
+    first, second, _ = recorders
+    assert second.token == first.token
+
+
+def test_what_is_no_finite_number_stays_in_the_log(tmp_path: Path, recorders: list[Recorder]) -> None:
+    series = [("train", 1, {"loss": math.nan, "rate": 0.5}), ("train", 2, {"loss": math.inf, "norm": -math.inf})]
+    logged(tmp_path, series, trackers=("wandb",))
+    assert recorders[0].told == [(1, {"train/rate": 0.5})]
 
 
 @pytest.mark.parametrize("place", ["start", 2, "close"])
