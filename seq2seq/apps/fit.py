@@ -21,6 +21,7 @@ from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.training import train_in_stages
+from seq2seq.config.command_line import pieces_in
 from seq2seq.data.examination.text_findings import text_findings
 from seq2seq.files import read_object
 from seq2seq.fitting.pairs import (
@@ -37,6 +38,7 @@ from seq2seq.fitting.plan import parsed, plan_of
 from seq2seq.fitting.record import PLAN_FILE, asked_before, check_same, format_lines, plan_lines, write_plan
 from seq2seq.lines import plain_name
 from seq2seq.locks import locked
+from seq2seq.own_pieces import said_by_user
 from seq2seq.reporting import write_report
 from seq2seq.reporting.terminal import format_report
 from seq2seq.training.accelerator import leave_processes
@@ -84,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.minutes is not None and arguments.minutes <= 0:
         raise ValueError(f"`--minutes` must be more than 0, but is {arguments.minutes:g}.")
+    said_by_user(piece for text in arguments.set for piece in pieces_in(*setting(text)))
     folder = Path(arguments.output or f"runs/{Path(plain_name(arguments.pairs[0])).stem}")
     asked = what_is_asked(arguments)
     before = asked_before(folder)

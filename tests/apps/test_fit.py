@@ -1,10 +1,12 @@
 """`seq2seq fit` on a copy task: what it says, what it leaves, and that it goes on."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from seq2seq import own_pieces
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import read_run_config
 from seq2seq.fitting import probe
@@ -71,6 +73,47 @@ def test_a_plan_trains_nothing_and_is_gone_on_with(table: Path, tmp_path: Path) 
     assert not (run / "model").exists()
     assert main(command) == 0
     assert (run / "model").is_dir()
+
+
+OWN = """
+from dataclasses import dataclass
+import numpy
+from seq2seq.metrics import Score
+from seq2seq.objectives.base import LossSum
+from seq2seq.objectives.cross_entropy import CrossEntropy
+
+@dataclass(frozen=True)
+class Objective:
+    weight: float = 1.0
+    def __call__(self, model, batch, step) -> LossSum:
+        return CrossEntropy()(model, batch, step)
+
+class Metric:
+    name = "own"
+    higher_is_better = True
+    def statistics(self, hypotheses, references):
+        return numpy.ones((len(hypotheses), 1))
+    def score(self, statistics):
+        return Score(self.name, float(statistics[0]), signature="own")
+"""
+
+
+def test_pieces_of_ones_own_are_named_by_set_for_the_plan_and_for_what_goes_on(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "pieces_for_fit.py").write_text(OWN)
+    own = ["objective=pieces_for_fit:Objective", "validation.metrics=[exact_match, pieces_for_fit:Metric]"]
+    command = ["fit", str(table), "--output", "run", *SET, *own, "validation.select_by=pieces_for_fit:Metric"]
+    try:
+        assert main([*command, "--plan"]) == 0
+        own_pieces.forget()  # as another process
+        assert main(command) == 0
+    finally:
+        own_pieces.forget()
+        sys.modules.pop("pieces_for_fit", None)
+    assert '"pieces_for_fit:Metric": 47' in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 @pytest.mark.parametrize("change", [["--minutes", "20"], ["--seed", "2"], ["--from", "elsewhere"]])
