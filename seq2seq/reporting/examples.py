@@ -21,6 +21,8 @@ NUM_WORST, NUM_MEDIAN, NUM_BEST = 8, 6, 4
 BEST_SHARE = 0.25
 LONGEST_SHOWN = 2_000
 """Characters of a text that are compared and shown."""
+MOST_UNITS = 400
+"""Of a text, that are compared: the time grows with their cube where they are the same over and over."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,14 @@ def example(
 
 
 def differences(output: str, reference: str, unit: str) -> tuple[tuple[TextPiece, ...], tuple[TextPiece, ...]]:
-    """Return both texts in pieces that the other one has or lacks; put together, the pieces are the text."""
-    units = [_units(text, unit) for text in (output, reference)]
+    """Return both texts in pieces that the other one has or lacks; put together, the pieces are the text.
+
+    Long texts are compared by words also where characters are asked for, and even longer ones only as a whole.
+    """
+    texts = (output, reference)
+    ways = ([_units(text, own) for text in texts] for own in dict.fromkeys((unit, "word")))
+    whole = [[text] if text else [] for text in texts]
+    units = next((found for found in ways if max(map(len, found)) <= MOST_UNITS), whole)
     matcher = difflib.SequenceMatcher(None, units[0], units[1], autojunk=False)
     sides: tuple[list[TextPiece], list[TextPiece]] = ([], [])
     for kind, start, end, other_start, other_end in matcher.get_opcodes():

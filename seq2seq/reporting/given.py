@@ -1,7 +1,7 @@
 """What a report measures a model on: test pairs, and what is known of the pairs that the model was trained on.
 
-A run directory enters; texts leave. A source is as the run's model reads it, with its prefix or tag; `content` is what
-a person would call the source. The same source with several targets is one pair with several references.
+A run directory enters; texts leave. A source is as the run's model reads it, with its prefix or tags; `contents` are
+what a person would call the sources. The same source with several targets is one pair with several references.
 """
 
 import re
@@ -71,6 +71,11 @@ class TrainingPairs:
     def is_whole(self) -> bool:
         return len(self.sources) == self.num_rows
 
+    def num_seen(self, sources: Sequence[str]) -> int:
+        """Return how many of these sources are among them."""
+        known = set(self.sources)
+        return sum(source in known for source in sources)
+
 
 def config_of(run: Path) -> RunConfig | None:
     """Return the configuration of a run; None of a model folder, which has none."""
@@ -113,8 +118,8 @@ def pairs_to_test(
             f"{run} has no {TEST_FILE}, and its validation pairs cannot be read ({_one_line(error)}); give `--source` "
             "and `--reference`, two files with a text on each line."
         ) from error
-    prefix = config.data.validated.source_prefix
-    found = ((row["source"].removeprefix(prefix), row["target"]) for row in corpus)
+    prefixes = [config.data.validated.source_prefix] if config.data.validation.is_named else _prefixes(config)
+    found = ((_without_prefix(row["source"], prefixes), row["target"]) for row in corpus)
     return _grouped(found, "validation", "the validation pairs of the run", max_rows)
 
 
@@ -151,7 +156,6 @@ def training_pairs(config: RunConfig) -> TrainingPairs:
         ValueError, OSError: they cannot be read, or not any more.
     """
     corpus = open_training(config.data)
-    prefix = config.data.corpora[0].source_prefix
     if isinstance(corpus, Dataset):
         num_rows = len(corpus)
         if num_rows > MOST_TRAINING_ROWS:
@@ -161,7 +165,17 @@ def training_pairs(config: RunConfig) -> TrainingPairs:
         num_rows = -1
         rows = list(corpus.take(MOST_TRAINING_ROWS))
         sources, targets = [row["source"] for row in rows], [row["target"] for row in rows]
-    return TrainingPairs(tuple(text.removeprefix(prefix) for text in sources), tuple(targets), num_rows)
+    prefixes = _prefixes(config)
+    return TrainingPairs(tuple(_without_prefix(text, prefixes) for text in sources), tuple(targets), num_rows)
+
+
+def _prefixes(config: RunConfig) -> list[str]:
+    """Return the prefixes of all corpora to learn from, the longest first, for one may begin with another."""
+    return sorted({corpus.source_prefix for corpus in config.data.corpora}, key=len, reverse=True)
+
+
+def _without_prefix(source: str, prefixes: Sequence[str]) -> str:
+    return next((source[len(prefix) :] for prefix in prefixes if source.startswith(prefix)), source)
 
 
 def even_rows(num_rows: int, most: int) -> numpy.ndarray:
@@ -169,19 +183,20 @@ def even_rows(num_rows: int, most: int) -> numpy.ndarray:
     return numpy.unique(numpy.linspace(0, num_rows - 1, min(num_rows, most)).astype(numpy.int64))
 
 
-def leading_tag(source: str) -> str:
-    """Return the tag in front of a source, such as `<de>` or `>>de<<`; empty where there is none."""
-    found = _TAG.match(source)
-    return found[0].strip() if found else ""
-
-
-def content(source: str) -> str:
-    """Return a source without the tag in front of it."""
-    found = _TAG.match(source)
-    return source[found.end() :] if found else source
-
-
 def contents(sources: Sequence[str]) -> list[str]:
-    """Return sources without tags, where nearly all of them have one; what a few begin with is part of their text."""
-    tagged = sum(bool(leading_tag(source)) for source in sources)
-    return [content(source) for source in sources] if tagged > 0.9 * len(sources) else list(sources)
+    """Return sources without the tags in front of them, such as `<de>` or `>>de<<`, of which there may be several.
+
+    A tag is what nearly all of them have there; what a few begin with is part of their text.
+    """
+    texts = list(sources)
+    while True:
+        found = [_TAG.match(text) for text in texts]
+        if sum(map(bool, found)) <= 0.9 * len(texts):
+            return texts
+        texts = [text[match.end() :] if match else text for text, match in zip(texts, found, strict=True)]
+
+
+def leading_tags(sources: Sequence[str]) -> list[str]:
+    """Return the tags in front of each source as one text, such as `<en> <de>`; empty where there is none."""
+    texts = contents(sources)
+    return [source[: len(source) - len(text)].strip() for source, text in zip(sources, texts, strict=True)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy
 
 from seq2seq.assembly.configuration import RunConfig
+from seq2seq.assembly.corpora import open_validation
 from seq2seq.assembly.decoding_defaults import DecodingDefaults
 from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, read_model
@@ -57,6 +58,8 @@ class RunToMeasure:
     name: str
     path: Path
     config: RunConfig | None
+    training: TrainingPairs | None = None
+    """What it was trained on itself; None where that is not known."""
 
 
 def measured_run(
@@ -71,6 +74,7 @@ def measured_run(
     """Return what there is to say of one run.
 
     Args:
+        training: of the first run, by which the pairs are parted for all runs.
         stand_ins: outputs of baselines, by name.
 
     Raises:
@@ -93,13 +97,15 @@ def measured_run(
         last_step=last_step,
         max_steps=max_steps,
         is_tuned=bool(subject.config and subject.config.training.initialize_from),
+        num_seen=subject.training.num_seen(pairs.sources) if subject.training else None,
+        num_sampled=len(subject.training) if subject.training and not subject.training.is_whole else None,
         search=dotted(plain_options(DecodingDefaults(generator.search))["search"]),
         scores=scores,
         baselines=tuple(baselines),
         slices=scored_slices(judge, outputs, pairs.sources, task, training),
         alarms=output_alarms(pairs.sources, pairs.references, outputs, task, found.failed),
         examples=with_attention(examples, generator, sources, found.token_ids),
-        course=_course(subject, scores),
+        course=_course(subject, scores, len(pairs)),
         exposure=exposure,
         cost=_cost(subject, found, generator, means),
         notes=tuple(notes),
@@ -170,11 +176,24 @@ def _examples(
     ]
 
 
-def _course(subject: RunToMeasure, scores: Sequence[MeasuredScore]) -> Course | None:
+def _course(subject: RunToMeasure, scores: Sequence[MeasuredScore], num_pairs: int) -> Course | None:
     select_by = subject.config.validation.select_by if subject.config else "loss"
     same = next((own for own in scores if own.metric == select_by), None)
     noise = (same.high - same.low) / 2 if same and same.low is not None and same.high is not None else 0.0
+    validated = _num_validated(subject.config) if subject.config else None
+    if validated:
+        noise *= math.sqrt(max(1.0, num_pairs / validated))  # a curve over fewer pairs is the rougher for it
     return course_of(subject.path, select_by, noise)
+
+
+def _num_validated(config: RunConfig) -> int | None:
+    """Return how many pairs a validation in training is of; None where that cannot be told any more."""
+    most = config.validation.max_rows
+    try:
+        num_pairs = len(open_validation(config.data))
+    except (ValueError, OSError):
+        return most or None
+    return min(most or num_pairs, num_pairs)
 
 
 def _progress(subject: RunToMeasure) -> tuple[int | None, int | None, bool]:

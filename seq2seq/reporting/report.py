@@ -6,6 +6,7 @@ Into the folder go `report.html`, a page for people that needs nothing beside it
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def write_report(
     ]
     first = subjects[0]
     pairs = pairs_to_test(first.path, first.config, files, max_rows=max_rows)
-    training, note = _training_of(first)
+    found = [_training_of(subject) for subject in subjects]
+    subjects = [replace(own, training=trained_on) for own, (trained_on, _) in zip(subjects, found, strict=True)]
+    training, note = found[0]
     texts = contents(pairs.sources)
     task = task_of(texts, pairs.references, training.targets if training else ())
     chosen = first.config.validation.metrics if first.config else ()
@@ -73,6 +76,9 @@ def write_report(
     stand_ins = outputs_without_model(pairs.sources, training)
     means = Means(device, precision, checkpoint, processes, progress, seed)
     results = [measured_run(subject, pairs, task, judge, training, stand_ins, means) for subject in subjects]
+    for place, (_, why) in enumerate(found[1:], start=1):
+        if why is not None:
+            results[place] = replace(results[place], notes=(*results[place].notes, why))
     data = _facts(pairs, training, note)
     comparisons = tuple(
         RunComparison(own.name, results[0].name, judge.differences(own.decoded.outputs, results[0].decoded.outputs))
@@ -106,7 +112,6 @@ def _training_of(subject: RunToMeasure) -> tuple[TrainingPairs | None, str | Non
 
 
 def _facts(pairs: TestPairs, training: TrainingPairs | None, note: str | None) -> DataFacts:
-    known = set(training.sources) if training else set()
     same = sum(map(str.__eq__, contents(training.sources), training.targets)) if training else 0
     return DataFacts(
         origin=pairs.origin,
@@ -116,7 +121,6 @@ def _facts(pairs: TestPairs, training: TrainingPairs | None, note: str | None) -
         num_more=pairs.num_more,
         has_several_references=pairs.has_several_references,
         num_training=training.num_rows if training and training.num_rows >= 0 else None,
-        num_seen=sum(source in known for source in pairs.sources) if training else None,
         share_unseen=share_unseen(pairs.sources, training) if training else None,
         num_same_sides=same,
         num_looked_at=len(training) if training else 0,
@@ -145,4 +149,5 @@ def _row(pairs: TestPairs, run: RunResults, row: int) -> str:
     facts = {"run": run.name, "source": pairs.sources[row], "reference": first}
     scores = {name: round(float(values[row]), 4) for name, values in run.row_scores.items()}
     more = {"other_references": others} if others else {}
-    return json.dumps({**facts, **more, "output": run.decoded.outputs[row], "scores": scores}, ensure_ascii=False)
+    whole = {**facts, **more, "output": run.decoded.outputs[row], "scores": scores}
+    return json.dumps(for_json(whole), ensure_ascii=False, allow_nan=False)

@@ -37,15 +37,19 @@ class DataFacts:
     has_several_references: bool
     num_training: int | None
     """Pairs that the run was trained on; None where they are not known any more."""
-    num_seen: int | None
-    """Of the sources, those that training has too."""
     share_unseen: float | None
     """Of the words of the sources, those that training lacks."""
     num_same_sides: int
     """Of the training pairs that were looked at, those whose sides are the same text."""
     num_looked_at: int
+    """Training pairs that all is counted in which is said of training: all of them, or a part."""
     note: str | None = None
     """Why the training pairs are not known, where they are not."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all training pairs were looked at."""
+        return self.num_looked_at == self.num_training
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class RunResults:
     max_steps: int | None
     is_tuned: bool
     """Whether the training began from another model."""
+    num_seen: int | None
+    """Of the sources, those that its own training has too; None where its training pairs are not known."""
+    num_sampled: int | None
+    """Training pairs among which these were counted, where that is not all of them: then there may be more."""
     search: dict[str, Any]
     """How the outputs were searched for, by option."""
     scores: tuple[MeasuredScore, ...]

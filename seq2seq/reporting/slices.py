@@ -14,7 +14,7 @@ from statistics import median
 import numpy
 
 from seq2seq.metrics.rouge import tokenize
-from seq2seq.reporting.given import TrainingPairs, contents, leading_tag
+from seq2seq.reporting.given import TrainingPairs, contents, leading_tags
 from seq2seq.reporting.scores import Judge, MeasuredScore
 from seq2seq.reporting.task import PairTask
 
@@ -96,14 +96,17 @@ def parts_of_pairs(
     texts = contents(sources)
     yield from _by_length(texts)
     if training is not None:
-        yield from _by_words(texts, contents(training.sources))
+        where = (
+            "training" if training.is_whole else f"the part of training that was looked at ({len(training):,} pairs)"
+        )
+        yield from _by_words(texts, contents(training.sources), where)
         known = set(training.sources)
         is_known = numpy.array([source in known for source in sources])
         if is_known.any():
-            yield "seen in training", "yes", "that training has too", is_known.nonzero()[0]
-            yield "seen in training", "no", "that training does not have", (~is_known).nonzero()[0]
-    tags = [leading_tag(source) for source in sources]
-    if sum(map(bool, tags)) > 0.9 * len(tags):
+            yield "seen in training", "yes", f"that {where} has too", is_known.nonzero()[0]
+            yield "seen in training", "no", f"that {where} does not have", (~is_known).nonzero()[0]
+    tags = leading_tags(sources)
+    if any(tags):
         for place, (tag, count) in enumerate(Counter(tags).most_common(MOST_TAGS)):
             if count < len(tags) and (count >= LEAST_PAIRS or place < LEAST_TAGS):
                 yield "tag", tag or "none", f"with the tag {tag}", _where([own == tag for own in tags])
@@ -143,8 +146,12 @@ def _by_length(texts: Sequence[str]) -> Iterator[tuple[str, str, str, Rows]]:
             yield "length of the source", label, f"of {label}", rows
 
 
-def _by_words(texts: Sequence[str], training: Sequence[str]) -> Iterator[tuple[str, str, str, Rows]]:
-    """Yield the sources by the rarest of their words, or, where a source is a word, of its runs of three letters."""
+def _by_words(texts: Sequence[str], training: Sequence[str], where: str) -> Iterator[tuple[str, str, str, Rows]]:
+    """Yield the sources by the rarest of their words, or, where a source is a word, of its runs of three letters.
+
+    Args:
+        where: what all that was counted in is called.
+    """
     in_words = median(len(tokenize(text)) for text in texts) > 2
     units = tokenize if in_words else _letters
     counts = Counter(unit for text in training for unit in units(text))
@@ -154,16 +161,16 @@ def _by_words(texts: Sequence[str], training: Sequence[str]) -> Iterator[tuple[s
     yield (
         group,
         "all well known",
-        f"of which training has every {one[2:]} at least {RARE} times",
+        f"of which {where} has every {one[2:]} at least {RARE} times",
         _where(list(rarest >= RARE)),
     )
     yield (
         group,
         "some rare",
-        f"with {one} that training has fewer than {RARE} times",
+        f"with {one} that {where} has fewer than {RARE} times",
         _where(list((rarest < RARE) & (rarest > 0))),
     )
-    yield group, "some unseen", f"with {one} that training never has", _where(list(rarest == 0))
+    yield group, "some unseen", f"with {one} that {where} never has", _where(list(rarest == 0))
 
 
 def _letters(text: str) -> list[str]:

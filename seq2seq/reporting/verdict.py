@@ -40,9 +40,10 @@ def answers(
     """Return the verdict on a run, and on others beside it."""
     state, first = _works(run, task, data)
     first = f"{run.name}: {first}" if others else first
-    more = [*_caveats(run, data), *_tuned(run)]
+    more = [*_caveats(run, data, is_alone=not others), *_tuned(run)]
     for other, comparison in zip(others, comparisons, strict=True):
-        more += [f"{other.name}: {_works(other, task, data)[1]}", _compared(comparison)]
+        more += [f"{other.name}: {_works(other, task, data)[1]}", *_seen(other, data, is_alone=False)]
+        more.append(" ".join([_compared(comparison), *_unequal(run, other)]))
     fails = tuple(_fails(run, state)) if state != "unknown" else ()
     return Answers(state, (first, *more), fails, tuple(_next(run, task, data, state)))
 
@@ -96,7 +97,7 @@ def _works(run: RunResults, task: PairTask, data: DataFacts) -> tuple[str, str]:
     return "works", f"It works: it has {measured}. {beats}"
 
 
-def _caveats(run: RunResults, data: DataFacts) -> Iterator[str]:
+def _caveats(run: RunResults, data: DataFacts, *, is_alone: bool) -> Iterator[str]:
     """Yield what has to be known to read the score rightly."""
     if not run.is_finished:
         yield (
@@ -105,11 +106,34 @@ def _caveats(run: RunResults, data: DataFacts) -> Iterator[str]:
         )
     if data.origin == "validation":
         yield "These pairs chose the checkpoint in training, so the scores are a little flattering."
-    if data.num_seen:
-        yield (
-            f"{data.num_seen:,} of the {data.num_pairs:,} sources ({percent(data.num_seen / data.num_pairs)}) are in "
-            "the training data too, so the scores say less of new text than they seem to."
-        )
+    yield from _seen(run, data, is_alone=is_alone)
+
+
+def _seen(run: RunResults, data: DataFacts, *, is_alone: bool) -> Iterator[str]:
+    """Yield that sources were in the training of a run, which is named where there are others."""
+    if run.num_seen:
+        seen = said_seen(run, data, is_alone=is_alone)
+        yield f"{seen}, so {'the' if is_alone else 'its'} scores say less of new text than they seem to."
+
+
+def said_seen(run: RunResults, data: DataFacts, *, is_alone: bool) -> str:
+    """Return how many sources are in the training data of a run, as a sentence without its end.
+
+    Args:
+        is_alone: there are no others, so that the run needs no name.
+    """
+    training = "the training data" if is_alone else f"the training data of {run.name}"
+    if run.num_seen is None:
+        return f"Whether sources are in {training} too is not known"
+    if not run.num_seen and run.num_sampled:
+        return f"None of the sources is in the part of {training} that was looked at ({run.num_sampled:,} pairs)"
+    if not run.num_seen:
+        return f"None of the sources is in {training}"
+    verb = "is" if run.num_seen == 1 else "are"
+    counted = f"{run.num_seen:,} of the {data.num_pairs:,} sources ({percent(run.num_seen / data.num_pairs)}) {verb}"
+    if run.num_sampled is None:
+        return f"{counted} in {training} too"
+    return f"At least {counted} in {training} too, of which {run.num_sampled:,} pairs were looked at"
 
 
 def _tuned(run: RunResults) -> Iterator[str]:
@@ -132,6 +156,24 @@ def _compared(comparison: RunComparison) -> str:
             "neither is shown to be better."
         )
     return f"{comparison.name} is {found.word} than {comparison.first} by {size}{_tested(found)}, beyond chance."
+
+
+def _unequal(run: RunResults, other: RunResults) -> Iterator[str]:
+    """Yield that two runs were not equally trained on the pairs that they are compared on."""
+    if run.num_seen == other.num_seen:
+        return
+    if run.num_seen is None or other.num_seen is None:
+        unknown = run if run.num_seen is None else other
+        yield (
+            f"But what {unknown.name} was trained on is not known; if these sources were part of it, this says little "
+            "of which is better on new text."
+        )
+        return
+    counts = [f"{'at least ' if own.num_sampled else ''}{own.num_seen:,}" for own in (other, run)]
+    yield (
+        f"But the training data of {other.name} has {counts[0]} of these sources and that of {run.name} {counts[1]}, "
+        "so this says little of which is better on new text."
+    )
 
 
 def _tested(found: Difference) -> str:
@@ -179,18 +221,26 @@ def _next(run: RunResults, task: PairTask, data: DataFacts, state: str) -> Itera
     unseen = next((own for own in run.slices if own.label == "some unseen"), None)
     if unseen and unseen.is_worse and (data.share_unseen or 0) > MUCH_UNSEEN:
         yield (
-            f"{percent(data.share_unseen or 0)} of the words in the sources are in no training source, and there it is "
+            f"{percent(data.share_unseen or 0)} of the words in the sources are in {said_none(data)}, and there it is "
             "worse: pairs with such words help."
         )
+    looked = "" if data.is_whole else f"({data.num_looked_at:,} of them were looked at) "
     if task.kind != "corrections" and data.num_looked_at and data.num_same_sides / data.num_looked_at > MANY_SAME:
         yield (
-            f"{percent(data.num_same_sides / data.num_looked_at)} of the training pairs have the same text on both "
-            "sides; if these are mistakes, take them out, for a model learns to copy from them."
+            f"{percent(data.num_same_sides / data.num_looked_at)} of the training pairs {looked}have the same "
+            "text on both sides; if these are mistakes, take them out, for a model learns to copy from them."
         )
     if any(alarm.kind == "repetition" and alarm.is_serious for alarm in run.alarms):
         yield "Outputs that repeat themselves can be forbidden: try `seq2seq decode --no-repeat-ngram 4`."
     if few is False and (course is None or course.trend != "rising"):
         yield "Otherwise more pairs like those it fails on help, and mistakes in the training pairs put right."
+
+
+def said_none(data: DataFacts) -> str:
+    """Return what lacks a word that training does not have, as a part of a sentence."""
+    if data.is_whole:
+        return "no training source"
+    return f"none of the {data.num_looked_at:,} training sources that were looked at"
 
 
 def _more_pairs(run: RunResults, task: PairTask, data: DataFacts) -> Iterator[str]:

@@ -46,7 +46,7 @@ def test_on_the_test_pairs_of_a_run(run: Path, copy_task: Path, capsys: pytest.C
     assert f"page: {run / 'report' / 'report.html'}" in said
     facts = facts_of(run)
     assert facts["data"]["origin"] == "test"
-    assert facts["data"]["num_seen"] == 0
+    assert facts["runs"][0]["num_seen"] == 0
     assert facts["runs"][0]["is_finished"]
     assert facts["runs"][0]["scores"][0]["value"] > 80
     assert facts["runs"][0]["course"]["best_step"] in (100, 200, 300)

@@ -56,6 +56,8 @@ def run(**changes: Any) -> RunResults:
         last_step=1000,
         max_steps=1000,
         is_tuned=False,
+        num_seen=0,
+        num_sampled=None,
         search={"beam.beam_width": 5},
         scores=(score(30.0), score(55.0, "chrf")),
         baselines=(baseline("copy", 1.0, 29.0), baseline("frequent", 0.5, 29.5), baseline("nearest", 8.0, 22.0)),
@@ -74,4 +76,4 @@ def run(**changes: Any) -> RunResults:
 
 def data(**changes: Any) -> DataFacts:
     """Return facts of 200 test pairs and 29,000 training pairs, but for the changes."""
-    return replace(DataFacts("test", "test.jsonl", 200, 0, 0, False, 29_000, 0, 0.01, 0, 29_000), **changes)
+    return replace(DataFacts("test", "test.jsonl", 200, 0, 0, False, 29_000, 0.01, 0, 29_000), **changes)

@@ -1,5 +1,6 @@
 """Slices, alarms, differences, and which outputs are shown."""
 
+import difflib
 from collections.abc import Sequence
 
 import numpy
@@ -7,7 +8,7 @@ import pytest
 
 from seq2seq.reporting.alarms import output_alarms
 from seq2seq.reporting.examples import chosen_rows, differences, ranking_metric
-from seq2seq.reporting.given import TrainingPairs, contents, even_rows
+from seq2seq.reporting.given import TrainingPairs, contents, even_rows, leading_tags
 from seq2seq.reporting.scores import Judge
 from seq2seq.reporting.slices import parts_of_pairs, scored_slices, worst_slice
 from seq2seq.reporting.task import Kind
@@ -56,6 +57,22 @@ def test_tags_numbers_copies_and_corrections() -> None:
 def test_tags_are_no_part_of_a_source_but_one_that_a_few_begin_with_is() -> None:
     assert contents(["<de> a", ">>fr<< b", "[x] c"]) == ["a", "b", "c"]
     assert contents(["<b> a", "b", "c"]) == ["<b> a", "b", "c"]
+
+
+def test_of_several_tags_in_front_each_is_one() -> None:
+    sources = ["<en> <de> a", "<en><fr> b", ">>de<< [fr] c"] * 4
+    assert contents(sources) == ["a", "b", "c"] * 4
+    assert leading_tags(sources) == ["<en> <de>", "<en><fr>", ">>de<< [fr]"] * 4
+    assert contents(["<de> [x] a", "<de> b", "<de> c"]) == ["[x] a", "b", "c"]
+    assert leading_tags(["<de> [x] a", "<de> b", "c"]) == ["", "", ""]
+
+
+def test_parts_by_training_say_where_only_some_of_it_was_looked_at() -> None:
+    known = TrainingPairs(("the old house",), ("x",), 2)
+    found = parts_of_pairs(["the old house", "the new house"], [["x"]] * 2, task(), known)
+    said = [description for group, _, description, _ in found if "training" in description]
+    assert len(said) == 5
+    assert all("the part of training that was looked at (1 pairs)" in description for description in said)
 
 
 def test_the_worst_part_is_found_and_small_ones_are_not_judged() -> None:
@@ -112,6 +129,38 @@ def test_differences_put_together_are_the_texts() -> None:
     assert [piece.text for piece in wanted if not piece.is_common and piece.text.strip()] == [" geht"]
     said, wanted = differences("abc", "abd", "character")
     assert [(piece.text, piece.is_common) for piece in said] == [("ab", True), ("c", False)]
+
+
+@pytest.mark.parametrize(
+    ("output", "reference", "unit", "compared"),
+    [
+        ("ab", "ac", "character", [2, 2]),
+        ("a " * 300, "a b " * 150, "character", None),
+        ("ab " * 200, "ab a " * 100, "character", [400, 400]),
+        ("a " * 1000, "the a b c " * 200, "word", None),
+        ("a" * 2000, "ab" * 1000, "character", [1, 1]),
+    ],
+)
+def test_no_text_is_too_much_to_compare(
+    output: str, reference: str, unit: str, compared: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    class Counting(difflib.SequenceMatcher):
+        def __init__(self, junk: None, first: list[str], second: list[str], **options: bool) -> None:
+            sizes.extend([len(first), len(second)])
+            super().__init__(junk, first, second, **options)
+
+    monkeypatch.setattr(difflib, "SequenceMatcher", Counting)
+    said, wanted = differences(output, reference, unit)
+    assert sizes == (compared or [1, 1])
+    assert "".join(piece.text for piece in said) == output
+    assert "".join(piece.text for piece in wanted) == reference
+
+
+def test_equal_texts_that_are_too_long_to_compare_do_not_differ() -> None:
+    said, wanted = differences("a " * 1000, "a " * 1000, "word")
+    assert [piece.is_common for piece in (*said, *wanted)] == [True, True]
 
 
 def test_rows_to_show_are_shown_once() -> None:

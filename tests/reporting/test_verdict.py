@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from seq2seq.reporting.results import Answers, RunComparison
+from seq2seq.reporting.slices import Slice
 from seq2seq.reporting.verdict import answers
 from tests.reporting.runs import baseline, course, data, difference, part, run, score, task
 
@@ -55,8 +56,7 @@ def test_empty_outputs_and_too_few_pairs() -> None:
 
 
 def test_what_has_to_be_known_of_the_score() -> None:
-    facts = {"origin": "validation", "num_seen": 20}
-    found = verdict(facts, is_finished=False, last_step=500)
+    found = verdict({"origin": "validation"}, num_seen=20, is_finished=False, last_step=500)
     assert found.does_it_work[1:] == (
         "The training has not reached its end (step 500 of 1,000); this is its best model so far.",
         "These pairs chose the checkpoint in training, so the scores are a little flattering.",
@@ -113,3 +113,44 @@ def test_tuning_and_other_runs() -> None:
     assert (
         "neither is shown to be better" in answers(run(), task(), data(), [run(name="other")], [same]).does_it_work[2]
     )
+
+
+@pytest.mark.parametrize("value", [2.0, -2.0])
+def test_a_run_that_was_trained_on_the_pairs_is_not_simply_better(value: float) -> None:
+    comparison = RunComparison("other", "mine", (difference(value),))
+    found = answers(run(), task(), data(), [run(name="other", num_seen=180)], [comparison]).does_it_work
+    assert found[2] == (
+        "180 of the 200 sources (90 %) are in the training data of other too, so its scores say less of new text than "
+        "they seem to."
+    )
+    assert found[3].endswith(
+        "beyond chance. But the training data of other has 180 of these sources and that of mine 0, so this says "
+        "little of which is better on new text."
+    )
+
+
+def test_a_run_whose_training_is_not_known_is_not_simply_better() -> None:
+    comparison = RunComparison("other", "mine", (difference(2.0),))
+    for first, second, name in [(None, 0, "mine"), (0, None, "other")]:
+        others = [run(name="other", num_seen=second)]
+        found = answers(run(num_seen=first), task(), data(), others, [comparison]).does_it_work[-1]
+        assert f"beyond chance. But what {name} was trained on is not known" in found
+    both = answers(run(num_seen=7), task(), data(), [run(name="other", num_seen=7)], [comparison]).does_it_work
+    assert both[1].startswith("7 of the 200 sources (3.5 %) are in the training data of mine too")
+    assert both[-1].endswith("beyond chance.")
+
+
+def test_what_is_counted_in_a_part_of_training_is_not_said_of_all() -> None:
+    part_of_it = {"num_training": 500_000, "num_looked_at": 200_000, "num_same_sides": 20_000, "share_unseen": 0.1}
+    unseen = Slice("words", "some unseen", "with rare words", 100, score(10.0), score(30.0))
+    found = verdict(part_of_it, num_seen=20, num_sampled=200_000, slices=(unseen,))
+    assert found.does_it_work[1] == (
+        "At least 20 of the 200 sources (10 %) are in the training data too, of which 200,000 pairs were looked at, so "
+        "the scores say less of new text than they seem to."
+    )
+    said = " ".join(found.what_next)
+    assert "are in none of the 200,000 training sources that were looked at" in said
+    assert "10 % of the training pairs (200,000 of them were looked at) have the same text" in said
+    whole = " ".join(verdict({**part_of_it, "num_training": 200_000}, slices=(unseen,)).what_next)
+    assert "are in no training source" in whole
+    assert "looked at" not in whole

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from seq2seq.reporting.cost import RunCost
+from seq2seq.reporting.nearest import MOST_ROWS
 from seq2seq.reporting.page.markup import Child, Markup, element, table, together
 from seq2seq.reporting.results import Report, RunResults
 from seq2seq.reporting.scores import LEVEL
 from seq2seq.reporting.task import name_of_metric
+from seq2seq.reporting.verdict import said_none, said_seen
 
 
 def _of(value: float | None, text: str) -> str:
@@ -47,13 +49,9 @@ def cost_section(report: Report) -> Markup:
 def how_section(report: Report) -> Markup:
     """Return where pairs, scores and tests come from, so that who doubts them can repeat them."""
     data = report.data
-    origins = {
-        "test": "They were held out: neither the training nor the choice of the checkpoint saw them.",
-        "validation": "They are not in the training data, but they chose the checkpoint, so the scores are a little "
-        "flattering. Give other pairs by --source and --reference.",
-        "files": "",
-    }
-    facts = [f"{data.num_pairs:,} sources from {data.described}. {origins[data.origin]}"]
+    facts = [f"{data.num_pairs:,} sources from {data.described}. {_origin(report)}"]
+    is_alone = len(report.runs) == 1
+    facts += [f"{said_seen(run, data, is_alone=is_alone)}." for run in report.runs]
     if data.num_blank:
         facts.append(f"{data.num_blank:,} pairs without text on one side were left out.")
     if data.num_more:
@@ -63,7 +61,14 @@ def how_section(report: Report) -> Markup:
     if data.note:
         facts.append(data.note)
     if data.share_unseen is not None:
-        facts.append(f"{100 * data.share_unseen:.1f} % of the words in the sources are in no training source.")
+        facts.append(f"{100 * data.share_unseen:.1f} % of the words in the sources are in {said_none(data)}.")
+        if not data.is_whole:
+            facts.append(
+                f"What is said of training, the answers without a model included, is of {data.num_looked_at:,} of its "
+                "pairs that were looked at; the others may hold what these lack."
+            )
+        if data.num_looked_at > MOST_ROWS:
+            facts.append(f"The training pair whose source is most like a given one is sought among {MOST_ROWS:,}.")
     facts += [note for run in report.runs for note in run.notes]
     facts.append(
         "Intervals are by bootstrap over pairs (1,000 resamples, percentiles). A difference is called real where both "
@@ -79,6 +84,21 @@ def how_section(report: Report) -> Markup:
         searches,
         element("p", "All numbers are in report.json, all outputs in outputs.jsonl, beside this page.", class_="faint"),
     )
+
+
+def _origin(report: Report) -> str:
+    """Return what became of the pairs in the training of the first run, as far as that is known."""
+    first = report.runs[0]
+    is_alone = len(report.runs) == 1
+    if report.data.origin == "validation":
+        return (
+            f"They chose the checkpoint{'' if is_alone else f' of {first.name}'}, so its scores are a little "
+            "flattering. Give other pairs by --source and --reference."
+        )
+    if report.data.origin == "test" and first.num_seen == 0 and first.num_sampled is None:
+        whose, of = ("", "") if is_alone else (f" from {first.name}", " of it")
+        return f"They were held out{whose}: neither the training{of} nor the choice of the checkpoint saw them."
+    return ""
 
 
 def _search(run: RunResults, *, several: bool) -> Markup:

@@ -49,6 +49,10 @@ def parts_section(report: Report) -> Markup | None:
         f"{name}; {better} is better. The thin line in a bar is the 95 % interval. Of parts with fewer than "
         f"{LEAST_PAIRS} pairs nothing is concluded."
     )
+    if report.data.num_looked_at:
+        counted = "the" if report.data.is_whole else f"{report.data.num_looked_at:,} of the"
+        whose = f" of {first.name}" if several else ""
+        note += f" What is rare, unseen or seen in training is counted in {counted} training pairs{whose}."
     return together(table(head, rows, f"{name} by kind of source", "rows"), element("p", note, class_="faint"))
 
 
