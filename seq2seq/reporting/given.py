@@ -196,7 +196,7 @@ def contents(sources: Sequence[str]) -> list[str]:
         texts = [text[match.end() :] if match else text for text, match in zip(texts, found, strict=True)]
 
 
-def leading_tags(sources: Sequence[str]) -> list[str]:
+def tags_in_front(sources: Sequence[str]) -> list[str]:
     """Return the tags in front of each source as one text, such as `<en> <de>`; empty where there is none."""
     texts = contents(sources)
     return [source[: len(source) - len(text)].strip() for source, text in zip(sources, texts, strict=True)]

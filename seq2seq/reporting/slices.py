@@ -14,7 +14,7 @@ from statistics import median
 import numpy
 
 from seq2seq.metrics.rouge import tokenize
-from seq2seq.reporting.given import TrainingPairs, contents, leading_tags
+from seq2seq.reporting.given import TrainingPairs, contents, tags_in_front
 from seq2seq.reporting.scores import Judge, MeasuredScore
 from seq2seq.reporting.task import PairTask
 
@@ -105,7 +105,7 @@ def parts_of_pairs(
         if is_known.any():
             yield "seen in training", "yes", f"that {where} has too", is_known.nonzero()[0]
             yield "seen in training", "no", f"that {where} does not have", (~is_known).nonzero()[0]
-    tags = leading_tags(sources)
+    tags = tags_in_front(sources)
     if any(tags):
         for place, (tag, count) in enumerate(Counter(tags).most_common(MOST_TAGS)):
             if count < len(tags) and (count >= LEAST_PAIRS or place < LEAST_TAGS):

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.reporting.alarms import output_alarms
 from seq2seq.reporting.examples import chosen_rows, differences, ranking_metric
-from seq2seq.reporting.given import TrainingPairs, contents, even_rows, leading_tags
+from seq2seq.reporting.given import TrainingPairs, contents, even_rows, tags_in_front
 from seq2seq.reporting.scores import Judge
 from seq2seq.reporting.slices import parts_of_pairs, scored_slices, worst_slice
 from seq2seq.reporting.task import Kind
@@ -62,9 +62,9 @@ def test_tags_are_no_part_of_a_source_but_one_that_a_few_begin_with_is() -> None
 def test_of_several_tags_in_front_each_is_one() -> None:
     sources = ["<en> <de> a", "<en><fr> b", ">>de<< [fr] c"] * 4
     assert contents(sources) == ["a", "b", "c"] * 4
-    assert leading_tags(sources) == ["<en> <de>", "<en><fr>", ">>de<< [fr]"] * 4
+    assert tags_in_front(sources) == ["<en> <de>", "<en><fr>", ">>de<< [fr]"] * 4
     assert contents(["<de> [x] a", "<de> b", "<de> c"]) == ["[x] a", "b", "c"]
-    assert leading_tags(["<de> [x] a", "<de> b", "c"]) == ["", "", ""]
+    assert tags_in_front(["<de> [x] a", "<de> b", "c"]) == ["", "", ""]
 
 
 def test_parts_by_training_say_where_only_some_of_it_was_looked_at() -> None:
