@@ -1,6 +1,7 @@
 """What is written of runs: where they saw the pairs, and lines that are JSON."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,6 @@ def test_each_run_is_asked_what_it_was_trained_on(copy_task: Path, tmp_path: Pat
     assert "is a model without its run" in found.runs[2].notes[-1]
     assert any("But the training data of other has 53 of these sources" in text for text in found.verdict)
     assert any("But what model was trained on is not known" in text for text in found.verdict)
+    page = found.page.read_text(encoding="utf-8")
+    row = page[page.index("sources that its own training has") :].partition("</tr>")[0]
+    assert re.findall(r"\b53\b|\b0\b|not known", row) == ["0", "53", "not known"]

@@ -61,12 +61,22 @@ def compared_section(report: Report) -> Markup | None:
             found = comparison.differences[place]
             row += [_number(run.scores[place]), _difference(found), _p_values(found)]
         rows.append(row)
+    if any(run.num_seen != 0 for run in report.runs):
+        seen = [_seen(run) for run in report.runs]
+        more: list[Child] = [cell for count in seen[1:] for cell in (count, "", "")]
+        rows.append(["sources that its own training has", seen[0], *more])
     note = (
         "p is how often chance alone would make so large a difference between equal systems: below 0.05 by both tests, "
         "it is taken for real. All runs were given the same pairs."
     )
     scores_of_all = table(head, rows, "Scores of all runs, and how each differs from the first")
     return together(scores_of_all, element("p", note, class_="faint"), _meanings(report))
+
+
+def _seen(run: RunResults) -> str:
+    if run.num_seen is None:
+        return "not known"
+    return f"{'at least ' if run.num_sampled else ''}{run.num_seen:,}"
 
 
 def _p_values(found: Difference) -> str:
