@@ -20,7 +20,7 @@ from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.apps.score import read_aligned
 from seq2seq.assembly.decoding_defaults import read_decoding
 from seq2seq.assembly.generator import load
-from seq2seq.assembly.model_folder import RUN_FILE, find_model, names_of_models, read_model
+from seq2seq.assembly.model_folder import RUN_FILE, folder_in_run, names_of_models, read_model
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, prepare_process
 from seq2seq.diagnosis.conclusion import conclusions
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     check(arguments)
     metrics = {name: make_metric(name) for name in arguments.metrics}
     widths = sorted(set(arguments.beam_widths))
-    output = output_folder(arguments)
+    output = folder_in_run(arguments.model, arguments.checkpoint, arguments.output, "diagnosis")
     names = names_of_models(arguments.model)
     prepare_process()
     pairs, num_blank = read_all_pairs(arguments)
@@ -105,21 +105,6 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"`--beam-widths` must be at least 1, but one is {min(arguments.beam_widths)}.")
     if arguments.seed < 0:
         raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
-
-
-def output_folder(arguments: argparse.Namespace) -> Path:
-    """Return where the report goes.
-
-    Raises:
-        ValueError: a model is missing, or there is no run directory to put the report in.
-    """
-    folders = [find_model(path, arguments.checkpoint) for path in arguments.model]
-    if arguments.output is not None:
-        return Path(arguments.output)
-    first = Path(arguments.model[0])
-    if folders[0] == first:
-        raise ValueError(f"{first} is a model folder, which is left as it is; say by `--output` where the report goes.")
-    return first / "diagnosis"
 
 
 def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], int]:

@@ -9,11 +9,10 @@ folder `report` of the run holds report.html, to be opened in any browser, repor
 """
 
 import argparse
-from pathlib import Path
 
 from seq2seq.apps.option_values import CHECKPOINT_HELP, integer
 from seq2seq.assembly.generator import pick_device
-from seq2seq.assembly.model_folder import find_model
+from seq2seq.assembly.model_folder import folder_in_run
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import keep_freed_memory, num_cores, prepare_process
 from seq2seq.decoding.running.workers import can_fork
@@ -42,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     check_options(arguments)
-    output = report_folder(arguments)
+    name = "report" if len(arguments.runs) == 1 else "comparison"
+    output = folder_in_run(arguments.runs, arguments.checkpoint, arguments.output, name)
     processes = generating_processes(arguments)
     prepare_process(1 if processes > 1 else 0)
     keep_freed_memory()
@@ -68,21 +68,6 @@ def check_options(arguments: argparse.Namespace) -> None:
     for name in ("max_rows", "processes", "seed"):
         if getattr(arguments, name) < 0:
             raise ValueError(f"`--{name.replace('_', '-')}` must be 0 or more, but is {getattr(arguments, name)}.")
-
-
-def report_folder(arguments: argparse.Namespace) -> Path:
-    """Return where the report goes.
-
-    Raises:
-        ValueError: a model is missing, or there is no run directory to put the report in.
-    """
-    folders = [find_model(path, arguments.checkpoint) for path in arguments.runs]
-    if arguments.output is not None:
-        return Path(arguments.output)
-    first = Path(arguments.runs[0])
-    if folders[0] == first:
-        raise ValueError(f"{first} is a model folder, which is left as it is; say by `--output` where the report goes.")
-    return first / ("report" if len(folders) == 1 else "comparison")
 
 
 def generating_processes(arguments: argparse.Namespace) -> int:

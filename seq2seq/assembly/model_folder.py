@@ -102,6 +102,21 @@ def _made_folder(path: str | Path, checkpoint: str | int | None, temporary: Path
     raise AssertionError("the last attempt returns or raises")
 
 
+def folder_in_run(paths: Sequence[str | Path], checkpoint: str | None, output: str | None, name: str) -> Path:
+    """Return where to write what is found out about models: `output`, or a folder of this name in the first one's run.
+
+    Raises:
+        ValueError: a model is missing, or there is no run directory to put it in.
+    """
+    folders = [find_model(path, checkpoint) for path in paths]
+    if output is not None:
+        return Path(output)
+    first = Path(paths[0])
+    if folders[0] == first:
+        raise ValueError(f"{first} is a model folder, which is left as it is; say by `--output` where the report goes.")
+    return first / name
+
+
 def find_model(path: str | Path, checkpoint: str | int | None = None) -> Path:
     """Return the folder that holds a model: `path` itself, or in a run directory its export or a checkpoint.
 
