@@ -11,12 +11,11 @@ that was decided is in the run directory, as a configuration for `seq2seq train`
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.option_values import integer, number
-from seq2seq.assembly.configuration import RunConfig, read_run_config
+from seq2seq.assembly.configuration import read_run_config
 from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory
@@ -91,9 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
     asked = what_is_asked(arguments)
     before = asked_before(folder)
     if before is None:
+        overrides = [setting(text) for text in arguments.set]
+        parsed({"run_directory": str(folder)}, overrides)  # before minutes of work, whether they make sense
+        pairs = given_corpus(arguments.pairs, seed=arguments.seed)  # what is no corpus leaves no folder
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            planned(arguments, folder, asked, started, lambda line: print(line, flush=True))
+            planned(arguments, pairs, folder, asked, overrides, started)
     else:
         check_same(folder, before, asked)
         print(f"Going on with {folder}; {folder / 'fit.json'} has its plan.", flush=True)
@@ -128,12 +130,18 @@ def what_is_asked(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def planned(
-    arguments: argparse.Namespace, folder: Path, asked: dict[str, Any], started: float, say: Callable[[str], None]
-) -> RunConfig:
-    """Look at the pairs, decide, say and write everything; return the configuration of the training."""
-    overrides = [setting(text) for text in arguments.set]
-    parsed({"run_directory": str(folder)}, overrides)  # before minutes of work, whether they make sense
-    pairs = given_corpus(arguments.pairs, seed=arguments.seed)
+    arguments: argparse.Namespace,
+    pairs: Pairs,
+    folder: Path,
+    asked: dict[str, Any],
+    overrides: list[tuple[str, str]],
+    started: float,
+) -> None:
+    """Look at the pairs, decide, say and write everything."""
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
     say(f"{' and '.join(arguments.pairs)}: {described(pairs)}")
     others = {
         name: given_corpus(files, like=pairs.corpus, seed=arguments.seed) if files else None
@@ -161,7 +169,6 @@ def planned(
         say(line)
     enter_run_directory(plan.config)
     write_plan(folder, asked, plan, parts, pairs.reasons, findings)
-    return plan.config
 
 
 def described(pairs: Pairs) -> str:

@@ -166,6 +166,8 @@ def test_what_is_no_corpus_is_one_line(
     assert line.startswith("seq2seq fit: error: ")
     assert any(part in line for part in message.split("|"))
     assert not (tmp_path / "run" / "fit.json").exists()
+    if text != "a\tb\n":  # read as a corpus, and found too small only when it is cut
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
