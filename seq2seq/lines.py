@@ -103,6 +103,11 @@ def numbered_lines(
                     f"{name}:{number}: not valid {codec.upper()} (byte {error.start + 1} of the line, "
                     f"0x{line[error.start]:02x}); convert the file to UTF-8."
                 ) from None
+            if number == 1 and mark and _only_seems_wide(line, codec):
+                raise ValueError(
+                    f"{name}: begins with the byte-order mark of {codec.upper()}, but its lines end like those of "
+                    "another encoding; convert the file to UTF-8."
+                )
             yield number, text if keep_ends else text.removesuffix("\n").removesuffix("\r")
 
 
@@ -228,6 +233,14 @@ def _raw_lines(file: io.BufferedReader, end: bytes) -> Iterator[bytes]:
             line = b""
     if line:
         yield line
+
+
+def _only_seems_wide(line: bytes, codec: str) -> bool:
+    """Return whether a first line of wide characters is a file of narrow ones, whose line feeds are halves of others.
+
+    What is wide and has a line feed or one space, digit or Latin letter has a byte of zeros.
+    """
+    return codec != "utf-8" and b"\n" in line and b"\0" not in line
 
 
 def _decompressed(kind: str, file: io.BufferedReader, name: str) -> IO[bytes]:

@@ -135,6 +135,16 @@ def test_what_is_not_of_the_encoding_is_named_with_its_line(file: Path) -> None:
         list(lines(file))
 
 
+def test_a_mark_of_wide_characters_before_narrow_ones_loses_no_line(file: Path) -> None:
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        file.write_bytes(mark + b"abc\n\xc3\xa9 de\n")
+        with pytest.raises(ValueError, match="file: begins with the byte-order mark of UTF-16-.*convert the file"):
+            list(lines(file, name="file"))
+    text = "\u0a85\u0a96\u010a a"  # bytes of line feeds, but none
+    file.write_bytes(codecs.BOM_UTF16_LE + text.encode("utf-16-le"))
+    assert list(lines(file)) == [text]
+
+
 def test_other_encodings_are_asked_for(file: Path) -> None:
     file.write_bytes("ä\nö".encode("cp1252"))
     assert list(lines(file, "cp1252")) == ["ä", "ö"]

@@ -55,7 +55,7 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     """
     folder = Path(config.run_directory)
     path = folder / RUN_FILE
-    changed = changes(read_run_config(path), config) if path.is_file() else {}
+    changed = changes(read_run_config(path), config) if path.exists() else {}
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if has_begun:
         free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE

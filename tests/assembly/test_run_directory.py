@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 from multiprocessing.synchronize import Barrier
@@ -16,6 +17,13 @@ from seq2seq.training.checkpoint_folder import STATE
 def configuration(folder: Path, *options: str) -> RunConfig:
     arguments = ["--run_directory", str(folder / "run"), "--data.train.path", "train.tsv", "--tokenizer.vocab_size=31"]
     return load_run_config([*arguments, *options])
+
+
+def test_a_pipe_in_the_place_of_the_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / "config.yaml")  # which to write to would wait for a reader
+    with pytest.raises(ValueError, match="config.yaml: a pipe or a device"):
+        enter_run_directory(configuration(tmp_path))
 
 
 @pytest.fixture

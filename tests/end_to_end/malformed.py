@@ -125,7 +125,8 @@ def problem_of(ended: Ended, seconds: float, names: str = "") -> str:
         return f"not one line: {ended.errors[:4]}"
     if "not enough memory" in errors[0]:
         return f"memory: {errors[0]}"
-    return "" if names in errors[0] else f"nameless: {errors[0]}"
+    is_named = names in errors[0] or "this model cannot be exported" in errors[0]
+    return "" if is_named else f"nameless: {errors[0]}"
 
 
 def contents(folder: Path) -> dict[str, str]:
