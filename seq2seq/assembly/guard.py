@@ -20,7 +20,14 @@ from torch import nn
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.corpora import open_guards
 from seq2seq.assembly.scoring import compare
-from seq2seq.assembly.validation import build_decoder, decoded_pairs, score_of, usable_pairs, validation_search
+from seq2seq.assembly.validation import (
+    build_decoder,
+    decoded_pairs,
+    metric_options,
+    scores_of,
+    usable_pairs,
+    validation_search,
+)
 from seq2seq.config.writing import settings
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.loader import tokenize_corpus
@@ -82,6 +89,7 @@ class Guards:
     folder: Path
     corpora: Sequence[GuardCorpus]
     metrics: Sequence[str]
+    metric_options: dict[str, Any]
     judge: str
     """The metric that decides what is said."""
     start_model: Seq2SeqTransformer
@@ -108,6 +116,7 @@ class Guards:
             folder,
             corpora,
             validation.metrics,
+            metric_options(validation),
             validation.select_by if validation.select_by in validation.metrics else validation.metrics[0],
             bare_model,
             {corpus.label: build_decoder(config, corpus.tokenizer, accelerator) for corpus in corpora},
@@ -129,9 +138,9 @@ class Guards:
         if not self.is_main_process:
             return
         scores = {
-            corpus.label: {
-                name: score_of(name, self._outputs(corpus, BEFORE), corpus.references) for name in self.metrics
-            }
+            corpus.label: scores_of(
+                self._outputs(corpus, BEFORE), corpus.references, self.metrics, **self.metric_options
+            )
             for corpus in self.corpora
         }
         tracker.log("guard", 0, scores)
@@ -156,7 +165,8 @@ class Guards:
         facts = {}
         for corpus in self.corpora:
             after, before = (self._outputs(corpus, when) for when in (AFTER, BEFORE))
-            found = dict(zip(self.metrics, compare(after, before, corpus.references, self.metrics), strict=True))
+            compared = compare(after, before, corpus.references, self.metrics, **self.metric_options)
+            found = dict(zip(self.metrics, compared, strict=True))
             facts[corpus.label] = {name: _numbers(comparison) for name, comparison in found.items()}
             self.record[corpus.label]["scores"] = facts[corpus.label]
             shown = ", ".join(f"{name} {_shown(comparison)}" for name, comparison in found.items())

@@ -21,7 +21,7 @@ from seq2seq.assembly.generator import load
 from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.training import train_stage
-from seq2seq.assembly.validation import score_of
+from seq2seq.assembly.validation import scores_of
 from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions, PartialCorpusOptions
 from seq2seq.files import new_folder, read_object, written
 from seq2seq.gradients.parameter_search import ParameterSearch
@@ -163,4 +163,5 @@ def greedy_score(tuning: Tuning, folder: Path) -> float:
     """Return what the model of a folder reaches on the pairs of the tuning that are held out."""
     held_out = list(aligned(tuning.source, tuning.reference))[::HELD_OUT]
     results = load(folder).stream([source for source, _ in held_out], mbr="none", method="greedy")
-    return score_of(tuning.metric, [nbest.text for nbest in results], [[reference] for _, reference in held_out])
+    texts, references = [nbest.text for nbest in results], [[reference] for _, reference in held_out]
+    return scores_of(texts, references, [tuning.metric])[tuning.metric]

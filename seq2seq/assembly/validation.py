@@ -13,6 +13,7 @@ from seq2seq.assembly.configuration import RunConfig, label_smoothing_of
 from seq2seq.assembly.languages import with_languages
 from seq2seq.assembly.limits import cut_length
 from seq2seq.assembly.precision import PRECISIONS
+from seq2seq.assembly.scoring import score_texts
 from seq2seq.assembly.search import changed_search, complete_search, within_reach
 from seq2seq.assembly.start import kept_start
 from seq2seq.data.corpus import Dataset
@@ -24,9 +25,9 @@ from seq2seq.decoding import Search
 from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.generation.batches import BATCH_TOKENS
 from seq2seq.generation.corpus import decode_lines
-from seq2seq.metrics import make_metric
 from seq2seq.models.transformer.packing import decoding_copy
 from seq2seq.objectives.cross_entropy import CrossEntropy
+from seq2seq.training.options import ValidationOptions
 from seq2seq.training.validation import DecodingFailed, Validation, described_error
 
 
@@ -110,7 +111,7 @@ def build_validation_decoder(
 
     def decode() -> dict[str, float]:
         texts = decoder(bare_model, sources)
-        return {name: score_of(name, texts, references) for name in config.validation.metrics}
+        return scores_of(texts, references, config.validation.metrics, **metric_options(config.validation))
 
     return decode
 
@@ -181,6 +182,14 @@ def in_input_order(shares: Sequence[Sequence[str]]) -> list[str]:
     return texts
 
 
-def score_of(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    metric = make_metric(name)
-    return metric.score(metric.statistics(texts, references).sum(0)).value
+def metric_options(options: ValidationOptions) -> dict[str, str]:
+    """Return what the metrics of a validation are told."""
+    return {"sentence_separator": options.sentence_separator} if options.sentence_separator else {}
+
+
+def scores_of(
+    texts: Sequence[str], references: Sequence[Sequence[str]], metrics: Sequence[str], **options: str
+) -> dict[str, float]:
+    """Return the value of each metric by its name."""
+    found = score_texts(texts, references, metrics, **options)
+    return {name: score.value for name, score in zip(metrics, found, strict=True)}

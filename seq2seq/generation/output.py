@@ -122,9 +122,12 @@ def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def from_json(line: str) -> NBest:
-    """Return what `to_json` had written; unknown fields are ignored, a missing one is a KeyError."""
+    """Return what `to_json` had written; unknown fields are ignored, a missing one is a KeyError, and a list without
+    hypotheses a ValueError."""
     record = json.loads(line)
     hypotheses = tuple(_text_hypothesis(fields) for fields in record["hypotheses"])
+    if not hypotheses:
+        raise ValueError("a list without a hypothesis")
     return NBest(record["id"], record["source"], hypotheses, record.get("reference"))
 
 

@@ -153,6 +153,8 @@ class ValidationOptions:
     """What chooses the best checkpoint: `loss`, or one of `metrics`. Of equal values, the lower loss is better."""
     patience: int = 0
     """Validations without a new best before training stops; 0 never stops early."""
+    sentence_separator: str = ""
+    """What stands between sentences within a text, such as `<n>`, for `rougeLsum`; by default line breaks do."""
     max_rows: int = 0
     """Most validation pairs that are decoded; 0 decodes all."""
     beam_width: int = 1
@@ -170,6 +172,7 @@ class ValidationOptions:
                 f"`select_by` is {self.select_by!r}, which is neither `loss` nor one of `metrics` "
                 f"({', '.join(self.metrics) or 'none'})."
             )
+        refuse_unused(self, ("sentence_separator",), "metrics: [rougeLsum]", applies="rougeLsum" in self.metrics)
 
 
 def _not_negative(options: Any, *names: str) -> None:

@@ -10,7 +10,8 @@ from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.validation import (
     build_validation_decoder,
     in_input_order,
-    score_of,
+    metric_options,
+    scores_of,
     usable_pairs,
     validation_search,
 )
@@ -23,6 +24,7 @@ from seq2seq.decoding.algorithms.interleaved import InterleavedBeamSearch
 from seq2seq.decoding.algorithms.joint import JointBeamSearch
 from seq2seq.decoding.algorithms.rescoring import Rescored
 from seq2seq.decoding.algorithms.synchronous import SynchronousBeamSearch
+from seq2seq.training.options import ValidationOptions
 from seq2seq.training.validation import DecodingFailed
 from tests.fakes import CharTokenizer
 from tests.tiny_run import write_copy_task
@@ -37,7 +39,18 @@ def test_interleaved_undoes_the_sharing_of_work(num_items: int, num_processes: i
 
 
 def test_score_of_a_metric_by_name() -> None:
-    assert score_of("exact_match", ["a", "b", "c"], [["a"], ["x"], ["c"]]) == pytest.approx(200 / 3)
+    texts, references = ["a", "b", "c"], [["a"], ["x"], ["c"]]
+    assert scores_of(texts, references, ["exact_match"]) == {"exact_match": pytest.approx(200 / 3)}
+
+
+def test_sentences_are_told_apart_as_the_configuration_says() -> None:
+    texts, references = ["a b <n> c d"], [["c d <n> a b"]]
+    options = ValidationOptions(metrics=("rougeLsum", "rougeL"), sentence_separator="<n>")
+    found = scores_of(texts, references, options.metrics, **metric_options(options))
+    assert found["rougeLsum"] == 100.0 > found["rougeL"]
+    assert metric_options(ValidationOptions()) == {}
+    with pytest.raises(ValueError, match="`sentence_separator` belongs to `metrics: ."):
+        ValidationOptions(metrics=("rougeL",), sentence_separator="<n>")
 
 
 # ---- pairs that are too long -----------------------------------------------------------------------------------------

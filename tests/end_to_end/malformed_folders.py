@@ -100,9 +100,11 @@ def spoiled(draw: Any, file: Path, whole: bytes) -> bytes:
 def sign(folder: Path) -> None:
     """Give a checkpoint the checksums of what it holds."""
     checksums = folder / "checksums.json"
+    if checksums.exists() and not checksums.is_file():
+        return
     try:
         contents = json.loads(checksums.read_bytes())
-        for name in contents["sha256"]:
+        for name in filter(lambda name: (folder / name).is_file(), contents["sha256"]):
             contents["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         checksums.write_text(json.dumps(contents))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

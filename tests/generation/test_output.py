@@ -87,7 +87,12 @@ def test_best_texts(tmp_path, output_format):
     assert list(best_texts(tmp_path / "output", output_format)) == ["ab", "ab", "", "a ||| b"]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"id": 0, "source": "a"}', '{"id": 0, "source": "a", "hypotheses": [1]}'])
+@pytest.mark.parametrize("hypotheses", ["", ', "hypotheses": []', ', "hypotheses": [1]'])
+def test_a_list_without_hypotheses_is_named(tmp_path, hypotheses):
+    test_bad_lines_are_named(tmp_path, f'{{"id": 0, "source": "a"{hypotheses}}}')
+
+
+@pytest.mark.parametrize("line", ["{", "[]"])
 def test_bad_lines_are_named(tmp_path, line):
     (tmp_path / "bad.jsonl").write_text(to_json(NBESTS[0]) + "\n" + line + "\n")
     with pytest.raises(ValueError, match="bad.jsonl:2: not an n-best list"):
