@@ -6,7 +6,7 @@ JSONL keeps them. Files appear whole or not at all.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,26 +122,47 @@ def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def from_json(line: str) -> NBest:
-    """Return what `to_json` had written; unknown fields are ignored, a missing one is a KeyError, and a list without
-    hypotheses a ValueError."""
+    """Return what `to_json` had written; unknown fields are ignored.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: the line is no JSON, a field is of another type, or there is no hypothesis.
+    """
     record = json.loads(line)
     hypotheses = tuple(_text_hypothesis(fields) for fields in record["hypotheses"])
     if not hypotheses:
         raise ValueError("a list without a hypothesis")
-    return NBest(record["id"], record["source"], hypotheses, record.get("reference"))
+    known = _typed(record, {"id": int, "source": str})
+    return NBest(known["id"], known["source"], hypotheses, **_typed(record, {"reference": str}, is_optional=True))
 
 
 def _text_hypothesis(fields: dict[str, Any]) -> TextHypothesis:
-    return TextHypothesis(
-        text=fields["text"],
-        tokens=tuple(fields["tokens"]),
-        token_log_probs=tuple(fields["token_log_probs"]),
-        score=fields["score"],
-        normalized_score=fields["normalized_score"],
-        finished=fields["finished"],
-        direction=fields.get("direction", "l2r"),
-        error=fields.get("error"),
-    )
+    found = _typed(fields, _TYPES) | _typed(fields, {"direction": str, "error": str}, is_optional=True)
+    for name, kinds in (("tokens", str), ("token_log_probs", float | int)):
+        if not all(isinstance(entry, kinds) for entry in found[name]):
+            raise ValueError(f"`{name}` holds what it cannot")
+        found[name] = tuple(found[name])
+    return TextHypothesis(**found)
+
+
+_TYPES = {
+    "text": str,
+    "tokens": list,
+    "token_log_probs": list,
+    "score": float | int,
+    "normalized_score": float | int,
+    "finished": bool,
+}
+"""What is said of each hypothesis."""
+
+
+def _typed(fields: dict[str, Any], types: Mapping[str, Any], *, is_optional: bool = False) -> dict[str, Any]:
+    """Return these fields; raise KeyError or ValueError for one that is missing or of another type."""
+    names = [name for name in types if not is_optional or fields.get(name) is not None]
+    for name in names:
+        if not isinstance(fields[name], types[name]):
+            raise ValueError(f"`{name}` is {fields[name]!r}")
+    return {name: fields[name] for name in names}
 
 
 def one_line(text: str) -> str:

@@ -92,6 +92,18 @@ def test_a_list_without_hypotheses_is_named(tmp_path, hypotheses):
     test_bad_lines_are_named(tmp_path, f'{{"id": 0, "source": "a"{hypotheses}}}')
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("text", {}), ("tokens", ["a", 1]), ("token_log_probs", [None]), ("score", "1"), ("finished", 1), ("error", [])],
+)
+def test_a_field_of_another_type_is_named(tmp_path, name, value):
+    record = json.loads(to_json(NBESTS[0]))
+    record["hypotheses"][0][name] = value
+    test_bad_lines_are_named(tmp_path, json.dumps(record))
+    record = json.loads(to_json(NBESTS[0])) | {"source": [name]}
+    test_bad_lines_are_named(tmp_path, json.dumps(record))
+
+
 @pytest.mark.parametrize("line", ["{", "[]"])
 def test_bad_lines_are_named(tmp_path, line):
     (tmp_path / "bad.jsonl").write_text(to_json(NBESTS[0]) + "\n" + line + "\n")
