@@ -67,17 +67,23 @@ def is_special(path: str | Path) -> bool:
 
 
 @contextmanager
-def written(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+def written(path: str | Path, mode: Literal["w", "wb"] = "w", *, may_be_stream: bool = False) -> Iterator[IO[Any]]:
     """Yield a file to write to (text is UTF-8 with line feeds); at the end of the `with` block it stands at `path`.
 
     If the block fails nothing of it stays, and what was there before is as it was. A new file has the rights that the
     umask leaves, a replaced one keeps its own.
 
+    Args:
+        may_be_stream: whether it is an output that a user names, for which a device or a pipe may stand.
+
     Raises:
         OSError: it cannot be written; names the file.
+        ValueError: a device or a pipe stands where files of our own are; to write to a pipe may take for ever.
     """
     path = Path(path)
     if is_special(path):
+        if not may_be_stream:
+            raise ValueError(f"{path}: a pipe or a device, where a file is to be written; remove it.")
         with _opened(_descriptor_of(path), mode) as file:
             yield file
         return

@@ -161,22 +161,29 @@ def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
     found: list[str] = []
     reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
     reader.start()
-    with written(pipe) as file:
+    with written(pipe, may_be_stream=True) as file:
         file.write("through")
     reader.join()
     assert found == ["through"]
     assert is_special(pipe)
-    with written("/dev/null") as file:
+    with written("/dev/null", may_be_stream=True) as file:
         file.write("away")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     assert names(tmp_path) == ["pipe"]
+
+
+def test_a_pipe_in_the_place_of_a_file_of_our_own_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe: a pipe or a device, where a file is to be written"):
+        written(tmp_path / "pipe").__enter__()
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_a_standard_stream_keeps_what_was_written_to_it(tmp_path: Path, name: str) -> None:
     program = (
         "import sys; from seq2seq.files import written\n"
-        f"print('first')\nwith written({name!r}) as file:\n    file.write('second\\n')\nprint('third')\n"
+        f"print('first')\nwith written({name!r}, may_be_stream=True) as file:\n"
+        "    file.write('second\\n')\nprint('third')\n"
     )
     output = tmp_path / "output"
     output.write_text("zeroth\n")

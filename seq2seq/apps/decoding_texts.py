@@ -135,7 +135,7 @@ def write_results(
     found = (line for nbest in results for line in formatted(nbest))
     if arguments.output != STANDARD:
         with locked(arguments.output):
-            write_lines(Path(arguments.output), found)
+            write_lines(Path(arguments.output), found, may_be_stream=True)
         return
     at_once = is_typed(arguments.input) or is_pipe(arguments.input)
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]

@@ -285,7 +285,7 @@ def write(lines: Iterator[str], arguments: argparse.Namespace) -> None:
     """Write lines to the output, whole or not at all where that is a file."""
     if arguments.output != STANDARD:
         with locked(arguments.output):
-            write_lines(Path(arguments.output), lines)
+            write_lines(Path(arguments.output), lines, may_be_stream=True)
         return
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     for line in lines:

@@ -193,7 +193,7 @@ def join_parts(folder: Path, num_lines: int, pool_lines: int, output_path: Path,
                 yield nbest
 
     parts = [part_path(folder, number) for number in range(math.ceil(num_lines / pool_lines))]
-    write_nbest(output_path, results(), output_format)
+    write_nbest(output_path, results(), output_format, may_be_stream=True)
     for part in folder.glob("part-*"):
         part.unlink()
     (folder / MANIFEST).unlink()

@@ -190,15 +190,18 @@ FORMATS: dict[str, Callable[[NBest], list[str]]] = {"text": text_lines, "jsonl":
 """What each format writes for one source."""
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file that is never half there, or to a pipe or device."""
-    with written(path) as file:
+def write_lines(path: Path, lines: Iterable[str], *, may_be_stream: bool = False) -> None:
+    """Write lines to a file that is never half there; to a pipe or device if that may be."""
+    with written(path, may_be_stream=may_be_stream) as file:
         file.writelines(line + "\n" for line in lines)
 
 
-def write_nbest(path: Path, nbests: Iterable[NBest], output_format: str = "jsonl") -> None:
-    """Write n-best lists to a file in one of `FORMATS`."""
-    write_lines(path, (line for nbest in nbests for line in FORMATS[output_format](nbest)))
+def write_nbest(
+    path: Path, nbests: Iterable[NBest], output_format: str = "jsonl", *, may_be_stream: bool = False
+) -> None:
+    """Write n-best lists to a file in one of `FORMATS`, as `write_lines`."""
+    found = (line for nbest in nbests for line in FORMATS[output_format](nbest))
+    write_lines(path, found, may_be_stream=may_be_stream)
 
 
 def best_texts(path: Path, output_format: str) -> Iterator[str]:

@@ -61,7 +61,7 @@ def write_trace_page(path: Path, source: str, trace: Trace, words: Words, text: 
     title = f"<h1>{html.escape(source)}</h1>"
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Trace</title>'
     opening = f"<html><head>{head}<style>{STYLE}</style></head><body>"
-    write_lines(path, ["<!doctype html>", opening, title, *sections, "</body></html>"])
+    write_lines(path, ["<!doctype html>", opening, title, *sections, "</body></html>"], may_be_stream=True)
 
 
 def _beams(steps: list[list[list[TokenIds]]], words: Words) -> str:
