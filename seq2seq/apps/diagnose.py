@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         generator = load(path, device=arguments.device, precision=arguments.precision, checkpoint=arguments.checkpoint)
         keep_freed_memory()
         subject = Subject.create(generator, [source for source, _ in its_pairs], references)
-        diagnoses[name] = diagnose(subject, references, metrics, widths, arguments.seed)
+        try:
+            diagnoses[name] = diagnose(subject, references, metrics, widths, arguments.seed)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         tokenizers.add(generator.tokenizer.fingerprint())
     facts = {
         "data": described_data(arguments),

@@ -66,7 +66,7 @@ def prepare(config: RunConfig) -> None:
         print("training pairs are read as a stream, so they are filtered and counted in training; seen are the first")
     print(f"validation pairs: {len(data.validation)}")
     for corpus in guard_corpora(config, tokenizer):
-        print(f"guard pairs of {corpus.label}: {len(corpus.sources)}")
+        print(f"guard pairs of {corpus.label}: {len(corpus.pairs.sources)}")
     write_examination(folder / REPORT_FILE, examination)
     print(f"ready in {folder}; {REPORT_FILE} there has this report for programs")
 

@@ -80,12 +80,13 @@ def check_data(config: RunConfig) -> None:
 def check_languages(config: RunConfig) -> None:
     """Raise ValueError where texts are encoded while training goes on, by one tokenizer, but are of several languages.
 
-    What is encoded before has a tokenizer for each corpus.
+    What is encoded before has a tokenizer for each corpus, or each row that says its languages.
     """
     data = config.data
     if not (config.tokenizer.sampling or data.streaming):
         return
-    if len({corpus.languages for corpus in (*data.corpora, data.validated)}) > 1:
+    corpora = (*data.corpora, data.validated)
+    if len({corpus.languages for corpus in corpora}) > 1 or any(len(corpus.kept) > 2 for corpus in corpora):
         option = "data.train.streaming" if data.streaming else "tokenizer.sampling"
         raise ValueError(
             f"`{option}` encodes texts while the training goes on, all in the same languages, but the corpora of "

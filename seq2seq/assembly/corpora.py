@@ -14,9 +14,10 @@ import numpy
 
 from seq2seq.assembly.continuing import TRAIN, VALIDATION
 from seq2seq.data.corpus import Corpus, Dataset, concatenated, read_corpus
+from seq2seq.data.corpus_options import CorpusOptions, labels_of
 from seq2seq.data.fingerprints import corpus_fingerprint
 from seq2seq.data.mixture import Mixture
-from seq2seq.data.options import CorpusOptions, DataOptions, labels_of
+from seq2seq.data.options import DataOptions
 
 _OF_MIXING = ("weight", "label")
 """Options of a corpus that do not say how it is read."""

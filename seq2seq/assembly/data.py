@@ -13,6 +13,7 @@ from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, check_pairs
 from seq2seq.assembly.corpora import fingerprints_of, mixture_of, open_training, open_validation
+from seq2seq.assembly.languages import ONE_START, check_spoken
 from seq2seq.assembly.limits import longest_source
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER, read_model
 from seq2seq.assembly.start import fitted, kept_start
@@ -62,7 +63,9 @@ def build_data(config: RunConfig, folder: Path) -> RunData:
     validated = config.data.validated
     spoken = tokenizer.speaking(*validated.languages)
     workers = config.data.num_workers
+    check_spoken(validation, spoken, "data.validation")
     if isinstance(train, Dataset):
+        check_spoken(train, tokenizer, "data.train")
         parts = parts_of(config.data, tokenizer, mixture, len(train))
         train = tokenize_corpus(train, tokenizer, num_workers=workers, parts=parts)
     validation = tokenize_corpus(validation, spoken, num_workers=workers)
@@ -79,10 +82,7 @@ def parts_of(
     """
     languages = [(corpus.source_language, corpus.target_language) for corpus in data.corpora]
     if len({target for _, target in languages}) > 1 and tokenizer.languages.is_start:
-        raise ValueError(
-            "`data.train`: the decoder of this model starts from the language of its targets, so that all corpora must "
-            "have the same `target_language`."
-        )
+        raise ValueError(f"`data.train`: {ONE_START}")
     if len(set(languages)) == 1 or mixture is None:
         return [(num_rows, tokenizer.speaking(*languages[0]))]
     ends = numpy.cumsum(mixture.sizes).tolist()

@@ -19,12 +19,14 @@ from torch import nn
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.corpora import open_guards
+from seq2seq.assembly.languages import check_spoken
 from seq2seq.assembly.scoring import compare
 from seq2seq.assembly.validation import (
+    DecodedPairs,
     build_decoder,
     decoded_pairs,
-    metric_options,
     scores_of,
+    told_metrics,
     usable_pairs,
     validation_search,
 )
@@ -49,8 +51,7 @@ class GuardCorpus:
     """What is decoded of a guard corpus."""
 
     label: str
-    sources: list[str]
-    references: list[list[str]]
+    pairs: DecodedPairs
     made_of: dict[str, Any]
     """What outputs depend on, of the pairs."""
     tokenizer: TextTokenizer
@@ -67,12 +68,14 @@ def guard_corpora(config: RunConfig, tokenizer: TextTokenizer) -> list[GuardCorp
     for label, options, corpus in open_guards(config.data):
         try:
             spoken = tokenizer.speaking(*options.languages)
+            check_spoken(corpus, spoken, label)
             usable, _ = usable_pairs(config, tokenize_corpus(corpus, spoken))
         except ValueError as error:
             raise ValueError(f"The guard corpus {label}: {error}") from None
-        sources, references = decoded_pairs(config, usable)
-        made_of = {"pairs": corpus_fingerprint(usable), "number": len(sources), "languages": list(options.languages)}
-        found.append(GuardCorpus(label, sources, references, made_of, spoken))
+        pairs = decoded_pairs(config, usable)
+        number, languages = len(pairs.sources), list(options.languages)
+        made_of = {"pairs": corpus_fingerprint(usable), "number": number, "languages": languages}
+        found.append(GuardCorpus(label, pairs, made_of, spoken))
     return found
 
 
@@ -82,18 +85,18 @@ class Guards:
 
     Args:
         start_model: with the weights that the run starts with, until it has begun.
-        decoders: by label, from a model and sources to texts, all processes together.
+        decoders: by label, from a model and pairs to texts, all processes together.
         settings: what else the outputs depend on, for `guard.json`.
     """
 
     folder: Path
     corpora: Sequence[GuardCorpus]
     metrics: Sequence[str]
-    metric_options: dict[str, Any]
+    told_metrics: dict[str, Any]
     judge: str
     """The metric that decides what is said."""
     start_model: Seq2SeqTransformer
-    decoders: dict[str, Callable[[Any, Sequence[str]], list[str]]]
+    decoders: dict[str, Callable[[Any, DecodedPairs], list[str]]]
     settings: dict[str, Any]
     is_main_process: bool
     record: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +119,7 @@ class Guards:
             folder,
             corpora,
             validation.metrics,
-            metric_options(validation),
+            told_metrics(validation),
             validation.select_by if validation.select_by in validation.metrics else validation.metrics[0],
             bare_model,
             {corpus.label: build_decoder(config, corpus.tokenizer, accelerator) for corpus in corpora},
@@ -139,7 +142,7 @@ class Guards:
             return
         scores = {
             corpus.label: scores_of(
-                self._outputs(corpus, BEFORE), corpus.references, self.metrics, **self.metric_options
+                self._outputs(corpus, BEFORE), corpus.pairs.references, self.metrics, **self.told_metrics
             )
             for corpus in self.corpora
         }
@@ -147,7 +150,7 @@ class Guards:
         for corpus in self.corpora:
             if corpus.label in new:
                 shown = ", ".join(f"{name} {value:.2f}" for name, value in scores[corpus.label].items())
-                print(f"{corpus.label}: {shown} before the training, {len(corpus.sources):,} pairs", flush=True)
+                print(f"{corpus.label}: {shown} before the training, {len(corpus.pairs.sources):,} pairs", flush=True)
 
     def end(self, model: nn.Module, tracker: Tracker, step: int) -> bool:
         """Decode with the exported model and say what has changed; return whether that was not said before.
@@ -165,7 +168,7 @@ class Guards:
         facts = {}
         for corpus in self.corpora:
             after, before = (self._outputs(corpus, when) for when in (AFTER, BEFORE))
-            compared = compare(after, before, corpus.references, self.metrics, **self.metric_options)
+            compared = compare(after, before, corpus.pairs.references, self.metrics, **self.told_metrics)
             found = dict(zip(self.metrics, compared, strict=True))
             facts[corpus.label] = {name: _numbers(comparison) for name, comparison in found.items()}
             self.record[corpus.label]["scores"] = facts[corpus.label]
@@ -190,7 +193,7 @@ class Guards:
             if broadcast_object_list([known.get("made_of") == made])[0]:
                 continue
             new.append(corpus.label)
-            outputs = self.decoders[corpus.label](model, corpus.sources)
+            outputs = self.decoders[corpus.label](model, corpus.pairs)
             if self.is_main_process:
                 self.record.setdefault(corpus.label, {})[when] = {"made_of": made, "outputs": outputs}
                 self._write()

@@ -17,7 +17,8 @@ from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.generator import CARD_FILE
 from seq2seq.config.declaring import UnreadPiece, options_of
 from seq2seq.config.writing import repr_of, settings
-from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions, DataOptions, MixedCorpusOptions, PartialCorpusOptions
+from seq2seq.data.corpus_options import TABLE_ENDINGS, CorpusOptions, MixedCorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import DataOptions
 from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER, TextTokenizer
 from seq2seq.files import written
 from seq2seq.metrics import METRICS, known_metric

@@ -13,7 +13,7 @@ from seq2seq.config.command_line import Given, override, split_arguments
 from seq2seq.config.nodes import Node, read_yaml
 from seq2seq.config.parsing import TRUTHS
 from seq2seq.config.shipped import HELD_OUT_FOLDS, OWN_PAIRS, shipped_file
-from seq2seq.data.options import TABLE_ENDINGS
+from seq2seq.data.corpus_options import TABLE_ENDINGS
 from seq2seq.lines import plain_name
 
 

@@ -109,9 +109,8 @@ def _places(pairs: Any, name: str) -> list[tuple[str, str]]:
 
 
 def _columns(data: DataOptions, name: str) -> list[str]:
-    """Return the columns of source, target and, if there is one, of the tag before a source."""
-    corpus = data.corpora[0] if name == "train" else data.validated
-    return [corpus.source_column, corpus.target_column, *([corpus.tag_column] if corpus.tag_column else [])]
+    """Return the columns of source, target and, if there are any, of languages and of the tag before a source."""
+    return (data.corpora[0] if name == "train" else data.validated).columns
 
 
 def _folds(num_pairs: int) -> int:

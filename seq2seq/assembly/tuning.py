@@ -22,7 +22,8 @@ from seq2seq.assembly.model_folder import MODEL_FOLDER, RUN_FILE, read_model
 from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.training import train_stage
 from seq2seq.assembly.validation import scores_of
-from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions, PartialCorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import CompanionOptions, DataOptions
 from seq2seq.files import new_folder, read_object, written
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -17,9 +17,10 @@ from seq2seq.assembly.scoring import score_texts
 from seq2seq.assembly.search import changed_search, complete_search, within_reach
 from seq2seq.assembly.start import kept_start
 from seq2seq.data.corpus import Dataset
+from seq2seq.data.corpus_options import LANGUAGES
 from seq2seq.data.filters import FilterReport, filter_pairs
 from seq2seq.data.generation_order import Arranged, num_starts
-from seq2seq.data.loader import ValidationLoader, corpus_lengths
+from seq2seq.data.loader import Languages, ValidationLoader, corpus_lengths, rows_by_languages, said_languages
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.running.in_process import InProcess
@@ -105,27 +106,39 @@ def build_validation_decoder(
     """
     if not config.validation.metrics:
         return None
-    sources, references = decoded_pairs(config, corpus)
+    pairs = decoded_pairs(config, corpus)
     bare_model = accelerator.unwrap_model(model)
     decoder = build_decoder(config, tokenizer, accelerator)
 
     def decode() -> dict[str, float]:
-        texts = decoder(bare_model, sources)
-        return scores_of(texts, references, config.validation.metrics, **metric_options(config.validation))
+        texts = decoder(bare_model, pairs)
+        return scores_of(texts, pairs.references, config.validation.metrics, **told_metrics(config.validation))
 
     return decode
 
 
-def decoded_pairs(config: RunConfig, corpus: Dataset) -> tuple[list[str], list[list[str]]]:
-    """Return the sources of a corpus that a validation decodes, and their references."""
+class DecodedPairs(NamedTuple):
+    """What a validation decodes."""
+
+    sources: list[str]
+    references: list[list[str]]
+    languages: list[Languages]
+    """Of each pair, where rows say them; otherwise none."""
+
+
+def decoded_pairs(config: RunConfig, corpus: Dataset) -> DecodedPairs:
+    """Return the pairs of a corpus that a validation decodes."""
     rows = corpus.select(range(min(config.validation.max_rows or len(corpus), len(corpus))))
-    return list(rows["source"]), [[target] for target in rows["target"]]
+    columns = [name for name in (*LANGUAGES, "source", "target") if name in rows.column_names]
+    table = rows.with_format("arrow").select_columns(columns)[:]
+    references = [[target] for target in table["target"].to_pylist()]
+    return DecodedPairs(table["source"].to_pylist(), references, said_languages(table))
 
 
 def build_decoder(
     config: RunConfig, tokenizer: TextTokenizer, accelerator: Accelerator
-) -> Callable[[Any, Sequence[str]], list[str]]:
-    """Return the function from a model and sources to texts; all processes call it, and share the sources.
+) -> Callable[[Any, DecodedPairs], list[str]]:
+    """Return the function from a model and pairs to the texts of their sources; all processes call it, and share these.
 
     It raises `DecodingFailed`, on all processes alike, if one of them could not decode its share.
 
@@ -140,20 +153,25 @@ def build_decoder(
     shortened = tokenizer if cut_at is None else tokenizer.cutting_sources(cut_at)
     start = kept_start(Path(config.run_directory))
 
-    def decoded_share(model: Any, sources: Sequence[str]) -> list[str]:
-        search = validation_search(config, model.max_target_tokens)
-        if start is not None:
-            _, spoken, rules = with_languages(model, shortened, start.rules(model), (None, None))
-            search, shortened.target_start = rules.applied(search), spoken.target_start
+    def decoded_share(model: Any, pairs: DecodedPairs) -> list[str]:
+        sources, languages = pairs.sources[index::num_processes], pairs.languages[index::num_processes]
         copy = decoding_copy(model, PRECISIONS[config.training.precision])
-        searcher = InProcess(copy, search, accelerator.device)
-        found = decode_lines(sources[index::num_processes], searcher, shortened, batch_tokens)
-        return [nbest.text for nbest in found]
+        found = [""] * len(sources)
+        for spoken, places in rows_by_languages(languages or [(None, None)] * len(sources)).items():
+            search, speaker = validation_search(config, model.max_target_tokens), shortened.speaking(*spoken)
+            if start is not None:
+                _, framed, rules = with_languages(model, speaker, start.rules(model), (None, None))
+                search, speaker.target_start = rules.applied(search), framed.target_start
+            searcher = InProcess(copy, search, accelerator.device)
+            texts = decode_lines([sources[place] for place in places], searcher, speaker, batch_tokens)
+            for place, nbest in zip(places, texts, strict=True):
+                found[place] = nbest.text
+        return found
 
-    def decode(model: Any, sources: Sequence[str]) -> list[str]:
+    def decode(model: Any, pairs: DecodedPairs) -> list[str]:
         share, problem = [], None
         try:
-            share = decoded_share(model, sources)
+            share = decoded_share(model, pairs)
         except Exception as error:  # the others wait for this process, so it must tell them
             problem = described_error(error)
         shares, problems = zip(*gather_object([(share, problem)]), strict=True)
@@ -182,7 +200,7 @@ def in_input_order(shares: Sequence[Sequence[str]]) -> list[str]:
     return texts
 
 
-def metric_options(options: ValidationOptions) -> dict[str, str]:
+def told_metrics(options: ValidationOptions) -> dict[str, str]:
     """Return what the metrics of a validation are told."""
     return {"sentence_separator": options.sentence_separator} if options.sentence_separator else {}
 

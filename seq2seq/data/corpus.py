@@ -21,8 +21,8 @@ import numpy
 import pyarrow
 from datasets import Dataset, IterableDataset, concatenate_datasets, config, load_dataset
 
+from seq2seq.data.corpus_options import LANGUAGES, TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.kept_files import is_whole, keep_record, recorded_problems
-from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.table_files import COLUMN_READERS, missing_column, nested_value
 from seq2seq.files import fingerprint, written
 from seq2seq.lines import aligned, is_stream, plain_name, spooled
@@ -31,16 +31,16 @@ Corpus: TypeAlias = Dataset | IterableDataset
 
 _CACHE_VERSION = 3
 """Raise it when the same files and options would be read as other rows than before."""
-_SCHEMA = pyarrow.schema({"source": pyarrow.string(), "target": pyarrow.string()})
 _WRITTEN_ROWS = 10_000
 TEXT_BLOCK_ROWS = 10_000
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
-Pairs = Iterator[tuple[str, str]]
+Pairs = Iterator[tuple[str, ...]]
+"""Source and target, and the languages that rows say, if they do."""
 
 
 def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) -> Corpus:
-    """Return the corpus with the columns `source` and `target`.
+    """Return the corpus with the columns `source` and `target`, and of `LANGUAGES` those that rows say.
 
     A stream is checked while it is iterated, anything else before this returns.
 
@@ -57,32 +57,28 @@ def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) ->
     found = _pairs_of_files(corpus)
     if found is None:
         rows = _hub_rows(str(corpus.path), corpus.name, corpus.split, corpus.streaming, cache_directory)
-        return _hub_pairs(rows, str(corpus.path), _columns(corpus), corpus.source_prefix)
+        return _hub_pairs(rows, str(corpus.path), corpus.columns, corpus.kept, corpus.source_prefix)
     pairs, files = found
     if corpus.streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
     described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
-    return _memory_mapped(pairs, files, described, cache_directory)
+    return _memory_mapped(pairs, corpus.kept, files, described, cache_directory)
 
 
-def streamed_pairs(corpus: CorpusOptions) -> Pairs:
-    """Yield the pairs of a corpus one by one; nothing of it is kept.
+def streamed_pairs(corpus: CorpusOptions) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of a corpus one by one, without what rows say of languages; nothing of it is kept.
 
     Raises:
         ValueError: as `read_corpus`, where the reading comes to it.
     """
     found = _pairs_of_files(corpus)
     if found is not None:
-        yield from found[0]()
+        for source, target, *_ in found[0]():
+            yield source, target
         return
     rows = _hub_rows(str(corpus.path), corpus.name, corpus.split, True, None)
-    for row in _hub_pairs(rows, str(corpus.path), _columns(corpus), corpus.source_prefix):
+    for row in _hub_pairs(rows, str(corpus.path), corpus.columns, corpus.kept, corpus.source_prefix):
         yield row["source"], row["target"]
-
-
-def _columns(corpus: CorpusOptions) -> list[str]:
-    """Return the columns of source, target and, if sources have one, their tag."""
-    return [corpus.source_column, corpus.target_column, *([corpus.tag_column] if corpus.tag_column else [])]
 
 
 def _pairs_of_files(corpus: CorpusOptions) -> tuple["partial[Pairs]", list[Path]] | None:
@@ -91,7 +87,7 @@ def _pairs_of_files(corpus: CorpusOptions) -> tuple["partial[Pairs]", list[Path]
         assert corpus.source is not None and corpus.target is not None, "the options say so"  # noqa: PT018
         files = [_regular(Path(corpus.source)), _regular(Path(corpus.target))]
         return partial(_aligned_pairs, files[0], files[1], corpus.source_prefix), files
-    path, columns = str(corpus.path), _columns(corpus)
+    path, columns = str(corpus.path), corpus.columns
     kind = _format(path, corpus.format)
     if kind == "hub":
         return None
@@ -102,12 +98,25 @@ def _pairs_of_files(corpus: CorpusOptions) -> tuple["partial[Pairs]", list[Path]
     if kind != "csv" and corpus.delimiter != "comma":
         raise ValueError(f"{path}: `delimiter` belongs to CSV and would do nothing here; leave it out.")
     others = (corpus.delimiter,) if kind == "csv" else ()
-    return partial(_table_pairs, files[0], kind, tuple(columns), corpus.header, corpus.source_prefix, *others), files
+    facts = (tuple(columns), len(corpus.kept), corpus.header, corpus.source_prefix)
+    return partial(_table_pairs, files[0], kind, *facts, *others), files
 
 
 def concatenated(corpora: Sequence[Corpus]) -> Corpus:
-    """Return the pairs of all corpora, one after another; nothing is copied."""
-    return corpora[0] if len(corpora) == 1 else concatenate_datasets(list(corpora))
+    """Return the pairs of all corpora, one after another; nothing is copied. Where rows of some say languages, those
+    of others say none."""
+    if len(corpora) == 1:
+        return corpora[0]
+    said = [name for name in LANGUAGES if any(name in (corpus.column_names or ()) for corpus in corpora)]
+    return concatenate_datasets([_with_columns(corpus, said) for corpus in corpora])
+
+
+def _with_columns(corpus: Corpus, names: Sequence[str]) -> Corpus:
+    for name in names:
+        if name not in (corpus.column_names or ()):
+            assert isinstance(corpus, Dataset), "a stream has no languages of rows"
+            corpus = corpus.add_column(name, pyarrow.nulls(len(corpus), pyarrow.string()))
+    return corpus
 
 
 def text_blocks(corpus: Dataset, rows: numpy.ndarray | None = None) -> Iterator[tuple[list[str], list[str]]]:
@@ -143,13 +152,13 @@ def _aligned_pairs(source: Path, target: Path, source_prefix: str) -> Pairs:
 
 
 def _table_pairs(
-    path: Path, kind: str, columns: tuple[str, ...], header: bool, source_prefix: str, *delimiter: str
+    path: Path, kind: str, columns: tuple[str, ...], num_kept: int, header: bool, source_prefix: str, *delimiter: str
 ) -> Pairs:
     """Yield the pairs of a table; a delimiter is given for CSV alone."""
     empty = True
     for number, values in COLUMN_READERS[kind](path, columns, header, *delimiter):
         empty = False
-        yield _pair(values, columns, source_prefix, f"{path}:{number}")
+        yield _pair(values, columns, num_kept, source_prefix, f"{path}:{number}")
     if empty:
         raise ValueError(f"{path}: the file holds no rows.")
 
@@ -160,9 +169,9 @@ def tag_of_value(value: str) -> str:
 
 
 def _pair(
-    values: list[Any], columns: tuple[str, ...] | list[str], source_prefix: str, location: str
-) -> tuple[str, str]:
-    """Return source and target of one row, the source behind its tag and prefix."""
+    values: list[Any], columns: Sequence[str], num_kept: int, source_prefix: str, location: str
+) -> tuple[str, ...]:
+    """Return what is kept of one row, the source behind its tag and prefix."""
     for column, value in zip(columns, values, strict=True):
         if not isinstance(value, str):
             raise ValueError(f"{location}: column {column!r} holds {value!r}, which is not text.")
@@ -170,17 +179,21 @@ def _pair(
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise ValueError(f"{location}: column {column!r} holds half a surrogate pair: no character.") from None
-    source, target, *tag = values
-    return "".join(f"{tag_of_value(value)} " for value in tag) + source_prefix + source, target
+    source, *others = values[:num_kept]
+    return "".join(f"{tag_of_value(tag)} " for tag in values[num_kept:]) + source_prefix + source, *others
 
 
 def _as_records(pairs: Callable[[], Pairs]) -> Iterator[dict[str, str]]:
-    for source, target in pairs():
+    for source, target in pairs():  # a stream has no languages of rows
         yield {"source": source, "target": target}
 
 
 def _memory_mapped(
-    pairs: Callable[[], Pairs], files: list[Path], options: list[Any], cache_directory: str | Path | None
+    pairs: Callable[[], Pairs],
+    names: Sequence[str],
+    files: list[Path],
+    options: list[Any],
+    cache_directory: str | Path | None,
 ) -> Dataset:
     """Return the pairs from the Arrow file kept for these files and options, written first where it is missing."""
     for file in files:
@@ -192,7 +205,7 @@ def _memory_mapped(
     cached = directory / f"corpus-{key}.arrow"
     if not is_whole(cached):
         directory.mkdir(parents=True, exist_ok=True)
-        _write_arrow(pairs(), cached)
+        _write_arrow(pairs(), names, cached)
     corpus = Dataset.from_file(str(cached))
     for problem in problems_of(corpus):
         warnings.warn(problem, stacklevel=1)
@@ -226,17 +239,18 @@ def _state(file: Path) -> list[Any]:
     return [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns]
 
 
-def _write_arrow(pairs: Pairs, path: Path) -> None:
+def _write_arrow(pairs: Pairs, names: Sequence[str], path: Path) -> None:
     """Write all pairs, or nothing: the file takes its name only when it is whole.
 
     A record follows of its content, and of the warnings of reading, which concern each command that uses the file.
     """
     with warnings.catch_warnings(record=True) as caught, written(path, "wb") as file:
         warnings.simplefilter("always")
-        with pyarrow.ipc.new_stream(file, _SCHEMA) as writer:
+        schema = pyarrow.schema(dict.fromkeys(names, pyarrow.string()))
+        with pyarrow.ipc.new_stream(file, schema) as writer:
             while rows := list(islice(pairs, _WRITTEN_ROWS)):
                 columns = [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
-                writer.write_batch(pyarrow.record_batch(columns, schema=_SCHEMA))
+                writer.write_batch(pyarrow.record_batch(columns, schema=schema))
     keep_record(path, [str(warning.message) for warning in caught if warning.category is UserWarning])
 
 
@@ -248,7 +262,7 @@ def _hub_rows(path: str, name: str | None, split: str, streaming: bool, cache_di
         raise ValueError(f"Cannot read split {split!r} of the data set {path!r}: {error}") from error
 
 
-def _hub_pairs(rows: Corpus, path: str, columns: list[str], source_prefix: str) -> Corpus:
+def _hub_pairs(rows: Corpus, path: str, columns: list[str], kept: Sequence[str], source_prefix: str) -> Corpus:
     names = list(rows.column_names or [])
     for column in columns:
         if names and column not in names and column.split(".")[0] not in names:
@@ -259,8 +273,7 @@ def _hub_pairs(rows: Corpus, path: str, columns: list[str], source_prefix: str) 
         for position, index in enumerate(indices):
             record = {name: values[position] for name, values in batch.items()}
             values = [nested_value(record, column, f"{path}:{index + 1}") for column in columns]
-            pairs.append(_pair(values, columns, source_prefix, f"{path}:{index + 1}"))
-        sources, targets = zip(*pairs, strict=True)
-        return {"source": list(sources), "target": list(targets)}
+            pairs.append(_pair(values, columns, len(kept), source_prefix, f"{path}:{index + 1}"))
+        return dict(zip(kept, map(list, zip(*pairs, strict=True)), strict=True))
 
     return rows.map(pairs_of, batched=True, with_indices=True, remove_columns=names or None)

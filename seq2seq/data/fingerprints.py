@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow
 
 from seq2seq.data.corpus import Corpus, Dataset, IterableDataset
+from seq2seq.data.corpus_options import LANGUAGES
 
 _BLOCK_ROWS = 10_000
 """Another number would give other hashes."""
@@ -27,7 +28,8 @@ def corpus_fingerprint(corpus: Corpus, options: dict[str, Any] | None = None) ->
         options: of a stream, what says that it is the same one.
     """
     if isinstance(corpus, Dataset):
-        texts = corpus.select_columns(["source", "target"]).with_format("arrow")
+        columns = ["source", "target", *(name for name in LANGUAGES if name in corpus.column_names)]
+        texts = corpus.select_columns(columns).with_format("arrow")
         return f"{len(corpus)} pairs {_hash(texts.iter(_BLOCK_ROWS))}"
     blocks = _head(corpus)
     return f"stream {_hash(blocks, json.dumps(options, sort_keys=True))}"
@@ -43,7 +45,7 @@ def _hash(blocks: Iterator[pyarrow.Table], options: str = "") -> str:
     """Return a hash of the lengths and the bytes of all texts, in whatever chunks they lie."""
     found = hashlib.sha256(options.encode())
     for block in blocks:
-        for name in ("source", "target"):
+        for name in block.column_names:
             texts = block[name].cast(pyarrow.large_string()).combine_chunks()
             _, offsets, data = texts.buffers()
             if not len(texts):

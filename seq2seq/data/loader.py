@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 import multiprocess  # what `datasets` starts its workers with
 import numpy
@@ -21,6 +22,7 @@ import pyarrow
 from seq2seq.data.batch import Batch
 from seq2seq.data.bucketing import NO_LIMIT, EarlierPlans, Plan, cut_batches, plan_rest
 from seq2seq.data.corpus import Dataset
+from seq2seq.data.corpus_options import LANGUAGES
 from seq2seq.data.encoded_pairs import EncodedPairs, sample_pairs
 from seq2seq.data.filters import ANY_RATIO, filter_pairs
 from seq2seq.data.fingerprints import corpus_fingerprint
@@ -47,6 +49,8 @@ SAMPLED_POOL_ROWS = 10_000
 _CACHE_VERSION = 2
 """Raise it when the same texts would be stored as other columns than before."""
 _MAPPED_ROWS = 1000
+Languages: TypeAlias = tuple[str | None, str | None]
+"""Of a source and of its target."""
 
 
 def tokenize_corpus(
@@ -56,7 +60,8 @@ def tokenize_corpus(
     num_workers: int = 0,
     parts: Sequence[tuple[int, TextTokenizer]] = (),
 ) -> Dataset:
-    """Return the corpus with the columns `source_ids` and `target_ids` beside its texts.
+    """Return the corpus with the columns `source_ids` and `target_ids` beside its texts. Rows that say their languages
+    are read in these.
 
     The result is kept beside the corpus under a name that depends on both corpus and tokenizer.
 
@@ -99,13 +104,48 @@ def _with_token_columns(
         parts: as for `tokenize_corpus`.
     """
     borders = [0, *numpy.searchsorted(indices, [end for end, _ in parts]).tolist()]
-    for side in ("source", "target"):
-        column, ids = texts[side].to_pylist(), []
-        for (start, end), (_, tokenizer) in zip(pairwise(borders), parts, strict=True):
-            encode = tokenizer.encode_sources if side == "source" else tokenizer.encode_targets
-            ids += encode(column[start:end]) if end > start else []
-        texts = texts.append_column(f"{side}_ids", Sequences.of(ids).to_arrow())
+    sides: dict[str, list[list[int]]] = {"source": [], "target": []}
+    for (start, end), (_, tokenizer) in zip(pairwise(borders), parts, strict=True):
+        for side, ids in zip(sides.values(), _encoded(texts.slice(start, end - start), tokenizer), strict=True):
+            side += ids
+    for name, side in sides.items():
+        texts = texts.append_column(f"{name}_ids", Sequences.of(side).to_arrow())
     return texts
+
+
+def _encoded(texts: pyarrow.Table, tokenizer: TextTokenizer) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the ids of sources and of targets; rows of the same languages are encoded together."""
+    sources, targets = (texts[name].to_pylist() for name in ("source", "target"))
+    languages = said_languages(texts)
+    if not languages:
+        return tokenizer.encode_sources(sources), tokenizer.encode_targets(targets)
+    found: tuple[list[list[int]], list[list[int]]] = ([[]] * len(sources), [[]] * len(targets))
+    for spoken, places in rows_by_languages(languages).items():
+        speaker = tokenizer.speaking(*spoken)
+        encoded = (
+            speaker.encode_sources([sources[place] for place in places]),
+            speaker.encode_targets([targets[place] for place in places]),
+        )
+        for side, ids in zip(found, encoded, strict=True):
+            for place, own in zip(places, ids, strict=True):
+                side[place] = own
+    return found
+
+
+def said_languages(texts: pyarrow.Table) -> list[Languages]:
+    """Return the languages that each row says, None for a side of which it says nothing; none if no row says any."""
+    if not any(name in texts.column_names for name in LANGUAGES):
+        return []
+    sides = (texts[name].to_pylist() if name in texts.column_names else [None] * len(texts) for name in LANGUAGES)
+    return list(zip(*sides, strict=True))
+
+
+def rows_by_languages(languages: Sequence[Languages]) -> dict[Languages, list[int]]:
+    """Return the places of the rows of each pair of languages, in the order in which these come."""
+    found: dict[Languages, list[int]] = {}
+    for place, spoken in enumerate(languages):
+        found.setdefault(spoken, []).append(place)
+    return found
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 
 from seq2seq.data.columns import Column, columns_of, constant, sides_of, split_column, tag_of
 from seq2seq.data.corpus import tag_of_value
+from seq2seq.data.corpus_options import TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.examination.findings import quoted, shown
 from seq2seq.data.examination.headers import looks_like_names
-from seq2seq.data.options import TABLE_ENDINGS, CorpusOptions
 from seq2seq.data.table_head import Head, check_is_text, head_of
 from seq2seq.files import is_special
 from seq2seq.lines import STANDARD, aligned, opened, plain_name

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import pyarrow
 import pyarrow.parquet
 
+from seq2seq.data.corpus_options import TABLE_ENDINGS, Delimiter
 from seq2seq.data.examination.headers import looks_like_names
-from seq2seq.data.options import TABLE_ENDINGS, Delimiter
 from seq2seq.data.table_files import DELIMITERS
 from seq2seq.lines import numbered_lines, opened, plain_name
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from seq2seq.data.options import TABLE_ENDINGS
+from seq2seq.data.corpus_options import TABLE_ENDINGS
 from seq2seq.data.table_files import csv_records, json_records, missing_column, nested_value, present_lines
 from seq2seq.lines import aligned, is_stream, name_of, plain_name
 

@@ -15,9 +15,9 @@ import numpy
 
 from seq2seq.assembly.corpora import open_corpus
 from seq2seq.data.corpus import streamed_pairs
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.held_out import default_sizes, held_out_parts
-from seq2seq.data.options import CorpusOptions
 from seq2seq.data.similar_texts import near_copies
 from seq2seq.data.table_format import recognized
 from seq2seq.files import written

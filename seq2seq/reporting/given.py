@@ -17,7 +17,7 @@ from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
 from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.data.corpus import Dataset
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.lines import aligned
 
 TEST_FILE = "data/test.jsonl"

@@ -235,3 +235,11 @@ def test_texts_of_several_languages_are_encoded_before_a_training(languages: lis
     check_config(load_run_config(words))
     with pytest.raises(ValueError, match=r"`tokenizer\.sampling` encodes texts while .* are of several"):
         check_config(load_run_config([*words, "--tokenizer.sampling", "0.1"]))
+
+
+def test_rows_of_several_languages_are_encoded_before_a_training() -> None:
+    words = ["--run_directory", "x", "--data.train.path", "a.jsonl", "--data.validation.path", "b.jsonl"]
+    words += ["--data.train.target_language_column", "language"]
+    check_config(load_run_config(words))
+    with pytest.raises(ValueError, match=r"`tokenizer\.sampling` encodes texts while .* are of several"):
+        check_config(load_run_config([*words, "--tokenizer.sampling", "0.1"]))

@@ -18,7 +18,8 @@ from seq2seq.assembly.stages import stages
 from seq2seq.data import corpus as corpus_module
 from seq2seq.data.companions import refreshed_rows
 from seq2seq.data.corpus import Dataset
-from seq2seq.data.options import CompanionOptions, CorpusOptions, DataOptions
+from seq2seq.data.corpus_options import CorpusOptions
+from seq2seq.data.options import CompanionOptions, DataOptions
 from seq2seq.data.sequences import Sequences
 from seq2seq.decoding import BeamSearch
 from seq2seq.models.transformer.options import TransformerOptions

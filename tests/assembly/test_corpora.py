@@ -17,14 +17,9 @@ from seq2seq.assembly.corpora import (
 )
 from seq2seq.assembly.stages import stages
 from seq2seq.data.corpus import Corpus
+from seq2seq.data.corpus_options import CorpusOptions, MixedCorpusOptions, PartialCorpusOptions
 from seq2seq.data.mixture import Mixture
-from seq2seq.data.options import (
-    CompanionOptions,
-    CorpusOptions,
-    DataOptions,
-    MixedCorpusOptions,
-    PartialCorpusOptions,
-)
+from seq2seq.data.options import CompanionOptions, DataOptions
 from seq2seq.models.transformer.options import TransformerOptions
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import write_copy_task

@@ -8,7 +8,8 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.guard import verdict, weights_hash
 from seq2seq.assembly.stages import stages
-from seq2seq.data.options import CompanionOptions, GuardOptions
+from seq2seq.data.corpus_options import GuardOptions
+from seq2seq.data.options import CompanionOptions
 from seq2seq.metrics.base import Score
 from seq2seq.metrics.significance import Comparison
 

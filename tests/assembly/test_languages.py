@@ -12,6 +12,7 @@ from transformers import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, Nllb
 
 import seq2seq
 from seq2seq.apps.command import main
+from seq2seq.assembly import validation
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data
 from seq2seq.assembly.guard import guard_corpora
@@ -144,6 +145,82 @@ def test_corpora_of_several_languages_are_learned_together(pieces: Path, tmp_pat
     assert main(["train", str(tmp_path / "run.yaml")]) == 0
     [found] = seq2seq.load(tmp_path / "run")("the fox", max_length=5)
     assert found.tokens[0] == "deu_Latn"
+
+
+def of_rows(folder: Path, languages: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Write rows of which each names the language of its target; return a configuration that learns from them."""
+    rows = [
+        {"source": f"the fox {i}", "target": f"lazy dog {i}", "to": language} for i, language in enumerate(languages)
+    ]
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "plain.tsv").write_text("the fox\tlazy dog\n" * 5)
+    pairs = {"path": str(folder / "rows.jsonl"), "source_language": "eng_Latn", "target_language_column": "to"}
+    return {
+        "run_directory": str(folder / "run"),
+        "data": {"train": pairs, "validation": {"path": pairs["path"]}, "max_source_tokens": 64} | options,
+        "training": {"max_steps": 2, "threads": 1, "initialize_from": str(folder / "model")},
+        "validation": {"every": 2, "metrics": ["chrf"], "select_by": "chrf"},
+    }
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+def test_each_row_of_a_table_may_have_languages_of_its_own(is_list: bool, pieces: Path, tmp_path: Path) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    languages = ["deu_Latn", "fra_Latn", "deu_Latn", "fra_Latn", "fra_Latn", "eng_Latn", "deu_Latn"]
+    values = of_rows(tmp_path, languages, {})
+    if is_list:
+        plain = {"path": str(tmp_path / "plain.tsv"), "source_language": "deu_Latn", "target_language": "eng_Latn"}
+        values["data"]["train"] = [values["data"]["train"], plain]
+    config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])
+    data = build_data(with_start(config), Path(config.run_directory))
+    ids = TextTokenizer.load(tmp_path / "model").languages.ids
+    expected = languages + ["eng_Latn"] * 5 if is_list else languages
+    assert [row[0] for row in data.train["target_ids"]] == [ids[language] for language in expected]
+    sources = ["eng_Latn"] * 7 + ["deu_Latn"] * 5 * is_list
+    assert [row[0] for row in data.train["source_ids"]] == [ids[language] for language in sources]
+    assert [row[0] for row in data.validation["target_ids"]] == [ids[language] for language in languages]
+    german = TextTokenizer.load(tmp_path / "model").speaking("eng_Latn", "deu_Latn")
+    assert data.train["target_ids"][6] == german.encode_targets(["lazy dog 6"])[0]
+    assert main(["train", str(tmp_path / "run.yaml")]) == 0
+
+
+def test_a_validation_decodes_each_row_into_its_language(
+    pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, _ = model_of("nllb", pieces, tmp_path / "model")
+    languages = ["deu_Latn", "fra_Latn", "deu_Latn", "eng_Latn", "fra_Latn"]
+    values = of_rows(tmp_path, languages, {}) | {"optimizer": {"learning_rate": 1e-12}}
+    seen: list[Any] = []
+    scores = validation.scores_of
+    monkeypatch.setattr(validation, "scores_of", lambda *given, **more: seen.append(given) or scores(*given, **more))
+    assert main(["train", str(write_yaml(tmp_path / "run.yaml", values))]) == 0
+    generator = seq2seq.load(tmp_path / "model", source_language="eng_Latn", beam_width=1)
+    found = generator([f"the fox {i}" for i in range(5)], target_language=languages, max_length=256)
+    assert seen[-1][0] == [hypotheses[0].text for hypotheses in found]
+    assert len(set(seen[-1][0])) > 1
+
+
+@pytest.mark.parametrize(
+    ("languages", "words"),
+    [
+        (["deu_Latn", "xx"], "`data.validation`, row 2: `target_language` 'xx' is none of the"),
+        (["deu_Latn", ""], "`data.validation`, row 2: `target_language` '' is none of the"),
+    ],
+)
+def test_a_row_of_an_unknown_language_is_named(languages: list[str], words: str, pieces: Path, tmp_path: Path) -> None:
+    model_of("nllb", pieces, tmp_path / "model")
+    config = load_run_config([str(write_yaml(tmp_path / "run.yaml", of_rows(tmp_path, languages, {})))])
+    with pytest.raises(ValueError, match=words):
+        build_data(with_start(config), Path(config.run_directory))
+
+
+def test_a_decoder_that_starts_from_a_language_has_one(pieces: Path, tmp_path: Path) -> None:
+    model_of("mbart", pieces, tmp_path / "model")
+    values = of_rows(tmp_path, ["de_DE"] * 3, {})
+    values["data"]["train"]["source_language"] = "en_XX"
+    config = load_run_config([str(write_yaml(tmp_path / "run.yaml", values))])
+    with pytest.raises(ValueError, match=r"`data.validation`: the decoder of this model starts .* not by a column"):
+        build_data(with_start(config), Path(config.run_directory))
 
 
 def test_a_guard_may_be_of_other_languages(pieces: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import seq2seq
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import read_run_config
 from seq2seq.assembly.model_card import corpus_name, languages_of, signature_of, write_card
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.training.tracking import read_log

@@ -9,7 +9,7 @@ from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.config.shipped import shipped_file
-from seq2seq.data.options import CorpusOptions, MixedCorpusOptions, PartialCorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions, MixedCorpusOptions, PartialCorpusOptions
 
 
 def configured(arguments: list[str]) -> RunConfig:

@@ -10,7 +10,7 @@ import pytest
 from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.own_pairs import command_config
 from seq2seq.assembly.python_configuration import resolved_config
-from seq2seq.data.options import MixedCorpusOptions
+from seq2seq.data.corpus_options import MixedCorpusOptions
 
 PAIRS = [(f"a{number}", f"b{number}") for number in range(30)]
 

@@ -12,7 +12,7 @@ from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.corpora import open_training, open_validation
 from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.tuning import HELD_OUT, Tuning, greedy_score, tune
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.processes import OneProcess
 from seq2seq.training.tracking import read_log
 from tests.tiny_run import NUM_TEST, write_copy_task

@@ -10,8 +10,8 @@ from seq2seq.assembly.configuration import RunConfig, load_run_config
 from seq2seq.assembly.validation import (
     build_validation_decoder,
     in_input_order,
-    metric_options,
     scores_of,
+    told_metrics,
     usable_pairs,
     validation_search,
 )
@@ -46,9 +46,9 @@ def test_score_of_a_metric_by_name() -> None:
 def test_sentences_are_told_apart_as_the_configuration_says() -> None:
     texts, references = ["a b <n> c d"], [["c d <n> a b"]]
     options = ValidationOptions(metrics=("rougeLsum", "rougeL"), sentence_separator="<n>")
-    found = scores_of(texts, references, options.metrics, **metric_options(options))
+    found = scores_of(texts, references, options.metrics, **told_metrics(options))
     assert found["rougeLsum"] == 100.0 > found["rougeL"]
-    assert metric_options(ValidationOptions()) == {}
+    assert told_metrics(ValidationOptions()) == {}
     with pytest.raises(ValueError, match="`sentence_separator` belongs to `metrics: ."):
         ValidationOptions(metrics=("rougeL",), sentence_separator="<n>")
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from seq2seq.data.corpus import read_corpus
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.table_format import leading_tags, recognized
 from tests.data.examination.made import translations
 from tests.shared_data import shared_data

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.fitting import pairs as module
 from seq2seq.fitting.pairs import Pairs, cut, given_corpus, identity, sources_in_common, write_parts
 

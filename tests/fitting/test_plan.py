@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.data.options import CorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.fitting.pairs import Pairs, Parts
 from seq2seq.fitting.plan import USABLE, TimeEstimate, budget, check_disk, estimated, lengths, parsed
 from seq2seq.fitting.probe import Speed

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.data.options import DataOptions, MixedCorpusOptions
+from seq2seq.data.corpus_options import MixedCorpusOptions
+from seq2seq.data.options import DataOptions
 from seq2seq.reporting.given import TrainingPairs, pairs_to_test, training_pairs
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seq2seq.assembly.configuration import RunConfig
-from seq2seq.data.options import CorpusOptions, DataOptions, PartialCorpusOptions
+from seq2seq.data.corpus_options import CorpusOptions, PartialCorpusOptions
+from seq2seq.data.options import DataOptions
 from seq2seq.reporting import measuring
 from seq2seq.reporting.measuring import RunToMeasure
 from seq2seq.training.options import ValidationOptions
