@@ -71,6 +71,8 @@ class TargetRules:
     constraints: tuple[Constraint, ...] = ()
     start: tuple[int, ...] = ()
     """Tokens that every hypothesis begins with, and that cost nothing."""
+    other_ends: tuple[int, ...] = ()
+    """Tokens that end a hypothesis as end of sentence does."""
 
     def applied(self, search: Search) -> Search:
         """Return a search that keeps to these rules."""
@@ -80,11 +82,16 @@ class TargetRules:
             candidates = None if search.candidates is None else self.applied(search.candidates)
             samples: Any = self.applied(search.samples)
             return replace(search, samples=samples, candidates=candidates)
-        if not isinstance(search, SearchOptions) or not (self.constraints or self.start):
+        if not isinstance(search, SearchOptions) or not (self.constraints or self.start or self.other_ends):
             return search
         constraints = [*search.constraints, *self.constraints]
         constraints = [ForcedEnd(c.token_id, search.max_length) if isinstance(c, ForcedEnd) else c for c in constraints]
-        return replace(search, constraints=tuple(constraints), unscored=(*search.unscored, *self.start))
+        return replace(
+            search,
+            constraints=tuple(constraints),
+            unscored=(*search.unscored, *self.start),
+            other_ends=tuple(dict.fromkeys((*search.other_ends, *self.other_ends))),
+        )
 
 
 def read_generation_config(folder: Path) -> dict[str, Any]:
@@ -151,7 +158,8 @@ def rules_of(values: Mapping[str, Any], model: Seq2Seq) -> TargetRules:
     constraints: list[Constraint] = []
     if (penalty := float(values.get("repetition_penalty", 1.0))) != 1.0:
         constraints.append(repetition_penalty(penalty, model.decoder_start_id))
-    words = [list(word) for word in values.get("bad_words_ids", ()) if list(word) != [model.eos_id]]
+    ends = (model.eos_id, *_other_ends(values, model))
+    words = [list(word) for word in values.get("bad_words_ids", ()) if list(word) not in ([end] for end in ends)]
     if single := [word[0] for word in words if len(word) == 1]:
         constraints.append(SuppressedTokens(_tokens(single, model)))
     if longer := [word for word in words if len(word) > 1]:
@@ -167,7 +175,20 @@ def rules_of(values: Mapping[str, Any], model: Seq2Seq) -> TargetRules:
         constraints.append(SuppressedTokens(_tokens(suppressed, model), at_step=0 if start is None else 1))
     if values.get("renormalize_logits"):
         constraints.append(Renormalized())
-    return TargetRules(tuple(constraints), () if start is None else _tokens([start], model))
+    return TargetRules(tuple(constraints), () if start is None else _tokens([start], model), _other_ends(values, model))
+
+
+def _other_ends(values: Mapping[str, Any], model: Seq2Seq) -> tuple[int, ...]:
+    """Return the tokens besides end of sentence that end a hypothesis.
+
+    Raises:
+        ValueError: they are none of the model's, or end of sentence does not end it.
+    """
+    ends = values.get("eos_token_id", model.eos_id)
+    ends = _tokens(ends if isinstance(ends, list) else [ends], model)
+    if model.eos_id not in ends:
+        raise ValueError(f"`eos_token_id` is {list(ends)}, without the model's own, {model.eos_id}")
+    return tuple(end for end in ends if end != model.eos_id)
 
 
 def _tokens(ids: Any, model: Seq2Seq) -> tuple[int, ...]:

@@ -32,7 +32,8 @@ def with_languages(
         spoken.target_start = ()  # what stands in front is in these orders learned like all other tokens
     elif not spoken.target_start:
         spoken.target_start = rules.start
-    return model, spoken, replace(rules, start=spoken.target_start)
+    ends = rules.other_ends if model.generation_order == "l2r" else ()
+    return model, spoken, replace(rules, start=spoken.target_start, other_ends=ends)
 
 
 def starting_with(model: Any, token_id: int) -> Seq2Seq:

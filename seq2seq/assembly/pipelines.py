@@ -139,7 +139,8 @@ class TextPipeline:
             raise ValueError(
                 f"{', '.join(f'`{name}`' for name in values)}: {error}; write them as for `generate`."
             ) from None
-        return TargetRules((() if self._own else before.constraints) + rules.constraints, before.start)
+        constraints = (() if self._own else before.constraints) + rules.constraints
+        return TargetRules(constraints, before.start, before.other_ends)
 
     def _result(self, hypothesis: TextHypothesis, around: AroundTheSearch, start_id: int) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -36,9 +36,22 @@ AS_SAVED: dict[str, dict[str, Any]] = {
     "mbart": {"num_beams": 5, "forced_eos_token_id": 2, "max_length": 20, "decoder_start_token_id": 2},
     "m2m100": {"num_beams": 5, "max_length": 29},
     "pegasus": {"num_beams": 8, "length_penalty": 0.6, "forced_eos_token_id": 1, "max_length": 21},
-    "t5": {"num_beams": 4, "max_length": 19, "min_length": 5, "no_repeat_ngram_size": 3, "length_penalty": 2.0},
+    "t5": {
+        "num_beams": 4,
+        "max_length": 19,
+        "min_length": 5,
+        "no_repeat_ngram_size": 3,
+        "length_penalty": 2.0,
+        "eos_token_id": [6, 1, 17, 23],
+    },
     "flan_t5": {"num_beams": 3, "max_new_tokens": 17, "min_new_tokens": 4, "repetition_penalty": 1.3},
-    "umt5": {"num_beams": 2, "max_length": 18, "suppress_tokens": [5, 11], "begin_suppress_tokens": [7, 13]},
+    "umt5": {
+        "num_beams": 2,
+        "max_length": 18,
+        "suppress_tokens": [5, 11],
+        "begin_suppress_tokens": [7, 13],
+        "eos_token_id": [1, 21],
+    },
 }
 """What the checkpoints of each family say, or what it can say; the rest of its kind is in others' files."""
 OF_BEAMS = ("length_penalty", "early_stopping", "repetition_penalty")
@@ -101,10 +114,14 @@ def test_search_finds_what_generate_does(
         rows = [(call.sequences[0], i) for i, call in enumerate(calls)]
         scores = None if beams == 1 else torch.cat([call.sequences_scores for call in calls])
     found = rules.applied(search).search(ours, input_ids, mask, starts)
+    ends = (ours.eos_id, *rules.other_ends)
+    if "eos_token_id" in said:
+        assert len({nbest[0].tokens[-1] for nbest in found if nbest[0].finished}) >= 2
     for sequence, i in rows:
         tokens = sequence.tolist()[1:]
-        end = tokens.index(ours.eos_id) + 1 if ours.eos_id in tokens else len(tokens)
+        end = next((place for place, token in enumerate(tokens, start=1) if token in ends), len(tokens))
         assert list(found[i][0].tokens) == tokens[:end], i
+        assert found[i][0].finished == (tokens[end - 1] in ends)
         if scores is not None:
             assert found[i][0].normalized_score == pytest.approx(scores[i].item(), abs=1e-5)
 
@@ -144,6 +161,14 @@ def test_tokens_that_are_none_are_refused(tmp_path: Path) -> None:
     model: Seq2Seq = load_model(tmp_path)
     with pytest.raises(ValueError, match="37 is no token of the target vocabulary of 37"):
         rules_of({"suppress_tokens": [5, 37]}, model)
+
+
+def test_end_of_sentence_must_be_among_what_ends(tmp_path: Path) -> None:
+    model: Any = random_model("t5")
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"`eos_token_id` is \[5, 6\], without the model's own, 1"):
+        rules_of({"eos_token_id": [5, 6]}, load_model(tmp_path))
+    assert rules_of({"eos_token_id": 1}, load_model(tmp_path)).other_ends == ()
 
 
 def test_a_penalty_of_logits_is_refused_where_there_are_none(tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
     def start(self, model: Seq2Seq, sources: Sources) -> Start[BeamState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
         limits = self.limits(sources.attention_mask)
-        return Start(BeamState.start(limits, self.beam_width, constraints, Specials.of(model)))
+        return Start(BeamState.start(limits, self.beam_width, constraints, Specials.of(model, self.other_ends)))
 
     def feed(self, state: BeamState) -> tuple[Tensor, ...]:
         return (state.last_tokens(),)
 
     def advance(self, logits: Tensor, state: BeamState) -> tuple[BeamState, Tensor]:
-        candidates = top_candidates(next_log_probs(logits, state), state.scores, 2 * self.beam_width)
+        candidates = top_candidates(next_log_probs(logits, state), state.scores, self.num_candidates(self.beam_width))
         return state.advance(candidates, self.divisor(state.length + 1), early_stopping=self.early_stopping)
 
     def results(self, state: BeamState, sentences: Tensor) -> list[list[Hypothesis]]:

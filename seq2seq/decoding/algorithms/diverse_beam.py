@@ -70,7 +70,7 @@ class DiverseBeamSearch(BeamOptions, OneSided, Algorithm[GroupsState]):
     def start(self, model: Seq2Seq, sources: Sources) -> Start[GroupsState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
         limits = self.limits(sources.attention_mask)
-        group = BeamState.start(limits, self.group_width, constraints, Specials.of(model))
+        group = BeamState.start(limits, self.group_width, constraints, Specials.of(model, self.other_ends))
         one_per_group = limits.new_zeros(len(limits), self.num_groups)
         return Start(GroupsState((group,) * self.num_groups, constraints), one_per_group)
 
@@ -87,7 +87,9 @@ class DiverseBeamSearch(BeamOptions, OneSided, Algorithm[GroupsState]):
         for number, group in enumerate(state.groups):
             part = slice(number * width_before, (number + 1) * width_before)
             penalties = self.diversity_penalty * counts.unsqueeze(1)
-            candidates = top_candidates(log_probs[:, part], group.scores, 2 * self.group_width, penalties)
+            candidates = top_candidates(
+                log_probs[:, part], group.scores, self.num_candidates(self.group_width), penalties
+            )
             group, group_parents = group.advance(candidates, divisor, early_stopping=False)
             counts = count_chosen(counts, group)
             advanced.append(group)

@@ -30,7 +30,9 @@ class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[PathState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
-        return Start(PathState.start(self.limits(sources.attention_mask), 1, constraints, Specials.of(model)))
+        return Start(
+            PathState.start(self.limits(sources.attention_mask), 1, constraints, Specials.of(model, self.other_ends))
+        )
 
     def feed(self, state: PathState) -> tuple[Tensor, ...]:
         return (state.last_tokens(),)

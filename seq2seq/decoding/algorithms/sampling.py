@@ -130,7 +130,7 @@ class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
         draws = draws.unflatten(2, (num_parts, width)).transpose(1, 2).flatten(0, 1).to(device)
         sentences = torch.arange(len(limits), device=device).repeat_interleave(num_parts)
         constraints = self.started_constraints(model, sources.prefixes, device).select(sentences)
-        paths = PathState.start(limits[sentences], width, constraints, Specials.of(model))
+        paths = PathState.start(limits[sentences], width, constraints, Specials.of(model, self.other_ends))
         numbers = torch.arange(num_parts * width, device=device).view(num_parts, width).repeat(len(limits), 1)
         state = SamplingState(replace(paths, ended=numbers >= self.n_best), draws)
         copies = torch.zeros_like(numbers)

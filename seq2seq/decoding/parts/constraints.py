@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
-
 if TYPE_CHECKING:
     from transformers import LogitsProcessor
 
@@ -123,7 +121,8 @@ class Constraints:
     all may end, whatever `min_length` says. A forced prefix overrules everything.
     """
 
-    eos_id: int
+    ends: tuple[int, ...]
+    """Tokens that end a hypothesis, end of sentence first."""
     min_length: int
     no_repeat_ngram: int
     others: tuple[Constraint, ...]
@@ -135,7 +134,7 @@ class Constraints:
     @classmethod
     def create(
         cls,
-        model: Seq2Seq | PairedSeq2Seq,
+        ends: tuple[int, ...],
         min_length: int,
         no_repeat_ngram: int,
         others: tuple[Constraint, ...],
@@ -148,7 +147,7 @@ class Constraints:
             longest = max(map(len, prefixes))
             rows = [[*prefix, *[FREE] * (longest - len(prefix))] for prefix in prefixes]
             padded = torch.tensor(rows, device=device)
-        return cls(model.eos_id, min_length, no_repeat_ngram, others, padded, unscored)
+        return cls(ends, min_length, no_repeat_ngram, others, padded, unscored)
 
     def select(self, sentences: Tensor) -> "Constraints":
         """Return the constraints of some sentences, given by their indices, int64 [B']."""
@@ -163,7 +162,7 @@ class Constraints:
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
         """Return `log_probs`, changed in place, with -inf where forbidden."""
-        end_values = log_probs[..., self.eos_id].clone()
+        end_values = log_probs[..., self.ends[0]].clone()
         forced, forced_values = None, end_values
         if self.prefixes is not None and self._forces(step):
             forced = self.prefixes[:, step]
@@ -173,13 +172,13 @@ class Constraints:
                 is_free = torch.isin(index, torch.tensor(self.unscored, device=index.device))
                 forced_values = forced_values.masked_fill(is_free, 0.0)
         if step < self.min_length:
-            log_probs[..., self.eos_id] = -torch.inf
+            log_probs[..., list(self.ends)] = -torch.inf
         if self.no_repeat_ngram:
             log_probs = block_repeated_ngrams(token_ids, log_probs, self.no_repeat_ngram)
         for constraint in self.others:
             log_probs = constraint(step, token_ids, log_probs)
         stuck = log_probs.amax(-1) == -torch.inf
-        log_probs[..., self.eos_id] = torch.where(stuck, end_values, log_probs[..., self.eos_id])
+        log_probs[..., self.ends[0]] = torch.where(stuck, end_values, log_probs[..., self.ends[0]])
         return log_probs if forced is None else force_tokens(log_probs, forced, forced_values)
 
 

@@ -51,6 +51,7 @@ class SearchOptions:
         no_repeat_ngram: length of n-grams that may not occur twice; 0 allows all.
         constraints: further ones, see `constraints.Constraint`.
         unscored: tokens that cost nothing where a prefix forces them, such as those that name a language.
+        other_ends: tokens that end a hypothesis as end of sentence does; only of searches from one side.
 
     Raises:
         ValueError: names the option and what it must be.
@@ -64,6 +65,7 @@ class SearchOptions:
     no_repeat_ngram: int = 0
     constraints: tuple[Constraint, ...] = part(())
     unscored: tuple[int, ...] = part(())
+    other_ends: tuple[int, ...] = part(())
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -106,8 +108,9 @@ class SearchOptions:
         self, model: Seq2Seq | PairedSeq2Seq, prefixes: Sequence[Sequence[int]] | None, device: torch.device
     ) -> Constraints:
         """Return what the hypotheses of a batch may not say; see `constraints.Constraints.create`."""
+        ends = (model.eos_id, *self.other_ends)
         return Constraints.create(
-            model, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, device, self.unscored
+            ends, self.min_length, self.no_repeat_ngram, self.constraints, prefixes, device, self.unscored
         )
 
 
@@ -122,6 +125,10 @@ class BeamOptions(SearchOptions):
 
     beam_width: int = 5
     n_best: int = 1
+
+    def num_candidates(self, width: int) -> int:
+        """Return how many continuations of a beam are looked at: so many can run on, whatever ends."""
+        return (2 + len(self.other_ends)) * width
 
     def __post_init__(self) -> None:
         super().__post_init__()

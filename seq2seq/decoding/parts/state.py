@@ -8,7 +8,7 @@ A number that is none (NaN) ends its sentence, and stays among its hypotheses to
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -49,10 +49,23 @@ class Specials:
     pad_id: int
     eos_id: int
     start_id: int
+    other_ends: tuple[int, ...] = ()
+    """Tokens that end a hypothesis as end of sentence does."""
 
     @classmethod
-    def of(cls, model: Seq2Seq | PairedSeq2Seq) -> "Specials":
-        return cls(model.pad_id, model.eos_id, model.decoder_start_id)
+    def of(cls, model: Seq2Seq | PairedSeq2Seq, other_ends: tuple[int, ...] = ()) -> "Specials":
+        return cls(model.pad_id, model.eos_id, model.decoder_start_id, other_ends)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return (self.eos_id, *self.other_ends)
+
+    def are_ends(self, token_ids: Tensor) -> Tensor:
+        """Return which of these tokens end a hypothesis, bool."""
+        found = token_ids == self.eos_id
+        for end in self.other_ends:
+            found = found | (token_ids == end)
+        return found
 
 
 def can_improve(best_running_score: Tensor, worst_finished_score: Tensor, divisor: float) -> Tensor:
@@ -70,10 +83,12 @@ def can_improve(best_running_score: Tensor, worst_finished_score: Tensor, diviso
     return best_running_score / divisor > worst_finished_score
 
 
-def read_hypothesis(tokens: list[int], log_probs: list[float], normalized_score: float, eos_id: int) -> Hypothesis:
+def read_hypothesis(
+    tokens: list[int], log_probs: list[float], normalized_score: float, ends: Collection[int]
+) -> Hypothesis:
     length = tokens.index(EMPTY) if EMPTY in tokens else len(tokens)
     score = math.fsum(log_probs[:length])
-    finished = length > 0 and tokens[length - 1] == eos_id
+    finished = length > 0 and tokens[length - 1] in ends
     return Hypothesis(tuple(tokens[:length]), tuple(log_probs[:length]), score, normalized_score, finished)
 
 
@@ -198,12 +213,12 @@ class BeamState(OfSentences):
         """Return the state one token later, and the hypothesis that each new one continues, int64 [B, W].
 
         Args:
-            candidates: 2 W, so that W can run on even when W of them end.
+            candidates: 2 W, so that W can run on even when W of them end; W more for each other token that ends.
             divisor: what scores of the new length are divided by.
             early_stopping: whether a sentence is done once W hypotheses have finished, whatever may still come.
             beam_width: how many run on, by default as many as the pool holds.
         """
-        ends, normalized = candidates.token_ids == self.specials.eos_id, candidates.scores / divisor
+        ends, normalized = self.specials.are_ends(candidates.token_ids), candidates.scores / divisor
         return self.choose(candidates, ends, normalized, divisor, early_stopping=early_stopping, beam_width=beam_width)
 
     def choose(
@@ -268,7 +283,7 @@ class BeamState(OfSentences):
         columns = (self.finished_tokens, self.finished_log_probs, self.finished_scores)
         return [
             [
-                read_hypothesis(t, p, s, self.specials.eos_id)
+                read_hypothesis(t, p, s, self.specials.ends)
                 for t, p, s in zip(tokens, log_probs, scores, strict=True)
                 if s != -math.inf
             ]
@@ -322,7 +337,7 @@ class PathState(OfSentences):
             self,
             tokens=tokens,
             log_probs=torch.cat([self.log_probs, log_probs.unsqueeze(-1)], dim=-1),
-            ended=self.ended | (token_ids == self.specials.eos_id) | at_limit | log_probs.isnan(),
+            ended=self.ended | self.specials.are_ends(token_ids) | at_limit | log_probs.isnan(),
         )
 
     def known_tokens(self) -> Tensor:
@@ -350,7 +365,7 @@ class PathState(OfSentences):
         results = []
         for tokens, log_probs in zip(self.tokens[sentences].tolist(), self.log_probs[sentences].tolist(), strict=True):
             found = [
-                read_hypothesis(t, p, math.nan, self.specials.eos_id) for t, p in zip(tokens, log_probs, strict=True)
+                read_hypothesis(t, p, math.nan, self.specials.ends) for t, p in zip(tokens, log_probs, strict=True)
             ]
             scored = [replace(h, normalized_score=h.score / divisor(len(h.tokens))) for h in found if h.tokens]
             results.append(sorted(scored, key=lambda h: -h.normalized_score))

@@ -148,8 +148,8 @@ def test_constraints_see_step_tokens_and_log_probs():
 
 def test_a_constraint_that_forbids_nothing_changes_nothing():
     before = torch.randn(2, 3, 11)
-    nothing = Constraints(eos_id=2, min_length=0, no_repeat_ngram=0, others=(), prefixes=None)
-    identity = Constraints(eos_id=2, min_length=0, no_repeat_ngram=0, others=(lambda s, t, p: p,), prefixes=None)
+    nothing = Constraints(ends=(2,), min_length=0, no_repeat_ngram=0, others=(), prefixes=None)
+    identity = Constraints(ends=(2,), min_length=0, no_repeat_ngram=0, others=(lambda s, t, p: p,), prefixes=None)
     assert not nothing.active(1)
     assert identity.active(1)
     free, constrained = (
