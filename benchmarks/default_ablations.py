@@ -34,7 +34,7 @@ VARIANTS = {
     "vocabulary 2000": ("--tokenizer.vocab_size", "2000"),
     "vocabulary 4000": ("--tokenizer.vocab_size", "4000"),
     "vocabulary 16000": ("--tokenizer.vocab_size", "16000"),
-    "rotary positions": ("--model.positions", "rotary"),
+    "sinusoidal positions": ("--model.positions", "sinusoidal"),
     "dropout 0.1": ("--model.dropout", "0.1"),
     "dropout 0.3": ("--model.dropout", "0.3"),
     "smaller": ("--model.d_model", "128"),

@@ -9,6 +9,7 @@ that Python takes for line ends, such as U+2028, occur inside segments and would
 """
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.option_values import integer
-from seq2seq.assembly.scoring import DEFAULT_METRICS, TRANSPORT_METRICS, score
+from seq2seq.assembly.scoring import DEFAULT_METRICS, TRANSPORT_METRICS, Scores, score
 from seq2seq.lines import lines, name_of, plain_name, unequal_lengths
 from seq2seq.metrics import METRICS
 from seq2seq.metrics.significance import NUM_SAMPLES, SEED, TESTS
@@ -26,6 +27,11 @@ METRIC_OPTIONS = ("tokenize", "lowercase", "stemmer", "sentence_separator")
 SEPARATOR_HELP = (
     "what stands between sentences within a line, such as `<n>`: `rougeLsum` compares sentence by sentence, and is "
     "`rougeL` without it"
+)
+
+NOTHING_COUNTED = (
+    "BLEU is 0: it counts sequences of four words between spaces, and has found none. Of short texts `--metrics chrf "
+    "exact_match` says more; of texts without spaces `--tokenize` by their language helps."
 )
 
 
@@ -60,7 +66,10 @@ def run(arguments: Namespace) -> int:
         ValueError, OSError: wrong input, as `read_aligned` and `make_metrics` say.
     """
     check_test_options(arguments)
-    print(_report(arguments))
+    scores = scored(arguments)
+    print(scores.to_json() if arguments.json else str(scores))
+    if scores.values.get("bleu") == 0.0:
+        print(NOTHING_COUNTED, file=sys.stderr)
     return 0
 
 
@@ -113,14 +122,14 @@ def read_aligned(paths: Sequence[str | Path]) -> list[list[str]]:
     return files
 
 
-def _report(arguments: Namespace) -> str:
+def scored(arguments: Namespace) -> Scores:
+    """Return the scores of the files."""
     texts = [arguments.baseline] if arguments.baseline else []
     hypotheses, *rest = read_aligned([arguments.hypothesis, *texts, *arguments.reference])
     references = list(zip(*rest[len(texts) :], strict=True))
     given = {name: getattr(arguments, name) for name in (*TEST_OPTIONS, *METRIC_OPTIONS, "embeddings")}
     options = {name: value for name, value in given.items() if value is not None and value is not False}
-    scores = score(hypotheses, references, arguments.metrics, baseline=rest[0] if texts else None, **options)
-    return scores.to_json() if arguments.json else str(scores)
+    return score(hypotheses, references, arguments.metrics, baseline=rest[0] if texts else None, **options)
 
 
 def _first_hypothesis(line: str, where: str) -> tuple[Any, str]:

@@ -137,10 +137,10 @@ def score(
     if significance == "none" and len(chosen) > 1:
         raise ValueError("`num_samples` and `seed` are of a test, which `significance` none leaves out.")
     if others is not None:
-        return _warn_of_nothing_to_count(Scores(tuple(compare(texts, others, known, names, **chosen, **options))))
+        return Scores(tuple(compare(texts, others, known, names, **chosen, **options)))
     if chosen:
         raise ValueError(f"`{next(iter(chosen))}` is of a comparison with a `baseline`; give one, or leave it out.")
-    return _warn_of_nothing_to_count(Scores(tuple(score_texts(texts, known, names, **options))))
+    return Scores(tuple(score_texts(texts, known, names, **options)))
 
 
 def _warn_of_sentences(texts: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -151,17 +151,6 @@ def _warn_of_sentences(texts: Sequence[str], references: Sequence[Sequence[str]]
             "between sentences within a line as `sentence_separator`.",
             stacklevel=3,
         )
-
-
-def _warn_of_nothing_to_count(scores: Scores) -> Scores:
-    """Return scores; warn of a BLEU of 0, which looks as if all were wrong."""
-    if scores.values.get("bleu") == 0.0:
-        warnings.warn(
-            "BLEU is 0: it counts sequences of four words between spaces, and has found none. Of short texts `chrf` "
-            "and `exact_match` say more; of texts without spaces a `tokenize` of their language helps.",
-            stacklevel=3,
-        )
-    return scores
 
 
 def check_metrics(names: Sequence[str], options: Mapping[str, Any]) -> None:

@@ -210,3 +210,11 @@ def test_transport_distances_need_a_models_embeddings(copy_task: Path, files, ca
         assert score("--hypothesis", hypothesis, "--reference", same, *options) == 0
         values = [row["value"] for row in json.loads(capsys.readouterr().out)]
         assert all(value == pytest.approx(0, abs=1e-6) if hypothesis == same else value > 0.01 for value in values)
+
+
+def test_a_bleu_of_nothing_to_count_is_explained(files, capsys) -> None:
+    short, long = files.write("short.txt", ["a b", "c"]), files.write("long.txt", ["a b c d", "e"])
+    assert score("--hypothesis", short, "--reference", short, "--metrics", "bleu") == 0
+    assert capsys.readouterr().err.startswith("BLEU is 0: it counts sequences of four words")
+    assert score("--hypothesis", long, "--reference", long, "--metrics", "bleu") == 0
+    assert capsys.readouterr().err == ""

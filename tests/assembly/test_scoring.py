@@ -83,9 +83,3 @@ def test_several_references_may_vary_in_number() -> None:
 def test_what_cannot_be_scored_is_explained(arguments: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         seq2seq.score(*arguments, **options)
-
-
-def test_a_bleu_of_nothing_to_count_is_explained() -> None:
-    with pytest.warns(UserWarning, match="BLEU is 0: it counts sequences of four words"):
-        assert seq2seq.score(["a b", "c"], ["a b", "c"], ["bleu", "chrf"])["bleu"].value == 0.0
-    assert seq2seq.score(["a b c d"], ["a b c d"], ["bleu"])["bleu"].value == pytest.approx(100.0)
