@@ -147,7 +147,10 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     from seq2seq.assembly.corpora import open_training, open_validation
 
     data = load_run_config([str(config)]).data
-    corpus = open_training(data) if arguments.data == "train" else open_validation(data)
+    try:
+        corpus = open_training(data) if arguments.data == "train" else open_validation(data)
+    except ValueError as error:
+        raise ValueError(f"{config}: {error}") from error
     return [(row["source"], row["target"]) for row in islice(corpus, limit)]
 
 

@@ -18,6 +18,7 @@ import pyarrow
 import pyarrow.parquet
 
 from seq2seq.data.corpus_options import TABLE_ENDINGS, Delimiter
+from seq2seq.data.examination.findings import visible
 from seq2seq.data.examination.headers import looks_like_names
 from seq2seq.data.table_files import DELIMITERS
 from seq2seq.lines import numbered_lines, opened, plain_name
@@ -137,8 +138,8 @@ def _of_lines(path: Path, texts: list[str], ending: str | None) -> Head:
                     found.append((share, "csv", name, records))
     if not found:
         raise ValueError(
-            f"{path}: this has one column, the first line of it “{texts[0][:40]}”; give each line a source, a tab and "
-            "a target, or name two files, line n of one belonging to line n of the other."
+            f"{path}: this has one column, the first line of it “{visible(texts[0][:40])}”; give each line a source, a "
+            "tab and a target, or name two files, line n of one belonging to line n of the other."
         )
     usual = [one for one in found if one[0] >= _USUAL]
     share, format, delimiter, rows = max(usual or found, key=lambda one: (_is_header(one[3][0]), one[0]))

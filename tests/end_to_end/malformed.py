@@ -29,6 +29,8 @@ from transformers.utils import logging
 
 from seq2seq.apps.command import main
 from seq2seq.assembly import finishing
+from seq2seq.fitting import plan
+from seq2seq.fitting.probe import Speed
 from seq2seq.generation import files as decoding_files
 from tests.end_to_end.malformed_folders import spoil_folder
 from tests.end_to_end.malformed_material import SOURCES, Material, copied, written_material
@@ -38,6 +40,7 @@ from tests.end_to_end.random_running import Ended, command
 CPU_SECONDS, WALL_SECONDS = 10, 120
 MEMORY = 4 * 2**30
 RIGHT = "right"
+REPORT = ("--device", "cpu", "--processes", "1", "--max-rows", "2")
 DECODE = ("--device", "cpu", "--processes", "1", "--threads", "1")
 
 
@@ -168,6 +171,33 @@ def table(draw: Any, bench: Bench) -> Case:
     return case
 
 
+def pairs_to_fit(draw: Any, bench: Bench) -> Case:
+    """A file of pairs of which nothing is said but its name, and of which rows or bytes are wrong."""
+    folder, kind = bench.new(), draw(st.sampled_from(("tsv", "csv", "jsonl", "parquet")))
+    whole = (bench.material.folder / f"many.{kind}").read_bytes()
+    if kind != "parquet" and draw(st.booleans()):
+        spoiled = b"\n".join(draw(spoiled_lines(whole.rstrip(b"\n").split(b"\n")))) + b"\n"
+    else:
+        spoiled = draw(spoiled_bytes(whole))
+    file = folder / f"pairs.{draw(st.sampled_from((kind, kind, 'tsv', 'txt', 'csv', 'json')))}"
+    file.write_bytes(spoiled)
+    arguments = ["fit", str(file), "--plan", "--output", str(folder / "run")]
+    return judged(f"{file.name}: {spoiled[:200]!r}", arguments, folder, names=str(file))
+
+
+def pairs_to_score(draw: Any, bench: Bench) -> Case:
+    """Rows of pairs among which are odd ones, of which a model says how likely they are."""
+    folder = bench.new()
+    rows = draw(spoiled_lines((bench.material.folder / "table.tsv").read_bytes().rstrip(b"\n").split(b"\n")))
+    file, output = folder / "pairs.tsv", folder / "output.jsonl"
+    file.write_bytes(b"\n".join(rows) + b"\n")
+    arguments = ["likelihood", "--model", str(bench.material.run), "--input", str(file), "--output", str(output)]
+    case = judged(repr(rows)[:300], arguments, folder, names=str(file))
+    if case.ended.code == 2 and output.exists():
+        case.problem = case.problem or "an output in spite of an error"
+    return case
+
+
 def lines_to_decode(draw: Any, bench: Bench) -> Case:
     """Lines to decode among which are odd ones; all others become what they do alone."""
     folder = bench.new()
@@ -205,7 +235,7 @@ def model_folder(draw: Any, bench: Bench) -> Case:
     (folder / "outside").mkdir()
     what = spoil_folder(draw, bad, good, folder / "outside", bench.sentinel)
     verbs = ("decode", "decode", "decode", "info", "average", "score", "from_run", "path", "export", "targets")
-    verb = draw(st.sampled_from((*verbs, "init", "diagnose")))
+    verb = draw(st.sampled_from((*verbs, "init", "diagnose", "likelihood", "report", "extend", "onnx", "transformers")))
     text, output = str(material.folder / "sources.txt"), str(folder / "output")
     config = [str(material.folder / "run.yaml"), "--run_directory", str(folder / "run")]
     arguments = {
@@ -219,6 +249,11 @@ def model_folder(draw: Any, bench: Bench) -> Case:
         "from_run": ["prepare", *config, "--tokenizer", f"{{from_run: {bad}}}"],
         "path": ["prepare", *config, "--tokenizer", f"{{path: {bad}}}"],
         "export": ["export", "--model", str(bad), "--output", output],
+        "onnx": ["export", "--model", str(bad), "--format", "onnx", "--output", output],
+        "transformers": ["export", "--model", str(bad), "--format", "transformers", "--output", output],
+        "extend": ["extend", "--model", str(bad), "--add-tokens", "<new>", "--output", output],
+        "likelihood": ["likelihood", "--model", str(bad), "--source", text, "--target", text, "--output", output],
+        "report": ["report", str(bad), "--source", text, "--reference", text, "--output", output, *REPORT],
         "targets": ["decode", "--model", str(bad), "--input", text, "--score-targets", text, "--output", output],
         "init": ["train", *config, "--init-from", str(bad), "--training.max_steps", "1", "--tokenizer", "{}"],
         "diagnose": [
@@ -241,11 +276,12 @@ def run_directory(draw: Any, bench: Bench) -> Case:
     run = copied(bench.material.run, folder / "run")
     what = spoil_folder(draw, run, bench.material.run, folder, bench.sentinel, resign=draw(st.booleans()))
     config = [str(bench.material.folder / "run.yaml"), "--run_directory", str(run)]
-    verb = draw(st.sampled_from(("train", "train", "train", "info", "diagnose")))
+    verb = draw(st.sampled_from(("train", "train", "train", "info", "diagnose", "report")))
     arguments = {
         "train": ["train", *config, "--training.max_steps", "13"],
         "info": ["info", str(run)],
         "diagnose": ["diagnose", "--model", str(run), "--data", "validation", "--max-rows", "2", "--beam-widths", "1"],
+        "report": ["report", str(run), *REPORT],
     }[verb]
     return judged(what, arguments, folder, names=str(folder))
 
@@ -287,12 +323,36 @@ def cache_of_corpora(draw: Any, bench: Bench) -> Case:
 
 
 KINDS: tuple[Callable[[Any, Bench], Case], ...] = (
-    *(configuration, configuration, table, table, lines_to_decode, lines_to_decode, *(model_folder,) * 6),
+    *(configuration, configuration, table, table, pairs_to_fit, pairs_to_fit, pairs_to_score),
+    *(lines_to_decode, lines_to_decode, *(model_folder,) * 7),
     *(run_directory, run_directory, parts_of_a_decode, files_to_score, cache_of_corpora),
 )
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------
+
+
+SPEED = Speed(
+    threads=1,
+    seconds_per_step=0.1,
+    pairs_per_step=30,
+    target_tokens_per_second=1000,
+    loss_seconds=0.1,
+    decoding_seconds=0.01,
+    parameters=1000,
+    memory_mib=100,
+    batch_tokens=4096,
+    accumulation=1,
+    target_length=10,
+    longest_source=30,
+    longest_target=30,
+)
+
+
+def without_waiting(replace: Callable[[Any, str, Any], None]) -> None:
+    """Let what takes seconds and reads nothing be left out, by a function such as `setattr`: curves and a probe."""
+    replace(finishing, "plot_curves", lambda *arguments: None)
+    replace(plan, "measured", lambda *arguments: SPEED)
 
 
 def set_up(folder: Path) -> Bench:
@@ -365,7 +425,7 @@ def print_case(case: Case) -> None:
 
 if __name__ == "__main__":
     report = print_case
-    finishing.plot_curves = lambda *arguments: None
+    without_waiting(setattr)
     logging.set_verbosity_error()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory() as temporary:

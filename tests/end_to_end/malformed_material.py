@@ -42,9 +42,8 @@ class Material:
     def configuration(self) -> str:
         return (self.folder / "run.yaml").read_text(encoding="utf-8")
 
-    @cached_property
-    def pairs(self) -> list[tuple[str, str]]:
-        rows = (self.folder / "validation.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    def pairs(self, name: str) -> list[tuple[str, str]]:
+        rows = (self.folder / f"{name}.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")
         return [(source, target) for source, _, target in (row.partition("\t") for row in rows)]
 
 
@@ -56,19 +55,19 @@ def written_material(folder: Path) -> Material:
     options = yaml.safe_load(material.configuration)
     options["training"] = {"threads": 1, **small}
     (folder / "run.yaml").write_text(yaml.safe_dump(options), encoding="utf-8")
-    write_tables(material)
+    write_tables(folder, "table", material.pairs("validation"))
+    write_tables(folder, "many", [(source, f"{target}{source}") for source, target in material.pairs("train")])
     write_foreign(material.foreign)
     return material
 
 
-def write_tables(material: Material) -> None:
-    """Write the validation pairs in every format."""
-    folder, pairs = material.folder, material.pairs
+def write_tables(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
+    """Write pairs in every format."""
     records = [{"source": source, "target": target} for source, target in pairs]
-    (folder / "table.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in pairs))
-    (folder / "table.csv").write_text("".join(f'"{s}",{t}\n' for s, t in pairs))
-    (folder / "table.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), folder / "table.parquet")
+    (folder / f"{name}.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in pairs))
+    (folder / f"{name}.csv").write_text("".join(f'"{s}",{t}\n' for s, t in pairs))
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), folder / f"{name}.parquet")
 
 
 def write_foreign(folder: Path) -> None:

@@ -1,9 +1,12 @@
 """A finding: what it is, how often it is there, where, and a sentence for people."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST_EXAMPLE = 60
+_HIDDEN = {"Cc", "Zl", "Zp", "Cs"}
+"""Categories of Unicode: control characters, ends of lines and of paragraphs, halves of surrogate pairs."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,15 @@ def percent(share: float) -> str:
 
 
 def shown(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return texts short enough for a line."""
-    return tuple(text if len(text) <= _LONGEST_EXAMPLE else f"{text[:_LONGEST_EXAMPLE]}…" for text in texts)
+    """Return texts short enough for a line, and on one."""
+    return tuple(visible(text if len(text) <= _LONGEST_EXAMPLE else f"{text[:_LONGEST_EXAMPLE]}…") for text in texts)
+
+
+def visible(text: str) -> str:
+    """Return a text with control characters and line ends of any kind written out, as in `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 
 def quoted(texts: Sequence[str]) -> str:

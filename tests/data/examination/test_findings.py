@@ -21,3 +21,7 @@ def test_counts_among_others() -> None:
 
 def test_examples_fit_into_a_line() -> None:
     assert shown(["a" * 60, "b" * 61]) == ("a" * 60, f"{'b' * 60}…")
+
+
+def test_examples_stand_on_one_line_and_command_no_terminal() -> None:
+    assert shown(["a\x1c\x1b[31m\u2028b", "हिन्दी ‍ü"]) == (r"a\x1c\x1b[31m\u2028b", "हिन्दी ‍ü")
