@@ -29,6 +29,8 @@ VARIANTS = {
     "no average": ("--optimizer.ema_decay", "0"),
     "half the rate": ("--optimizer.learning_rate", "7.5e-4"),
     "twice the rate": ("--optimizer.learning_rate", "3e-3"),
+    "pieces of 10 uses": ("--tokenizer.min_frequency", "10"),
+    "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
     "vocabulary 500": ("--tokenizer.vocab_size", "500"),
     "vocabulary 1000": ("--tokenizer.vocab_size", "1000"),
     "vocabulary 2000": ("--tokenizer.vocab_size", "2000"),
