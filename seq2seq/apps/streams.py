@@ -9,6 +9,7 @@ import io
 import os
 import select
 import sys
+from typing import Any
 
 
 class ClosedStream(io.RawIOBase):
@@ -17,6 +18,8 @@ class ClosedStream(io.RawIOBase):
     def __init__(self, number: int, name: str) -> None:
         self._number = number
         self._name = name
+        self.is_given_up = False
+        """Whether what is written goes to nowhere: Python writes once more what is left when it drops a stream."""
 
     def fileno(self) -> int:
         return self._number
@@ -30,7 +33,9 @@ class ClosedStream(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         raise OSError(errno.EBADF, "it is closed", self._name)
 
-    def write(self, data: object) -> int:
+    def write(self, data: Any) -> int:
+        if self.is_given_up:
+            return len(data)
         raise OSError(errno.EBADF, "it is closed", self._name)
 
 
@@ -68,8 +73,8 @@ def reader_has_gone() -> bool:
 
 def give_up_output() -> None:
     """Send to nowhere what standard output still holds, lest Python tries once more at its end and complains."""
-    if isinstance(getattr(sys.stdout.buffer, "raw", None), ClosedStream):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(raw := getattr(sys.stdout.buffer, "raw", None), ClosedStream):
+        raw.is_given_up = True
     else:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
