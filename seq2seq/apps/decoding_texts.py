@@ -160,7 +160,7 @@ def write_file(
         searcher,
         generator.tokenizer,
         generator.batch_tokens,
-        model_fingerprint=generator.fingerprint,
+        model_fingerprint=" ".join([generator.fingerprint, *filter(None, generator.languages)]),
         output_format=output_format,
         source_prefix=generator.source_prefix,
         max_source_tokens=arguments.max_source_tokens or generator.max_source_tokens,

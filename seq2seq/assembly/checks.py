@@ -83,6 +83,11 @@ def check_languages(config: RunConfig) -> None:
     What is encoded before has a tokenizer for each corpus, or each row that says its languages.
     """
     data = config.data
+    if data.num_folds and not data.validation.is_named and len({corpus.languages for corpus in data.corpora}) > 1:
+        raise ValueError(
+            "`data.num_folds` would validate on pairs of several languages as if all were of the first corpus'; name "
+            "pairs to validate on in `data.validation`."
+        )
     if not (config.tokenizer.sampling or data.streaming):
         return
     corpora = (*data.corpora, data.validated)

@@ -29,7 +29,7 @@ from seq2seq.lines import aligned, is_stream, plain_name, spooled
 
 Corpus: TypeAlias = Dataset | IterableDataset
 
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
 """Raise it when the same files and options would be read as other rows than before."""
 _WRITTEN_ROWS = 10_000
 TEXT_BLOCK_ROWS = 10_000
@@ -61,7 +61,7 @@ def read_corpus(*, cache_directory: str | Path | None = None, **options: Any) ->
     pairs, files = found
     if corpus.streaming:
         return IterableDataset.from_generator(_as_records, gen_kwargs={"pairs": pairs})
-    described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__]
+    described = [[str(part) for part in pairs.args if not isinstance(part, Path)], pairs.func.__name__, corpus.kept]
     return _memory_mapped(pairs, corpus.kept, files, described, cache_directory)
 
 
@@ -171,7 +171,7 @@ def tag_of_value(value: str) -> str:
 def _pair(
     values: list[Any], columns: Sequence[str], num_kept: int, source_prefix: str, location: str
 ) -> tuple[str, ...]:
-    """Return what is kept of one row, the source behind its tag and prefix."""
+    """Return what is kept of one row, the source behind its prefix and, as in decoding, its tag behind that."""
     for column, value in zip(columns, values, strict=True):
         if not isinstance(value, str):
             raise ValueError(f"{location}: column {column!r} holds {value!r}, which is not text.")
@@ -180,7 +180,7 @@ def _pair(
         except UnicodeEncodeError:
             raise ValueError(f"{location}: column {column!r} holds half a surrogate pair: no character.") from None
     source, *others = values[:num_kept]
-    return "".join(f"{tag_of_value(tag)} " for tag in values[num_kept:]) + source_prefix + source, *others
+    return source_prefix + "".join(f"{tag_of_value(tag)} " for tag in values[num_kept:]) + source, *others
 
 
 def _as_records(pairs: Callable[[], Pairs]) -> Iterator[dict[str, str]]:

@@ -80,14 +80,17 @@ class HuggingFaceTokenizer:
 
         Args:
             language_id: takes the place of the one that the tokenizer was loaded with; None keeps that.
-            in_front: a token to stand before all others.
+            in_front: a language's token to stand before all others, in the place of one that does.
         """
         found, known = copy(self), set(self.languages.ids.values())
 
         def framed(ids: list[int]) -> list[int]:
             return [language_id if index in known and language_id is not None else index for index in ids]
 
-        found._prefix = [*([] if in_front is None else [in_front]), *framed(self._prefix)]
+        own = self._prefix
+        if in_front is not None:
+            own = [in_front, *(own[1:] if own and own[0] in known else own)]
+        found._prefix = framed(own)
         found._suffix = framed(self._suffix)
         return found
 

@@ -219,7 +219,7 @@ class TrainingLoader:
             max_length_ratio=max_length_ratio,
             cut_sources=cut_sources,
             **self.limits,
-            **empty_lengths(tokenizer),
+            **empty_lengths(_speaker(dataset, tokenizer)),
         )
         if not len(self.rows):
             raise ValueError(f"No training pair is left: {self.filter_report}.")
@@ -379,6 +379,12 @@ def corpus_lengths(dataset: Dataset) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return the lengths of all sources and of all targets of a tokenised corpus, in tokens."""
     pairs = stored_pairs(dataset)
     return pairs.source_lengths, pairs.target_lengths
+
+
+def _speaker(dataset: Dataset, tokenizer: TextTokenizer) -> TextTokenizer:
+    """Return a tokenizer of languages that rows say, if they do: in all of them a text has as many tokens around it."""
+    said = [name if name in dataset.column_names else None for name in LANGUAGES]
+    return tokenizer.speaking(*(name and next(filter(None, dataset.unique(name)), None) for name in said))
 
 
 def empty_lengths(tokenizer: TextTokenizer) -> dict[str, int]:

@@ -109,6 +109,9 @@ def _of_lines(source: str, target: str) -> Recognized:
             raise ValueError(f"{name}: of two files each has a text per line; give a Parquet table alone.")
         check_is_text(Path(name), first)
     pairs = list(islice(aligned(source, target), _HEAD_LINES))
+    for place, name in enumerate((source, target)):
+        if not any(pair[place].strip() for pair in pairs):
+            raise ValueError(f"{name}: the file is empty.")
     if all(text.count("\t") for pair in pairs for text in pair):
         raise ValueError(
             f"{source} and {target} are tables, each with both sides; give one of them, or two files of lines."

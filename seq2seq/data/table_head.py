@@ -123,6 +123,8 @@ def _later_lines(path: Path) -> Iterator[str]:
 
 def _of_lines(path: Path, texts: list[str], ending: str | None) -> Head:
     """Return the head of a file of lines: tabs first, unless the file's name says CSV."""
+    if not texts:
+        raise ValueError(f"{path}: the file is empty.")
     found = []
     rows = [text.split("\t") for text in texts]
     if (share := _same_width(rows)) >= _MOST:

@@ -237,6 +237,14 @@ def test_texts_of_several_languages_are_encoded_before_a_training(languages: lis
         check_config(load_run_config([*words, "--tokenizer.sampling", "0.1"]))
 
 
+def test_folds_of_several_languages_are_not_validated_on() -> None:
+    corpora = "[{path: a.tsv, target_language: deu_Latn}, {path: b.tsv, target_language: fra_Latn}]"
+    words = ["--run_directory", "x", "--data.train", corpora, "--data.num_folds", "20"]
+    with pytest.raises(ValueError, match=r"`data\.num_folds` would validate on pairs of several languages"):
+        check_config(load_run_config(words))
+    check_config(load_run_config([*words[:-2], "--data.validation.path", "c.tsv"]))
+
+
 def test_rows_of_several_languages_are_encoded_before_a_training() -> None:
     words = ["--run_directory", "x", "--data.train.path", "a.jsonl", "--data.validation.path", "b.jsonl"]
     words += ["--data.train.target_language_column", "language"]

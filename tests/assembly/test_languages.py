@@ -8,7 +8,17 @@ import pytest
 import sentencepiece
 import torch
 import yaml
-from transformers import M2M100Tokenizer, MBart50Tokenizer, MBartTokenizer, NllbTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import (
+    M2M100Tokenizer,
+    MBart50Tokenizer,
+    MBartTokenizer,
+    NllbTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 import seq2seq
 from seq2seq.apps.command import main
@@ -17,6 +27,8 @@ from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data
 from seq2seq.assembly.guard import guard_corpora
 from seq2seq.assembly.start import with_start
+from seq2seq.data.corpus import read_corpus
+from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.loading import without_reports
 from tests.models.families.tiny_families import FAMILIES
@@ -118,6 +130,35 @@ def test_a_code_stands_behind_sources_of_mbart_and_starts_its_decoder(pieces: Pa
     assert tokenizer.encode_targets(["fox"])[0][-1] == known.eos_token_id
     assert tokenizer.decoder_start_id == german
     assert tokenizer.forced_starts(None, 1) is None
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> TextTokenizer:
+    """Return a tokenizer that is told the target's language in front of the source, as that of OPUS-MT."""
+    words = {token: index for index, token in enumerate(["<pad>", "</s>", "<unk>", ">>deu<<", ">>fra<<", "a", "b"])}
+    made = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    made.pre_tokenizer = WhitespaceSplit()
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=made, **special).save_pretrained(tmp_path / "tagged")
+    return TextTokenizer.load(tmp_path / "tagged")
+
+
+def test_a_tag_in_front_takes_the_place_of_another(tagged: TextTokenizer) -> None:
+    french = tagged.speaking(None, "fra")
+    assert french.encode_sources(["a b"]) == [[4, 5, 6, 1]]
+    assert french.speaking(None, "deu").encode_sources(["a b"]) == [[3, 5, 6, 1]]
+    assert french.speaking(None, None).encode_sources(["a b"]) == [[4, 5, 6, 1]]
+
+
+def test_an_empty_source_behind_the_tag_of_its_row_is_empty(
+    tagged: TextTokenizer, tmp_path: Path, private_cache: Path
+) -> None:
+    rows = [{"source": source, "target": "a", "to": to} for source, to in [("a", "deu"), ("", "fra"), ("b", "fra")]]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    corpus = read_corpus(path=tmp_path / "rows.jsonl", target_language_column="to", cache_directory=private_cache)
+    limits = {"max_source_tokens": 9, "max_target_tokens": 9, "batch_tokens": 64, "seed": 1}
+    loader = TrainingLoader(tokenize_corpus(corpus, tagged), tagged, **limits)
+    assert loader.rows.tolist() == [0, 2]
 
 
 def test_corpora_of_several_languages_are_learned_together(pieces: Path, tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ def test_tables_without_header_count_columns(read: Any, tmp_path: Path, name: st
         ("x.jsonl.gz", gzip.compress(b'{"de": "a", "en": "b", "tag": "v"}', mtime=0)),
     ],
 )
-def test_named_columns_with_tag_before_prefix(read: Any, tmp_path: Path, name: str, content: str | bytes) -> None:
+def test_named_columns_with_prefix_before_tag(read: Any, tmp_path: Path, name: str, content: str | bytes) -> None:
     path = write(tmp_path / name, content)
     options = {"source_column": "de", "target_column": "en", "header": True}
     assert read(path=path, **options) == [("a", "b")]
-    assert read(path=path, tag_column="tag", source_prefix="say: ", **options) == [("<v> say: a", "b")]
+    assert read(path=path, tag_column="tag", source_prefix="say: ", **options) == [("say: <v> a", "b")]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -317,3 +317,13 @@ def test_real_files_agree_with_a_plain_reading(read: Any) -> None:
     source, target = shared_data("multi30k/raw/val.de"), shared_data("multi30k/raw/val.en")
     texts = [path.read_bytes().decode().removesuffix("\n").split("\n") for path in (source, target)]
     assert read(source=source, target=target) == list(zip(*texts, strict=True))
+
+
+def test_a_column_of_languages_is_of_the_side_that_is_said(read: Any, tmp_path: Path) -> None:
+    write(tmp_path / "x.jsonl", '{"source": "a", "target": "b", "lang": "v"}\n')
+    for side in ("source", "target", "source"):
+        corpus = read_corpus(
+            path=tmp_path / "x.jsonl", cache_directory=tmp_path / "cache", **{f"{side}_language_column": "lang"}
+        )
+        assert corpus.column_names == ["source", "target", f"{side}_language"]
+        assert corpus[0][f"{side}_language"] == "v"

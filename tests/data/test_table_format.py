@@ -183,3 +183,14 @@ def test_real_tables(name: str, columns: tuple[str, str, str | None]) -> None:
     corpus = recognized([shared_data(name)]).corpus
     assert (corpus.source_column, corpus.target_column, corpus.tag_column) == columns
     assert not corpus.header
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\xff\xfe", b"\n" * 5000])
+@pytest.mark.parametrize("names", [("x.tsv",), ("x.csv",), ("x.txt",), ("x.en", "x.de")])
+def test_a_file_of_a_byte_order_mark_or_of_blank_lines_is_empty(
+    content: bytes, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{names[0]}: the file is empty\."):
+        recognized([tmp_path / name for name in names])

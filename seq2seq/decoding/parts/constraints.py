@@ -7,8 +7,8 @@ log-probabilities that the model gives them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,8 +26,10 @@ FREE = -1
 class LogitsProcessorConstraint:
     """Any Hugging Face `LogitsProcessor` as a constraint; it is shown flat hypotheses with their start token."""
 
-    processor: "LogitsProcessor"
+    processor: "LogitsProcessor" = field(repr=False)
     decoder_start_id: int
+    said: Any = None
+    """What the processor was made with: by this a decode that goes on knows that it has the same search."""
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
         started = torch.nn.functional.pad(token_ids, (1, 0), value=self.decoder_start_id)
@@ -38,14 +40,14 @@ def repetition_penalty(penalty: float, decoder_start_id: int) -> LogitsProcessor
     """Return the constraint that divides the probability of what has been said (Keskar et al. 2019, section 4.1)."""
     from transformers import RepetitionPenaltyLogitsProcessor
 
-    return LogitsProcessorConstraint(RepetitionPenaltyLogitsProcessor(penalty), decoder_start_id)
+    return LogitsProcessorConstraint(RepetitionPenaltyLogitsProcessor(penalty), decoder_start_id, penalty)
 
 
 def forbidden_sequences(sequences: list[list[int]], decoder_start_id: int) -> LogitsProcessorConstraint:
     """Return the constraint that forbids sequences of tokens."""
     from transformers import NoBadWordsLogitsProcessor
 
-    return LogitsProcessorConstraint(NoBadWordsLogitsProcessor(sequences), decoder_start_id)
+    return LogitsProcessorConstraint(NoBadWordsLogitsProcessor(sequences), decoder_start_id, sequences)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from seq2seq.decoding.parts.constraints import (
     Constraints,
     LogitsProcessorConstraint,
     block_repeated_ngrams,
+    forbidden_sequences,
     force_tokens,
     next_log_probs,
+    repetition_penalty,
 )
 from seq2seq.decoding.parts.state import PathState, Specials
 from tests.fakes import RandomModel
@@ -158,3 +160,11 @@ def test_a_constraint_that_forbids_nothing_changes_nothing():
     )
     assert torch.equal(free, constrained)
     torch.testing.assert_close(free, before.log_softmax(-1))
+
+
+def test_a_processor_tells_what_it_was_made_with() -> None:
+    """A decode that goes on in another process has to know its search again."""
+    assert repr(repetition_penalty(1.3, 0)) == repr(repetition_penalty(1.3, 0)) != repr(repetition_penalty(1.2, 0))
+    words = [[5, 6], [7]]
+    assert repr(forbidden_sequences(words, 0)) == repr(forbidden_sequences(words, 0))
+    assert " at 0x" not in repr(forbidden_sequences(words, 0))
