@@ -16,6 +16,12 @@ from seq2seq.config.shipped import HELD_OUT_FOLDS, OWN_PAIRS, shipped_file
 from seq2seq.data.corpus_options import TABLE_ENDINGS
 from seq2seq.lines import plain_name
 
+OTHER_TOKENIZERS = (
+    *("tokenizer", "tokenizer.kind", "tokenizer.target_kind", "tokenizer.path", "tokenizer.from_run"),
+    "training.initialize_from",
+)
+"""Options that choose a tokenizer which is not the one that the configuration describes."""
+
 
 def command_config(arguments: Sequence[str], program: str, description: str) -> RunConfig:
     """Return the configuration of a verb's command line: as `load_run_config`, but that a table of pairs is enough.
@@ -26,7 +32,7 @@ def command_config(arguments: Sequence[str], program: str, description: str) -> 
     given = of_a_table(split_arguments(arguments))
     if given.file is not None or "help" in given.wishes:
         return load_run_config(arguments, program, description)
-    tree = shipped_values()
+    tree = shipped_values([name for name, _ in given.overrides])
     override(PARSER, tree, given)
     complete(tree, program)
     return unless_printed(PARSER.parse(tree), given)
@@ -39,9 +45,15 @@ def of_a_table(given: Given) -> Given:
     return replace(given, file=None, overrides=[("data.train.path", str(given.file)), *given.overrides])
 
 
-def shipped_values() -> Node:
-    """Return what the package's configuration for one's own pairs says, but for what is a user's to say."""
+def shipped_values(said: Sequence[str]) -> Node:
+    """Return what the package's configuration for one's own pairs says, but for what is a user's to say.
+
+    Args:
+        said: names of options that a user says; what would mean nothing beside them is left out.
+    """
     tree = read_yaml(shipped_file(OWN_PAIRS))
+    if any(name in OTHER_TOKENIZERS for name in said):
+        del tree.entries["tokenizer"]
     for name in ("train", "validation"):
         del tree.entries["data"].entries[name]
     del tree.entries["run_directory"]

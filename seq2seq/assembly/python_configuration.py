@@ -44,7 +44,8 @@ def resolved_config(
     """
     if isinstance(train, RunConfig):
         raise ValueError("A whole configuration is given by its name: `seq2seq.train(config=…)`.")
-    tree, overrides, given = _tree(config), list(_flat(options)), {"train": train, "validation": validation}
+    overrides, given = list(_flat(options)), {"train": train, "validation": validation}
+    tree = shipped_values([name for name, _ in overrides]) if config is None else _tree(config)
     for name, pairs in given.items():
         if pairs is not None:
             _make_room(tree, name, [option for option, _ in overrides])
@@ -69,10 +70,8 @@ def resolved_config(
     return dataclasses.replace(resolved, data=data)
 
 
-def _tree(config: str | Path | Mapping[str, Any] | RunConfig | None) -> Node:
+def _tree(config: str | Path | Mapping[str, Any] | RunConfig) -> Node:
     """Return what a configuration says, in whatever form it is given."""
-    if config is None:
-        return shipped_values()
     if isinstance(config, RunConfig):
         return tree_of(plain(config), "config")
     if isinstance(config, Mapping):

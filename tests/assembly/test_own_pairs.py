@@ -50,6 +50,22 @@ def test_the_run_has_the_name_of_the_table(table: str, directory: str) -> None:
     assert (config.data.train.path, config.run_directory, config.training.max_steps) == (table, directory, 7000)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["--tokenizer.kind", "sentencepiece", "--tokenizer.normalization", "nfkc"],
+        ["--tokenizer.kind", "characters"],
+        ["--tokenizer.path", "x"],
+        ["--tokenizer", "{kind: words}"],
+        ["--init-from", "x"],
+    ],
+)
+def test_another_tokenizer_has_defaults_of_its_own(said: list[str]) -> None:
+    assert configured(["a/pairs.tsv"]).tokenizer.min_frequency == 10
+    assert configured(["a/pairs.tsv", "--tokenizer.vocab_size", "100"]).tokenizer.min_frequency == 10
+    assert configured(["a/pairs.tsv", *said]).tokenizer.min_frequency == 1
+
+
 def test_what_is_said_counts() -> None:
     dev = PartialCorpusOptions(path="dev.tsv")
     assert configured(["a/pairs.tsv", "--data.validation.path", "dev.tsv"]) == shipped_config(
