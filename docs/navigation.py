@@ -33,6 +33,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 RESULTS = (
     "results/tasks",
     "results/fit",
+    "results/defaults",
     "results/inflection",
     "results/both_directions",
     "results/taught",
