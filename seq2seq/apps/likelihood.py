@@ -16,7 +16,7 @@ import argparse
 import itertools
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from seq2seq.apps.likelihood_rows import ADDED, FORMATS, Row, RowWriter, above, best_lines
@@ -26,7 +26,7 @@ from seq2seq.assembly.pair_scores import NORMALIZATIONS, PairScore, PairScorer, 
 from seq2seq.assembly.precision import PRECISION_NAMES
 from seq2seq.assembly.process import num_cores, prepare_process, several_are_launched
 from seq2seq.config.declaring import MOST_PROCESSES
-from seq2seq.data.table_records import COLUMNS, KINDS, Record, aligned_records, table_kind, table_records
+from seq2seq.data.table_records import COLUMNS, KINDS, Record, Table, aligned_records, table_kind, table_records
 from seq2seq.decoding.running.workers import can_fork
 from seq2seq.generation.corpus import check_max_source_tokens
 from seq2seq.generation.output import write_lines
@@ -120,10 +120,11 @@ def run(arguments: argparse.Namespace) -> int:
     prepare_process(1 if num_processes > 1 else arguments.threads)
     scorer = load_scorer(arguments)
     counts = RowCounts()
-    rows = counted(scored_rows(scorer, records_of(arguments), num_processes), counts)
+    table = records_of(arguments)
+    rows = counted(scored_rows(scorer, table, num_processes), counts)
     if arguments.at_least is not None:
         rows = above(rows, arguments.at_least)
-    write(written_lines(rows, arguments), arguments)
+    write(written_lines(rows, arguments, table.names), arguments)
     print(counts.said(), file=sys.stderr if arguments.output == STANDARD else sys.stdout)
     return 1 if counts.num_failed else 0
 
@@ -204,10 +205,10 @@ def input_kind(arguments: argparse.Namespace) -> str:
     return table_kind(arguments.input)
 
 
-def records_of(arguments: argparse.Namespace) -> Iterator[Record]:
+def records_of(arguments: argparse.Namespace) -> Table:
     """Return the pairs that the command names."""
     if arguments.source is not None:
-        return aligned_records(arguments.source, arguments.target)
+        return Table(aligned_records(arguments.source, arguments.target))
     columns = (arguments.source_column, arguments.target_column)
     return table_records(arguments.input, input_kind(arguments), columns, has_names=arguments.header)
 
@@ -266,19 +267,28 @@ def output_format(arguments: argparse.Namespace) -> str:
     return {"parquet": "jsonl"}.get(input_kind(arguments), input_kind(arguments))
 
 
-def written_lines(rows: Iterator[Row], arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield the lines of the rows that are kept."""
+def written_lines(rows: Iterator[Row], arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of the rows that are kept; `names` are those of the columns, where the file says them."""
     fields_of_json = arguments.source is None and input_kind(arguments) in ("jsonl", "parquet")
     writer = RowWriter(output_format(arguments), arguments.columns, header=arguments.header or fields_of_json)
-    first = next(rows, None)
-    if first is None:
-        return
-    yield from writer.first_lines([*first[0].values])
-    rows = itertools.chain([first], rows)
+    if not names and writer.header:
+        names, rows = names_of_first(rows)
+    if names:
+        yield from writer.first_lines(names)
     if arguments.keep is None:
         yield from (writer.line(*row) for row in rows)
     else:
         yield from best_lines(((writer.line(*row), row[1]) for row in rows), arguments.keep)
+
+
+def names_of_first(rows: Iterator[Row]) -> tuple[list[str], Iterator[Row]]:
+    """Return the names in the first row that has any, and all rows."""
+    looked_at = []
+    for row in rows:
+        looked_at.append(row)
+        if row[0].values:
+            break
+    return [*looked_at[-1][0].values] if looked_at else [], itertools.chain(looked_at, rows)
 
 
 def write(lines: Iterator[str], arguments: argparse.Namespace) -> None:

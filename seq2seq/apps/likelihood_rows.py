@@ -44,25 +44,29 @@ class RowWriter:
         """Return what stands before the rows, the names of a table's columns, which all rows then have."""
         if self.header and self.output_format in ("tsv", "csv"):
             self.names = names
+            self._refuse_twice("`--columns`: ", names, self.columns)
             return [self._fields([*names, *self.columns])]
         return []
 
     def line(self, record: Record, score: PairScore) -> str:
-        """Return the line of a row.
+        """Return the line of a row; in a table, fields that are too many stand behind what is added.
 
         Raises:
-            ValueError: the table has a column already that is to be added.
+            ValueError: the table has a column already that is to be added, or lacks one for what the row holds.
         """
         said = score.fields()
         if self.output_format == "text":
             return _shown(said.get("score"))
+        place = f"Row {record.number}: "
         if self.output_format == "jsonl":
-            self._refuse_twice(record, said)
-            return _as_json(record.values | said)
+            surplus = {str(i): text for i, text in enumerate(record.surplus, start=len(record.values))}
+            self._refuse_twice(place, record.values, [*surplus, *said])
+            return _as_json(record.values | surplus | said)
         if self.header:
-            self._refuse_twice(record, self.columns)
+            self._refuse_unknown(place, record.values)
         values = [record.values.get(name) for name in self.names] if self.header else [*record.values.values()]
-        return self._fields([*map(_as_field, values), *(_shown(said.get(name)) for name in self.columns)])
+        added = [_shown(said.get(name)) for name in self.columns]
+        return self._fields([*map(_as_field, values), *added, *record.surplus])
 
     def _fields(self, fields: Sequence[str]) -> str:
         if self.output_format == "tsv":
@@ -71,12 +75,20 @@ class RowWriter:
         csv.writer(buffer, lineterminator="").writerow(fields)
         return buffer.getvalue()
 
-    def _refuse_twice(self, record: Record, names: Iterable[str]) -> None:
-        for name in names:
-            if name in record.values:
+    def _refuse_twice(self, place: str, names: Iterable[str], added: Iterable[str]) -> None:
+        for name in added:
+            if name in names:
                 raise ValueError(
-                    f"Row {record.number}: the table has a column `{name}` already, and one of that name is to be "
+                    f"{place}the table has a column `{name}` already, and one of that name is to be "
                     "added; rename it, or write `--format text`, which is the scores alone."
+                )
+
+    def _refuse_unknown(self, place: str, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.names:
+                raise ValueError(
+                    f"{place}it has {name!r}, for which the table has no column, since the columns are those of the "
+                    "first row; write `--format jsonl`, which keeps everything."
                 )
 
 

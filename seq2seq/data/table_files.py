@@ -28,7 +28,7 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 _LONGEST_CSV_FIELD = 2**31 - 1
 """The csv module refuses fields beyond 131,072 characters unless told otherwise; whole documents are longer."""
 
-_LOOKED_AT_ROWS = 100
+LOOKED_AT_ROWS = 100
 """First rows of a table without a header that say how many fields its rows have."""
 _SHOWN_LINES = 5
 """Lines that a warning names."""
@@ -148,7 +148,7 @@ def _of_usual_width(
 
     One of fewer fields is yielded, since what its end lacks may be empty, and counted in a warning.
     """
-    first = list(islice(records, _LOOKED_AT_ROWS))
+    first = list(islice(records, LOOKED_AT_ROWS))
     width = num_names
     if not width and first:
         [(width, _)] = Counter(len(fields) for _, fields in first).most_common(1)

@@ -77,6 +77,58 @@ def test_names_of_columns_and_csv(
     assert capsys.readouterr().out.splitlines()[1].startswith("7\ta bc\tabc\t-"), "a tab would be a border"
 
 
+@pytest.mark.parametrize(("kind", "mark"), [("tsv", "\t"), ("csv", ",")])
+def test_no_row_and_no_field_is_lost(
+    command: list[str], tmp_path: Path, kind: str, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["source,target,note", "bad", "abc,abc", "jab,jba,precious", "cab,cab,too,much"]
+    (tmp_path / f"x.{kind}").write_text("".join(row.replace(",", mark) + "\n" for row in rows))
+    given = ["--input", str(tmp_path / f"x.{kind}"), "--header", "--columns", "num_tokens"]
+    assert main([*command, *given]) == 1
+    found = [line.split(mark) for line in capsys.readouterr().out.splitlines()]
+    assert found == [
+        ["source", "target", "note", "num_tokens"],
+        ["bad", "", "", ""],
+        ["abc", "abc", "", "4"],
+        ["jab", "jba", "precious", "4"],
+        ["cab", "cab", "too", "", "much"],
+    ]
+    assert main([*command, *given, "--format", "jsonl"]) == 1
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    last.pop("error")
+    assert last == {"source": "cab", "target": "cab", "note": "too", "3": "much"}
+
+
+def test_a_table_without_names_has_the_score_in_one_column(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.tsv").write_text("abc\tabc\njab\tjba\tnote\ncab\tcab\tnote\n")
+    assert main([*command, "--input", str(tmp_path / "x.tsv"), "--columns", "num_tokens"]) == 0
+    found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert found == [["abc", "abc", "", "4"], ["jab", "jba", "note", "4"], ["cab", "cab", "note", "4"]]
+
+
+def test_a_table_of_names_alone_stays_one(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.tsv").write_text("source\ttarget\n")
+    assert main([*command, "--input", str(tmp_path / "x.tsv"), "--header"]) == 0
+    assert capsys.readouterr().out == "source\ttarget\tscore\n"
+
+
+def test_what_json_has_more_of_later_is_kept_or_an_error(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [{"source": "abc", "target": "abc"}, {"source": "jab", "target": "jba", "note": "precious"}]
+    (tmp_path / "x.jsonl").write_text("7\n" + "".join(json.dumps(pair) + "\n" for pair in pairs))
+    given = ["--input", str(tmp_path / "x.jsonl"), "--output"]
+    assert main([*command, *given, str(tmp_path / "y.tsv")]) == 2
+    assert "Row 3: it has 'note', for which the table has no column" in capsys.readouterr().err
+    assert not (tmp_path / "y.tsv").exists()
+    assert main([*command, *given, str(tmp_path / "y.jsonl")]) == 1
+    assert json.loads((tmp_path / "y.jsonl").read_text().splitlines()[2])["note"] == "precious"
+
+
 def test_parquet_becomes_json(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = pyarrow.table({"source": ["abc", "x"], "target": ["abc", None], "n": [1.25, None]})
     pyarrow.parquet.write_table(table, tmp_path / "x.parquet")

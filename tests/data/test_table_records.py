@@ -34,6 +34,41 @@ def test_columns_by_name_or_number(tmp_path: Path) -> None:
         list(table_records(str(path), "csv", ("en", "de")))
 
 
+@pytest.mark.parametrize(("kind", "mark"), [("tsv", "\t"), ("csv", ",")])
+def test_rows_have_the_columns_of_the_header_and_keep_what_is_too_much(tmp_path: Path, kind: str, mark: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    path.write_text("source,target,note\na,b\nbad\nc,d,e,f,g\n".replace(",", mark))
+    table = table_records(str(path), kind, has_names=True)
+    assert table.names == ("source", "target", "note")
+    short, bad, long = table
+    assert short == Record(2, "a", "b", {"source": "a", "target": "b", "note": ""})
+    assert (bad.values, bad.error) == ({"source": "bad", "target": "", "note": ""}, "the row has 1 field, not 3")
+    assert (long.values, long.surplus) == ({"source": "c", "target": "d", "note": "e"}, ("f", "g"))
+
+
+def test_without_names_most_rows_say_how_many_columns_there_are(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("bad\na\tb\tc\nd\te\nf\tg\th\n")
+    found = list(table_records(str(tmp_path / "x.tsv"), "tsv"))
+    assert [[*record.values.values()] for record in found] == [
+        ["bad", "", ""],
+        ["a", "b", "c"],
+        ["d", "e", ""],
+        ["f", "g", "h"],
+    ]
+    assert [record.error for record in found] == ["the row has 1 field, not 3", None, None, None]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("source,target,note,note\na,b,c,d\n")
+    with pytest.raises(ValueError, match=r"x.csv:1: 2 columns have the name 'note'; give each its own"):
+        table_records(str(path), "csv", has_names=True)
+    twice = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["source", "source"])
+    pyarrow.parquet.write_table(twice, tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match=r"x.parquet: 2 columns have the name 'source'"):
+        table_records(str(tmp_path / "x.parquet"), "parquet", ("0", "1"))
+
+
 def test_json_keeps_what_else_there_is(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"t": {"en": "a", "de": "b"}, "n": 1}\n{"t": {"en": "a"}}\n{"t": {"en": 1, "de": "b"}}\n[]\n')
