@@ -34,7 +34,15 @@ from seq2seq.fitting.pairs import (
     write_parts,
 )
 from seq2seq.fitting.plan import parsed, plan_of
-from seq2seq.fitting.record import PLAN_FILE, asked_before, check_same, format_lines, plan_lines, write_plan
+from seq2seq.fitting.record import (
+    PLAN_FILE,
+    asked_before,
+    begin_plan,
+    check_same,
+    format_lines,
+    plan_lines,
+    write_plan,
+)
 from seq2seq.lines import plain_name
 from seq2seq.locks import locked
 from seq2seq.own_pieces import said_by_user
@@ -43,6 +51,13 @@ from seq2seq.reporting.terminal import format_report
 from seq2seq.training.accelerator import leave_processes
 
 REPORT_FOLDER = "report"
+OWN_OPTIONS = {
+    "run_directory": "give the folder by `--output`",
+    "data.train": "name its files behind `fit`",
+    "data.validation": "name its files by `--validation`",
+    "training.initialize_from": "name the model by `--from`",
+}
+"""What `fit` has options of its own for, which the plan goes by."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,8 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
         pairs = given_corpus(arguments.pairs, seed=arguments.seed)  # what is no corpus leaves no folder
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            planned(arguments, pairs, folder, asked, overrides, started)
-    else:
+            before = asked_before(folder)  # by another process meanwhile
+            if before is None:
+                planned(arguments, pairs, folder, asked, overrides, started)
+    if before is not None:
         check_same(folder, before, asked)
         print(f"Going on with {folder}; {folder / 'fit.json'} has its plan.", flush=True)
     if arguments.plan:
@@ -142,6 +159,7 @@ def planned(
     def say(line: str) -> None:
         print(line, flush=True)
 
+    begin_plan(folder)
     say(f"{' and '.join(arguments.pairs)}: {described(pairs)}")
     others = {
         name: given_corpus(files, like=pairs.corpus, seed=arguments.seed) if files else None
@@ -182,4 +200,8 @@ def setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"`--set {text}`: expected OPTION=VALUE, such as `model.d_model=512`.")
+    for own, instead in OWN_OPTIONS.items():
+        places = (own, *(f"{own}.{side}" for side in ("path", "source", "target")))
+        if name in places or own.startswith(f"{name}."):
+            raise ValueError(f"`--set {text}`: the plan goes by `{own}`, so it cannot be set; {instead}.")
     return name, value

@@ -30,6 +30,8 @@ from seq2seq.training.accelerator import build_accelerator, state_put_back
 from seq2seq.training.tracking import peak_memory_mib
 from seq2seq.training.trainer import Trainer
 
+PROBE_FOLDER = "probe"
+"""In a run directory, for as long as a machine is timed."""
 SECONDS = 4.0
 """What each number of threads is timed for, at least."""
 WARM_UP_STEPS = 2
@@ -107,7 +109,7 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any) -> 
     assert isinstance(loader, TrainingLoader)
     lengths = loader.target_lengths
     target_length = int(sorted(lengths)[len(lengths) // 2])
-    scratch = folder / "probe"
+    scratch = folder / PROBE_FOLDER
     scratch.mkdir(exist_ok=True)
     try:
         probed = _with_usual_length(dataclasses.replace(config, run_directory=str(scratch)), target_length)

@@ -2,19 +2,27 @@
 
 import dataclasses
 import json
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.assembly.model_folder import RUN_FILE
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
+from seq2seq.assembly.start import START_FILE
 from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
-from seq2seq.fitting.pairs import Parts
+from seq2seq.fitting.pairs import DATA_FOLDER, PARTS, Parts
 from seq2seq.fitting.plan import FitPlan
+from seq2seq.fitting.probe import PROBE_FOLDER
 from seq2seq.fitting.recipes import in_effect
+from seq2seq.training.tracking import LOG_NAME
 
 PLAN_FILE = "fit.json"
+UNFINISHED_FILE = "fit.unfinished"
+"""In a run directory whose plan is being made, or could not be made; what a plan makes there is a plan's, then."""
+OF_PLAN = (PROBE_FOLDER, TOKENIZER_FOLDER, START_FILE, RUN_FILE)
+"""What a plan leaves beside itself and the parts of its pairs, which the next one writes anew."""
 WIDTH = 120
 FEW_PAIRS = 1000
 """Fewer teach a model that begins with nothing no more than to repeat what it has seen."""
@@ -119,6 +127,22 @@ def write_plan(
     }
     with written(folder / PLAN_FILE) as file:
         file.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    (folder / UNFINISHED_FILE).unlink(missing_ok=True)
+
+
+def begin_plan(folder: Path) -> None:
+    """Say in a run directory that its plan is being made; what one that was not finished has left there goes.
+
+    Its tokenizer above all: for the same pairs it would be taken, whatever is asked for now.
+    """
+    marker = folder / UNFINISHED_FILE
+    if marker.is_file():
+        for path in (folder / name for name in OF_PLAN):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    marker.touch()
 
 
 def asked_before(folder: Path) -> dict[str, Any] | None:
@@ -131,10 +155,19 @@ def asked_before(folder: Path) -> dict[str, Any] | None:
     if path.is_file():
         asked: dict[str, Any] = read_object(path).get("asked", {})
         return asked
-    if (folder / RUN_FILE).is_file() and any((folder / "checkpoints").glob("step-*")):
+    is_unfinished = (folder / UNFINISHED_FILE).is_file()
+    trained = [*(folder / CHECKPOINTS_FOLDER).glob("step-*"), folder / LOG_NAME, folder / MODEL_FOLDER]
+    has_config = (folder / RUN_FILE).is_file()
+    if any(path.exists() for path in trained) or (has_config and not is_unfinished):
+        go_on = f", or go on with it by `seq2seq train {folder / RUN_FILE}`" if has_config else ""
         raise ValueError(
-            f"{folder} holds a run that `seq2seq train` has begun; give the new one another `--output`, or go on with "
-            f"it by `seq2seq train {folder / RUN_FILE}`."
+            f"{folder} holds a run that `seq2seq train` has begun; give the new one another `--output`{go_on}."
+        )
+    others = (*OF_PLAN, *(f"{DATA_FOLDER}/{part}.jsonl" for part in PARTS))
+    if not is_unfinished and (name := next((name for name in others if (folder / name).exists()), None)):
+        raise ValueError(
+            f"{folder} has a `{name}` already, which would be mixed with the new run or written over; give another "
+            "`--output`, or remove it."
         )
     return None
 

@@ -3,12 +3,15 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seq2seq import own_pieces
+from seq2seq.apps import fit
 from seq2seq.apps.command import main
 from seq2seq.assembly.configuration import read_run_config
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.fitting import probe
 from tests.tiny_run import distinct_texts
 
@@ -145,6 +148,74 @@ def test_a_run_of_train_is_left_alone(copy_task: Path, table: Path, capsys: pyte
     assert "holds a run that `seq2seq train` has begun" in capsys.readouterr().err
 
 
+def num_tokens(run: Path, text: str) -> int:
+    """Return how many tokens a run's tokenizer makes of a source, without its end."""
+    return len(TextTokenizer.load(run / "tokenizer").encode_sources([text])[0]) - 1
+
+
+def test_a_plan_that_failed_leaves_no_tokenizer_to_another(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    command = ["fit", str(table), "--output", str(run), *SET]
+    pieces, characters = (["--set", f"tokenizer.kind={kind}"] for kind in ("bpe", "characters"))
+    assert main([*command, *pieces, "--minutes", "0.01"]) == 2
+    assert (run / "tokenizer").is_dir()
+
+    with monkeypatch.context() as patch:  # as if it was killed in front of its last file
+        patch.setattr(fit, "write_plan", lambda *_: (_ for _ in ()).throw(ValueError("killed")))
+        assert main([*command, *pieces, "--plan"]) == 2
+    assert (run / "config.yaml").is_file()
+
+    assert main([*command, *characters, "--plan"]) == 0
+    assert read_run_config(run / "config.yaml").tokenizer.kind == "characters"
+    assert num_tokens(run, "abcdef") == 6
+    made = (run / "tokenizer").stat().st_ino
+    assert main([*command, *characters, "--plan"]) == 0
+    assert (run / "tokenizer").stat().st_ino == made, "a plan that is whole loses nothing"
+
+
+def test_a_plan_that_is_made_meanwhile_is_gone_on_with(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    command = ["fit", str(table), "--output", str(run), *SET, "--plan"]
+    reading = fit.given_corpus
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(fit, "given_corpus", reading)
+        assert main(command) == 0
+        return reading(*arguments, **options)
+
+    monkeypatch.setattr(fit, "given_corpus", slowly)
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("Going on with") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "is_unfinished", "message"),
+    [
+        ("config.yaml", False, "holds a run that `seq2seq train` has begun"),
+        ("tokenizer/own.json", False, "has a `tokenizer` already"),
+        ("data/test.jsonl", False, "has a `data/test.jsonl` already"),
+        # A plan could not be made there, and then `train` was told to go there.
+        *((name, True, "has begun") for name in ("log.jsonl", "checkpoints/step-3/x", "model/config.json")),
+        *((name, False, "has begun") for name in ("log.jsonl", "checkpoints/step-3/x", "model/config.json")),
+    ],
+)
+def test_nothing_of_something_else_is_lost(
+    name: str, is_unfinished: bool, message: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("kept")
+    if is_unfinished:
+        (tmp_path / "run" / "fit.unfinished").touch()
+    assert main(["fit", str(table), "--output", str(tmp_path / "run"), *SET, "--plan"]) == 2
+    assert message in capsys.readouterr().err
+    assert path.read_text() == "kept"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -178,6 +249,13 @@ def test_what_is_no_corpus_is_one_line(
         (["--set", "model.d_model"], "expected OPTION=VALUE"),
         (["--set", "model.width=3"], "`model` has no option `width`"),
         (["--test", "a", "b", "c"], "names 3 files"),
+        (["--set", "run_directory=x"], "give the folder by `--output`"),
+        (["--set", "data.train.path=x.tsv"], "name its files behind `fit`"),
+        (["--set", "data.train={path: x.tsv}"], "name its files behind `fit`"),
+        (["--set", "data={}"], "name its files behind `fit`"),
+        (["--set", "data.validation.path=x.tsv"], "name its files by `--validation`"),
+        (["--set", "data.validation.source=x", "data.validation.target=y"], "name its files by `--validation`"),
+        (["--set", "training.initialize_from=x"], "name the model by `--from`"),
     ],
 )
 def test_options_that_make_no_sense(
