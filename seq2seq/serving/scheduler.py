@@ -2,8 +2,9 @@
 
 A job that finds an idle process waits for nobody. Under load a process gets as many of those that wait as make its
 share of all, of the same options, near in length to the one that has waited longest, which is always among them. A
-result goes out as soon as its search is done; a job that nobody waits for any more leaves at the next step. A process
-that dies is replaced, and its jobs end with the refusal `search_process_died`.
+result goes out as soon as its search is done; a job that nobody waits for any more leaves at the next step. What is to
+be explained waits in a line of its own, within the same limit; a process takes turns between the two. A process that
+dies is replaced, and its jobs end with the refusal `search_process_died`.
 """
 
 import asyncio
@@ -52,6 +53,18 @@ class Job:
 
 
 @dataclass(eq=False)
+class Explaining:
+    """One output of which somebody waits to hear why it is what it is."""
+
+    message: Explain
+    result: "asyncio.Future[Explained]"
+
+    @property
+    def tokens(self) -> int:
+        return len(self.message.source) + len(self.message.output or ())
+
+
+@dataclass(eq=False)
 class Running:
     """What a process is busy with."""
 
@@ -64,6 +77,8 @@ class Running:
     tokens: int = 0
     started: float = 0.0
     is_busy: bool = False
+    has_explained: bool = False
+    """Whether the last that it was given was an explanation; then it is the jobs' turn."""
 
 
 class Scheduler:
@@ -83,7 +98,7 @@ class Scheduler:
         self._limit = queue_tokens
         self._most_rows = most_rows or BATCH_TOKENS
         self._waiting: list[Job] = []
-        self._explaining: list[tuple[Explain, asyncio.Future[Explained]]] = []
+        self._explaining: list[Explaining] = []
         self._num_processes = num_processes
         self._processes: list[Running] = []
         self._is_closed = False
@@ -106,7 +121,9 @@ class Scheduler:
             self._end(running, stopping)
         for job in self._waiting:
             _refuse(job.result, stopping)
-        self._waiting, self._processes = [], []
+        for waiting in self._explaining:
+            _refuse(waiting.result, stopping)
+        self._waiting, self._explaining, self._processes = [], [], []
 
     @property
     def is_ready(self) -> bool:
@@ -124,6 +141,13 @@ class Scheduler:
             RequestRefused: too much waits already, or so much that they would not be done within so many seconds.
         """
         tokens = sum(job.tokens for job in jobs)
+        self._check_room(tokens, seconds)
+        self._waiting += jobs
+        self.queue_tokens += tokens
+        self._dispatch()
+
+    def _check_room(self, tokens: int, seconds: float) -> None:
+        self._drop_abandoned()
         if tokens > self._limit:
             message = f"The request has {tokens} source tokens, of which {self._limit} may wait; send it in parts."
             raise RequestRefused(413, "too_many_tokens", message, limit=self._limit)
@@ -132,9 +156,6 @@ class Scheduler:
             retry_after = max(1.0, math.ceil(self.seconds_to_wait(self.queue_tokens)))
             message = f"{self.queue_tokens} source tokens wait already; try again in {retry_after:.0f} s."
             raise RequestRefused(429, "queue_full", message, limit=self._limit, retry_after=retry_after)
-        self._waiting += jobs
-        self.queue_tokens += tokens
-        self._dispatch()
 
     def leave(self, jobs: list[Job]) -> None:
         """Drop jobs that nobody waits for any more, wherever they are."""
@@ -152,12 +173,27 @@ class Scheduler:
         for job in jobs:
             job.result.cancel()
 
-    def explain(self, message: Explain) -> "asyncio.Future[Explained]":
-        """Return what an idle process will say of a source."""
+    def explain(self, message: Explain, seconds: float) -> "asyncio.Future[Explained]":
+        """Return what an idle process will say of a source.
+
+        Raises:
+            RequestRefused: as `submit`; the tokens of a given output wait too.
+        """
         future: asyncio.Future[Explained] = asyncio.get_running_loop().create_future()
-        self._explaining.append((message, future))
+        waiting = Explaining(message, future)
+        self._check_room(waiting.tokens, seconds)
+        self._explaining.append(waiting)
+        self.queue_tokens += waiting.tokens
+        future.add_done_callback(lambda _: self._drop_abandoned())
         self._dispatch()
         return future
+
+    def _drop_abandoned(self) -> None:
+        """Drop explanations that nobody waits for any more: their time has passed, or their client has left."""
+        gone = [waiting for waiting in self._explaining if waiting.result.done()]
+        if gone:
+            self._explaining = [waiting for waiting in self._explaining if not waiting.result.done()]
+            self.queue_tokens -= sum(waiting.tokens for waiting in gone)
 
     def seconds_to_wait(self, tokens: int) -> float:
         """Return about how long so many source tokens take."""
@@ -231,15 +267,19 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         """Give those processes that are idle something to do."""
+        self._drop_abandoned()
         for running in self._processes:
             if running.is_busy or not running.process.is_ready:
                 continue
-            if self._explaining:
-                explanation, running.explanation = self._explaining.pop(0)
-                running.is_busy = True
-                running.process.send(explanation)
+            if self._explaining and not (running.has_explained and self._waiting):
+                self._explain(running, self._explaining.pop(0))
             elif self._waiting:
                 self._search(running, self._next_jobs())
+
+    def _explain(self, running: Running, waiting: Explaining) -> None:
+        self.queue_tokens -= waiting.tokens
+        running.explanation, running.is_busy, running.has_explained = waiting.result, True, True
+        running.process.send(waiting.message)
 
     def _next_jobs(self) -> list[Job]:
         """Return the job that has waited longest, with as many like it as make a share."""
@@ -267,7 +307,7 @@ class Scheduler:
         running.tokens, running.started = sum(job.tokens for job in jobs), time.monotonic()
         self.queue_tokens -= running.tokens
         running.number += 1
-        running.is_busy = True
+        running.is_busy, running.has_explained = True, False
         running.jobs = dict(enumerate(jobs))
         prefixes = [job.prefix or [] for job in jobs] if any(job.prefix for job in jobs) else None
         batch = SourceBatch([job.source for job in jobs], [job.row for job in jobs], prefixes)

@@ -146,7 +146,7 @@ class Service:
         scheduler = self._schedulers[model.name]
         try:
             async with asyncio.timeout(seconds):
-                found = await scheduler.explain(Explain(job.source, ids, how))
+                found = await scheduler.explain(Explain(job.source, ids, how), seconds)
         except TimeoutError:
             raise self._late(scheduler, seconds) from None
         if found.parts is None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from seq2seq.serving.app import application
+from seq2seq.serving.limits import Limits
 from tests.serving.fake_service import FakeModel, FakeService
 
 # ---- LibreTranslate --------------------------------------------------------------------------------------------------
@@ -16,6 +18,30 @@ def test_translate_takes_json_a_form_and_a_query(client: TestClient, service: Fa
     said: Any = {form: {"q": "a text", "source": "en", "target": "de", "alternatives": 1, "format": "text"}}
     assert client.post("/translate", **said).json() == {"translatedText": "A TEXT", "alternatives": ["A TEXT!"]}
     assert service.asked[0].split == "sentences"
+
+
+@pytest.mark.parametrize(
+    ("search", "options"),
+    [
+        ({"beam_width": 9, "n_best": 1}, {"n_best": 8}),
+        ({"beam_width": 5, "n_best": 1}, {"n_best": 8, "method": "beam", "beam_width": 8}),
+        ({"max_length": 256}, {"n_best": 8, "method": "beam", "beam_width": 8}),
+        ({"n_best": 1, "temperature": 1.0}, {"n_best": 8}),
+    ],
+)
+def test_as_many_alternatives_as_are_asked_for(search: dict[str, Any], options: dict[str, Any]) -> None:
+    service = FakeService(FakeModel("en-de", search=search))
+    said = {"q": "a", "source": "en", "target": "de", "alternatives": 7}
+    answer = TestClient(application(service)).post("/translate", json=said).json()
+    assert len(answer["alternatives"]) == 7
+    assert service.asked[0].options == options
+
+
+def test_alternatives_are_no_more_than_a_search_may_keep() -> None:
+    service = FakeService(limits=Limits(n_best=8, beam_width=4))
+    said = {"q": "a", "source": "en", "target": "de", "alternatives": 4}
+    answer = TestClient(application(service)).post("/translate", json=said)
+    assert "`alternatives` must be at most 3, but is 4" in answer.json()["error"]
 
 
 def test_translate_several_from_a_language_that_is_not_said(client: TestClient) -> None:
@@ -153,7 +179,8 @@ def test_a_stream_of_completions_that_fails(client: TestClient) -> None:
         ({}, {}),
         ({"temperature": 0}, {}),
         ({"temperature": 0.7, "top_p": 0.9}, {"method": "sampling", "temperature": 0.7, "top_p": 0.9}),
-        ({"n": 7}, {"n_best": 7, "beam_width": 7}),
+        ({"n": 7}, {"n_best": 7, "method": "beam", "beam_width": 7}),
+        ({"n": 2, "frequency_penalty": 0.0, "presence_penalty": -0.0}, {"n_best": 2}),
     ],
 )
 def test_how_a_completion_is_searched(
@@ -172,6 +199,8 @@ def test_how_a_completion_is_searched(
         ({"n": 2, "stream": True}, "`n` must be 1 in a stream"),
         ({"top_p": 0.5}, "`top_p` does nothing"),
         ({"frequency_penalty": 1}, "`frequency_penalty` must be 0"),
+        ({"frequency_penalty": False}, "`frequency_penalty` must be a number"),
+        ({"echo": 0.0}, "`echo` must be true or false"),
         ({"stream_options": {}}, "`stream_options` needs `stream`"),
         ({"stop": ["."]}, "There is no field `stop`"),
     ],
@@ -192,8 +221,6 @@ def test_models(several: TestClient) -> None:
 
 
 def test_a_model_whose_name_has_slashes() -> None:
-    from seq2seq.serving.app import application
-
     client = TestClient(application(FakeService(FakeModel("a/b"))))
     assert client.get("/v1/models/a/b").json()["id"] == "a/b"
     assert client.post("/models/a/b", json={"inputs": "c"}).json() == [named("C")]

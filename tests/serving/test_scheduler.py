@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from seq2seq.serving.requests import RequestRefused
-from seq2seq.serving.scheduler import Job, Scheduler
-from seq2seq.serving.searching import How
+from seq2seq.serving.scheduler import Job, Running, Scheduler
+from seq2seq.serving.searching import Explain, How
 
 PLAIN, WIDE = How(), How(options=(("beam_width", 9),))
 
@@ -81,3 +81,81 @@ def test_what_has_no_place_is_refused(lengths: list[int], seconds: float, status
         assert scheduler.queue_tokens == 50, "nothing of it waits"
 
     with_jobs([50], check, queue_tokens=100)
+
+
+# ---- explanations ----------------------------------------------------------------------------------------------------
+
+
+class IdleProcess:
+    """A process that is ready, and keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.sent: list[Any] = []
+
+    def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def close(self) -> None:
+        pass
+
+
+def explain(scheduler: Scheduler, tokens: int) -> Any:
+    return scheduler.explain(Explain([5] * tokens, None, PLAIN), seconds=1e9)
+
+
+def test_what_nobody_waits_for_is_not_explained() -> None:
+    def check(scheduler: Scheduler, _: list[Job]) -> None:
+        for left in [explain(scheduler, 7) for _ in range(3)]:
+            left.cancel()
+        explain(scheduler, 9)
+        assert scheduler.queue_tokens == 4 + 9
+        process: Any = IdleProcess()
+        scheduler._processes = [Running(process)]
+        scheduler._dispatch()
+        assert [len(message.source) for message in process.sent] == [9]
+        assert scheduler.queue_tokens == 4
+
+    with_jobs([4], check)
+
+
+def test_explanations_count_against_the_limit_of_what_waits() -> None:
+    def check(scheduler: Scheduler, jobs: list[Job]) -> None:
+        waiting = explain(scheduler, 40)
+        for tokens, name in ((20, "queue_full"), (101, "too_many_tokens")):
+            with pytest.raises(RequestRefused) as refused:
+                explain(scheduler, tokens)
+            assert (refused.value.name, refused.value.limit) == (name, 100)
+        more = [Job([2] * 20, None, 0, PLAIN, 5, jobs[0].result)]
+        with pytest.raises(RequestRefused):
+            scheduler.submit(more, 1e9)
+        waiting.cancel()
+        scheduler.submit(more, 1e9)
+        assert scheduler.queue_tokens == 70
+
+    with_jobs([50], check, queue_tokens=100)
+
+
+def test_a_process_takes_turns_between_explanations_and_searches() -> None:
+    def check(scheduler: Scheduler, _: list[Job]) -> None:
+        for _ in range(3):
+            explain(scheduler, 3)
+        process: Any = IdleProcess()
+        running = Running(process)
+        scheduler._processes = [running]
+        for _ in range(4):
+            running.is_busy = False
+            scheduler._dispatch()
+        assert [isinstance(message, Explain) for message in process.sent] == [True, False, True, True]
+
+    with_jobs([4], check)
+
+
+def test_an_explanation_that_waits_is_refused_at_the_end() -> None:
+    def check(scheduler: Scheduler, jobs: list[Job]) -> None:
+        waiting = explain(scheduler, 3)
+        scheduler.close()
+        for future in (waiting, jobs[0].result):
+            assert future.exception().name == "stopping"
+
+    with_jobs([4], check)

@@ -66,7 +66,7 @@ class Field:
             return given
         if not self._is_of_kind(given):
             raise invalid(path, f"must be {JSON_NAMES[self.kind]}, but is {brief(given)}")
-        if self.choices and not any(given == choice and type(given) is type(choice) for choice in self.choices):
+        if self.choices and not any(_is_same(given, choice) for choice in self.choices):
             raise invalid(path, f"must be {' or '.join(map(brief, self.choices))}, but is {brief(given)}")
         if self.kind in ("integer", "number"):
             self._check_bounds(given, path)
@@ -165,6 +165,11 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) and abs(value) <= LARGEST
+
+
+def _is_same(given: Any, choice: Any) -> bool:
+    """Return whether these are the same in JSON: 0.0 is 0 there, and false is not."""
+    return bool(given == choice) and isinstance(given, bool) == isinstance(choice, bool)
 
 
 def _is_option(value: Any) -> bool:

@@ -16,6 +16,7 @@ from seq2seq.serving.routes.fields import Field
 from seq2seq.serving.routes.language_names import language_name
 from seq2seq.serving.routes.native import texts_of_field
 from seq2seq.serving.routes.operation import Call, Operation, failure_of, json_response
+from seq2seq.serving.routes.several_outputs import options_for_outputs
 
 AUTO = "auto"
 TEXT = {"type": "string"}
@@ -104,7 +105,7 @@ def translate_fields(limits: Limits) -> tuple[Field, ...]:
             "integer",
             "Other translations of each text, at most.",
             least=0,
-            most=max(limits.n_best - 1, 0),
+            most=max(min(limits.n_best, limits.beam_width) - 1, 0),  # one hypothesis at least is kept for each
         ),
         API_KEY,
     )
@@ -118,7 +119,7 @@ async def _translate(call: Call) -> Response:
     if source is None:
         source = only_source(call.service.models, values["target"])
     alternatives = values.get("alternatives", 0)
-    options = {"n_best": alternatives + 1} if alternatives else {}
+    options = options_for_outputs(alternatives + 1, model.search)
     wanted = GenerationRequest(texts, model.name, source, values["target"], None, options, "sentences")
     outputs = await call.generate(wanted)
     for text, output in zip(texts, outputs, strict=True):

@@ -29,6 +29,7 @@ from seq2seq.serving.routes.operation import (
     internal_error,
     json_response,
 )
+from seq2seq.serving.routes.several_outputs import options_for_outputs
 
 STARTED = int(time.time())
 """What each model is said to be created at."""
@@ -151,7 +152,6 @@ def search_of_completion(values: Mapping[str, Any], model: Served) -> dict[str, 
     """Return the flat options of the search that these fields mean."""
     count = values.get("n", 1)
     options: dict[str, Any] = {"n_best": count} if count > 1 else {}
-    width = max(count, values.get("best_of", count))
     if values.get("best_of", count) < count:
         raise invalid("best_of", f"must be at least `n` ({count})")
     if "max_tokens" in values:
@@ -163,8 +163,10 @@ def search_of_completion(values: Mapping[str, Any], model: Served) -> dict[str, 
             raise invalid("best_of", "must be `n` where a `temperature` samples")
     elif values.get("top_p", 1) < 1:
         raise invalid("top_p", "does nothing without a `temperature` above 0; leave it out or set that")
-    elif "best_of" in values or width > model.search.get("beam_width", 1):
-        options["beam_width"] = width
+    elif "best_of" in values:
+        options["beam_width"] = values["best_of"]
+    else:
+        options |= options_for_outputs(count, model.search)
     return options
 
 
