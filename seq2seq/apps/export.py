@@ -111,7 +111,8 @@ def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
     page = page_to_write(arguments)
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
     options = {**of_generator(generator), "quantization": quantization, "suppressed": suppressed_tokens(generator)}
-    export_onnx(folder, model, **options, page=page, called=Path(arguments.model).name)
+    ends = other_ends(generator)
+    export_onnx(folder, model, **options, page=page, called=Path(arguments.model).name, other_ends=ends)
     if page is not None:
         print(how_to_open(folder, page))
     if arguments.check:
@@ -127,6 +128,18 @@ def suppressed_tokens(generator: TextGenerator) -> list[int]:
     if len(plain) < len(generator.rules.constraints):
         print("The page leaves out what generation_config.json forbids besides single tokens.", file=sys.stderr)
     return [token for rule in plain for token in rule.token_ids]
+
+
+def other_ends(generator: TextGenerator) -> tuple[int, ...]:
+    """Return what ends an output besides end of sentence; that transformers.js alone follows it is said."""
+    ends = generator.rules.other_ends
+    if ends:
+        print(
+            f"The page and `--check` end outputs at end of sentence alone, transformers.js at {len(ends)} more "
+            f"token{'s' * (len(ends) != 1)} of generation_config.json, too.",
+            file=sys.stderr,
+        )
+    return ends
 
 
 def page_to_write(arguments: argparse.Namespace) -> Page | None:

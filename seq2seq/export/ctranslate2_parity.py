@@ -123,14 +123,19 @@ def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list
 
 
 def best_hypotheses(
-    model: Seq2Seq, sources: Sequence[Sequence[int]], search: BeamSearch, batch_tokens: int
+    model: Seq2Seq,
+    sources: Sequence[Sequence[int]],
+    search: BeamSearch,
+    batch_tokens: int,
+    target_start: Sequence[int] = (),
 ) -> list[Hypothesis]:
-    """Return each source's best hypothesis, in the order of the sources."""
+    """Return each source's best hypothesis that begins with `target_start`, in the order of the sources."""
     best: dict[int, Hypothesis] = {}
     lengths = numpy.array([len(source) for source in sources])
     for batch in length_sorted_batches(lengths, batch_tokens=batch_tokens, beam_width=search.width):
         input_ids, attention_mask = pad_sources([sources[i] for i in batch])
-        found = found_or_error(search.search(model, input_ids, attention_mask))
+        prefixes = [target_start] * len(batch) if target_start else None
+        found = found_or_error(search.search(model, input_ids, attention_mask, prefixes))
         best.update((i, hypotheses[0]) for i, hypotheses in zip(batch, found, strict=True))
     return [best[i] for i in range(len(sources))]
 

@@ -51,12 +51,14 @@ def export_onnx(
     page: Page | None = None,
     suppressed: Sequence[int] = (),
     called: str | None = None,
+    other_ends: Sequence[int] = (),
 ) -> None:
     """Write the folder, with a page as a site; it appears whole or not at all, in the place of an older one.
 
     Args:
         suppressed: tokens that are never said.
         called: the model's name in the page; by default that of the folder.
+        other_ends: tokens that end an output as end of sentence does, in transformers.js and not in the page.
 
     Raises:
         ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, no
@@ -78,8 +80,8 @@ def export_onnx(
         tokenizer.save(unfinished)
         write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
         _write(unfinished / "config.json", transformers_js_config(model, unfinished))
-        said = {"max_length": _longest(search) + 1} | ({"suppress_tokens": list(suppressed)} if suppressed else {})
-        _write(unfinished / "generation_config.json", special_tokens(model) | said)
+        said = generation_config(model, tokenizer, suppressed, other_ends) | {"max_length": _longest(search) + 1}
+        _write(unfinished / "generation_config.json", said)
         limits = {"source_prefix": source_prefix, "max_source_tokens": max_source_tokens}
         _write(
             unfinished / ENGINE_FILE,
@@ -127,6 +129,21 @@ def transformers_js_config(model: Seq2SeqTransformer, folder: Path) -> dict[str,
     }
     has_data = any((folder / GRAPHS).glob("*_data"))
     return said | ({"transformers.js_config": {"use_external_data_format": True}} if has_data else {})
+
+
+def generation_config(
+    model: Seq2SeqTransformer, tokenizer: TextTokenizer, suppressed: Sequence[int], other_ends: Sequence[int]
+) -> dict[str, Any]:
+    """Return what transformers.js has to know of an output: what it begins and ends with, and never says."""
+    said: dict[str, Any] = special_tokens(model)
+    if other_ends:
+        said["eos_token_id"] = [model.eos_id, *other_ends]
+    if tokenizer.target_start:
+        assert len(tokenizer.target_start) == 1, "a language, or what a folder of transformers forces, is one token"
+        [said["forced_bos_token_id"]] = tokenizer.target_start
+    if suppressed:
+        said["suppress_tokens"] = list(suppressed)
+    return said
 
 
 def special_tokens(model: Seq2SeqTransformer) -> dict[str, int]:

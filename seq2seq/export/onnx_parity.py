@@ -1,8 +1,8 @@
 """Whether a model and its ONNX export say the same, and how fast either is.
 
 Enter a generator, the exported folder and lines; leaves how many lines get the same tokens. Both sides take the
-likeliest token, step after step, up to the run's length limit; onnxruntime is fed one sentence at a time, as a page is,
-and is given its own keys and values back at each step.
+likeliest token, step after step, up to the run's length limit, behind the token that targets have to begin with, where
+there is one. onnxruntime is fed one sentence at a time, as a page is, and is given its own keys and values back.
 """
 
 import math
@@ -64,8 +64,9 @@ def measure_onnx_parity(folder: Path, generator: TextGenerator, lines: Iterable[
     sources = encoded_sources(generator, lines)
     exported = OnnxModel(folder)
     start = time.perf_counter()
-    search = BeamSearch(beam_width=1, max_length=plain.max_length)
-    ours = best_hypotheses(generator.model, sources, search, generator.batch_tokens)
+    target_start = generator.tokenizer.target_start
+    search = BeamSearch(beam_width=1, max_length=plain.max_length, unscored=target_start)
+    ours = best_hypotheses(generator.model, sources, search, generator.batch_tokens, target_start)
     middle = time.perf_counter()
     theirs = [exported.greedy(source, plain.max_length) for source in sources]
     end = time.perf_counter()
@@ -115,10 +116,12 @@ class OnnxModel:
         return shifted - numpy.log(numpy.exp(shifted).sum()), {**inputs, "encoder_hidden_states": states, **following}
 
     def greedy(self, source: Sequence[int], max_length: int) -> Generated:
-        """Return what follows a source, taking the likeliest token each time."""
+        """Return what follows a source, taking the likeliest token each time, behind those that are forced for free."""
         inputs, tokens, score = self.encode(source), [self.values["decoder_start_token_id"]], 0.0
+        forced = iter(self.values["target_start"])
         while len(tokens) <= max_length and (len(tokens) == 1 or tokens[-1] != self.values["eos_token_id"]):
             log_probs, inputs = self.step(inputs, tokens[-1])
-            tokens.append(int(log_probs.argmax()))
-            score += float(log_probs[tokens[-1]])
+            start = next(forced, None)
+            tokens.append(int(log_probs.argmax()) if start is None else start)
+            score += float(log_probs[tokens[-1]]) if start is None else 0.0
         return Generated(tuple(tokens[1:]), score)

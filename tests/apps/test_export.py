@@ -3,12 +3,16 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import seq2seq
+from seq2seq.apps import export
 from seq2seq.apps.command import main
+from seq2seq.apps.export import load_for_export
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.transformer import Seq2SeqTransformer
 from tests.models.test_pretrained import marian
@@ -200,6 +204,24 @@ def test_a_folder_of_onnx_says_what_the_run_says(
     assert float(rows["largest score difference among them"]) < 1e-4
     assert "(float32)" in rows["seconds, onnxruntime, line by line"]
     assert (tmp_path / "served" / "onnx" / "decoder_model_merged.onnx").is_file()
+
+
+def test_what_else_ends_an_output_is_written_and_said(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is an optional package")
+
+    def loaded(*arguments: Any) -> Any:
+        generator, model = load_for_export(*arguments)
+        generator.rules = replace(generator.rules, other_ends=(5,))
+        return generator, model
+
+    monkeypatch.setattr(export, "load_for_export", loaded)
+    command[3] = "onnx"
+    assert main(["export", *command]) == 0
+    assert "end outputs at end of sentence alone, transformers.js at 1 more token of" in capsys.readouterr().err
+    said = json.loads((tmp_path / "served" / "generation_config.json").read_text())
+    assert said["eos_token_id"][1:] == [5]
 
 
 def test_a_quantisation_that_onnx_has_not_is_named(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,23 @@ def test_a_folder_holds_all_that_its_readers_ask_for(tokenizer: TextTokenizer, t
     assert engine["source_prefix"] == "a: "
     assert engine["max_source_tokens"] == 31
     assert engine["search"]["beam_width"] == SEARCH.beam_width
+
+
+def test_transformers_js_is_told_what_outputs_begin_and_end_with(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    def said(name: str, spoken: TextTokenizer, **options: Any) -> dict[str, Any]:
+        export_onnx(tmp_path / name, random_model(tokenizer), spoken, SEARCH, **options)
+        return dict(json.loads((tmp_path / name / "generation_config.json").read_text()))
+
+    plain = said("plain", tokenizer)
+    assert (plain["eos_token_id"], "forced_bos_token_id" in plain) == (tokenizer.eos_id, False)
+    spoken = copy(tokenizer)
+    spoken.target_start = (7,)
+    found = said("spoken", spoken, other_ends=(8, 9), suppressed=[6])
+    assert found == plain | {
+        "eos_token_id": [tokenizer.eos_id, 8, 9],
+        "forced_bos_token_id": 7,
+        "suppress_tokens": [6],
+    }
 
 
 def test_one_tokenizer_stands_where_transformers_js_looks_for_it(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.export.onnx_export import export_onnx
-from seq2seq.export.onnx_parity import measure_onnx_parity
+from seq2seq.export.onnx_parity import OnnxModel, measure_onnx_parity
 from tests.export.untrained import MAX_LENGTH, TEXTS, random_model, tokenizer
 
 pytest.importorskip("onnx", reason="onnx is an optional package")
@@ -32,6 +33,22 @@ def test_a_model_and_its_export_say_the_same(generator: TextGenerator, tmp_path:
     assert (parity.num_lines, parity.num_equal) == (len(TEXTS), len(TEXTS)), "blank lines do not count"
     assert parity.largest_score_difference < 2e-4
     assert min(parity.seconds, parity.onnx_seconds) > 0
+
+
+def test_both_sides_begin_with_what_is_forced(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = BeamSearch(max_length=MAX_LENGTH)
+    generator = TextGenerator(random_model(tokenizer), tokenizer, search, rules=TargetRules(start=(7,)))
+    folder = exported(generator, tmp_path / "site")
+    parity = measure_onnx_parity(folder, generator, TEXTS)
+    assert parity.num_equal == len(TEXTS)
+    assert parity.largest_score_difference < 2e-4, "what is forced costs nothing"
+    source = tokenizer.encode_sources(TEXTS[:1])[0]
+    theirs = OnnxModel(folder).greedy(source, MAX_LENGTH)
+    [ours] = generator(TEXTS[0], beam_width=1)
+    assert theirs.tokens[0] == 7
+    assert theirs.score == pytest.approx(ours.score, abs=2e-4)
+    monkeypatch.setattr(generator.tokenizer, "target_start", ())
+    assert measure_onnx_parity(folder, generator, TEXTS).num_equal < len(TEXTS), "without it they differ"
 
 
 def test_another_models_export_is_noticed(generator: TextGenerator, tmp_path: Path) -> None:
