@@ -130,7 +130,8 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     """Return the pairs of texts to look at, sources with the prefix that the model was trained with.
 
     Raises:
-        ValueError: the files do not fit together, or there is no run with a configuration that names the corpus.
+        ValueError: the files do not fit together, there is no run with a configuration that names the corpus, or its
+            rows are in languages of their own.
     """
     limit = arguments.max_rows or None
     if arguments.source is not None:
@@ -145,12 +146,14 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
         raise ValueError(f"{path} is no run directory, with a {RUN_FILE}; give `--source` and `--reference`.")
     from seq2seq.assembly.configuration import load_run_config
     from seq2seq.assembly.corpora import open_training, open_validation
+    from seq2seq.assembly.languages import check_one_language
 
     data = load_run_config([str(config)]).data
     try:
         corpus = open_training(data) if arguments.data == "train" else open_validation(data)
     except ValueError as error:
         raise ValueError(f"{config}: {error}") from error
+    check_one_language(corpus, f"{config}: the pairs of data.{arguments.data or CORPORA[0]}")
     return [(row["source"], row["target"]) for row in islice(corpus, limit)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from seq2seq.assembly.generation_config import TargetRules
-from seq2seq.data.corpus import Dataset
+from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.corpus_options import LANGUAGES
 from seq2seq.data.loader import rows_by_languages, said_languages
 from seq2seq.data.tokenizer import TextTokenizer
@@ -41,6 +41,19 @@ def starting_with(model: Any, token_id: int) -> Seq2Seq:
     found = copy(model)
     found.options = replace(model.options, decoder_start_token_id=token_id)
     return found
+
+
+def check_one_language(corpus: Corpus, called: str) -> None:
+    """Raise ValueError if rows say languages, for whoever has a model read and write all of them in the same.
+
+    Args:
+        called: the pairs, as what the error begins with.
+    """
+    if any(name in (corpus.column_names or ()) for name in LANGUAGES):
+        raise ValueError(
+            f"{called} are in languages that each row says, but all would be taken for those of the model; give "
+            "`--source` and `--reference`, two files of its own languages, with a text on each line."
+        )
 
 
 def check_spoken(corpus: Dataset, tokenizer: TextTokenizer, option: str) -> None:

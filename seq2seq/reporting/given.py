@@ -15,6 +15,7 @@ import numpy
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
+from seq2seq.assembly.languages import check_one_language
 from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.corpus_options import CorpusOptions
@@ -97,7 +98,7 @@ def pairs_to_test(
         max_rows: sources at most, the first ones; 0 takes all.
 
     Raises:
-        ValueError: there are none, or the files do not fit together.
+        ValueError: there are none, the files do not fit together, or rows are in languages of their own.
     """
     if files is not None:
         read = ((texts[0], texts[1]) for texts in aligned(*files))
@@ -118,6 +119,7 @@ def pairs_to_test(
             f"{run} has no {TEST_FILE}, and its validation pairs cannot be read ({_one_line(error)}); give `--source` "
             "and `--reference`, two files with a text on each line."
         ) from error
+    check_one_language(corpus, f"{run}: the validation pairs")
     prefixes = [config.data.validated.source_prefix] if config.data.validation.is_named else _prefixes(config)
     found = ((_without_prefix(row["source"], prefixes), row["target"]) for row in corpus)
     return _grouped(found, "validation", "the validation pairs of the run", max_rows)

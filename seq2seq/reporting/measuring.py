@@ -81,11 +81,13 @@ def measured_run(
         ValueError: there is no model.
     """
     notes: list[str] = []
-    generator, sources = _loaded(subject.path, pairs, means, means.checkpoint)
+    generator = load(subject.path, device=means.device, precision=means.precision, checkpoint=means.checkpoint)
+    sources = [generator.source_prefix + source for source in pairs.sources]
+    generator = reading_whole_sources(generator)
     found = decoded(generator, sources, subject.name, processes=means.processes, progress=means.progress)
     outputs = list(found.outputs)
     baselines = [_baseline(name, texts, outputs, judge) for name, texts in stand_ins.items()]
-    baselines += _before_tuning(subject, pairs, outputs, judge, means, notes)
+    baselines += _before_tuning(subject, generator, sources, outputs, judge, means, notes)
     scores, row_scores = judge.measured(outputs), judge.by_row(outputs)
     exposure = _exposure(generator, sources, pairs, means, notes)
     examples = _examples(pairs, outputs, row_scores, judge, task, means.seed)
@@ -114,29 +116,31 @@ def measured_run(
     )
 
 
-def _loaded(
-    path: str | Path, pairs: TestPairs, means: Means, checkpoint: str | None
-) -> tuple[TextGenerator, list[str]]:
-    """Return a generator, and the sources with all that its model reads before them."""
-    generator = load(path, device=means.device, precision=means.precision, checkpoint=checkpoint)
-    sources = [generator.source_prefix + source for source in pairs.sources]
-    return reading_whole_sources(generator), sources
-
-
 def _baseline(name: str, texts: Sequence[str], outputs: Sequence[str], judge: Judge) -> Baseline:
     differences = judge.differences(outputs, texts)
     return Baseline(name, DESCRIPTIONS[name], judge.measured(texts), differences, texts[0])
 
 
 def _before_tuning(
-    subject: RunToMeasure, pairs: TestPairs, outputs: Sequence[str], judge: Judge, means: Means, notes: list[str]
+    subject: RunToMeasure,
+    tuned: TextGenerator,
+    sources: Sequence[str],
+    outputs: Sequence[str],
+    judge: Judge,
+    means: Means,
+    notes: list[str],
 ) -> Iterator[Baseline]:
-    """Yield the model that a tuning began from, if there was one and it is still there."""
+    """Yield the model that a tuning began from, if there was one and it is still there.
+
+    It is told what the tuned one is: the same sources, cut at the same length, in the same languages.
+    """
     start = subject.config.training.initialize_from if subject.config else None
     if start is None:
         return
     try:
-        generator, sources = _loaded(start, pairs, means, None)
+        generator = reading_whole_sources(load(start, device=means.device, precision=means.precision))
+        generator = generator.speaking(*tuned.languages)
+        generator.max_source_tokens = tuned.max_source_tokens
         name = f"{subject.name}, before tuning"
         before = decoded(generator, sources, name, processes=means.processes, progress=means.progress)
     except (ValueError, OSError) as error:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from seq2seq.apps import diagnose
 from seq2seq.apps.command import main
@@ -148,6 +149,22 @@ def test_runs_with_other_corpora_are_not_compared(
     (other / "config.yaml").write_text(config)
     assert main(["diagnose", "--model", str(run), str(other), *SMALL]) == 2
     assert "another validation corpus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", ["validation", "train"])
+def test_rows_of_many_languages_are_not_taken_for_one(
+    data: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"source": "ab", "target": "ab", "to": language} for language in ("deu", "fra")]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    values["data"] |= {"train": {"path": str(tmp_path / "rows.jsonl"), "target_language_column": "to"}}
+    values["data"] |= {"validation": {"path": str(tmp_path / "rows.jsonl")}}
+    (run / "config.yaml").unlink()
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    assert main(["diagnose", "--model", str(run), "--data", data, *SMALL]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"the pairs of data.{data} are in languages that each row says" in line
 
 
 def test_a_model_is_not_compared_with_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
