@@ -131,7 +131,9 @@ class CharTokenizer:
         return self
 
     def forced_starts(self, prefixes: Sequence[str] | None, number: int) -> list[list[int]] | None:
-        return None if prefixes is None else [ids[:-1] for ids in self.encode_targets(prefixes)]
+        if prefixes is None:
+            return [list(self.target_start)] * number if self.target_start else None
+        return [ids[:-1] for ids in self.encode_targets(prefixes)]
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self.vocabulary[i] for i in ids if i > self.unk_id)

@@ -89,7 +89,7 @@ def damages(subject: Subject, gold: ForcedTokens, metrics: dict[str, Metric], se
 def random_tokens(subject: Subject, seed: int) -> numpy.ndarray:
     """Return for each token of the references another one of the vocabulary, each as likely, int64 [n]."""
     model = subject.model
-    allowed = numpy.setdiff1d(numpy.arange(model.vocab_size), [model.pad_id, model.eos_id, model.decoder_start_id])
+    allowed = numpy.setdiff1d(numpy.arange(model.vocab_size), [model.pad_id, *subject.ends, model.decoder_start_id])
     tokens = numpy.concatenate([numpy.asarray(ids) for ids in subject.references])
     if len(allowed) < 2:
         raise ValueError("The target vocabulary has a single word, so that no token of it can be a wrong one.")

@@ -61,7 +61,7 @@ def outputs(subject: Subject, sequences: Sequence[Sequence[int]]) -> Outputs:
     return Outputs(
         length_ratio=sum(map(len, tokens)) / max(1, sum(len(subject.words(ids)) for ids in subject.references)),
         empty=float(numpy.mean([not text for text in words])),
-        unfinished=float(numpy.mean([ids[-1] != subject.model.eos_id for ids in sequences])),
+        unfinished=float(numpy.mean([not subject.is_finished(ids) for ids in sequences])),
         repeated_token_4grams=repeated_ngrams(tokens),
         repeated_word_4grams=repeated_ngrams(words),
         adjacent_tokens=adjacent_repeats(tokens),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.assembly.search import greedy_search_like
 from seq2seq.data.bucketing import length_sorted_batches
@@ -34,6 +35,8 @@ class Subject:
     tokenizer: Any
     decoding: Search
     """How the model searches in its own order."""
+    rules: TargetRules
+    """What no hypothesis may say, whatever the search."""
     batch_tokens: int
     """Budget of one decoding batch."""
     sources: list[list[int]]
@@ -72,6 +75,7 @@ class Subject:
             side=side,
             tokenizer=generator.tokenizer,
             decoding=generator.search,
+            rules=generator.rules,
             batch_tokens=generator.batch_tokens,
             sources=[truncate_source(ids, longest, n) for n, ids in enumerate(encoded, start=1)],
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
@@ -81,9 +85,18 @@ class Subject:
     def __len__(self) -> int:
         return len(self.sources)
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end a text: end of sentence, and what counts as one in a search."""
+        return (self.model.eos_id, *self.rules.other_ends)
+
+    def is_finished(self, tokens: Sequence[int]) -> bool:
+        """Return whether tokens end by themselves, and not where the longest length is."""
+        return bool(tokens) and tokens[-1] in self.ends
+
     def words(self, tokens: Sequence[int]) -> list[int]:
-        """Return tokens without their end of sentence, if they have one."""
-        return list(tokens[:-1] if tokens and tokens[-1] == self.model.eos_id else tokens)
+        """Return tokens without what ends them, if they have ended."""
+        return list(tokens[:-1] if self.is_finished(tokens) else tokens)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Return tokens in the order of generation as a text to read."""
@@ -107,10 +120,15 @@ class Subject:
     ) -> list[Hypothesis]:
         """Return the best hypothesis of each of these pairs' sources, tokens in the order of generation.
 
+        Args:
+            prefixes: by default what all targets begin with, such as a language.
+
         Raises:
             ValueError: a search fails; what is diagnosed must be whole.
         """
         rows = range(len(self)) if rows is None else rows
+        prefixes = self.tokenizer.forced_starts(None, len(rows)) if prefixes is None else prefixes
+        search = self.rules.applied(search)
         lengths = numpy.array([len(self.sources[row]) for row in rows], dtype=numpy.int64)
         budget = self.batch_tokens
         plan = length_sorted_batches(lengths, batch_tokens=budget, beam_width=search.width)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from seq2seq.assembly.decoding_defaults import NO_RULES
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.diagnosis.subject import Subject
@@ -20,10 +22,12 @@ def subject_of(
     sources: Sequence[str],
     references: Sequence[str],
     batch_tokens: int = BATCH_TOKENS,
+    rules: TargetRules = NO_RULES,
     **options: Any,
 ) -> Subject:
     search = BeamSearch(max_length=23, **options)
-    return Subject.create(TextGenerator(model, TOKENIZER, search, batch_tokens=batch_tokens), sources, references)
+    generator = TextGenerator(model, TOKENIZER, search, batch_tokens=batch_tokens, rules=rules)
+    return Subject.create(generator, sources, references)
 
 
 def row(**probabilities: float) -> list[float]:

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.diagnosis.outputs import beam_curve, outputs
 from seq2seq.metrics import make_metric
-from tests.diagnosis.subjects import END, A, B, row, subject_of
+from tests.diagnosis.subjects import END, A, B, F, row, subject_of
 from tests.fakes import TableModel
 
 GARDEN_PATH = {
@@ -47,3 +48,11 @@ def test_outputs_by_hand() -> None:
     assert found.repeated_token_4grams == pytest.approx(2 / 3)
     assert found.adjacent_tokens == 1
     assert (found.repeated_word_4grams, found.adjacent_words) == (0, 0)
+
+
+def test_another_end_ends_a_text_and_is_no_word_of_it() -> None:
+    model = TableModel({A: GARDEN_PATH}, END)
+    subject = subject_of(model, ["a", "a", "a"], ["a", "b", "a"], rules=TargetRules(other_ends=(F,)))
+    found = outputs(subject, [(A, F), (B, END), (B,)])
+    assert found.unfinished == pytest.approx(1 / 3)
+    assert found.length_ratio == 1

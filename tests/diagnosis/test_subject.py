@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from tests.diagnosis.subjects import END, VOCAB_SIZE, A, B, C, D, subject_of
+from seq2seq.assembly.generation_config import TargetRules
+from seq2seq.assembly.generator import TextGenerator
+from seq2seq.assembly.search import beam_search_like
+from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.constraints import SuppressedTokens
+from seq2seq.diagnosis.subject import Subject
+from tests.diagnosis.subjects import END, TOKENIZER, VOCAB_SIZE, A, B, C, D, F, G, subject_of
 from tests.fakes import PrefixModel, RandomModel
 
 
@@ -38,6 +44,21 @@ def test_hypotheses_come_in_the_order_of_the_rows() -> None:
     assert [h.tokens for h in subject.greedy()] == alone
     assert [h.tokens for h in subject.greedy([3, 1])] == [alone[3], alone[1]]
     assert len(set(alone)) > 1
+
+
+def test_what_is_diagnosed_is_what_the_generator_says() -> None:
+    rules = TargetRules((SuppressedTokens((A, B)),), start=(G,), other_ends=(F,))
+    generator = TextGenerator(RandomModel(VOCAB_SIZE), TOKENIZER, BeamSearch(max_length=9), rules=rules)
+    sources = [first + second for first in "abcdefg" for second in "abc"]
+    subject = Subject.create(generator, sources, sources)
+    for found, options in (
+        (subject.greedy(), {"method": "greedy"}),
+        (subject.found(beam_search_like(subject.decoding, 3)), {"beam_width": 3}),
+    ):
+        assert [h.tokens for h in found] == [best.token_ids for best, *_ in generator(sources, **options)]
+        assert all(h.tokens[0] == G and not {A, B} & set(h.tokens) for h in found)
+        assert [subject.is_finished(h.tokens) for h in found] == [h.finished for h in found]
+        assert any(h.tokens[-1] == F for h in found)
 
 
 def test_generation_by_turns_is_refused() -> None:
