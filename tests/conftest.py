@@ -18,7 +18,8 @@ import torch
 
 torch.set_num_threads(1)
 
-WARNINGS = "error"
+WARNINGS = ("error", "ignore:The anyio.abc.BlockingPortal alias is deprecated:DeprecationWarning")
+"""All but one, which starlette's client for tests gives rise to with some versions of anyio."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -27,12 +28,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     In pyproject.toml it would hold from the first line on, and a plugin of pytest that happens to be installed on a
     machine, and warns while it is set up, would end the session before a test ran.
     """
-    session.config.addinivalue_line("filterwarnings", WARNINGS)
+    for line in WARNINGS:
+        session.config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
-    session.config.getini("filterwarnings").remove(WARNINGS)
+    for line in WARNINGS:
+        session.config.getini("filterwarnings").remove(line)
     return (yield)
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ DOCUMENTS = ("docs/python.md", "docs/pipelines.md")
 FUNCTIONS = ("load", "pipeline", "score", "train")
 
 
-def small_values() -> Node:
+def small_values(said: Sequence[str]) -> Node:
     """Return what trains in a moment, in place of the configuration for one's own pairs."""
     return tree_of(OPTIONS | {"training": OPTIONS["training"] | {"max_steps": 2}}, "small")
 

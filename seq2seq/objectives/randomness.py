@@ -27,6 +27,6 @@ def own_generator(name: str, device: torch.device | str = "cpu") -> torch.Genera
 @contextmanager
 def forked_randomness(device: torch.device) -> Iterator[None]:
     """Put torch's generators back behind the block: what follows draws what it would have drawn without it."""
-    is_on_cpu = device.type == "cpu"
-    with torch.random.fork_rng([] if is_on_cpu else [device], device_type=None if is_on_cpu else device.type):
+    others = {} if device.type == "cpu" else {"device_type": device.type}
+    with torch.random.fork_rng([device] if others else [], **others):
         yield
