@@ -67,7 +67,7 @@ def run(arguments: Namespace) -> int:
     """
     check_test_options(arguments)
     scores = scored(arguments)
-    print(scores.to_json() if arguments.json else str(scores))
+    print(scores.to_json() if arguments.json else str(scores), flush=True)  # a hint comes after what was written
     if scores.values.get("bleu") == 0.0:
         print(NOTHING_COUNTED, file=sys.stderr)
     return 0
