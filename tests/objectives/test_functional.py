@@ -211,7 +211,7 @@ def test_gradients_in_bfloat16_are_as_precise_as_those_of_torch(likely: float) -
 def test_without_gradients_the_weight_is_not_copied() -> None:
     _, labels = random_case()
     hidden, weight = torch.randn(B, T, D), torch.randn(V, D)
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], record_shapes=True, acc_events=True) as profiled:
         label_smoothed_nll(hidden, weight, labels, 0.1)
     copies = [event for event in profiled.events() if event.name in ("aten::copy_", "aten::clone")]
     assert [event.input_shapes for event in copies if [V, D] in event.input_shapes] == []
