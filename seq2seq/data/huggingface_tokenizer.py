@@ -135,7 +135,9 @@ class HuggingFaceTokenizer:
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in plain]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        return list(self.tokenizer.convert_ids_to_tokens([int(index) for index in ids]))
+        """Return what tokens are called; those that models have beyond their tokenizer, as T5 has, by their numbers."""
+        names = self.tokenizer.convert_ids_to_tokens([int(index) for index in ids])
+        return [f"<{index}>" if name is None else name for name, index in zip(names, ids, strict=True)]
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)

@@ -5,6 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 
 from seq2seq.data.tokenizer import TextTokenizer
 
@@ -42,3 +46,13 @@ def test_code_of_a_folder_is_not_run_whatever_stands_in_standard_input(
         TextTokenizer.from_pretrained(folder)
     assert not (tmp_path / "ran").exists()
     assert stdin.read() == "y\ny\ny\n", "what is to be translated is no answer"
+
+
+def test_tokens_beyond_the_tokenizer_are_called_by_their_numbers(tmp_path: Path) -> None:
+    """A model may have more rows than its tokenizer has tokens: T5 has 32,128 of 32,100."""
+    made = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "a": 2}, unk_token="<pad>"))
+    made.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", eos_token="</s>").save_pretrained(tmp_path)
+    tokenizer = TextTokenizer.load(tmp_path)
+    assert tokenizer.target_tokens([2, 31, 1]) == ["a", "<31>", "</s>"]
+    assert tokenizer.decode([2, 31, 1]) == "a"
