@@ -146,7 +146,7 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
         raise ValueError(f"{path} is no run directory, with a {RUN_FILE}; give `--source` and `--reference`.")
     from seq2seq.assembly.configuration import load_run_config
     from seq2seq.assembly.corpora import open_training, open_validation
-    from seq2seq.assembly.languages import check_one_language
+    from seq2seq.assembly.row_languages import check_one_language
 
     data = load_run_config([str(config)]).data
     try:

@@ -13,9 +13,9 @@ from seq2seq.assembly.companions import Companions
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.continuing import TRAIN, check_pairs
 from seq2seq.assembly.corpora import fingerprints_of, mixture_of, open_training, open_validation
-from seq2seq.assembly.languages import ONE_START, check_spoken
 from seq2seq.assembly.limits import longest_source
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, TOKENIZER_FOLDER, read_model
+from seq2seq.assembly.row_languages import ONE_START, check_spoken
 from seq2seq.assembly.start import fitted, kept_start
 from seq2seq.data.corpus import Corpus, Dataset
 from seq2seq.data.generation_order import Arranged

@@ -19,7 +19,7 @@ from torch import nn
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.corpora import open_guards
-from seq2seq.assembly.languages import check_spoken
+from seq2seq.assembly.row_languages import check_spoken
 from seq2seq.assembly.scoring import compare
 from seq2seq.assembly.validation import (
     DecodedPairs,

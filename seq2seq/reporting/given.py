@@ -15,8 +15,8 @@ import numpy
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config
 from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
-from seq2seq.assembly.languages import check_one_language
 from seq2seq.assembly.model_folder import RUN_FILE
+from seq2seq.assembly.row_languages import check_one_language
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.lines import aligned

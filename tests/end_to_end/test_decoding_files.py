@@ -24,10 +24,10 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, part: int) -> list[str]:
     written: list[str] = []
     write_nbest = files.write_nbest
 
-    def interrupted(path: Path, *arguments: Any) -> None:
+    def interrupted(path: Path, *arguments: Any, **options: Any) -> None:
         if path.name == f"part-{part:08}.jsonl":
             raise KeyboardInterrupt
-        write_nbest(path, *arguments)
+        write_nbest(path, *arguments, **options)
         written.append(path.name)
 
     monkeypatch.setattr(files, "write_nbest", interrupted)
