@@ -24,6 +24,8 @@ from quality import read_lines, write_lines
 ROOT = Path(__file__).resolve().parents[1]
 PREPARED = Path("runs/data/ablations")
 NUM_HELD_OUT = 500
+LEAST_NUMBERS = 1000
+"""Pairs that a corpus of numbers has at least; of fewer the first are taken."""
 VARIANTS = {
     "as shipped": (),
     "no average": ("--optimizer.ema_decay", "0"),
@@ -65,11 +67,12 @@ def captions(data: Path, size: int) -> dict[str, list[str]]:
 
 
 def numbers(data: Path, size: int) -> dict[str, list[str]]:
-    folder = PREPARED / f"numbers_corpus_{size}"
+    made = max(size, LEAST_NUMBERS)
+    folder = PREPARED / f"numbers_corpus_{made}"
     if not (folder / "train.tsv").is_file():
         command = ["-m", "examples.verbalization", "--output-directory", str(folder), "--seed", "1"]
-        subprocess.run([sys.executable, *command, "--train-size", str(size)], check=True)
-    found = {"train": read_lines(folder / "train.tsv"), "dev": read_lines(folder / "dev.tsv")[:NUM_HELD_OUT]}
+        subprocess.run([sys.executable, *command, "--train-size", str(made)], check=True)
+    found = {"train": read_lines(folder / "train.tsv")[:size], "dev": read_lines(folder / "dev.tsv")[:NUM_HELD_OUT]}
     sides = [read_lines(folder / f"test.{side}")[:NUM_HELD_OUT] for side in ("source", "target")]
     return found | {"test": ["\t".join(pair) for pair in zip(*sides, strict=True)]}
 
