@@ -6,23 +6,13 @@ leaves what it reads as it was. A line that is spoiled changes no output but its
     python -m tests.end_to_end.malformed 5000 1   # so many cases of this seed, with a summary
 """
 
-import contextlib
-import faulthandler
-import hashlib
-import io
-import os
-import resource
-import shutil
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from transformers.utils import logging
@@ -32,113 +22,14 @@ from seq2seq.assembly import finishing
 from seq2seq.fitting import plan
 from seq2seq.fitting.probe import Speed
 from seq2seq.generation import files as decoding_files
+from tests.end_to_end.malformed_bench import Bench, Case, contents, judged, use_cache
 from tests.end_to_end.malformed_folders import spoil_folder
-from tests.end_to_end.malformed_material import SOURCES, Material, copied, written_material
+from tests.end_to_end.malformed_material import SOURCES, copied, written_material
 from tests.end_to_end.malformed_mutations import spoiled_bytes, spoiled_lines, spoiled_yaml
-from tests.end_to_end.random_running import Ended, command
 
-CPU_SECONDS, WALL_SECONDS = 10, 120
-MEMORY = 4 * 2**30
-RIGHT = "right"
+ENDINGS = ("tsv", "csv", "jsonl", "parquet")
 REPORT = ("--device", "cpu", "--processes", "1", "--max-rows", "2")
 DECODE = ("--device", "cpu", "--processes", "1", "--threads", "1")
-
-
-@dataclass
-class Bench:
-    """A folder to work in, and what the good files give."""
-
-    material: Material
-    folder: Path
-    outputs: list[str] = field(default_factory=list)
-    """What each of `SOURCES` becomes."""
-
-    def new(self) -> Path:
-        """Return a folder for a case, with nothing in it but a cache of corpora."""
-        folder = self.folder / "case"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        use_cache(copied(self.folder / "cache", folder / "cache"))
-        return folder
-
-    @property
-    def sentinel(self) -> Path:
-        """A file that is there if code has run."""
-        return self.folder / "SENTINEL"
-
-
-def use_cache(folder: Path) -> None:
-    datasets.config.HF_DATASETS_CACHE = folder
-    os.environ["HF_DATASETS_CACHE"] = str(folder)
-
-
-@dataclass
-class Case:
-    """What was done, how it ended, and what is wrong with that."""
-
-    what: str
-    ended: Ended
-    problem: str = ""
-
-    @property
-    def verdict(self) -> str:
-        return self.problem or RIGHT
-
-
-@contextlib.contextmanager
-def confined(folder: Path) -> Iterator[None]:
-    """Stay in a folder, with little memory and somebody on standard input who agrees to everything."""
-    before, where = resource.getrlimit(resource.RLIMIT_AS), Path.cwd()
-    stdin = sys.stdin
-    with Path("/proc/self/statm").open(encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
-    os.chdir(folder)
-    sys.stdin = io.TextIOWrapper(io.BytesIO(b"y\n" * 100))
-    try:
-        yield
-    finally:
-        sys.stdin = stdin
-        os.chdir(where)
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def judged(what: str, arguments: list[str], folder: Path, *, names: str = "") -> Case:
-    """Run a command in a folder; return how it ended and what is wrong with that, if its error has to hold `names`."""
-    begin = time.process_time()
-    faulthandler.dump_traceback_later(2 * WALL_SECONDS, exit=True)  # of what waits where no signal is looked at
-    with confined(folder):
-        ended = command(arguments, WALL_SECONDS)
-    faulthandler.cancel_dump_traceback_later()
-    return Case(f"{arguments[0]}: {what}", ended, problem_of(ended, time.process_time() - begin, names))
-
-
-def problem_of(ended: Ended, seconds: float, names: str = "") -> str:
-    """Say what is wrong with how a command has ended after so much work; nothing, if nothing is."""
-    errors = [line for line in ended.errors if ": error: " in line]
-    if ended.escaped:
-        return f"escaped: {ended.escaped}"
-    if seconds > CPU_SECONDS:
-        return f"slow: {seconds:.0f} s: {ended.errors[-1:]}"
-    if ended.code not in (0, 1, 2):
-        return f"code {ended.code}: {ended.errors[-1:]}"
-    if ended.code != 2:
-        return ""
-    if len(errors) != 1 or ended.errors[-1] != errors[0]:
-        return f"not one line: {ended.errors[:4]}"
-    if "not enough memory" in errors[0]:
-        return f"memory: {errors[0]}"
-    is_named = names in errors[0] or "this model cannot be exported" in errors[0]
-    return "" if is_named else f"nameless: {errors[0]}"
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Return what stands in a folder, links not followed."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        is_file = path.is_file() and not path.is_symlink()
-        found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if is_file else ""
-    return found
 
 
 # ---- kinds of cases --------------------------------------------------------------------------------------------------
@@ -153,14 +44,18 @@ def configuration(draw: Any, bench: Bench) -> Case:
     return judged(repr(spoiled[-300:]), arguments, folder)
 
 
+def spoiled_table(draw: Any, good: Path) -> bytes:
+    """Return a table of which rows or bytes are wrong."""
+    whole = good.read_bytes()
+    if good.suffix != ".parquet" and draw(st.booleans()):
+        return b"\n".join(draw(spoiled_lines(whole.rstrip(b"\n").split(b"\n")))) + b"\n"
+    return bytes(draw(spoiled_bytes(whole)))
+
+
 def table(draw: Any, bench: Bench) -> Case:
     """A table of pairs, of which rows or bytes are wrong."""
-    folder, ending = bench.new(), draw(st.sampled_from(("tsv", "csv", "jsonl", "parquet")))
-    whole = (bench.material.folder / f"table.{ending}").read_bytes()
-    if ending != "parquet" and draw(st.booleans()):
-        spoiled = b"\n".join(draw(spoiled_lines(whole.rstrip(b"\n").split(b"\n")))) + b"\n"
-    else:
-        spoiled = draw(spoiled_bytes(whole))
+    folder, ending = bench.new(), draw(st.sampled_from(ENDINGS))
+    spoiled = spoiled_table(draw, bench.material.folder / f"table.{ending}")
     file = folder / f"train.{ending}"
     file.write_bytes(spoiled)
     columns = ["--data.train.header", "true"] if ending in ("tsv", "csv") and draw(st.booleans()) else []
@@ -173,12 +68,8 @@ def table(draw: Any, bench: Bench) -> Case:
 
 def pairs_to_fit(draw: Any, bench: Bench) -> Case:
     """A file of pairs of which nothing is said but its name, and of which rows or bytes are wrong."""
-    folder, kind = bench.new(), draw(st.sampled_from(("tsv", "csv", "jsonl", "parquet")))
-    whole = (bench.material.folder / f"many.{kind}").read_bytes()
-    if kind != "parquet" and draw(st.booleans()):
-        spoiled = b"\n".join(draw(spoiled_lines(whole.rstrip(b"\n").split(b"\n")))) + b"\n"
-    else:
-        spoiled = draw(spoiled_bytes(whole))
+    folder, kind = bench.new(), draw(st.sampled_from(ENDINGS))
+    spoiled = spoiled_table(draw, bench.material.folder / f"many.{kind}")
     file = folder / f"pairs.{draw(st.sampled_from((kind, kind, 'tsv', 'txt', 'csv', 'json')))}"
     file.write_bytes(spoiled)
     arguments = ["fit", str(file), "--plan", "--output", str(folder / "run")]

@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 import pytest
 
+from tests.end_to_end.malformed_bench import problem_of
 from tests.end_to_end.random_running import Ended
 
 malformed: Any = None
@@ -67,4 +68,4 @@ def test_every_kind_has_a_docstring_that_says_what_it_makes() -> None:
     ],
 )
 def test_what_is_wrong_with_an_end(ended: Ended, seconds: float, expected: str) -> None:
-    assert malformed.problem_of(ended, seconds, "folder").partition(":")[0] == expected
+    assert problem_of(ended, seconds, "folder").partition(":")[0] == expected
