@@ -2,8 +2,9 @@
 
     python benchmarks/default_ablations.py --sizes 300 3000 --seeds 1 2 3 --data data --output ablations.jsonl
 
-Two tasks: captions (Multi30k, English to German; up to 29,000 pairs) and numbers, dates and money said aloud in four
-languages (`examples.verbalization`, of any size). Each run trains on the first pairs of the task, chooses its
+Three tasks: captions (Multi30k, English to German; up to 29,000 pairs), directions (the same between three languages,
+the wanted one named in front of the source; up to 174,000) and numbers, dates and money said aloud in four languages
+(`examples.verbalization`, of any size). Each run trains on the first pairs of the task, chooses its
 checkpoint on 500 others, decodes 500 unseen sources as `decode` does by default, and adds a line to the output: chrF
 and exact match, and the losses of the weights and of their average at each validation. What is in the output already is
 not run again; a run that was stopped goes on. `--table` prints the means of what is there.
@@ -66,6 +67,25 @@ def captions(data: Path, size: int) -> dict[str, list[str]]:
     return found
 
 
+def directions(data: Path, size: int) -> dict[str, list[str]]:
+    """Return the lines of each part; a caption's six translations stand behind one another."""
+    found = {}
+    for part, name, number in (
+        ("train", "train", size),
+        ("dev", "val", NUM_HELD_OUT),
+        ("test", "test_2016_flickr", NUM_HELD_OUT),
+    ):
+        sides = {language: read_lines(data / f"multi30k/raw/{name}.{language}") for language in ("en", "de", "fr")}
+        columns = [
+            [f"{target}: {line}\t{other}" for line, other in zip(sides[source], sides[target], strict=True)]
+            for source, target in itertools.permutations(sides, 2)
+        ]
+        found[part] = list(itertools.chain.from_iterable(zip(*columns, strict=True)))[:number]
+    if len(found["train"]) < size:
+        raise SystemExit(f"There are {len(found['train'])} pairs of captions, fewer than {size}.")
+    return found
+
+
 def numbers(data: Path, size: int) -> dict[str, list[str]]:
     made = max(size, LEAST_NUMBERS)
     folder = PREPARED / f"numbers_corpus_{made}"
@@ -77,7 +97,7 @@ def numbers(data: Path, size: int) -> dict[str, list[str]]:
     return found | {"test": ["\t".join(pair) for pair in zip(*sides, strict=True)]}
 
 
-TASKS = {"captions": captions, "numbers": numbers}
+TASKS = {"captions": captions, "directions": directions, "numbers": numbers}
 
 
 def prepare(task: str, data: Path, size: int) -> Path:
