@@ -61,9 +61,11 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         scales = hidden.abs().amax(-1, keepdim=True)
-        # Unsigned, because processors multiply unsigned by signed bytes; half a level makes the cut-off a rounding.
-        # A row of zeros gets any levels: its scale of 0 makes zeros of their product.
-        levels = torch.addcmul(_ZERO_LEVEL_AND_A_HALF, hidden, scales.reciprocal(), value=LEVELS).to(torch.uint8)
+        # Unsigned, because processors multiply unsigned by signed bytes; but made as signed ones, whose highest bit is
+        # then the other way round: torch makes those of floats in a third of the time. A row of zeros gets any levels:
+        # its scale of 0 makes zeros of their product.
+        signed = hidden.mul(LEVELS / scales).round_().to(torch.int8)
+        levels = signed.view(torch.uint8).bitwise_xor_(kernels.ZERO_LEVEL)
         product = kernels.bytes_product(levels, self.packed_weight, self.weight_scales, self.weight_zeros)
         # In place: what comes last is logits of many megabytes.
         return product.mul_(scales) if self.bias is None else torch.addcmul(self.bias, product, scales, out=product)
@@ -91,8 +93,6 @@ SMALLEST_SCALE = 1e-20
 
 LEVELS = 127
 """Levels on either side of 0."""
-
-_ZERO_LEVEL_AND_A_HALF = torch.tensor(kernels.ZERO_LEVEL + 0.5)
 
 
 def can_quantize(device: torch.device | str) -> bool:

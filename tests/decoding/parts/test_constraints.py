@@ -8,6 +8,8 @@ from seq2seq.decoding import BeamSearch, DiverseBeamSearch, Greedy, Sampling
 from seq2seq.decoding.parts.constraints import (
     Constraints,
     LogitsProcessorConstraint,
+    Renormalized,
+    SuppressedTokens,
     block_repeated_ngrams,
     forbidden_sequences,
     force_tokens,
@@ -168,3 +170,42 @@ def test_a_processor_tells_what_it_was_made_with() -> None:
     words = [[5, 6], [7]]
     assert repr(forbidden_sequences(words, 0)) == repr(forbidden_sequences(words, 0))
     assert " at 0x" not in repr(forbidden_sequences(words, 0))
+
+
+def normalized(logits: torch.Tensor, *others, min_length: int = 0) -> torch.Tensor:
+    constraints = Constraints(
+        ends=(2,), min_length=min_length, no_repeat_ngram=0, others=(*others, Renormalized()), prefixes=None
+    )
+    state = PathState.start(torch.tensor([5, 7]), 3, constraints, Specials(0, 2, 1))
+    return next_log_probs(logits.clone(), state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_left_is_normalised_as_if_the_rest_were_not_there(dtype) -> None:
+    logits = torch.randn(2, 3, 11).to(dtype)
+    found = normalized(logits, SuppressedTokens((4, 7)), min_length=1)
+    left = [token for token in range(11) if token not in (2, 4, 7)]
+    torch.testing.assert_close(found[..., left], logits[..., left].float().log_softmax(-1))
+    assert (found[..., [2, 4, 7]] == -torch.inf).all()
+
+
+def test_constraints_that_read_probabilities_are_shown_them_before_what_is_left_is_normalised() -> None:
+    logits = torch.randn(2, 3, 11)
+    seen = []
+
+    def halve(step, token_ids, log_probs):
+        seen.append(log_probs.exp().sum(-1))
+        return log_probs / 2
+
+    found = normalized(logits, halve)
+    torch.testing.assert_close(seen[0], torch.ones(2, 3))
+    torch.testing.assert_close(found, (logits.log_softmax(-1) / 2).log_softmax(-1))
+
+
+def test_a_hypothesis_that_nothing_is_left_to_may_end_for_sure() -> None:
+    found = normalized(torch.randn(2, 3, 5), SuppressedTokens((0, 1, 2, 3, 4)))
+    assert found[0, 0].tolist() == [-torch.inf, -torch.inf, 0.0, -torch.inf, -torch.inf]
+
+
+def test_numbers_that_are_none_stay_so_when_what_is_left_is_normalised() -> None:
+    assert normalized(torch.full((2, 3, 5), torch.nan), SuppressedTokens((4,)))[..., :4].isnan().all()
