@@ -79,6 +79,7 @@ def made_up(kind: str) -> tuple[list[str], list[str]]:
     others = [word("qrstuvwxyz") for _ in range(3000)]
     make = {
         "phonemes": lambda: (text := draw.choice(words), " ".join(letter.upper() for letter in text)),
+        "sounds": lambda: (" ".join((text := draw.choice(words)).upper()), text),
         "commands": lambda: (sentence(words[:12], 6), sentence(["JUMP", "WALK", "RUN"], 9)),
         "inflection": lambda: (f"<{draw.choice('NVA')}> {(text := draw.choice(words))}", f"ber{text}kan"),
         "summary": lambda: (sentence(words, 60), sentence(words, 6)),
@@ -108,6 +109,12 @@ REAL = {
 def test_real_tasks_are_known(kind: str, file: str) -> None:
     rows = [line.split("\t") for line in shared_data(file).read_text(encoding="utf-8").splitlines()]
     assert task_kind(features_of([row[0] for row in rows], [row[1] for row in rows], [], 1).numbers()).kind == kind
+
+
+@pytest.mark.parametrize("file", REAL["phonemes"])
+def test_sounds_to_spelling_are_known(file: str) -> None:
+    rows = [line.split("\t") for line in shared_data(file).read_text(encoding="utf-8").splitlines()]
+    assert task_kind(features_of([row[1] for row in rows], [row[0] for row in rows], [], 1).numbers()).kind == "sounds"
 
 
 @pytest.mark.parametrize("language", ["de", "fr"])
