@@ -40,7 +40,13 @@ class Counted:
 
 
 def train_sentencepiece(
-    texts: Iterable[str], *, kind: str, vocab_size: int, normalization: str, special_tokens: tuple[str, ...]
+    texts: Iterable[str],
+    *,
+    kind: str,
+    vocab_size: int,
+    split_digits: bool = False,
+    normalization: str,
+    special_tokens: tuple[str, ...],
 ) -> bytes:
     """Return a model trained on these texts, whose rarest characters, and those it has not seen, are bytes.
 
@@ -66,6 +72,7 @@ def train_sentencepiece(
             model_type=MODEL_TYPES[kind],
             vocab_size=vocab_size,
             byte_fallback=True,
+            split_digits=split_digits,
             character_coverage=COVERAGE,
             normalization_rule_name=RULES[normalization],
             remove_extra_whitespaces=normalization != "none",

@@ -51,6 +51,8 @@ class TokenizerOptions:
     """One vocabulary for both sides, trained on both."""
     min_frequency: int = 1
     """Least number of times that a merge, character or word must occur to enter the vocabulary."""
+    split_digits: bool = False
+    """Each digit is a piece of its own, so that numbers are read and written digit by digit; for subwords."""
     normalization: Literal["none", "nfc", "nfkc"] = "none"
     """Unicode normalisation before tokenising; `nfkc` of a `sentencepiece` is its `nmt_nfkc`, also of white space."""
     lowercase: bool = False
@@ -88,7 +90,7 @@ class TokenizerOptions:
             )
         for kind in (self.kind, self.target_kind or self.kind) if is_trained else ():
             self._check_kind(kind)
-        trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency")
+        trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency", "split_digits")
         spelling = ("normalization", "lowercase")
         refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)
         refuse_unused(
@@ -99,6 +101,8 @@ class TokenizerOptions:
         """Raise ValueError for an option that a kind to train has no use for."""
         if self.sampling and kind in ("characters", "words", "word_and_characters"):
             raise ValueError(f"`sampling` needs subwords; a vocabulary of {kind} has none.")
+        if self.split_digits and kind in ("words", "word_and_characters"):
+            raise ValueError(f"`split_digits` needs subwords; `{kind}` are whole.")
         if self.sampling > 1 and kind not in ("unigram", "sentencepiece"):
             raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
         if kind not in MODEL_TYPES:
@@ -192,6 +196,7 @@ class TextTokenizer:
                     texts,
                     kind=kind,
                     vocab_size=vocab_size,
+                    split_digits=chosen.split_digits,
                     normalization=chosen.normalization,
                     special_tokens=chosen.special_tokens,
                 )
@@ -203,6 +208,7 @@ class TextTokenizer:
                 kind=kind,
                 vocab_size=vocab_size,
                 min_frequency=chosen.min_frequency,
+                split_digits=chosen.split_digits,
                 normalization=chosen.normalization,
                 lowercase=chosen.lowercase,
                 special_tokens=chosen.special_tokens,

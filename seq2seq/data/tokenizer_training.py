@@ -24,6 +24,9 @@ PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 _BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
 """The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
 
+_DIGIT = Regex(r"\p{Nd}")
+"""A decimal digit of any script; said so that other libraries read it alike."""
+
 
 def train_tokenizer(
     texts: Iterable[str],
@@ -31,6 +34,7 @@ def train_tokenizer(
     kind: str,
     vocab_size: int,
     min_frequency: int,
+    split_digits: bool = False,
     normalization: str,
     lowercase: bool,
     special_tokens: tuple[str, ...],
@@ -40,7 +44,8 @@ def train_tokenizer(
     `byte_bpe` (Radford et al. 2019) and, for characters that it has seen, `characters` restore every text exactly;
     `bpe` (Sennrich et al. 2016) and `unigram` (Kudo 2018) mark the start of words with U+2581; `words` splits at white
     space and restores it as single spaces. `special_tokens` follow the four specials, are never split and, unlike
-    those, belong to the text: typing one gives its id, and decoding keeps it.
+    those, belong to the text: typing one gives its id, and decoding keeps it. With `split_digits` no piece has a digit
+    beside anything else.
 
     Raises:
         ValueError: there is no text, or `vocab_size` has no room for what must be in it.
@@ -52,10 +57,12 @@ def train_tokenizer(
             )
     tokenizer = _untrained(kind)
     tokenizer.normalizer = _normalizer(normalization, lowercase)
+    if split_digits:
+        tokenizer.pre_tokenizer = _with_digits_apart(tokenizer.pre_tokenizer)
     reserved = [*SPECIALS, *special_tokens]
     counted = Counted(_without(texts, special_tokens))
     if kind == "unigram":
-        tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved)
+        tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved, split_digits)
     else:
         tokenizer.train_from_iterator(counted, _trainer(kind, vocab_size, min_frequency, reserved))
     counted.check()
@@ -94,6 +101,11 @@ def _untrained(kind: str) -> Tokenizer:
     return tokenizer
 
 
+def _with_digits_apart(splitting: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+    """Return how text is split, but before all else into digits and what is between them."""
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(_DIGIT, "isolated"), splitting])
+
+
 def _normalizer(normalization: str, lowercase: bool) -> normalizers.Normalizer | None:
     forms: dict[str, list[normalizers.Normalizer]] = {
         "none": [],
@@ -120,7 +132,9 @@ def _trainer(kind: str, vocab_size: int, min_frequency: int, reserved: list[str]
     )
 
 
-def _unigram_model(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int, reserved: list[str]) -> models.Unigram:
+def _unigram_model(
+    texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int, reserved: list[str], split_digits: bool
+) -> models.Unigram:
     """Return the Unigram pieces that SentencePiece finds in the normalised texts."""
     normalizer = tokenizer.normalizer
     normalised = (normalizer.normalize_str(text) if normalizer else text for text in texts)
@@ -132,6 +146,7 @@ def _unigram_model(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int, 
             character_coverage=1.0,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
+            split_digits=split_digits,
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
