@@ -1,14 +1,19 @@
 /** The page's engine without a server: sets `window.seq2seqEngine`, which runs this folder's model in the browser.
  *
- * A text is taken line by line, since a model learns lines. All that is loaded stands beside this file.
+ * A text is taken sentence by sentence or as a whole, as it is by a server. All that is loaded stands beside this file.
  */
 
-import {beamSearch, divisorOf} from "./search.js";
+import {alarmsOf} from "./alarms.js";
+import {joinedPieces, piecesOf, wholeOf} from "./long_text.js";
+import {beamSearch} from "./search.js";
 
 const MOST_SUGGESTIONS = 8;
 const PAUSE = 30; // milliseconds after which the page may draw
 
 class BrowserEngine {
+  /** Whether it can go sentence by sentence. */
+  splits = true;
+
   /** Load everything once; a failure is said each time. */
   get loaded() {
     return this._loaded ??= this.load();
@@ -28,44 +33,42 @@ class BrowserEngine {
   }
 
   async describe() {
-    const {said} = await this.loaded, {search} = said;
+    const {said} = await this.loaded, {search} = said, longest = longestOf(said);
     const limits = {n_best: MOST_SUGGESTIONS, output_tokens: search.max_length};
     return {models: [{
       id: said.name, engine: "onnxruntime-web", source_languages: [], target_languages: [], generation_order: "l2r",
-      max_source_tokens: said.longest ?? null, search, explains: true, limits,
+      max_source_tokens: longest === Infinity ? null : longest, search, split: "sentences", explains: true, limits,
     }]};
   }
 
-  async generate({text, n_best = 1, onText = () => {}, signal}) {
-    const started = performance.now();
-    const lines = text.split(/\r\n?|\n/), found = [];
-    for (const line of lines) {
-      const before = found.map(([first]) => first.text + "\n").join("");
-      found.push(line.trim() ? await this.generateLine(line, n_best, (part) => onText(before + part), signal) : [empty()]);
+  async generate({text, n_best = 1, split = "sentences", onText = () => {}, signal}) {
+    const started = performance.now(), loaded = await this.loaded;
+    const pieces = split === "none" ? wholeOf(text) : piecesOf(text, (part) => this.sourceIds(loaded, part).length <= longestOf(loaded.said));
+    const sources = pieces.map((piece) => (piece.text ? this.sourceIds(loaded, piece.text) : []));
+    sources.forEach((ids) => checkLength(ids, loaded.said));
+    const found = [];
+    for (const [place, {before}] of pieces.entries()) {
+      const told = joinedPieces(pieces.slice(0, place), found.map(([first]) => first.text)) + before;
+      const heard = (part) => onText(told + part);
+      found.push(sources[place].length ? await this.generatePiece(loaded, sources[place], n_best, heard, signal) : [EMPTY]);
     }
-    const {said, sources} = await this.loaded;
-    const result = lines.length === 1 ? found[0] : [joined(found.map(([first]) => first), said.search)];
+    const ranks = [...Array(Math.max(...found.map((own) => own.length))).keys()];
+    const hypotheses = ranks.map((rank) => joined(pieces, found.map((own) => own[Math.min(rank, own.length - 1)])));
+    const ends = sources.flatMap((ids) => ids.slice(0, -1)), [best] = hypotheses;
+    const known = {isFinished: best.finished, isTranslation: false, isCut: pieces.some(({isCut}) => isCut)};
     return {
-      hypotheses: result,
-      source_tokens: lines.reduce((sum, line) => sum + sources.encode(line).length, 0),
-      segments: lines.length,
-      alarms: alarmsOf(found.map(([first]) => first)),
+      hypotheses, source_tokens: ends.length, segments: pieces.length, alarms: alarmsOf(ends, best.token_ids, known),
       seconds: (performance.now() - started) / 1000,
     };
   }
 
-  /** Return ids of a line as the model was trained on it. */
-  sourceIds({said, sources}, line) {
-    const [before, behind] = said.source_frame, ids = sources.encode(said.source_prefix + line);
-    const all = [...before, ...ids, ...behind], most = said.max_source_tokens;
-    const cut = most && all.length > most ? [...all.slice(0, most - behind.length), ...behind] : all;
-    if (said.longest && cut.length > said.longest)
-      throw new Error(`A line has ${cut.length} tokens, and the model can read ${said.longest}; make it shorter.`);
-    return cut;
+  /** Return ids of a piece as the model was trained on it. */
+  sourceIds({said, sources}, text) {
+    const [before, behind] = said.source_frame;
+    return [...before, ...sources.encode(said.source_prefix + text), ...behind];
   }
 
-  async generateLine(line, number, onText, signal) {
-    const loaded = await this.loaded, {said, graphs, targets} = loaded;
+  async generatePiece({said, graphs, targets}, source, number, onText, signal) {
     const options = {...said.search, suppressed: said.suppressed, beam_width: Math.max(said.search.beam_width ?? 1, number)};
     let shown = "", drawn = performance.now();
     const heard = async (running, pool) => {
@@ -78,15 +81,18 @@ class BrowserEngine {
       }
     };
     const special = {eos: said.eos_token_id, start: said.decoder_start_token_id, forced: said.target_start};
-    const found = await beamSearch(graphs, this.sourceIds(loaded, line), options, special, heard);
+    const found = await beamSearch(graphs, source, options, special, heard);
     return found.slice(0, number).map((hypothesis) => ({
-      ...hypothesis, text: targets.decode(hypothesis.tokens), tokens: targets.tokens(hypothesis.tokens), direction: "l2r",
+      ...hypothesis, token_ids: hypothesis.tokens, text: targets.decode(hypothesis.tokens),
+      tokens: targets.tokens(hypothesis.tokens), direction: "l2r",
     }));
   }
 
   async explain({text, output}) {
-    const loaded = await this.loaded, {said, graphs, sources, targets} = loaded;
-    const source = this.sourceIds(loaded, text), target = [...said.target_start, ...targets.encode(output), said.eos_token_id];
+    const loaded = await this.loaded, {said, graphs, sources, targets} = loaded, [piece] = wholeOf(text);
+    const source = this.sourceIds(loaded, piece.text);
+    checkLength(source, said);
+    const target = [...said.target_start, ...targets.encode(output), said.eos_token_id];
     const given = [said.decoder_start_token_id, ...target.slice(0, -1)];
     return {
       source_tokens: sources.tokens(source), target_tokens: targets.tokens(target),
@@ -95,21 +101,28 @@ class BrowserEngine {
   }
 }
 
-const empty = () => ({text: "", tokens: [], token_log_probs: [], score: 0, normalized_score: 0, finished: true, direction: "l2r"});
+/** Return how many tokens one search can hold. */
+const longestOf = (said) => Math.min(said.longest ?? Infinity, said.max_source_tokens ?? Infinity);
 
-/** Return the best of each line as one. */
-function joined(lines, search) {
-  const tokens = lines.flatMap((line) => line.tokens), score = lines.reduce((sum, line) => sum + line.score, 0);
-  return {
-    text: lines.map((line) => line.text).join("\n"), tokens, token_log_probs: lines.flatMap((line) => line.token_log_probs),
-    score, normalized_score: score / divisorOf(Math.max(tokens.length, 1), search),
-    finished: lines.every((line) => line.finished), direction: "l2r",
-  };
+function checkLength(ids, said) {
+  const longest = longestOf(said);
+  if (ids.length <= longest) return;
+  const message = `The text has ${ids.length} tokens, of which the model can read ${longest} at once; go sentence by sentence, or make it shorter.`;
+  throw Object.assign(new Error(message), {reason: "too_many_tokens", limit: longest});
 }
 
-function alarmsOf(lines) {
-  if (lines.every((line) => line.finished)) return [];
-  return [{name: "length_limit", message: "The output was cut at the most tokens that the search allows."}];
+const EMPTY = {text: "", tokens: [], token_ids: [], token_log_probs: [], score: 0, normalized_score: 0, finished: true, direction: "l2r"};
+
+/** Return the hypotheses of a text's pieces as one of the text. */
+function joined(pieces, parts) {
+  const text = joinedPieces(pieces, parts.map((part) => part.text));
+  if (parts.length === 1) return {...parts[0], text};
+  const tokens = parts.flatMap((part) => part.tokens), sum = (value) => parts.reduce((total, part) => total + value(part), 0);
+  return {
+    text, tokens, token_ids: parts.flatMap((part) => part.token_ids), token_log_probs: parts.flatMap((part) => part.token_log_probs),
+    score: sum((part) => part.score), normalized_score: sum((part) => part.normalized_score * part.tokens.length) / (tokens.length || 1),
+    finished: parts.every((part) => part.finished), direction: "l2r",
+  };
 }
 
 function commonStart([first = [], ...others]) {
