@@ -23,8 +23,8 @@ def gpt2() -> PreTrainedModel:
     ("options", "message"),
     [
         (
-            {"positions": "rotary"},
-            r"run has `positions: sinusoidal`, but this run `positions: rotary`.*Set `model.pos",
+            {"positions": "sinusoidal"},
+            r"run has `positions: rotary`, but this run `positions: sinusoidal`.*Set `model.pos",
         ),
         ({"num_heads": 8}, "has `num_heads: 2`, but this run `num_heads: 8`"),
         ({"activation": "gelu"}, "has `activation: relu`, but this run `activation: gelu`"),
@@ -84,7 +84,7 @@ def test_a_model_that_is_no_network_of_ours_is_refused_before_any_work(
     [
         ({"vocab_size": 38}, "has `vocab_size: 37`, but this run `vocab_size: 38`"),
         ({"pad_token_id": 3}, "has `pad_token_id: 0`"),
-        ({"positions": "learned"}, "has `positions: sinusoidal`"),
+        ({"positions": "learned"}, "has `positions: rotary`"),
     ],
 )
 def test_what_the_tokenizer_decides_is_compared_too(tmp_path: Path, options: dict[str, Any], message: str) -> None:

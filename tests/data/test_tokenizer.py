@@ -299,3 +299,29 @@ def test_what_a_template_puts_in_front_stays(tmp_path: Path) -> None:
     tokenizer = TextTokenizer.from_pretrained(tmp_path)
     assert tokenizer.encode_sources(["aba", ""]) == [[0, 7, 5, 2], [0, 2]]
     assert tokenizer.decode([0, 7, 5, 2]) == "aba"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["byte_bpe", "bpe", *(pytest.param(kind, marks=needs("sentencepiece")) for kind in BY_THE_LIBRARY)],
+)
+def test_split_digits_leaves_no_piece_with_a_digit_and_something_else(kind: str) -> None:
+    texts = ["on 12 may 1984, 3.50 of x9y at 10:30", "1984 1984 12 12 the 7th"] * 20
+    size = 330 if kind in (*OF_THE_LIBRARY, "byte_bpe") else 60
+    whole, split = (
+        TextTokenizer.train(texts, [], kind=kind, vocab_size=size, split_digits=value) for value in (False, True)
+    )
+
+    def pieces_with_digits(tokenizer: TextTokenizer) -> list[str]:
+        ids = tokenizer.encode_sources(texts[:1])[0]
+        return [piece for piece in tokenizer.target_tokens(ids) if any(map(str.isdigit, piece))]
+
+    assert pieces_with_digits(split) == list("12 1984 350 9 1030".replace(" ", ""))
+    assert any(len(piece) > 1 for piece in pieces_with_digits(whole))
+    assert split.decode_batch(split.encode_targets(texts)) == texts
+    assert split.fingerprint() != whole.fingerprint()
+
+
+def test_words_have_no_digits_to_split() -> None:
+    with pytest.raises(ValueError, match="`split_digits` needs subwords; `words` are whole"):
+        TextTokenizer.train(ENGLISH, GERMAN, kind="words", vocab_size=99, split_digits=True)

@@ -129,8 +129,9 @@ def network_options(family: Family, config: Config, embeddings: Mapping[str, Ten
     tie_embeddings = _ties(embeddings)
     start, bos, eos, pad = (values.get(f"{name}_token_id") for name in ("decoder_start", "bos", "eos", "pad"))
     source_size, target_size = len(embeddings[ENCODER_EMBEDDINGS]), len(embeddings[EMBEDDINGS])
+    own = {"positions": "sinusoidal"} | family.options(values, tie_embeddings in ("all", "target"))
     return TransformerOptions(
-        **family.options(values, tie_embeddings in ("all", "target")),
+        **own,
         tie_embeddings=tie_embeddings,
         vocab_size=target_size,
         source_vocab_size=None if source_size == target_size else source_size,

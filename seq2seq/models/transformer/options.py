@@ -120,9 +120,10 @@ class TransformerOptions:
     """Multiply token vectors by the root of `d_model`."""
     embedding_norm: bool = False
     """Normalise the sum of token and position vectors."""
-    positions: Positions = "sinusoidal"
-    """Kind of position information. `closed_sinusoidal` has wavelengths up to and including the longest, `relative` a
-    learned bias of self-attention for each distance."""
+    positions: Positions = "rotary"
+    """Kind of position information: queries and keys that are turned, vectors that are added to embeddings, of which
+    `closed_sinusoidal` ones have wavelengths up to and including the longest, or (`relative`) a learned bias of
+    self-attention for each distance."""
     max_positions: int = 1024
     """Longest sequence that `learned` positions can represent, in tokens."""
     position_offset: int = 0

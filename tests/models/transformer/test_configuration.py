@@ -59,8 +59,8 @@ def test_two_vocabularies_need_untied_sources(tie_embeddings: Any) -> None:
 
 
 def test_transformers_finds_its_own_names() -> None:
-    config = Seq2SeqTransformerConfig(d_model=21, num_heads=3, ffn_size=19, encoder_layers=5, decoder_layers=2)
+    config = Seq2SeqTransformerConfig(d_model=18, num_heads=3, ffn_size=19, encoder_layers=5, decoder_layers=2)
     names = ("hidden_size", "num_attention_heads", "intermediate_size", "num_hidden_layers")
-    assert [getattr(config, name) for name in names] == [21, 3, 19, 2]
+    assert [getattr(config, name) for name in names] == [18, 3, 19, 2]
     assert config.get_text_config(decoder=True).num_hidden_layers == 2
-    assert config.head_sizes == (7, 7)
+    assert config.head_sizes == (6, 6)
