@@ -34,7 +34,7 @@ VARIANTS = {
     "twice the rate": ("--optimizer.learning_rate", "3e-3"),
     "pieces of any use": ("--tokenizer.min_frequency", "1"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
-    "digits apart": ("--tokenizer.split_digits", "true"),
+    "digits in pieces": ("--tokenizer.split_digits", "false"),
     "vocabulary 500": ("--tokenizer.vocab_size", "500"),
     "vocabulary 1000": ("--tokenizer.vocab_size", "1000"),
     "vocabulary 2000": ("--tokenizer.vocab_size", "2000"),

@@ -44,7 +44,7 @@ def train_sentencepiece(
     *,
     kind: str,
     vocab_size: int,
-    split_digits: bool = False,
+    split_digits: bool,
     normalization: str,
     special_tokens: tuple[str, ...],
 ) -> bytes:

@@ -51,8 +51,8 @@ class TokenizerOptions:
     """One vocabulary for both sides, trained on both."""
     min_frequency: int = 1
     """Least number of times that a merge, character or word must occur to enter the vocabulary."""
-    split_digits: bool = False
-    """Each digit is a piece of its own, so that numbers are read and written digit by digit; for subwords."""
+    split_digits: bool = True
+    """Each digit is a subword of its own, so that numbers are read and written digit by digit."""
     normalization: Literal["none", "nfc", "nfkc"] = "none"
     """Unicode normalisation before tokenising; `nfkc` of a `sentencepiece` is its `nmt_nfkc`, also of white space."""
     lowercase: bool = False
@@ -101,8 +101,6 @@ class TokenizerOptions:
         """Raise ValueError for an option that a kind to train has no use for."""
         if self.sampling and kind in ("characters", "words", "word_and_characters"):
             raise ValueError(f"`sampling` needs subwords; a vocabulary of {kind} has none.")
-        if self.split_digits and kind in ("words", "word_and_characters"):
-            raise ValueError(f"`split_digits` needs subwords; `{kind}` are whole.")
         if self.sampling > 1 and kind not in ("unigram", "sentencepiece"):
             raise ValueError(f"`sampling` is {self.sampling}; with BPE it is a probability, from 0 to 1.")
         if kind not in MODEL_TYPES:

@@ -24,6 +24,7 @@ PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 _BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
 """The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
 
+SUBWORDS = ("byte_bpe", "bpe", "unigram")
 _DIGIT = Regex(r"\p{Nd}")
 """A decimal digit of any script; said so that other libraries read it alike."""
 
@@ -34,7 +35,7 @@ def train_tokenizer(
     kind: str,
     vocab_size: int,
     min_frequency: int,
-    split_digits: bool = False,
+    split_digits: bool,
     normalization: str,
     lowercase: bool,
     special_tokens: tuple[str, ...],
@@ -44,8 +45,8 @@ def train_tokenizer(
     `byte_bpe` (Radford et al. 2019) and, for characters that it has seen, `characters` restore every text exactly;
     `bpe` (Sennrich et al. 2016) and `unigram` (Kudo 2018) mark the start of words with U+2581; `words` splits at white
     space and restores it as single spaces. `special_tokens` follow the four specials, are never split and, unlike
-    those, belong to the text: typing one gives its id, and decoding keeps it. With `split_digits` no piece has a digit
-    beside anything else.
+    those, belong to the text: typing one gives its id, and decoding keeps it. With `split_digits` no subword has a
+    digit beside anything else.
 
     Raises:
         ValueError: there is no text, or `vocab_size` has no room for what must be in it.
@@ -57,7 +58,7 @@ def train_tokenizer(
             )
     tokenizer = _untrained(kind)
     tokenizer.normalizer = _normalizer(normalization, lowercase)
-    if split_digits:
+    if split_digits and kind in SUBWORDS:
         tokenizer.pre_tokenizer = _with_digits_apart(tokenizer.pre_tokenizer)
     reserved = [*SPECIALS, *special_tokens]
     counted = Counted(_without(texts, special_tokens))

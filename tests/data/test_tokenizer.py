@@ -322,6 +322,12 @@ def test_split_digits_leaves_no_piece_with_a_digit_and_something_else(kind: str)
     assert split.fingerprint() != whole.fingerprint()
 
 
-def test_words_have_no_digits_to_split() -> None:
-    with pytest.raises(ValueError, match="`split_digits` needs subwords; `words` are whole"):
-        TextTokenizer.train(ENGLISH, GERMAN, kind="words", vocab_size=99, split_digits=True)
+@pytest.mark.parametrize("kind", ["words", "characters"])
+def test_what_is_no_subword_stays_whole(kind: str) -> None:
+    tokenizer = TextTokenizer.train(["in 1984", "1984 sheep"], [], kind=kind, vocab_size=99)
+    assert (
+        tokenizer.fingerprint()
+        == TextTokenizer.train(
+            ["in 1984", "1984 sheep"], [], kind=kind, vocab_size=99, split_digits=False
+        ).fingerprint()
+    )
