@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "decoder_layers": 1,
         "num_heads": 2,
         "ffn_size": 64,
+        "positions": "sinusoidal",  # so that it can become one of a class of transformers
         "dropout": 0.0,
     },
     "objective": {"cross_entropy": {"label_smoothing": 0.0}},

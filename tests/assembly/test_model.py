@@ -23,8 +23,8 @@ def gpt2() -> PreTrainedModel:
     ("options", "message"),
     [
         (
-            {"positions": "sinusoidal"},
-            r"run has `positions: rotary`, but this run `positions: sinusoidal`.*Set `model.pos",
+            {"positions": "learned"},
+            r"run has `positions: sinusoidal`, but this run `positions: learned`.*Set `model.pos",
         ),
         ({"num_heads": 8}, "has `num_heads: 2`, but this run `num_heads: 8`"),
         ({"activation": "gelu"}, "has `activation: relu`, but this run `activation: gelu`"),

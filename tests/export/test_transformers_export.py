@@ -13,7 +13,13 @@ from seq2seq.models.loading import load_model, without_reports
 from tests.models.families.tiny_families import random_model
 from tests.models.tiny import random_pairs, tiny_model
 
-OF_A_FAMILY: dict[str, Any] = {"key_size": None, "value_size": None, "num_heads": 3, "d_model": 24}
+OF_A_FAMILY: dict[str, Any] = {
+    "key_size": None,
+    "value_size": None,
+    "num_heads": 3,
+    "d_model": 24,
+    "positions": "sinusoidal",
+}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_a_run_becomes_a_folder_of_transformers(copy_task: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"positions": "rotary"}, "`positions: rotary` is in no family of transformers"),
+        ({"positions": "rotary"}, "`positions: rotary` is in no family of transformers.*positions: sinusoidal` can be"),
         ({"generation_order": "r2l"}, "`generation_order: r2l` is in no family"),
         ({"norm_position": "pre", "tie_embeddings": "none"}, "`tie_embeddings: none` is in no family"),
         ({"key_size": 6, "value_size": 8}, "`key_size` and `value_size` are in no family"),

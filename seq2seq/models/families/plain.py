@@ -14,6 +14,8 @@ LONGEST = 1024
 """Positions that are said where there is no limit; computed ones are the same beyond it."""
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 
+_INSTEAD = {"positions": "; one trained with `model.positions: sinusoidal` can be written"}
+
 
 def family_like(options: TransformerOptions) -> tuple[Family, dict[str, Any]]:
     """Return the family of such a network, and the configuration of the model.
@@ -38,7 +40,7 @@ def family_like(options: TransformerOptions) -> tuple[Family, dict[str, Any]]:
         if (value := getattr(options, name)) not in values:
             raise ValueError(
                 f"`{name}: {value}` is in no family of transformers beside `norm_position: {options.norm_position}`; "
-                "only this toolkit reads the model."
+                "only this toolkit reads the model" + _INSTEAD.get(name, "") + "."
             )
     if options.head_sizes != (options.d_model // options.num_heads,) * 2:
         raise ValueError("`key_size` and `value_size` are in no family of transformers; only this toolkit reads it.")
