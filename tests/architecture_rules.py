@@ -40,6 +40,7 @@ OWNERS = {
     "zstandard": ("lines.py",),
     "transformers": (
         "models/pretrained.py",
+        "models/shared_source_attention.py",
         "models/loading.py",
         "models/foreign_sizes.py",
         "models/transformer/configuration.py",

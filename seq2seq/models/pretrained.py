@@ -1,8 +1,9 @@
 """Any encoder-decoder of transformers (Marian, BART, mBART, T5, …) behind the waist.
 
-Self-attention is cached per hypothesis. transformers pairs every decoder row with a source row of its own, so the
-source's keys and values are repeated for each hypothesis; they are computed once per sentence, and moved only when
-the number of hypotheses or sentences changes.
+Self-attention is cached per hypothesis. The source's keys and values are there once per sentence wherever a family
+looks its attention up by name (`shared_source_attention.py`), as nearly all do. Elsewhere transformers pairs every
+decoder row with a source row of its own, and they are repeated for each hypothesis: in LED and others whose attention
+is their own, and in T5Gemma 2, which joins them with those of the target (decision 44).
 """
 
 import inspect
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput
 
 from seq2seq.models.orders import FromTheLeft
+from seq2seq.models.shared_source_attention import share_source
 
 BEHIND_PADDING = {
     "roberta",
@@ -30,12 +32,12 @@ BEHIND_PADDING = {
 
 @dataclass
 class PretrainedState:
-    """Row b*W + w of every tensor and cache is hypothesis (b, w)."""
+    """Row b*W + w of the cache of the target is hypothesis (b, w); of what belongs to the source, only if repeated."""
 
-    source_hidden: Tensor
-    """[B*W, S, D]"""
+    source: ModelOutput
+    """What the encoder says: [B, S, D], or [B*W, S, D]."""
     attention_mask: Tensor
-    """[B*W, S]"""
+    """[B, S], or [B*W, S]"""
     cache: EncoderDecoderCache
     width: int
     """W"""
@@ -67,23 +69,18 @@ class PretrainedSeq2Seq(FromTheLeft):
         self.max_source_tokens, self.max_target_tokens = (
             num_positions(config, side) for side in ("encoder", "decoder")
         )
+        self.shares_source: bool | None = None
+        """Whether the source is there once per sentence; not known before the first one."""
 
     @torch.inference_mode()
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> PretrainedState:
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        return PretrainedState(self._source_hidden(input_ids, attention_mask), attention_mask, cache, width=1)
+        source, mask = self._encoded(input_ids, attention_mask)
+        return PretrainedState(source, mask, EncoderDecoderCache(DynamicCache(), DynamicCache()), width=1)
 
     @torch.inference_mode()
     def step(self, state: PretrainedState, token_ids: Tensor) -> tuple[Tensor, PretrainedState]:
-        output = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=state.source_hidden),
-            attention_mask=state.attention_mask,
-            decoder_input_ids=token_ids.reshape(-1, 1),
-            use_cache=True,
-            return_dict=True,
-            **{self.cache_name: state.cache},
-        )
-        return output.logits[:, -1].view(*token_ids.shape, -1), state
+        logits = self._logits(state.source, state.attention_mask, token_ids.reshape(-1, 1), state.cache)
+        return logits[:, -1].view(*token_ids.shape, -1), state
 
     @torch.inference_mode()
     def reorder(
@@ -91,35 +88,58 @@ class PretrainedSeq2Seq(FromTheLeft):
     ) -> PretrainedState:
         if beams is None and sentences is None:
             return state
-        device, width = state.source_hidden.device, state.width
+        source, mask, width = state.source, state.attention_mask, state.width
+        num_sentences = len(mask) if self.shares_source else len(mask) // width
+        kept = torch.arange(num_sentences, device=mask.device) if sentences is None else sentences
+        chosen = torch.arange(width, device=mask.device).expand(len(kept), -1) if beams is None else beams
+        rows = (kept[:, None] * width + chosen).flatten()
         # Rows of one sentence hold the same source: it stays where it is if sentences and widths stay.
-        source_stays = sentences is None and beams is not None and beams.shape[1] == width
-        if sentences is None:
-            sentences = torch.arange(state.source_hidden.shape[0] // width, device=device)
-        if beams is None:
-            beams = torch.arange(width, device=device).expand(sentences.shape[0], -1)
-        rows = (sentences[:, None] * width + beams).flatten()
-        hidden, mask = state.source_hidden, state.attention_mask
+        source_stays = sentences is None and chosen.shape[1] == width
+        source_rows = sentences if self.shares_source else None if source_stays else rows
         cross_cache = state.cache.cross_attention_cache
-        if not source_stays:
-            hidden, mask = hidden.index_select(0, rows), mask.index_select(0, rows)
-            cross_cache = _select(cross_cache, rows)
+        if source_rows is not None:
+            source, mask = _selected(source, source_rows), mask.index_select(0, source_rows)
+            cross_cache = _select(cross_cache, source_rows)
         cache = EncoderDecoderCache(_select(state.cache.self_attention_cache, rows), cross_cache)
-        return PretrainedState(hidden, mask, cache, beams.shape[1])
+        return PretrainedState(source, mask, cache, chosen.shape[1])
 
+    @torch.no_grad()
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
-        rows = len(decoder_input_ids) // len(input_ids)
-        source_hidden = self._source_hidden(input_ids, attention_mask).repeat_interleave(rows, dim=0)
+        source, mask = self._encoded(input_ids, attention_mask)
+        if not self.shares_source:
+            rows = torch.arange(len(input_ids), device=mask.device)
+            rows = rows.repeat_interleave(len(decoder_input_ids) // len(input_ids))
+            source, mask = _selected(source, rows), mask.index_select(0, rows)
+        return self._logits(source, mask, decoder_input_ids, None)
+
+    def _encoded(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[ModelOutput, Tensor]:
+        """Return what the encoder says, and the mask as the integers that some families calculate with."""
+        mask = attention_mask.long()
+        source: ModelOutput = self.model.get_encoder()(input_ids=input_ids, attention_mask=mask, return_dict=True)
+        if self.shares_source is None:
+            same = mask.new_zeros(2)
+            two, tokens = _selected(source, same), mask.new_full((4, 1), self.decoder_start_id)
+            self.shares_source = share_source(
+                self.model, lambda cache: self._logits(two, mask.index_select(0, same), tokens, cache)
+            )
+        return source, mask
+
+    def _logits(
+        self, source: ModelOutput, mask: Tensor, decoder_input_ids: Tensor, cache: EncoderDecoderCache | None
+    ) -> Tensor:
         return self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=source_hidden),
-            attention_mask=attention_mask.repeat_interleave(rows, dim=0),
+            encoder_outputs=source,
+            attention_mask=mask,
             decoder_input_ids=decoder_input_ids,
+            use_cache=cache is not None,
             return_dict=True,
+            **{self.cache_name: cache},
         ).logits
 
-    def _source_hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        encoder = self.model.get_encoder()
-        return encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=True).last_hidden_state
+
+def _selected(source: Any, rows: Tensor) -> ModelOutput:
+    """Return what the encoder says of the given rows, as an object of the family's own class."""
+    return type(source)(last_hidden_state=source.last_hidden_state.index_select(0, rows))
 
 
 def _select(cache: DynamicCache, rows: Tensor) -> DynamicCache:
