@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from seq2seq.data.json_tokenizer import TOKENIZER_FILE
 from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER
+from seq2seq.export.browser_pieces import write_pieces
 from seq2seq.files import read_object, written
 
 BROWSER = Path(__file__).with_name("browser")
@@ -58,7 +58,7 @@ def write_page(folder: Path, page: Page) -> None:
     Raises:
         ValueError: the model's tokenizer is none that a browser reads, or its weights are too large for one.
     """
-    check_browsable(folder)
+    make_browsable(folder)
     for file in BROWSER.glob("*.js"):
         shutil.copyfile(file, folder / file.name)
     with written(folder / "index.html") as index:
@@ -73,16 +73,12 @@ def write_page(folder: Path, page: Page) -> None:
             notice.write(f"{name} {read_object(page.packages / name / 'package.json')['version']}: {licence}\n")
 
 
-def check_browsable(folder: Path) -> None:
-    """Raise ValueError if a browser could not run the model of a folder."""
+def make_browsable(folder: Path) -> None:
+    """Write what a browser lacks of a folder's tokenizers; raise ValueError if it could not run the model."""
     if any(folder.glob("onnx/*_data")):
         raise ValueError(
             "A browser holds no weights of more than 2 GB; try `--quantization int8`, or leave out `--page`."
         )
     is_shared = not (folder / SOURCE_FOLDER).is_dir()
-    places = [folder] if is_shared else [folder / SOURCE_FOLDER, folder / TARGET_FOLDER]
-    if not all((place / TOKENIZER_FILE).is_file() for place in places):
-        raise ValueError(
-            "`--page` needs a tokenizer with a tokenizer.json, which browsers read, and this model's is another "
-            "(SentencePiece's, or words with characters); leave out `--page`."
-        )
+    for place in [folder] if is_shared else [folder / SOURCE_FOLDER, folder / TARGET_FOLDER]:
+        write_pieces(place)

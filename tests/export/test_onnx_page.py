@@ -5,6 +5,7 @@
 
 import functools
 import http.server
+import itertools
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_page import BROWSER, RUNTIME_FILES, Page, packages_of, write_page
+from tests.data.test_sentencepiece_tokenizer import train_model
+from tests.export.test_browser_pieces import hostile_texts
 from tests.export.untrained import MAX_LENGTH, SEARCH, TEXTS, random_model, tokenizer
 from tests.export.web_packages import empty_packages
 
@@ -268,6 +271,8 @@ WORDS = [
         "the",
         "a",
         "ab",
+        "12",
+        "a7b",
         "of",
         "House",
         "house's",
@@ -315,22 +320,50 @@ def various_texts() -> list[str]:
         "x <unk>y",
         "\ufeffa",
         "I'm here; you'll go",
+        "12 a",
+        " 12",
     ]
     return [*mixed, *odd]
 
 
-@pytest.mark.parametrize("kind", ["byte_bpe", "bpe", "unigram", "characters", "words"])
 @pytest.mark.parametrize(
-    "options", [{}, {"normalization": "nfkc", "lowercase": True}, {"special_tokens": ("<de>",)}], ids=str
+    ("kind", "options"),
+    [
+        *itertools.product(
+            ["byte_bpe", "bpe", "unigram", "characters", "words"],
+            [{}, {"normalization": "nfkc", "lowercase": True}, {"special_tokens": ("<de>",)}],
+        ),
+        *itertools.product(["byte_bpe", "bpe", "unigram", "characters"], [{"split_digits": False}]),
+        *itertools.product(
+            ["sentencepiece", "sentencepiece_bpe"],
+            [{}, {"normalization": "nfkc"}, {"special_tokens": ("<de>",), "split_digits": True}],
+        ),
+    ],
+    ids=str,
 )
 def test_tokenizers_of_the_browser_are_ours(
     kind: str, options: dict[str, Any], packages: Path, browser: Any, tmp_path: Path
 ) -> None:
     texts = various_texts()
     ours = TextTokenizer.train(texts[:100] * 2, [], kind=kind, vocab_size=420, **options)
-    ours.save(tmp_path)
-    write_page(tmp_path, Page(HTML, packages))
-    site, context = Site(tmp_path), browser.new_context()
+    check_tokenizer(ours, texts, packages, browser, tmp_path)
+
+
+def test_tokenizers_of_t5_and_its_like_are_theirs(packages: Path, browser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece", reason="sentencepiece is an optional package")
+    texts = [*various_texts(), *hostile_texts(500)]
+    special = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    train_model(tmp_path / "spiece.model", various_texts()[:100] * 2, **special, vocab_size=200)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer", "extra_ids": 10}')
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    check_tokenizer(TextTokenizer.from_pretrained(tmp_path), texts, packages, browser, tmp_path / "site")
+
+
+def check_tokenizer(ours: TextTokenizer, texts: list[str], packages: Path, browser: Any, folder: Path) -> None:
+    """Compare ids, tokens and decoded text."""
+    ours.save(folder)
+    write_page(folder, Page(HTML, packages))
+    site, context = Site(folder), browser.new_context()
     page = context.new_page()
     page.goto(site.address)
     script = """async texts => {
@@ -381,7 +414,7 @@ def test_a_folder_without_the_packages_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_that_no_browser_reads_is_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     (tmp_path / "target_tokenizer" / "tokenizer.json").unlink()
-    with pytest.raises(ValueError, match=r"`--page` needs a tokenizer with a tokenizer.json"):
+    with pytest.raises(ValueError, match=r"`--page`: no browser reads this model's tokenizer"):
         write_page(tmp_path, Page(HTML))
 
 

@@ -27,7 +27,7 @@ class BrowserEngine {
       throw new Error(`The runtime is not beside this page (${error.message}); export it with --runtime.`);
     });
     const [graphs, sources, targets] = await Promise.all([
-      Graphs.load(said), loadTexts(said.source_tokenizer), loadTexts(said.target_tokenizer),
+      Graphs.load(said), loadTexts(said.source_tokenizer, "source"), loadTexts(said.target_tokenizer, "target"),
     ]);
     return {said, graphs, sources, targets};
   }

@@ -1,6 +1,11 @@
 /** Text to token ids and back, as `seq2seq/data/json_tokenizer.py` does it, by the library that reads `tokenizer.json`. */
 
+import {Rules} from "./normaliser.js";
+import {MarianTexts, PieceTexts} from "./piece_texts.js";
 import {Tokenizer} from "./runtime/tokenizers.js";
+
+/** What reads `pieces.json`, by the class that the tokenizer has in Python. */
+const OF_PIECES = {SentencePieceBackend: PieceTexts, MarianTokenizer: MarianTexts};
 
 /** Characters that a byte-level vocabulary has for the 256 bytes, in the order of the bytes. */
 function byteCharacters() {
@@ -26,6 +31,29 @@ function splitting(part) {
   return part?.type === "WhitespaceSplit" ? WHITE_SPACE : part;
 }
 
+const DIGIT = "\\p{Nd}";
+
+/** Return whether digits are split off before all else, and the description of how text is split without that. */
+function withoutDigits(part) {
+  const [first, ...others] = part?.type === "Sequence" ? part.pretokenizers : [];
+  return first?.type === "Split" && first.pattern.Regex === DIGIT ? [true, {...part, pretokenizers: others}] : [false, part];
+}
+
+/**
+ * Return what splits text in which digits are apart. Only a part that comes of a text's first character begins it, which
+ * the library forgets.
+ */
+function digitsApart(split, sizeOfFirst) {
+  return (text, options) => {
+    let place = 0;
+    return text.split(new RegExp(`(${DIGIT})`, "u")).filter(Boolean).flatMap((part) => {
+      const isFirst = place < sizeOfFirst();
+      place += part.length;
+      return split(part, {...options, section_index: (options?.section_index ?? 0) + (isFirst ? 0 : 1)});
+    });
+  };
+}
+
 const FORMS = {
   NFC: (text) => text.normalize("NFC"),
   NFKC: (text) => text.normalize("NFKC"),
@@ -33,12 +61,24 @@ const FORMS = {
   Lowercase: (text) => Array.from(text, (letter) => letter.toLowerCase()).join(""),
 };
 
-/** Return the normaliser of a vocabulary that was trained here, or undefined for any other. */
+/** Return what applies rules of SentencePiece as the library in Python does: to whole graphemes, if they are short. */
+function precompiled({precompiled_charsmap: charsmap}) {
+  const rules = new Rules(charsmap), segmenter = new Intl.Segmenter("en", {granularity: "grapheme"});
+  const isShort = (text) => new TextEncoder().encode(text).length < 6;
+  const changed = (text) => rules.shortest(text)?.[1];
+  return (text) => Array.from(segmenter.segment(text), ({segment}) =>
+    (isShort(segment) ? changed(segment) : undefined) ?? Array.from(segment, (letter) => changed(letter) ?? letter).join("")).join("");
+}
+
+/** Return the normaliser of a vocabulary that was trained here or has rules, or undefined for any other. */
 function normaliser(part) {
   const steps = part?.type === "Sequence" ? part.normalizers : [part ?? {}];
-  const forms = steps.map(({type}) => FORMS[type]);
+  const forms = steps.map((step) => (step.type === "Precompiled" ? precompiled(step) : FORMS[step.type]));
   return forms.includes(undefined) ? undefined : (text) => forms.reduce((found, form) => form(found), text);
 }
+
+/** Of what was trained here, whose vocabulary may hold text that looks like a special token. */
+const OWN = Object.entries({bos_token: "<bos>", eos_token: "<eos>", pad_token: "<pad>", unk_token: "<unk>"});
 
 export class Texts {
   /**
@@ -55,11 +95,17 @@ export class Texts {
     for (const {id, content} of added) this.vocabulary[id] = content;
     // Text that merely looks like a special token is text: the library would find it. What belongs to texts stays.
     const textual = {...json, added_tokens: added.filter((token) => !token.special), post_processor: null};
-    textual.pre_tokenizer = splitting(json.pre_tokenizer);
+    const [digits, others] = withoutDigits(splitting(json.pre_tokenizer));
+    textual.pre_tokenizer = others;
     const plain = {...config, clean_up_tokenization_spaces: false};
     this.tokenizer = new Tokenizer(textual, plain);
+    if (digits) this.tokenizer.pre_tokenizer = digitsApart(this.tokenizer.pre_tokenizer, () => this.sizeOfFirst);
     const normalised = normaliser(json.normalizer);
     if (normalised) this.tokenizer.normalizer = normalised;
+    this.normalised = normalised ?? ((text) => text);
+    const isOwn = OWN.every(([role, token]) => config[role] === token), unknown = config.unk_token?.content ?? config.unk_token;
+    this.unknown = added.find(({content}) => content === unknown)?.id;
+    this.reserved = new Set(isOwn ? [] : [...this.specials].filter((id) => id !== this.unknown));
     const decoder = json.decoder ?? {};
     this.bytes = decoder.type === "ByteLevel" ? new Map(byteCharacters().map((character, byte) => [character, byte])) : null;
     this.kept = new Set(added.filter((token) => !token.special).map((token) => token.id));
@@ -67,7 +113,10 @@ export class Texts {
 
   /** Return the ids of a text, without what stands before and behind every text. */
   encode(text) {
-    return text === "" ? [] : this.tokenizer.encode(text, {add_special_tokens: false}).ids;
+    if (text === "") return [];
+    this.sizeOfFirst = this.normalised(String.fromCodePoint(text.codePointAt(0))).length;
+    const {ids} = this.tokenizer.encode(text, {add_special_tokens: false});
+    return ids.map((id) => (this.reserved.has(id) ? this.unknown : id)).filter((id) => id !== undefined);
   }
 
   /** Return the text of ids; special tokens are skipped. */
@@ -94,8 +143,9 @@ export class Texts {
   }
 }
 
-/** Load what a folder holds of a tokenizer. */
-export async function loadTexts(folder) {
+/** Load what a folder holds of a tokenizer, for texts of a side, `source` or `target`. */
+export async function loadTexts(folder, side) {
   const read = async (name) => (await fetch(new URL(folder + name, import.meta.url))).json();
-  return new Texts(await read("tokenizer.json"), await read("tokenizer_config.json"));
+  const config = await read("tokenizer_config.json"), Own = OF_PIECES[config.tokenizer_class];
+  return Own ? new Own(await read("pieces.json"), side) : new Texts(await read("tokenizer.json"), config);
 }
