@@ -92,7 +92,10 @@ def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
     refuse(arguments, ("source_language", "target_language", *OF_PAGES))
     require_ctranslate2()
     generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    export_ctranslate2(folder, model, **of_generator(generator), quantization=arguments.quantization or "float32")
+    options = {**of_generator(generator), "quantization": arguments.quantization or "float32"}
+    export_ctranslate2(folder, model, **options, languages=generator.languages)
+    if generator.rules.constraints or generator.rules.other_ends:
+        print("CTranslate2 leaves out the tokens that generation_config.json forbids or ends with.", file=sys.stderr)
     if different := different_options(generator.search):
         named = ", ".join(f"`{name}: {value}`" for name, value in different.items())
         print(f"CTranslate2 cannot follow the run's {named}; a check leaves this out.", file=sys.stderr)

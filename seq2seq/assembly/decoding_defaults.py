@@ -38,6 +38,8 @@ class DecodingDefaults:
     """Language of sources, for a model that is told it, as in training."""
     target_language: str | None = None
     """Language of targets."""
+    target_start: tuple[int, ...] | None = None
+    """Tokens that targets of an export begin with; a model has them by its language or `generation_config.json`."""
 
     def __post_init__(self) -> None:
         check_max_source_tokens(self.max_source_tokens)

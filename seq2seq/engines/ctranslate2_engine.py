@@ -17,7 +17,7 @@ from typing import Any, Self
 from seq2seq.config.declaring import check_numbers
 from seq2seq.data.cutting import smallest
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
+from seq2seq.engines.ctranslate2_vocabulary import saved_vocabularies
 from seq2seq.files import fingerprint, read_object
 from seq2seq.generation.batches import SourceBatch
 from seq2seq.generation.engine import DECODING_FILE, TextEngine
@@ -126,6 +126,7 @@ class CTranslate2Searcher:
         opened: returns the `ctranslate2.Translator`, made when it is first needed, since its threads survive no fork.
         source_tokens, target_tokens: its names by id.
         token_scores: whether hypotheses need the log-probability of each token, which takes another pass.
+        start: tokens that every target begins with, and that cost nothing.
     """
 
     opened: Callable[[], Any]
@@ -137,6 +138,7 @@ class CTranslate2Searcher:
     token_scores: bool = True
     max_source_tokens: int | None = MAX_POSITIONS
     target_ids: dict[str, int] = field(default_factory=dict)
+    start: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.target_ids.update((token, index) for index, token in enumerate(self.target_tokens))
@@ -215,6 +217,8 @@ class CTranslate2Searcher:
         for (i, j), one in zip(places, scored, strict=True):
             hypothesis = results[i][j]
             log_probs = tuple(one.log_probs[: len(hypothesis.tokens)])  # of what has not ended, without the end's
+            if hypothesis.tokens[: len(self.start)] == self.start:
+                log_probs = (0.0,) * len(self.start) + log_probs[len(self.start) :]
             score = math.fsum(log_probs)
             normalized = score / self._divisor(len(log_probs))
             results[i][j] = replace(hypothesis, token_log_probs=log_probs, score=score, normalized_score=normalized)
@@ -265,13 +269,15 @@ class CTranslate2Engine(TextEngine):
         self._translator: Any = None
         self.num_workers = num_workers
         self.tokenizer = TextTokenizer.load(folder / TOKENIZER_FOLDER)
-        self.vocabularies = ctranslate2_vocabularies(self.tokenizer)
+        self.vocabularies = saved_vocabularies(folder)
         saved = read_object(folder / DECODING_FILE) if (folder / DECODING_FILE).is_file() else {}
         self.left_out, self.search = saved_search(saved.get("search"))
         self.search = self.search.changed(options)
         self.source_prefix = str(saved.get("source_prefix") or "")
         self.max_source_tokens = smallest((saved.get("max_source_tokens"), MAX_POSITIONS))
-        self.languages = (None, None)
+        self.languages = (saved.get("source_language"), saved.get("target_language"))
+        self.tokenizer = copy(self.tokenizer.speaking(*self.languages))
+        self.tokenizer.target_start = self.tokenizer.target_start or tuple(saved.get("target_start") or ())
         self.batch_tokens = batch_tokens
         self._folder, self._compute_type = folder, compute_type
 
@@ -298,12 +304,14 @@ class CTranslate2Engine(TextEngine):
             self.tokenizer.eos_id,
             self.num_workers,
             token_scores,
+            start=self.tokenizer.target_start,
         )
 
     def speaking(self, source_language: str | None = None, target_language: str | None = None) -> Self:
-        if source_language or target_language:
-            raise ValueError("An export for CTranslate2 is told no language; leave it out.")
-        return copy(self)
+        found = copy(self)
+        found.tokenizer = self.tokenizer.speaking(source_language, target_language)
+        found.languages = (source_language or self.languages[0], target_language or self.languages[1])
+        return found
 
 
 def saved_search(saved: Any) -> tuple[list[str], CTranslate2Search]:

@@ -70,6 +70,11 @@ def export_argos(
         ValueError: Argos cannot do what the model needs, CTranslate2 is missing or cannot express it, or the file is
             something else than an archive.
     """
+    if tokenizer.languages.ids or tokenizer.target_start:
+        raise ValueError(
+            "Argos Translate puts no language in front of a source, and this model is told its languages by tokens in "
+            "front of texts; it cannot be packed for it. `--format ctranslate2` writes a folder that is told them."
+        )
     pieces = shared_pieces(tokenizer)
     if (order := model.config.generation_order) != "l2r":
         raise ValueError(

@@ -21,7 +21,6 @@ from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
 from seq2seq.files import new_folder
 from seq2seq.models.transformer import Seq2SeqTransformer, Seq2SeqTransformerConfig
 from seq2seq.models.transformer.layers import DecoderLayer, EncoderLayer, FeedForward
-from seq2seq.models.transformer.positions import sinusoids
 
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "silu": "SWISH"}
 QUANTIZATIONS = ("float32", "int8", "int8_float32", "int16", "float16", "bfloat16", "int8_float16", "int8_bfloat16")
@@ -35,10 +34,15 @@ def export_ctranslate2(
     source_prefix: str = "",
     quantization: str = "float32",
     max_source_tokens: int | None = None,
+    languages: tuple[str | None, str | None] = (None, None),
 ) -> None:
     """Write a folder that `ctranslate2.Translator` opens; it appears whole or not at all, in the place of an older one.
 
     Beside CTranslate2's files it holds `tokenizer/`, for `TextTokenizer.load`, and `decoding.json`.
+
+    Args:
+        tokenizer: what its targets have to begin with is written, too.
+        languages: of sources and targets, for a model of many; whoever decodes may say others.
 
     Raises:
         ValueError: CTranslate2 is missing, has no such quantisation, or cannot express an option of the model; or the
@@ -46,11 +50,13 @@ def export_ctranslate2(
     """
     require_ctranslate2()
     check_replaceable(folder)
+    check_one_start(tokenizer)
     spec = ctranslate2_spec(model, tokenizer, search, quantization)
+    start = tokenizer.target_start or None
     with new_folder(folder) as unfinished:
         spec.save(str(unfinished))
         tokenizer.save(unfinished / TOKENIZER_FOLDER)
-        write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
+        write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens, *languages, start))
 
 
 def ctranslate2_spec(model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, quantization: str) -> Any:
@@ -85,6 +91,15 @@ def check_replaceable(folder: Path, mark: str = MODEL_FILE, name: str = "CTransl
         raise ValueError(f"{folder} is there and holds no {name}; give a new name, or remove it yourself.")
 
 
+def check_one_start(tokenizer: TextTokenizer) -> None:
+    """Raise ValueError if the decoder starts from a language; CTranslate2's start is one token for all targets."""
+    if tokenizer.languages.is_start:
+        raise ValueError(
+            "CTranslate2 starts all targets from one token, and this model starts each from its language; convert its "
+            "folder by CTranslate2's own `ct2-transformers-converter`, and give the language as `target_prefix`."
+        )
+
+
 def check_expressible(config: Seq2SeqTransformerConfig) -> None:
     """Raise ValueError naming the first option that CTranslate2 has no counterpart for."""
     key_size, value_size = config.head_sizes
@@ -92,13 +107,10 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
         f"generation_order: {config.generation_order}": config.generation_order != "l2r",
         "a key_size other than d_model / num_heads": key_size * config.num_heads != config.d_model,
         "a value_size other than key_size": key_size != value_size,
-        f"positions: {config.positions}": config.positions in ("relative", "closed_sinusoidal"),
-        "a position_offset": config.position_offset > 0,
-        "an embedding_norm": config.embedding_norm,
+        f"positions: {config.positions}": config.positions == "relative",
         "attention_scale: false": not config.attention_scale,
         "biases: false": not config.biases,
         "an output_scale": config.output_scale,
-        "an output_bias": config.output_bias,
     }
     for option, is_used in refused.items():
         if is_used:
@@ -113,7 +125,8 @@ def check_expressible(config: Seq2SeqTransformerConfig) -> None:
 
 def set_vocabularies(spec: Any, config: Seq2SeqTransformerConfig, tokenizer: TextTokenizer) -> None:
     """Give the tokens of both sides to the description, and the roles of the special ones."""
-    source, target = ctranslate2_vocabularies(tokenizer)
+    rows = (config.source_vocab_size or config.vocab_size, config.vocab_size)
+    source, target = ctranslate2_vocabularies(tokenizer, *rows)
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
     # A vocabulary without unknown token gets a token of no role: CTranslate2 would add a row that has no embedding.
@@ -140,6 +153,7 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
         "activation": common_spec.Activation[ACTIVATIONS[config.activation]],
         "ffn_glu": config.gated_feed_forward,
         "rms_norm": config.norm == "rms_norm",
+        "layernorm_embedding": config.embedding_norm,
         "rotary_dim": 0 if config.positions == "rotary" else None,
         "rotary_interleave": False,
     }
@@ -148,15 +162,20 @@ def transformer_spec(model: Seq2SeqTransformer, num_positions: int) -> Any:
     decoder = specs.TransformerDecoderSpec(config.decoder_layers, num_heads_kv=None, **options)
     for side, ours in ((encoder, model.encoder), (decoder, model.decoder)):
         side.scale_embeddings = numpy.dtype("float32").type(ours.embeddings.scale)
-        if config.positions == "sinusoidal":
-            side.position_encodings.encodings = array(sinusoids(num_positions, config.d_model))
+        positions: Any = ours.embeddings.positions
+        if config.positions in ("sinusoidal", "closed_sinusoidal"):
+            side.position_encodings.encodings = array(positions.build(num_positions))
         elif config.positions == "learned":
-            side.position_encodings.encodings = array(ours.embeddings.positions.vectors.weight)  # type: ignore[union-attr,arg-type]
+            side.position_encodings.encodings = array(positions.vectors.weight[config.position_offset :])
+        if ours.embeddings.norm is not None:
+            set_norm(side.layernorm_embedding, ours.embeddings.norm)
         if config.norm_position == "pre":
             set_norm(side.layer_norm, ours.norm)
     encoder.embeddings[0].weight = array(model.encoder.embeddings.tokens.weight)
     decoder.embeddings.weight = array(model.decoder.embeddings.tokens.weight)
     decoder.projection.weight = array(model.lm_head.weight)
+    if model.lm_head.bias is not None:
+        decoder.projection.bias = array(model.lm_head.bias)
     for layer_spec, encoder_layer in zip(encoder.layer, model.encoder.layers, strict=True):
         set_encoder_layer(layer_spec, encoder_layer)
     for layer_spec, decoder_layer in zip(decoder.layer, model.decoder.layers, strict=True):

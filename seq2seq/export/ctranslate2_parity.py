@@ -24,7 +24,7 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.engines.ctranslate2_engine import MAX_POSITIONS, require_ctranslate2
-from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
+from seq2seq.engines.ctranslate2_vocabulary import saved_vocabularies
 from seq2seq.generation.corpus import truncate_source
 from seq2seq.generation.hypothesis import Hypothesis, found_or_error
 from seq2seq.models.interface import Seq2Seq
@@ -85,14 +85,15 @@ def measure_parity(folder: Path, generator: TextGenerator, lines: Iterable[str])
     """
     search, budget = comparable_search(generator.search), generator.batch_tokens
     sources = encoded_sources(generator, lines)
-    source_tokens, target_tokens = ctranslate2_vocabularies(generator.tokenizer)
+    source_tokens, target_tokens = saved_vocabularies(folder)
+    target_start = generator.tokenizer.target_start
     inputs = [[source_tokens[index] for index in source[:-1]] for source in sources]
     translator = open_translator(folder)
 
     start = time.perf_counter()
-    ours = best_hypotheses(generator.model, sources, search, budget)
+    ours = best_hypotheses(generator.model, sources, search, budget, target_start)
     middle = time.perf_counter()
-    theirs = translate(translator, inputs, search, budget)
+    theirs = translate(translator, inputs, search, budget, [target_tokens[index] for index in target_start])
     end = time.perf_counter()
 
     differences = [
@@ -148,11 +149,12 @@ def open_translator(folder: Path) -> Any:
 
 
 def translate(
-    translator: Any, inputs: list[list[str]], search: BeamSearch, batch_tokens: int
+    translator: Any, inputs: list[list[str]], search: BeamSearch, batch_tokens: int, start: list[str]
 ) -> list[tuple[list[str], float]]:
-    """Return each input's best tokens, end of sentence included, and their score."""
+    """Return each input's best tokens, which begin with `start`, end of sentence included, and their score."""
     results = translator.translate_batch(
         inputs,
+        target_prefix=[start] * len(inputs) if start else None,
         beam_size=search.beam_width,
         length_penalty=search.length_penalty,
         max_decoding_length=search.max_length,

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
+from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.language_names import named_language
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies
@@ -184,3 +188,14 @@ def test_a_model_of_somebody_else_may_lack_special_tokens(tmp_path: Path) -> Non
     archive = exported(tmp_path / "x", TextTokenizer.from_pretrained(tmp_path / "m.model"))
     vocabulary = json.loads(archive.read("translate-en_hsb/model/shared_vocabulary.json"))
     assert vocabulary[-2:] == ["<pad>", "</s>"]
+
+
+def test_a_model_that_is_told_languages_is_refused(tmp_path: Path) -> None:
+    words = {token: i for i, token in enumerate(["<pad>", "</s>", "<unk>", ">>deu<<", "a"])}
+    backend = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    side = HuggingFaceTokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, **special))
+    tokenizer = TextTokenizer(side, side, shared=True)
+    with pytest.raises(ValueError, match="this model is told its languages by tokens in front of texts"):
+        exported(tmp_path / "x", tokenizer)
+    assert list(tmp_path.iterdir()) == []

@@ -34,6 +34,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"positions": "learned", "norm": "rms_norm"},
     {"norm_position": "post", "activation": "gelu"},
     {"activation": "gelu_tanh", "tie_embeddings": "target"},
+    {"positions": "closed_sinusoidal", "position_offset": 2},
+    {"positions": "learned", "position_offset": 2, "embedding_norm": True, "output_bias": True},
 ]
 SUM_TOLERANCE = 2e-4
 """Of a sum of log-probabilities: float32 itself, since either side is up to 1e-4 from float64 with these weights."""
