@@ -31,7 +31,6 @@ from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.data.language_names import named_language
-from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.engines.ctranslate2_engine import require_ctranslate2
 from seq2seq.export import argos_export
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2
@@ -48,6 +47,7 @@ from seq2seq.models.transformer import Seq2SeqTransformer
 CHECK_LINES = 200
 PAGE_FILE = Path(__file__).parents[1] / "serving" / "page" / "index.html"
 """The page of the server, which takes any engine."""
+Languages = tuple[str | None, str | None]
 OF_PAGES = ("page", "runtime")
 """Options of a site, which is made of ONNX alone."""
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}-language",
             metavar="CODE[=NAME]",
-            help=f"of argos, the language of the {side}s, such as `de` or `hsb=Upper Sorbian`",
+            help=f"of argos and onnx, the language of the {side}s, such as `de`; argos: or `hsb=Upper Sorbian`",
         )
     parser.add_argument("--page", action="store_true", help="make the folder of ONNX a site whose page runs the model")
     parser.add_argument(
@@ -107,15 +107,14 @@ def write_ctranslate2(arguments: argparse.Namespace, folder: Path) -> None:
 def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder for onnxruntime and transformers.js."""
     checked, quantization = lines_to_check(arguments), arguments.quantization or "float32"
-    refuse(arguments, ("source_language", "target_language"))
     require_onnx()
     if arguments.check:
         require_onnxruntime()
     page = page_to_write(arguments)
-    generator, model = load_for_export(arguments.model, arguments.checkpoint)
-    options = {**of_generator(generator), "quantization": quantization, "suppressed": suppressed_tokens(generator)}
-    ends = other_ends(generator)
-    export_onnx(folder, model, **options, page=page, called=Path(arguments.model).name, other_ends=ends)
+    generator, _ = load_for_export(arguments.model, arguments.checkpoint)
+    generator, model, languages = spoken(arguments, generator)
+    options = {**of_generator(generator), "quantization": quantization, "rules": generator.rules}
+    export_onnx(folder, model, **options, page=page, called=Path(arguments.model).name, languages=languages)
     if page is not None:
         print(how_to_open(folder, page))
     if arguments.check:
@@ -123,26 +122,19 @@ def write_onnx(arguments: argparse.Namespace, folder: Path) -> None:
     push(folder, arguments.push_to_hub)
 
 
-def suppressed_tokens(generator: TextGenerator) -> list[int]:
-    """Return what a pretrained model is never to say; other rules of its folder are said to be left out."""
-    plain = [
-        rule for rule in generator.rules.constraints if isinstance(rule, SuppressedTokens) and rule.at_step is None
-    ]
-    if len(plain) < len(generator.rules.constraints):
-        print("The page leaves out what generation_config.json forbids besides single tokens.", file=sys.stderr)
-    return [token for rule in plain for token in rule.token_ids]
-
-
-def other_ends(generator: TextGenerator) -> tuple[int, ...]:
-    """Return what ends an output besides end of sentence; that transformers.js alone follows it is said."""
-    ends = generator.rules.other_ends
-    if ends:
-        print(
-            f"The page and `--check` end outputs at end of sentence alone, transformers.js at {len(ends)} more "
-            f"token{'s' * (len(ends) != 1)} of generation_config.json, too.",
-            file=sys.stderr,
-        )
-    return ends
+def spoken(
+    arguments: argparse.Namespace, generator: TextGenerator
+) -> tuple[TextGenerator, Seq2SeqTransformer, Languages]:
+    """Return a generator that is told the languages that were named, if it can be, its model, and their codes."""
+    named = (arguments.source_language, arguments.target_language)
+    codes = tuple(None if text is None else text.partition("=")[0] for text in named)
+    told = generator.tokenizer.languages
+    if told.ids:
+        own = (None if told.of_target_only else codes[0], codes[1])
+        generator = generator.speaking(*own)
+    source, target = (code or own for code, own in zip(codes, generator.languages, strict=True))
+    assert isinstance(generator.model, Seq2SeqTransformer), "languages make no other model of one"
+    return generator, generator.model, (source, target)
 
 
 def page_to_write(arguments: argparse.Namespace) -> Page | None:

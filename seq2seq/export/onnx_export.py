@@ -11,23 +11,27 @@ to the graphs: every model here calls itself so there, whatever its network.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seq2seq.assembly.decoding_defaults import DecodingDefaults, write_decoding
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.search import inner_search
 from seq2seq.config.writing import plain
 from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER, TextTokenizer
 from seq2seq.decoding import Search
+from seq2seq.export.browser_languages import frame, offered_languages
 from seq2seq.export.ctranslate2_export import check_replaceable
 from seq2seq.export.onnx_network import decoder_graph, encoder_graph
 from seq2seq.export.onnx_nodes import require_onnx
 from seq2seq.export.onnx_page import Page, write_page
+from seq2seq.export.onnx_rules import generation_values, written_rules
 from seq2seq.files import new_folder, written
 from seq2seq.models.transformer import Seq2SeqTransformer
 
 QUANTIZATIONS = ("float32", "int8")
+NO_RULES = TargetRules()
 ENGINE_FILE = "engine.json"
 """What is said of the model beside its graphs; a folder that holds it is an export and may be replaced by another."""
 GRAPHS = "onnx"
@@ -49,16 +53,16 @@ def export_onnx(
     quantization: str = "float32",
     max_source_tokens: int | None = None,
     page: Page | None = None,
-    suppressed: Sequence[int] = (),
+    rules: TargetRules = NO_RULES,
     called: str | None = None,
-    other_ends: Sequence[int] = (),
+    languages: tuple[str | None, str | None] = (None, None),
 ) -> None:
     """Write the folder, with a page as a site; it appears whole or not at all, in the place of an older one.
 
     Args:
-        suppressed: tokens that are never said.
+        rules: what no output may say, and what else ends one.
         called: the model's name in the page; by default that of the folder.
-        other_ends: tokens that end an output as end of sentence does, in transformers.js and not in the page.
+        languages: codes of source and target that stand first, and of a model that is told none, its own.
 
     Raises:
         ValueError: a library is missing, there is no such quantisation, the model does not generate from the left, no
@@ -80,13 +84,12 @@ def export_onnx(
         tokenizer.save(unfinished)
         write_decoding(unfinished, DecodingDefaults(search, source_prefix, max_source_tokens))
         _write(unfinished / "config.json", transformers_js_config(model, unfinished))
-        said = generation_config(model, tokenizer, suppressed, other_ends) | {"max_length": _longest(search) + 1}
+        said = generation_config(model, tokenizer, rules) | {"max_length": _longest(search) + 1}
         _write(unfinished / "generation_config.json", said)
         limits = {"source_prefix": source_prefix, "max_source_tokens": max_source_tokens}
-        _write(
-            unfinished / ENGINE_FILE,
-            {**files, **limits, **engine_values(model, tokenizer, search, called or folder.name, suppressed)},
-        )
+        engine = engine_values(model, tokenizer, search, called or folder.name, rules)
+        offered = offered_languages(tokenizer, languages)
+        _write(unfinished / ENGINE_FILE, {**files, **limits, **engine, "languages": offered})
         if page is not None:
             write_page(unfinished, page)
 
@@ -131,19 +134,15 @@ def transformers_js_config(model: Seq2SeqTransformer, folder: Path) -> dict[str,
     return said | ({"transformers.js_config": {"use_external_data_format": True}} if has_data else {})
 
 
-def generation_config(
-    model: Seq2SeqTransformer, tokenizer: TextTokenizer, suppressed: Sequence[int], other_ends: Sequence[int]
-) -> dict[str, Any]:
+def generation_config(model: Seq2SeqTransformer, tokenizer: TextTokenizer, rules: TargetRules) -> dict[str, Any]:
     """Return what transformers.js has to know of an output: what it begins and ends with, and never says."""
     said: dict[str, Any] = special_tokens(model)
-    if other_ends:
-        said["eos_token_id"] = [model.eos_id, *other_ends]
+    if rules.other_ends:
+        said["eos_token_id"] = [model.eos_id, *rules.other_ends]
     if tokenizer.target_start:
         assert len(tokenizer.target_start) == 1, "a language, or what a folder of transformers forces, is one token"
         [said["forced_bos_token_id"]] = tokenizer.target_start
-    if suppressed:
-        said["suppress_tokens"] = list(suppressed)
-    return said
+    return said | generation_values(written_rules(rules.constraints))
 
 
 def special_tokens(model: Seq2SeqTransformer) -> dict[str, int]:
@@ -156,7 +155,7 @@ def special_tokens(model: Seq2SeqTransformer) -> dict[str, int]:
 
 
 def engine_values(
-    model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, name: str, suppressed: Sequence[int]
+    model: Seq2SeqTransformer, tokenizer: TextTokenizer, search: Search, name: str, rules: TargetRules
 ) -> dict[str, Any]:
     """Return what `engine.json` says besides where the graphs are."""
     config, (prefix, suffix) = model.config, frame(tokenizer)
@@ -171,21 +170,15 @@ def engine_values(
         "d_model": config.d_model,
         "vocab_size": config.vocab_size,
         "longest": config.longest,
-        **special_tokens(model) | {"decoder_start_token_id": tokenizer.decoder_start_id},
+        **special_tokens(model),
         "source_frame": [prefix, suffix],
         "target_start": list(tokenizer.target_start),
         "source_tokenizer": f"{SOURCE_FOLDER}/" if not tokenizer.shared else "",
         "target_tokenizer": f"{TARGET_FOLDER}/" if not tokenizer.shared else "",
-        "suppressed": list(suppressed),
+        "other_ends": list(rules.other_ends),
+        "rules": written_rules(rules.constraints),
         "search": {name: values[name] for name in SEARCH_OPTIONS if name in values},
     }
-
-
-def frame(tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
-    """Return the ids in front of every source, and those behind it."""
-    [empty] = tokenizer.encode_sources([""])
-    end = empty.index(tokenizer.source.eos_id)
-    return empty[:end], empty[end:]
 
 
 def _longest(search: Search) -> int:

@@ -2,7 +2,9 @@
 
 Enter a generator, the exported folder and lines; leaves how many lines get the same tokens. Both sides take the
 likeliest token, step after step, up to the run's length limit, behind the token that targets have to begin with, where
-there is one. onnxruntime is fed one sentence at a time, as a page is, and is given its own keys and values back.
+there is one, and by the
+rules of the model's folder. onnxruntime is fed one sentence at a time, as a page is, and is given its own keys and
+values back.
 """
 
 import math
@@ -23,6 +25,7 @@ from seq2seq.export.ctranslate2_parity import best_hypotheses, encoded_sources
 from seq2seq.export.onnx_export import ENGINE_FILE
 from seq2seq.export.onnx_network import past_names
 from seq2seq.export.onnx_nodes import HOW_TO_INSTALL
+from seq2seq.export.onnx_rules import within_rules
 from seq2seq.files import read_object
 
 
@@ -65,7 +68,8 @@ def measure_onnx_parity(folder: Path, generator: TextGenerator, lines: Iterable[
     exported = OnnxModel(folder)
     start = time.perf_counter()
     target_start = generator.tokenizer.target_start
-    search = BeamSearch(beam_width=1, max_length=plain.max_length, unscored=target_start)
+    search = generator.rules.applied(BeamSearch(beam_width=1, max_length=plain.max_length))
+    assert isinstance(search, BeamSearch), "rules make no other search of one"
     ours = best_hypotheses(generator.model, sources, search, generator.batch_tokens, target_start)
     middle = time.perf_counter()
     theirs = [exported.greedy(source, plain.max_length) for source in sources]
@@ -118,10 +122,13 @@ class OnnxModel:
     def greedy(self, source: Sequence[int], max_length: int) -> Generated:
         """Return what follows a source, taking the likeliest token each time, behind those that are forced for free."""
         inputs, tokens, score = self.encode(source), [self.values["decoder_start_token_id"]], 0.0
-        forced = iter(self.values["target_start"])
-        while len(tokens) <= max_length and (len(tokens) == 1 or tokens[-1] != self.values["eos_token_id"]):
+        forced, end = iter(self.values["target_start"]), self.values["eos_token_id"]
+        ends = {end, *self.values["other_ends"]}
+        while len(tokens) <= max_length and (len(tokens) == 1 or tokens[-1] not in ends):
             log_probs, inputs = self.step(inputs, tokens[-1])
             start = next(forced, None)
+            if start is None:
+                log_probs = within_rules(log_probs, tokens, self.values["rules"], max_length, end)
+                score += float(log_probs.max())
             tokens.append(int(log_probs.argmax()) if start is None else start)
-            score += float(log_probs[tokens[-1]]) if start is None else 0.0
         return Generated(tuple(tokens[1:]), score)

@@ -206,7 +206,7 @@ def test_a_folder_of_onnx_says_what_the_run_says(
     assert (tmp_path / "served" / "onnx" / "decoder_model_merged.onnx").is_file()
 
 
-def test_what_else_ends_an_output_is_written_and_said(
+def test_what_else_ends_an_output_and_its_languages_are_written(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnx", reason="onnx is an optional package")
@@ -218,10 +218,12 @@ def test_what_else_ends_an_output_is_written_and_said(
 
     monkeypatch.setattr(export, "load_for_export", loaded)
     command[3] = "onnx"
-    assert main(["export", *command]) == 0
-    assert "end outputs at end of sentence alone, transformers.js at 1 more token of" in capsys.readouterr().err
+    assert main(["export", *command, "--source-language", "en", "--target-language", "de=German"]) == 0
+    assert capsys.readouterr().err == ""
     said = json.loads((tmp_path / "served" / "generation_config.json").read_text())
     assert said["eos_token_id"][1:] == [5]
+    engine = json.loads((tmp_path / "served" / "engine.json").read_text())
+    assert (engine["other_ends"], engine["languages"]) == ([5], {"sources": {"en": {}}, "targets": {"de": {}}})
 
 
 def test_a_quantisation_that_onnx_has_not_is_named(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
+from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.constraints import (
+    Constraint,
+    ForcedEnd,
+    Renormalized,
+    SuppressedTokens,
+    forbidden_sequences,
+    repetition_penalty,
+)
 from seq2seq.export import onnx_export
 from seq2seq.export.onnx_export import export_onnx
 from tests.export.untrained import SEARCH, TEXTS, random_model, tokenizer
@@ -49,12 +58,33 @@ def test_transformers_js_is_told_what_outputs_begin_and_end_with(tokenizer: Text
     assert (plain["eos_token_id"], "forced_bos_token_id" in plain) == (tokenizer.eos_id, False)
     spoken = copy(tokenizer)
     spoken.target_start = (7,)
-    found = said("spoken", spoken, other_ends=(8, 9), suppressed=[6])
+    rules: list[Constraint] = [
+        repetition_penalty(1.5, tokenizer.decoder_start_id),
+        SuppressedTokens((5,)),
+        forbidden_sequences([[3, 4]], tokenizer.decoder_start_id),
+        ForcedEnd(tokenizer.eos_id),
+        SuppressedTokens((6,)),
+        SuppressedTokens((8,), at_step=1),
+        Renormalized(),
+    ]
+    found = said("spoken", spoken, rules=TargetRules(tuple(rules), other_ends=(8, 9)))
     assert found == plain | {
         "eos_token_id": [tokenizer.eos_id, 8, 9],
         "forced_bos_token_id": 7,
-        "suppress_tokens": [6],
+        "forced_eos_token_id": tokenizer.eos_id,
+        "suppress_tokens": [5, 6],
+        "begin_suppress_tokens": [8],
+        "bad_words_ids": [[3, 4]],
+        "repetition_penalty": 1.5,
+        "renormalize_logits": True,
     }
+
+
+def test_rules_of_a_users_own_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    rules = TargetRules((lambda step, token_ids, log_probs: log_probs,))
+    with pytest.raises(ValueError, match="has no counterpart in ONNX; decode with `seq2seq decode`"):
+        export_onnx(tmp_path / "site", random_model(tokenizer), tokenizer, SEARCH, rules=rules)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_tokenizer_stands_where_transformers_js_looks_for_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.apps.export import PAGE_FILE, suppressed_tokens
+from seq2seq.apps.export import PAGE_FILE
 from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.data.tokenizer import TextTokenizer
@@ -154,7 +154,7 @@ def test_tokens_that_are_never_said_are_not_said(
     model, [often, _] = random_model(tokenizer), tokenizer.encode_targets(["o"])[0]
     rules = TargetRules((SuppressedTokens((often,)),))
     free, generator = (TextGenerator(model, tokenizer, SEARCH, rules=own) for own in (TargetRules(), rules))
-    page = opened(exported(generator, tmp_path / "site", packages, suppressed=suppressed_tokens(generator)))
+    page = opened(exported(generator, tmp_path / "site", packages, rules=rules))
     answers = [page.evaluate(GENERATED, {"text": text})["hypotheses"][0]["text"] for text in SPOKEN]
     assert answers == [generator(text)[0].text for text in SPOKEN]
     assert answers != [free(text)[0].text for text in SPOKEN]

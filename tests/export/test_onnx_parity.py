@@ -8,6 +8,14 @@ import torch
 from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.assembly.generator import TextGenerator
 from seq2seq.decoding.algorithms.beam import BeamSearch
+from seq2seq.decoding.parts.constraints import (
+    Constraint,
+    ForcedEnd,
+    Renormalized,
+    SuppressedTokens,
+    forbidden_sequences,
+    repetition_penalty,
+)
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_parity import OnnxModel, measure_onnx_parity
 from tests.export.untrained import MAX_LENGTH, TEXTS, random_model, tokenizer
@@ -49,6 +57,28 @@ def test_both_sides_begin_with_what_is_forced(tokenizer: Any, tmp_path: Path, mo
     assert theirs.score == pytest.approx(ours.score, abs=2e-4)
     monkeypatch.setattr(generator.tokenizer, "target_start", ())
     assert measure_onnx_parity(folder, generator, TEXTS).num_equal < len(TEXTS), "without it they differ"
+
+
+RULES: list[tuple[Constraint, ...]] = [
+    (SuppressedTokens((5, 9)), SuppressedTokens((6, 7, 8), at_step=0)),
+    (repetition_penalty(1.7, 1), ForcedEnd(2)),
+    (forbidden_sequences([[7, 8], [5, 6, 7], [1, 9]], 1), Renormalized()),
+    (SuppressedTokens(tuple(range(25))),),
+]
+
+
+@pytest.mark.parametrize("constraints", RULES, ids=str)
+def test_both_sides_keep_to_the_rules_of_a_folder(
+    constraints: tuple[Constraint, ...], tokenizer: Any, tmp_path: Path
+) -> None:
+    search, rules = BeamSearch(max_length=7), TargetRules(constraints, other_ends=(10, 11))
+    generator = TextGenerator(random_model(tokenizer), tokenizer, search, rules=rules)
+    export_onnx(tmp_path / "site", generator.model, tokenizer, search, rules=rules)  # type: ignore[arg-type]
+    parity = measure_onnx_parity(tmp_path / "site", generator, TEXTS)
+    assert parity.num_equal == len(TEXTS)
+    assert parity.largest_score_difference < 2e-4
+    export_onnx(tmp_path / "free", generator.model, tokenizer, search)  # type: ignore[arg-type]
+    assert measure_onnx_parity(tmp_path / "free", generator, TEXTS).num_equal < len(TEXTS), "without them they differ"
 
 
 def test_another_models_export_is_noticed(generator: TextGenerator, tmp_path: Path) -> None:

@@ -34,18 +34,20 @@ class BrowserEngine {
 
   async describe() {
     const {said} = await this.loaded, {search} = said, longest = longestOf(said);
-    const limits = {n_best: MOST_SUGGESTIONS, output_tokens: search.max_length};
+    const limits = {n_best: MOST_SUGGESTIONS, output_tokens: search.max_length}, {sources, targets} = said.languages;
     return {models: [{
-      id: said.name, engine: "onnxruntime-web", source_languages: [], target_languages: [], generation_order: "l2r",
+      id: said.name, engine: "onnxruntime-web", generation_order: "l2r",
+      source_languages: Object.keys(sources), target_languages: Object.keys(targets),
       max_source_tokens: longest === Infinity ? null : longest, search, split: "sentences", explains: true, limits,
     }]};
   }
 
-  async generate({text, n_best = 1, split = "sentences", onText = () => {}, signal}) {
-    const started = performance.now(), loaded = await this.loaded;
-    const pieces = split === "none" ? wholeOf(text) : piecesOf(text, (part) => this.sourceIds(loaded, part).length <= longestOf(loaded.said));
+  async generate({text, n_best = 1, split = "sentences", onText = () => {}, signal, ...languages}) {
+    const started = performance.now(), loaded = await this.speaking(languages), {said} = loaded;
+    const pieces = split === "none" ? wholeOf(text)
+      : piecesOf(text, (part) => this.sourceIds(loaded, part).length <= longestOf(said), languages.source_language);
     const sources = pieces.map((piece) => (piece.text ? this.sourceIds(loaded, piece.text) : []));
-    sources.forEach((ids) => checkLength(ids, loaded.said));
+    sources.forEach((ids) => checkLength(ids, said));
     const found = [];
     for (const [place, {before}] of pieces.entries()) {
       const told = joinedPieces(pieces.slice(0, place), found.map(([first]) => first.text)) + before;
@@ -55,11 +57,20 @@ class BrowserEngine {
     const ranks = [...Array(Math.max(...found.map((own) => own.length))).keys()];
     const hypotheses = ranks.map((rank) => joined(pieces, found.map((own) => own[Math.min(rank, own.length - 1)])));
     const ends = sources.flatMap((ids) => ids.slice(0, -1)), [best] = hypotheses;
-    const known = {isFinished: best.finished, isTranslation: false, isCut: pieces.some(({isCut}) => isCut)};
+    const known = {isFinished: best.finished, isTranslation: isTranslator(said), isCut: pieces.some(({isCut}) => isCut)};
     return {
       hypotheses, source_tokens: ends.length, segments: pieces.length, alarms: alarmsOf(ends, best.token_ids, known),
       seconds: (performance.now() - started) / 1000,
     };
+  }
+
+  /** Return what is loaded, with what `engine.json` says of texts of these languages; undefined leaves a side as it is. */
+  async speaking({source_language: source, target_language: target}) {
+    const loaded = await this.loaded, {sources, targets} = loaded.said.languages;
+    for (const [code, known] of [[source, sources], [target, targets]])
+      if (code !== undefined && !Object.hasOwn(known, code))
+        throw Object.assign(new Error(`${code} is none of the languages of this model.`), {reason: "unknown_language"});
+    return {...loaded, said: {...loaded.said, ...sources[source], ...targets[target]}};
   }
 
   /** Return ids of a piece as the model was trained on it. */
@@ -69,7 +80,7 @@ class BrowserEngine {
   }
 
   async generatePiece({said, graphs, targets}, source, number, onText, signal) {
-    const options = {...said.search, suppressed: said.suppressed, beam_width: Math.max(said.search.beam_width ?? 1, number)};
+    const options = {...said.search, beam_width: Math.max(said.search.beam_width ?? 1, number)};
     let shown = "", drawn = performance.now();
     const heard = async (running, pool) => {
       signal?.throwIfAborted();
@@ -80,7 +91,8 @@ class BrowserEngine {
         drawn = performance.now();
       }
     };
-    const special = {eos: said.eos_token_id, start: said.decoder_start_token_id, forced: said.target_start};
+    const ends = [said.eos_token_id, ...said.other_ends];
+    const special = {start: said.decoder_start_token_id, ends, forced: said.target_start, rules: said.rules};
     const found = await beamSearch(graphs, source, options, special, heard);
     return found.slice(0, number).map((hypothesis) => ({
       ...hypothesis, token_ids: hypothesis.tokens, text: targets.decode(hypothesis.tokens),
@@ -88,8 +100,8 @@ class BrowserEngine {
     }));
   }
 
-  async explain({text, output}) {
-    const loaded = await this.loaded, {said, graphs, sources, targets} = loaded, [piece] = wholeOf(text);
+  async explain({text, output, ...languages}) {
+    const loaded = await this.speaking(languages), {said, graphs, sources, targets} = loaded, [piece] = wholeOf(text);
     const source = this.sourceIds(loaded, piece.text);
     checkLength(source, said);
     const target = [...said.target_start, ...targets.encode(output), said.eos_token_id];
@@ -103,6 +115,8 @@ class BrowserEngine {
 
 /** Return how many tokens one search can hold. */
 const longestOf = (said) => Math.min(said.longest ?? Infinity, said.max_source_tokens ?? Infinity);
+
+const isTranslator = ({languages: {sources, targets}}) => Boolean(Object.keys(sources).length && Object.keys(targets).length);
 
 function checkLength(ids, said) {
   const longest = longestOf(said);

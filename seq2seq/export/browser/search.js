@@ -1,5 +1,7 @@
 /** Beam search of one source, with the rules of `seq2seq/decoding/algorithms/beam.py`; a beam of one is greedy search. */
 
+import {allowed, logProbs} from "./rules.js";
+
 const RATIO_OFFSET = 10; // `max_length_ratio` allows so many tokens besides
 
 export const divisorOf = (length, {length_penalty: penalty = 1, length_normalization: kind = "average"}) =>
@@ -11,11 +13,12 @@ export const divisorOf = (length, {length_penalty: penalty = 1, length_normaliza
  * @param {object} graphs what steps and reorders
  * @param {number[]} source ids
  * @param {object} options those of the search, of which none is missing but those with a default here
- * @param {object} ids eos, start and forced: tokens that every hypothesis begins with, at no cost
+ * @param {object} special start; ends, of which the first is end of sentence; forced: what every hypothesis begins with,
+ *   at no cost; rules of what may follow
  * @param {function} heard called with the running hypotheses after each step; awaited
  */
-export async function beamSearch(graphs, source, options, {eos, start, forced = []}, heard = () => {}) {
-  const width = options.beam_width ?? 1, ratio = options.max_length_ratio ?? 0;
+export async function beamSearch(graphs, source, options, special, heard = () => {}) {
+  const {start, ends, forced = []} = special, width = options.beam_width ?? 1, ratio = options.max_length_ratio ?? 0;
   const limit = ratio ? Math.min(options.max_length, Math.trunc(source.length * ratio) + RATIO_OFFSET) : options.max_length;
   let state = await graphs.start(source);
   let running = [{tokens: [], token_log_probs: [], score: 0}], pool = [];
@@ -24,17 +27,17 @@ export async function beamSearch(graphs, source, options, {eos, start, forced = 
     const candidates = bestOf(running.map((hypothesis, row) => {
       const size = logits.length / running.length;
       const scores = logProbs(logits.subarray(row * size, (row + 1) * size));
-      return {hypothesis, row, scores: allowed(scores, hypothesis.tokens, options, eos, forced[length])};
-    }), 2 * width);
+      return {hypothesis, row, scores: allowed(scores, hypothesis.tokens, options, special, forced[length])};
+    }), (1 + ends.length) * width);
 
     const divisor = divisorOf(length + 1, options), isLast = length + 1 === limit;
-    const ends = ({token}) => token === eos;
-    const finished = candidates.slice(0, width).filter((candidate) => isLast || ends(candidate));
+    const isEnd = ({token}) => ends.includes(token);
+    const finished = candidates.slice(0, width).filter((candidate) => isLast || isEnd(candidate));
     pool.push(...finished.map((candidate) => ({
-      ...continued(candidate), normalized_score: candidate.score / divisor, finished: ends(candidate),
+      ...continued(candidate), normalized_score: candidate.score / divisor, finished: isEnd(candidate),
     })));
     pool = pool.sort((one, other) => other.normalized_score - one.normalized_score).slice(0, width);
-    const survivors = candidates.filter((candidate) => !ends(candidate)).slice(0, width);
+    const survivors = candidates.filter((candidate) => !isEnd(candidate)).slice(0, width);
     running = survivors.map(continued);
     await heard(running, pool);
     const worst = pool.length === width ? pool.at(-1).normalized_score : -Infinity;
@@ -48,31 +51,6 @@ export async function beamSearch(graphs, source, options, {eos, start, forced = 
 const continued = ({hypothesis, token, logProb, score}) => ({
   tokens: [...hypothesis.tokens, token], token_log_probs: [...hypothesis.token_log_probs, logProb], score,
 });
-
-/** Return log-probabilities, in the place of the logits. */
-function logProbs(logits) {
-  let largest = -Infinity, sum = 0;
-  for (const logit of logits) if (logit > largest) largest = logit;
-  for (const logit of logits) sum += Math.exp(logit - largest);
-  const shift = largest + Math.log(sum);
-  for (let id = 0; id < logits.length; id++) logits[id] -= shift;
-  return logits;
-}
-
-/** Return log-probabilities with -Infinity for what may not follow; what can say nothing else may end. */
-function allowed(scores, tokens, {min_length = 0, no_repeat_ngram: size = 0, suppressed = []}, eos, forced) {
-  if (forced !== undefined) return scores.fill(-Infinity).fill(0, forced, forced + 1);
-  const end = scores[eos];
-  if (tokens.length < min_length) scores[eos] = -Infinity;
-  if (size) {
-    const last = tokens.slice(tokens.length - size + 1).join();
-    for (let place = 0; place + size <= tokens.length; place++)
-      if (size === 1 || tokens.slice(place, place + size - 1).join() === last) scores[tokens[place + size - 1]] = -Infinity;
-  }
-  for (const id of suppressed) scores[id] = -Infinity;
-  if (scores.every((score) => score === -Infinity)) scores[eos] = end;
-  return scores;
-}
 
 /** Return the likeliest continuations of all rows, best first. */
 function bestOf(rows, number) {

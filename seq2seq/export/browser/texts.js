@@ -121,7 +121,7 @@ export class Texts {
 
   /** Return the text of ids; special tokens are skipped. */
   decode(ids) {
-    const shown = ids.filter((id) => !this.specials.has(id));
+    const shown = ids.filter((id) => !this.specials.has(id) && this.vocabulary[id] !== undefined); // models may have more
     if (shown.length === 0) return "";
     if (this.bytes) return this.fromBytes(shown);
     return this.tokenizer.decode(shown, {skip_special_tokens: false, clean_up_tokenization_spaces: false});
@@ -129,7 +129,7 @@ export class Texts {
 
   /** Return the vocabulary's entry of each id. */
   tokens(ids) {
-    return ids.map((id) => this.vocabulary[id]);
+    return ids.map((id) => this.vocabulary[id] ?? `<${id}>`);
   }
 
   fromBytes(ids) {
