@@ -31,8 +31,14 @@ from seq2seq.serving.routes.operation import (
 )
 from seq2seq.serving.routes.operations import operating_operations
 
-PAGE_HEADERS = {"cache-control": "no-cache", "x-frame-options": "DENY", "x-content-type-options": "nosniff"}
-"""What a page cannot say of itself: that it stands in no other."""
+PAGE_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": "frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""What a page cannot say of itself, such as that it stands in no other; what it may load, it says."""
 
 
 def application(service: Answering, token: str | None = None) -> Starlette:

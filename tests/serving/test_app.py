@@ -21,6 +21,20 @@ def test_health(client: TestClient, service: FakeService) -> None:
     assert client.get("/health").json()["name"] == "not_ready"
 
 
+def test_the_page_says_what_browsers_may_do_with_it(client: TestClient) -> None:
+    response = client.get("/")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert {
+        name: response.headers[name] for name in ("referrer-policy", "x-content-type-options", "x-frame-options")
+    } == {
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
+    assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert "default-src 'none'" in response.text, "the rest it says itself, also where no server of ours sends it"
+
+
 def test_numbers(client: TestClient) -> None:
     for text in ("a b", "full", "fail", "again again again"):
         client.post("/v1/generate", json={"inputs": text})
