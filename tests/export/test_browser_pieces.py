@@ -35,6 +35,7 @@ BIG: list[dict[str, Any]] = [
     {"model_type": "unigram", "normalization_rule_name": "identity", "remove_extra_whitespaces": False},
     {"model_type": "unigram", "split_by_whitespace": False, "max_sentencepiece_length": 30},
     {"model_type": "bpe", "normalization_rule_name": "nmt_nfkc_cf", "user_defined_symbols": ["<de>", "cat", "ein"]},
+    {"model_type": "unigram", "user_defined_symbols": ["aa", "b", "eee", "n.", "ßß"]},
     {"model_type": "bpe", "normalization_rule_name": "nfkc", "byte_fallback": True, "add_dummy_prefix": False},
 ]
 SAID = """({Pieces}, [said, texts, ids]) => {
@@ -48,14 +49,18 @@ SAID = """({Pieces}, [said, texts, ids]) => {
 
 
 def hostile_texts(number: int) -> list[str]:
-    """Return texts of characters from everywhere, between letters and spaces."""
+    """Return texts of characters from everywhere, between letters and spaces, and of letters that are repeated."""
     drawn = random.Random(1)
 
     def character() -> str:
         first, last = drawn.choice([(97, 105), drawn.choice(BLOCKS), (32, 32)])
         return chr(drawn.randint(first, last))
 
-    return [*ODD, *("".join(character() for _ in range(drawn.randrange(1, 25))) for _ in range(number))]
+    def run_of_one() -> str:
+        return drawn.choice("abcdefghijklmnopqrstuvwxyz .,ß") * drawn.randint(1, 9)  # pieces whose sums are ties
+
+    ties = ("".join(run_of_one() for _ in range(drawn.randrange(1, 7))) for _ in range(number))
+    return [*ODD, *("".join(character() for _ in range(drawn.randrange(1, 25))) for _ in range(number)), *ties]
 
 
 def with_unused(model: bytes) -> bytes:

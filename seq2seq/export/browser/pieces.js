@@ -1,13 +1,13 @@
 /** Text to ids and back by a model of SentencePiece, as the library does it: what it normalises, and its pieces.
  *
  * `pieces.json`, which the export writes, says what the model's file does (`seq2seq/export/browser_pieces.py`). Scores
- * are sums of 32-bit numbers in the library's order, so that ties are broken as it breaks them.
+ * are sums of numbers of 32 bits in the library's order, so that ties are broken as it breaks them.
  */
 
 import {charactersOf, Normaliser} from "./normaliser.js";
 
 const SPACE = "\u2581";
-const UNKNOWN_PENALTY = 10;
+const UNKNOWN_PENALTY = 10, BONUS = 0.1; // of an unknown character, and of each byte but one of what the user defined
 
 export class Pieces {
   /** @param {object} said of one model, in `pieces.json` */
@@ -23,10 +23,10 @@ export class Pieces {
     const reserved = new Set([...controls, ...bytes, unknown]);
     this.reserved = new Map([...reserved].map((id) => [pieces[id], id]));
     this.ids = new Map(pieces.map((piece, id) => [piece, id]).filter(([, id]) => !reserved.has(id)));
+    this.scores = said.scores.map(Math.fround); // decimals are written as short as 32 bits allow
     this.longest = [...this.ids.keys()].reduce((longest, piece) => Math.max(longest, charactersOf(piece).length), 0);
-    const normal = said.scores.filter((_, id) => !reserved.has(id) && !this.userDefined.has(id) && !this.unused.has(id));
+    const normal = this.scores.filter((_, id) => !reserved.has(id) && !this.userDefined.has(id) && !this.unused.has(id));
     this.unknownScore = Math.fround(normal.reduce((one, other) => Math.min(one, other), Infinity) - UNKNOWN_PENALTY);
-    this.highest = normal.reduce((one, other) => Math.max(one, other), 2 ** -126);
     this.normaliser = new Normaliser(said, userDefined.map((id) => pieces[id]));
   }
 
@@ -49,8 +49,9 @@ export class Pieces {
   likeliest(text) {
     const characters = charactersOf(text), {length} = characters;
     const best = Array.from({length: length + 1}, () => ({score: 0, start: -1, id: -1}));
-    const offer = (end, start, id, score) => {
-      if (best[end].start === -1 || score > best[end].score) best[end] = {score: Math.fround(score), start, id};
+    const offer = (end, start, id, sum) => {
+      const score = Math.fround(sum);
+      if (best[end].start === -1 || score > best[end].score) best[end] = {score, start, id};
     };
     for (let start = 0; start < length; start++) {
       const before = best[start].score;
@@ -60,10 +61,10 @@ export class Pieces {
         const id = this.ids.get(piece);
         if (id === undefined || this.unused.has(id)) continue;
         // What the user defined wins always.
-        offer(end, start, id, before + (this.userDefined.has(id) ? Math.fround(sizeOf(piece) * this.highest) - 0.1 : this.said.scores[id]));
+        offer(end, start, id, before + (this.userDefined.has(id) ? BONUS * (sizeOf(piece) - 1) : this.scores[id]));
         isKnown ||= end === start + 1;
       }
-      if (!isKnown) offer(start + 1, start, this.unknown, Math.fround(before + this.unknownScore));
+      if (!isKnown) offer(start + 1, start, this.unknown, before + this.unknownScore);
     }
     const found = [];
     for (let end = length; end > 0; end = best[end].start) found.push([characters.slice(best[end].start, end).join(""), best[end].id]);
@@ -83,7 +84,7 @@ export class Pieces {
       if (left < 0 || right < 0 || symbols[left].isFixed || symbols[right].isFixed) return;
       const piece = symbols[left].piece + symbols[right].piece, id = this.ids.get(piece);
       if (id === undefined) return;
-      agenda.add({left, right, score: this.said.scores[id], size: piece.length});
+      agenda.add({left, right, score: this.scores[id], size: piece.length});
       if (this.unused.has(id)) parts.set(piece, [symbols[left].piece, symbols[right].piece]);
     };
     for (let place = 1; place < symbols.length; place++) pair(place - 1, place);
