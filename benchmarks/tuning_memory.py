@@ -31,6 +31,7 @@ from seq2seq.training.optimizer import build_optimizer
 SHAPE: dict[str, Any] = {
     **{"vocab_size": 32_128, "d_model": 512, "num_heads": 8, "ffn_size": 2048, "dropout": 0.1},
     **{"encoder_layers": 6, "decoder_layers": 6, "activation": "relu", "tie_embeddings": "all"},
+    "positions": "sinusoidal",
 }
 WAYS: dict[str, dict[str, Any]] = {
     "full": {},

@@ -81,6 +81,7 @@ class _Blockwise(torch.autograd.Function):
                     gradient.flatten(0, 1).index_copy_(0, block_rows, (logits_NV @ weight_VD).to(hidden.dtype))
                 if gradient_VD is not None:
                     add_gradient(gradient_VD, logits_NV, block_ND)
+                del logits_NV, in_units  # or there were two blocks while the next is made
         ctx.gradients = (gradient, gradient_VD) if any(needed) else None
         ctx.mark_non_differentiable(*sums[1:])
         return sums

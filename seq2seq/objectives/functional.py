@@ -132,6 +132,7 @@ class _LabelSmoothedNLL(torch.autograd.Function):
                     torch.mm(logits_NV, weight_VD, out=gradient_ND[start : start + size])
                 if gradient_VD is not None:
                     add_gradient(gradient_VD, logits_NV, block_ND)
+                del logits_NV  # or there were two blocks while the next is made
         nll_sum, log_partition_sum, num_correct = sums.unbind()
         gradient = None
         if gradient_ND is not None:

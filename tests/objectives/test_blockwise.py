@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
@@ -5,6 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from seq2seq.data.batch import IGNORED_LABEL
 from seq2seq.objectives import blockwise as module
+from seq2seq.objectives import functional
 from seq2seq.objectives.blockwise import BlockLoss, blockwise, token_scores
 from seq2seq.objectives.functional import label_smoothed_nll, real_rows
 from tests.objectives.differences import assert_gradients
@@ -152,3 +155,25 @@ def test_autocast_sets_the_type_of_products_and_not_of_sums_and_gradients() -> N
     assert hidden.grad is not None
     assert weight.grad is not None
     assert (hidden.grad.dtype, weight.grad.dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_one_block_of_logits_is_there_at_a_time(by_hand: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, weight, labels = case()
+    owner = functional if by_hand else module
+    monkeypatch.setitem(functional.ENTRIES_OF_A_BLOCK, "cpu", 2 * len(weight))
+    blocks: list[weakref.ref[Tensor]] = []
+    make = functional.logits_of
+
+    def watched(*arguments: Tensor) -> Tensor:
+        assert all(block() is None for block in blocks), "an earlier block is still there"
+        logits = make(*arguments)
+        blocks.append(weakref.ref(logits))
+        return logits
+
+    monkeypatch.setattr(owner, "logits_of", watched)
+    if by_hand:
+        label_smoothed_nll(hidden, weight, labels, 0.1)
+    else:
+        blockwise(hidden, weight, *smoothed(labels, 0.1))
+    assert len(blocks) > 2
