@@ -33,6 +33,7 @@ VARIANTS = {
     "half the rate": ("--optimizer.learning_rate", "7.5e-4"),
     "twice the rate": ("--optimizer.learning_rate", "3e-3"),
     "pieces of any use": ("--tokenizer.min_frequency", "1"),
+    "pieces of 30 uses": ("--tokenizer.min_frequency", "30"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
     "digits in pieces": ("--tokenizer.split_digits", "false"),
     "vocabulary 500": ("--tokenizer.vocab_size", "500"),

@@ -163,7 +163,11 @@ def random_sections(draw: random.Random) -> Sections:
         kind = {"r2l": "sentencepiece", "bidirectional": "sentencepiece_bpe"}.get(order, kind)
     has_bytes = kind in ("byte_bpe", "sentencepiece", "sentencepiece_bpe")
     tokenizer: dict[str, Any] = {"kind": kind, "vocab_size": 300 if has_bytes else 60}
-    tokenizer |= some(draw, {"shared": (True, False), "lowercase": (True,), "normalization": ("nfc", "nfkc")}, 0.3)
+    tokenizer |= some(
+        draw,
+        {"shared": (True, False), "lowercase": (True,), "normalization": ("nfc", "nfkc"), "split_digits": (False,)},
+        0.3,
+    )
     if kind not in ("characters", "words") and draw.random() < 0.5:
         tokenizer["sampling"] = 0.1
     if not tokenizer.get("shared", True) and draw.random() < 0.3:
