@@ -27,7 +27,7 @@ def assert_nothing_begun(run: Path) -> None:
 
 def test_an_unknown_option_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_copy_task(tmp_path, training={"max_step": 7})
-    assert "line 30: `training` has no option `max_step`. Did you mean `training.max_steps`?" in error_of(
+    assert "line 31: `training` has no option `max_step`. Did you mean `training.max_steps`?" in error_of(
         [config], capsys
     )
     assert not (tmp_path / "run").exists()

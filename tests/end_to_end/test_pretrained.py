@@ -128,7 +128,7 @@ def test_a_run_goes_on_without_the_folder_that_it_started_as(tmp_path: Path) -> 
     ("options", "message"),
     [
         (["--model.d_model", "64"], "has `d_model: 32`, but this run `d_model: 64`"),
-        (["--model.positions", "rotary"], "has `positions: relative`, but this run `positions: rotary`"),
+        (["--model.positions", "learned"], "has `positions: relative`, but this run `positions: learned`"),
         (["--training.precision", "fp16"], "t5 models overflow in fp16"),
     ],
 )

@@ -65,7 +65,7 @@ def exact_penalty(model: nn.Module, batch: Batch, where: str, weight: float) -> 
 @pytest.mark.parametrize("where", ["source", "target", "both"])
 @pytest.mark.parametrize("rows_per_source", [1, 2])
 def test_penalty_equals_double_backward(where: Any, rows_per_source: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model(activation="gelu", dropout=0.0)
+    model = tiny_model(activation="gelu", dropout=0.0, positions="sinusoidal")
     batch = random_batch(3, rows_per_source)
     value, expected = exact_penalty(model, batch, where, 0.7)
     errors = []
@@ -80,7 +80,7 @@ def test_penalty_equals_double_backward(where: Any, rows_per_source: int, monkey
 
 def test_penalty_of_the_real_loss_at_its_own_step() -> None:
     """The loss of training sums in float32, and is differentiable once."""
-    model = tiny_model(activation="gelu", dropout=0.0)
+    model = tiny_model(activation="gelu", dropout=0.0, positions="sinusoidal")
     batch = random_batch()
     _, plain = run(Backprop(), full_loss, model, batch)
     _, expected = exact_penalty(model, batch, "both", 0.7)
@@ -91,7 +91,7 @@ def test_penalty_of_the_real_loss_at_its_own_step() -> None:
 
 
 def test_penalty_in_half_precision_points_the_same_way() -> None:
-    model = tiny_model(activation="gelu", dropout=0.0).float()
+    model = tiny_model(activation="gelu", dropout=0.0, positions="sinusoidal").float()
     batch = random_batch()
 
     def of_penalty(precision: Any) -> Tensor:

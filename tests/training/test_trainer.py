@@ -281,7 +281,7 @@ def test_time_limit_counts_earlier_parts(tmp_path: Path) -> None:
     trainer.run()
     spent = trainer.state.seconds
     loader = FakeLoader()
-    state = make_trainer(tmp_path, max_steps=5, max_minutes=spent / 60, loader=loader).run()
+    state = make_trainer(tmp_path, max_steps=5, max_minutes=spent / 120, loader=loader).run()
     assert state.step == 2
     assert loader.used == []
 
