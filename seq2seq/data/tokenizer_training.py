@@ -24,7 +24,6 @@ PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 _BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
 """The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
 
-SUBWORDS = ("byte_bpe", "bpe", "unigram")
 _DIGIT = Regex(r"\p{Nd}")
 """A decimal digit of any script; said so that other libraries read it alike."""
 
@@ -56,10 +55,8 @@ def train_tokenizer(
             raise ValueError(
                 f"`special_tokens` may not hold {token!r}: empty, doubled or one of {', '.join(SPECIALS)}."
             )
-    tokenizer = _untrained(kind)
+    tokenizer = _untrained(kind, split_digits)
     tokenizer.normalizer = _normalizer(normalization, lowercase)
-    if split_digits and kind in SUBWORDS:
-        tokenizer.pre_tokenizer = _with_digits_apart(tokenizer.pre_tokenizer)
     reserved = [*SPECIALS, *special_tokens]
     counted = Counted(_without(texts, special_tokens))
     if kind == "unigram":
@@ -77,18 +74,21 @@ def train_tokenizer(
     return _finished(tokenizer, special_tokens)
 
 
-def _untrained(kind: str) -> Tokenizer:
+def _untrained(kind: str, split_digits: bool) -> Tokenizer:
     """Return the tokenizer with everything but vocabulary and normalizer."""
     broken_special = pre_tokenizers.Split(_BROKEN_SPECIAL, "isolated")
+    digits = [pre_tokenizers.Split(_DIGIT, "isolated")] if split_digits else []
     match kind:
         case "byte_bpe":
             tokenizer = Tokenizer(models.BPE())
-            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            # Digits come before bytes, as which those of other scripts could not be told.
+            in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, in_bytes]) if digits else in_bytes
             tokenizer.decoder = decoders.ByteLevel()
         case "bpe" | "unigram":
             tokenizer = Tokenizer(models.BPE(unk_token=UNK) if kind == "bpe" else models.Unigram())
             metaspace = pre_tokenizers.Metaspace(prepend_scheme="first")
-            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([metaspace, broken_special])
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence([metaspace, *digits, broken_special])
             tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
         case "characters" | "word_and_characters":
             tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
@@ -100,11 +100,6 @@ def _untrained(kind: str) -> Tokenizer:
         case _:
             raise ValueError(f"`kind` is {kind!r}; the kinds are {', '.join(get_args(TokenizerKind))}.")
     return tokenizer
-
-
-def _with_digits_apart(splitting: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
-    """Return how text is split, but before all else into digits and what is between them."""
-    return pre_tokenizers.Sequence([pre_tokenizers.Split(_DIGIT, "isolated"), splitting])
 
 
 def _normalizer(normalization: str, lowercase: bool) -> normalizers.Normalizer | None:

@@ -31,29 +31,6 @@ function splitting(part) {
   return part?.type === "WhitespaceSplit" ? WHITE_SPACE : part;
 }
 
-const DIGIT = "\\p{Nd}";
-
-/** Return whether digits are split off before all else, and the description of how text is split without that. */
-function withoutDigits(part) {
-  const [first, ...others] = part?.type === "Sequence" ? part.pretokenizers : [];
-  return first?.type === "Split" && first.pattern.Regex === DIGIT ? [true, {...part, pretokenizers: others}] : [false, part];
-}
-
-/**
- * Return what splits text in which digits are apart. Only a part that comes of a text's first character begins it, which
- * the library forgets.
- */
-function digitsApart(split, sizeOfFirst) {
-  return (text, options) => {
-    let place = 0;
-    return text.split(new RegExp(`(${DIGIT})`, "u")).filter(Boolean).flatMap((part) => {
-      const isFirst = place < sizeOfFirst();
-      place += part.length;
-      return split(part, {...options, section_index: (options?.section_index ?? 0) + (isFirst ? 0 : 1)});
-    });
-  };
-}
-
 const FORMS = {
   NFC: (text) => text.normalize("NFC"),
   NFKC: (text) => text.normalize("NFKC"),
@@ -95,14 +72,11 @@ export class Texts {
     for (const {id, content} of added) this.vocabulary[id] = content;
     // Text that merely looks like a special token is text: the library would find it. What belongs to texts stays.
     const textual = {...json, added_tokens: added.filter((token) => !token.special), post_processor: null};
-    const [digits, others] = withoutDigits(splitting(json.pre_tokenizer));
-    textual.pre_tokenizer = others;
+    textual.pre_tokenizer = splitting(json.pre_tokenizer);
     const plain = {...config, clean_up_tokenization_spaces: false};
     this.tokenizer = new Tokenizer(textual, plain);
-    if (digits) this.tokenizer.pre_tokenizer = digitsApart(this.tokenizer.pre_tokenizer, () => this.sizeOfFirst);
     const normalised = normaliser(json.normalizer);
     if (normalised) this.tokenizer.normalizer = normalised;
-    this.normalised = normalised ?? ((text) => text);
     const isOwn = OWN.every(([role, token]) => config[role] === token), unknown = config.unk_token?.content ?? config.unk_token;
     this.unknown = added.find(({content}) => content === unknown)?.id;
     this.reserved = new Set(isOwn ? [] : [...this.specials].filter((id) => id !== this.unknown));
@@ -114,7 +88,6 @@ export class Texts {
   /** Return the ids of a text, without what stands before and behind every text. */
   encode(text) {
     if (text === "") return [];
-    this.sizeOfFirst = this.normalised(String.fromCodePoint(text.codePointAt(0))).length;
     const {ids} = this.tokenizer.encode(text, {add_special_tokens: false});
     return ids.map((id) => (this.reserved.has(id) ? this.unknown : id)).filter((id) => id !== undefined);
   }
