@@ -10,11 +10,11 @@ import seq2seq
 from seq2seq.apps.command import main
 from seq2seq.export.browser_languages import offered_languages
 from tests.assembly.test_languages import CASES, TEXTS, model_of, pieces
-from tests.export.test_onnx_page import LOADED, Site, browser, packages
+from tests.export.sites import LOADED, Site, packages
 from tests.export.untrained import tokenizer
 
 pytest.importorskip("onnx", reason="onnx is an optional package")
-__all__ = ["browser", "packages", "pieces", "tokenizer"]
+__all__ = ["packages", "pieces", "tokenizer"]
 
 ASKED = "request => window.seq2seqEngine.generate(request)"
 

@@ -1,15 +1,5 @@
-"""The site without a server in a real Chromium: it says what the model says in Python, its tokenizers what ours say.
+"""The site without a server in a real Chromium: it says what the model says in Python."""
 
-`SEQ2SEQ_WEB_RUNTIME` names the folder where `npm install onnxruntime-web @huggingface/tokenizers` was run.
-"""
-
-import functools
-import http.server
-import itertools
-import os
-import random
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,60 +15,16 @@ from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.export.onnx_export import export_onnx
 from seq2seq.export.onnx_page import BROWSER, RUNTIME_FILES, Page, packages_of, write_page
-from tests.data.test_sentencepiece_tokenizer import train_model
-from tests.export.test_browser_pieces import hostile_texts
+from tests.export.sites import HTML, LOADED, Site, packages
 from tests.export.untrained import MAX_LENGTH, SEARCH, TEXTS, random_model, tokenizer
 from tests.export.web_packages import empty_packages
 
 pytest.importorskip("onnx", reason="onnx is an optional package")
-__all__ = ["tokenizer"]
+__all__ = ["packages", "tokenizer"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WEB_RUNTIME = os.environ.get("SEQ2SEQ_WEB_RUNTIME")
-HTML = "<!doctype html><html><head><title>a model</title></head><body></body></html>"
-LOADED = "async () => (await window.seq2seqEngine.describe()).models[0]"
 SPOKEN = [text.strip() for text in TEXTS[:7]]
 """White space around a text stands around its output, too, and is not what the model is asked."""
 GENERATED = "request => window.seq2seqEngine.generate(request)"
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
-
-
-class Site:
-    """A folder behind a plain web server, as long as it is needed."""
-
-    def __init__(self, folder: Path) -> None:
-        handler = functools.partial(QuietHandler, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser that shows the page")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def packages() -> Path:
-    if WEB_RUNTIME is None:
-        pytest.skip("SEQ2SEQ_WEB_RUNTIME does not name a folder with onnxruntime-web and @huggingface/tokenizers")
-    found = packages_of(Path(WEB_RUNTIME))
-    assert found is not None
-    return found
 
 
 @pytest.fixture
@@ -262,130 +208,6 @@ def test_the_page_goes_sentence_by_sentence_where_a_text_is_too_long(
     expected = " ".join(generator(text)[0].text for text in ("Ab ba ab.", "Ba ab ba."))
     assert page.locator("#output").inner_text().strip() == expected.strip()
     assert split.is_checked()
-
-
-# ---- tokenizers ----
-
-WORDS = [
-    *(
-        "the",
-        "a",
-        "ab",
-        "12",
-        "a7b",
-        "of",
-        "House",
-        "house's",
-        "Über",
-        "naïve",
-        "东京",
-        "مرحبا",
-        "👩\u200d👩\u200d👧",
-        "e\u0301",
-        "é",
-    ),
-    *(
-        "ﬁ",
-        "<pad>",
-        "<eos>",
-        "<de>",
-        "<DE>",
-        "[UNK]",
-        "▁",
-        "Ġ",
-        "½",
-        "\t",
-        "\u00a0",
-        "\u3000",
-        "\u200b",
-        "\x85",
-        "\ufeff",
-    ),
-    *(".", ",", "!?", "--", "1234", "ΟΔΟΣ", "İ", "ẞ", "\x1c", "a\x0bb", "a\u2028b", "ab\ufeffab"),
-]
-
-
-def various_texts() -> list[str]:
-    generator = random.Random(7)
-    mixed = [" ".join(generator.choices(WORDS, k=generator.randint(1, 9))) for _ in range(150)]
-    odd = [
-        "",
-        " ",
-        "  a  b ",
-        "a\u0301",
-        "<pad>",
-        "<bos><eos>",
-        "<de> a",
-        "a<de>b",
-        "x <unk>y",
-        "\ufeffa",
-        "I'm here; you'll go",
-        "12 a",
-        " 12",
-    ]
-    return [*mixed, *odd]
-
-
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        *itertools.product(
-            ["byte_bpe", "bpe", "unigram", "characters", "words"],
-            [{}, {"normalization": "nfkc", "lowercase": True}, {"special_tokens": ("<de>",)}],
-        ),
-        *itertools.product(["byte_bpe", "bpe", "unigram", "characters"], [{"split_digits": False}]),
-        *itertools.product(
-            ["sentencepiece", "sentencepiece_bpe"],
-            [{}, {"normalization": "nfkc"}, {"special_tokens": ("<de>",), "split_digits": True}],
-        ),
-    ],
-    ids=str,
-)
-def test_tokenizers_of_the_browser_are_ours(
-    kind: str, options: dict[str, Any], packages: Path, browser: Any, tmp_path: Path
-) -> None:
-    texts = various_texts()
-    ours = TextTokenizer.train(texts[:100] * 2, [], kind=kind, vocab_size=420, **options)
-    check_tokenizer(ours, texts, packages, browser, tmp_path)
-
-
-def test_tokenizers_of_t5_and_its_like_are_theirs(packages: Path, browser: Any, tmp_path: Path) -> None:
-    pytest.importorskip("sentencepiece", reason="sentencepiece is an optional package")
-    texts = [*various_texts(), *hostile_texts(500)]
-    special = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
-    train_model(tmp_path / "spiece.model", various_texts()[:100] * 2, **special, vocab_size=200)
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer", "extra_ids": 10}')
-    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
-    check_tokenizer(TextTokenizer.from_pretrained(tmp_path), texts, packages, browser, tmp_path / "site")
-
-
-def check_tokenizer(ours: TextTokenizer, texts: list[str], packages: Path, browser: Any, folder: Path) -> None:
-    """Compare ids, tokens and decoded text."""
-    ours.save(folder)
-    write_page(folder, Page(HTML, packages))
-    site, context = Site(folder), browser.new_context()
-    page = context.new_page()
-    page.goto(site.address)
-    script = """async texts => {
-        const {loadTexts} = await import("./texts.js"), tokenizer = await loadTexts("");
-        const ids = texts.map((text) => tokenizer.encode(text));
-        return ids.map((own) => [own, tokenizer.decode(own), tokenizer.tokens(own)]);
-    }"""
-    found = page.evaluate(script, texts)
-    drawn = random.Random(3)
-    any_ids = [[drawn.randrange(ours.source_vocab_size) for _ in range(drawn.randint(1, 9))] for _ in range(100)]
-    script = """async all => {
-        const {loadTexts} = await import("./texts.js"), tokenizer = await loadTexts("");
-        return all.map((ids) => tokenizer.decode(ids));
-    }"""
-    decoded = page.evaluate(script, any_ids)
-    context.close()
-    site.stop()
-    ids = [encoded[:-1] for encoded in ours.encode_sources(texts)]
-    expected = [[one, ours.decode(one), ours.source_tokens(one)] for one in ids]
-    wrong = [(text, own, other) for text, own, other in zip(texts, expected, found, strict=True) if own != other]
-    assert wrong == []
-    assert decoded == ours.decode_batch(any_ids)
 
 
 # ---- files, without a browser ----

@@ -7,11 +7,11 @@ import pytest
 
 import seq2seq
 from seq2seq.apps.command import main
-from tests.export.test_onnx_page import Site, browser, packages
+from tests.export.sites import Site, packages
 from tests.tiny_run import write_copy_task
 
 pytest.importorskip("onnx", reason="onnx is an optional package")
-__all__ = ["browser", "packages"]
+__all__ = ["packages"]
 
 
 def opened(run: Path, folder: Path, packages: Path, browser: Any, *options: str) -> Any:
