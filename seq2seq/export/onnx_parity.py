@@ -2,9 +2,8 @@
 
 Enter a generator, the exported folder and lines; leaves how many lines get the same tokens. Both sides take the
 likeliest token, step after step, up to the run's length limit, behind the token that targets have to begin with, where
-there is one, and by the
-rules of the model's folder. onnxruntime is fed one sentence at a time, as a page is, and is given its own keys and
-values back.
+there is one, and by the rules of the model's folder. onnxruntime is fed one sentence at a time, as a page is, and is
+given its own keys and values back.
 """
 
 import math

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seq2seq.assembly.checks import check_config
-from seq2seq.assembly.configuration import load_run_config
+from seq2seq.assembly.configuration import RunConfig, load_run_config
+from seq2seq.assembly.search import default_search
 from seq2seq.config.declaring import options_of
 from seq2seq.decoding import SEARCHES
 from seq2seq.models.transformer import adapters
@@ -18,8 +19,10 @@ GENERATING.append("experimental.sequence_unlikelihood")
 WRD = "word_rotators_distance"
 
 
-def check(folder: Path, *options: str) -> None:
-    check_config(load_run_config([write_copy_task(folder), *options]))
+def check(folder: Path, *options: str) -> RunConfig:
+    config = load_run_config([write_copy_task(folder), *options])
+    check_config(config)
+    return config
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,8 @@ def test_the_search_of_a_run_is_one_that_its_model_knows(tmp_path: Path, order: 
 
 @pytest.mark.parametrize("order", FIT)
 def test_without_a_search_that_of_the_order_is_taken(tmp_path: Path, order: str) -> None:
-    check(tmp_path, "--model.generation_order", order, "--decoding", "null")
+    assert check(tmp_path, "--model.generation_order", order, "--decoding", "null").decoding is None
+    assert type(default_search(order)) in [SEARCHES[name] for name in FIT[order]]
 
 
 def test_a_beam_of_validation_must_be_one_that_the_order_has(tmp_path: Path) -> None:

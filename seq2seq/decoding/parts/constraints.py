@@ -159,14 +159,14 @@ class Constraints:
         """Return whether anything can be forbidden at this step."""
         return bool(step < self.min_length or self.no_repeat_ngram or self.others or self._forces(step))
 
-    def normalize_last(self, step: int) -> bool:
+    def normalizes_last(self, step: int) -> bool:
         """Return whether all that is left at this step is normalised, and nothing forced thereafter."""
         return bool(self.others) and isinstance(self.others[-1], Renormalized) and not self._forces(step)
 
     def without_last(self) -> "Constraints":
         return replace(self, others=self.others[:-1])
 
-    def only_forbid(self) -> bool:
+    def only_forbids(self) -> bool:
         """Return whether tokens are forbidden whatever their probabilities, which then need not be normalised."""
         return all(isinstance(constraint, SuppressedTokens | ForcedEnd) for constraint in self.others)
 
@@ -227,10 +227,10 @@ def next_log_probs(logits: Tensor, state: Constrained) -> Tensor:
         logits: [B, W, V]; in float32 they are overwritten.
     """
     constraints, step = state.constraints, state.length
-    if constraints.normalize_last(step):
+    if constraints.normalizes_last(step):
         # Over a large vocabulary normalising takes a twentieth of a search, so it is done once where once is enough.
         constraints = constraints.without_last()
-        values = logits.float() if constraints.only_forbid() else log_probs_in_place(logits)
+        values = logits.float() if constraints.only_forbids() else log_probs_in_place(logits)
         return log_probs_in_place(constraints(step, state.known_tokens(), values))
     log_probs = log_probs_in_place(logits)
     return constraints(step, state.known_tokens(), log_probs) if constraints.active(step) else log_probs
