@@ -35,6 +35,8 @@ VARIANTS = {
     "pieces of any use": ("--tokenizer.min_frequency", "1"),
     "pieces of 30 uses": ("--tokenizer.min_frequency", "30"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
+    "no slack": ("--tokenizer.length_slack", "0"),
+    "slack of 5 %": ("--tokenizer.length_slack", "0.05"),
     "digits in pieces": ("--tokenizer.split_digits", "false"),
     "vocabulary 500": ("--tokenizer.vocab_size", "500"),
     "vocabulary 1000": ("--tokenizer.vocab_size", "1000"),

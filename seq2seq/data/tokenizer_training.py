@@ -7,6 +7,7 @@ from a hash table in random order, and its scores differ from run to run.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
@@ -24,6 +25,9 @@ PAD, BOS, EOS, UNK = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 _BROKEN_SPECIAL = Regex("<(?=(pad|bos|eos|unk)>)")
 """The first character of a special token that somebody typed: cut off, so that no piece can be the special token."""
 
+_MEASURED_TEXTS = 20_000
+"""Texts, evenly spaced, whose lengths tell how many merges are worth their place: half a second of a core."""
+
 _DIGIT = Regex(r"\p{Nd}")
 """A decimal digit of any script; said so that other libraries read it alike."""
 
@@ -34,6 +38,7 @@ def train_tokenizer(
     kind: str,
     vocab_size: int,
     min_frequency: int,
+    length_slack: float,
     split_digits: bool,
     normalization: str,
     lowercase: bool,
@@ -45,7 +50,8 @@ def train_tokenizer(
     `bpe` (Sennrich et al. 2016) and `unigram` (Kudo 2018) mark the start of words with U+2581; `words` splits at white
     space and restores it as single spaces. `special_tokens` follow the four specials, are never split and, unlike
     those, belong to the text: typing one gives its id, and decoding keeps it. With `split_digits` no subword has a
-    digit beside anything else.
+    digit beside anything else. Of BPE the last merges are left out, as long as texts become no more than `length_slack`
+    times their length longer; VOLT (Xu et al. 2021) weighs the size of a vocabulary against entropy to the same end.
 
     Raises:
         ValueError: there is no text, or `vocab_size` has no room for what must be in it.
@@ -59,11 +65,14 @@ def train_tokenizer(
     tokenizer.normalizer = _normalizer(normalization, lowercase)
     reserved = [*SPECIALS, *special_tokens]
     counted = Counted(_without(texts, special_tokens))
+    sampled = _Sampled(counted)
     if kind == "unigram":
         tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved, split_digits)
     else:
-        tokenizer.train_from_iterator(counted, _trainer(kind, vocab_size, min_frequency, reserved))
+        tokenizer.train_from_iterator(sampled, _trainer(kind, vocab_size, min_frequency, reserved))
     counted.check()
+    if length_slack and kind in ("byte_bpe", "bpe"):
+        tokenizer = _with_fewer_merges(tokenizer, sampled.kept, length_slack)
     if tokenizer.get_vocab_size() > vocab_size:
         bytes_instead = "" if kind == "byte_bpe" else ", or use `kind: byte_bpe`, whose characters are the 256 bytes"
         raise ValueError(
@@ -153,6 +162,57 @@ def _unigram_model(
     vocabulary = [(piece, 0.0) for piece in reserved]
     vocabulary += [(piece, score) for piece, score in found if piece not in reserved]
     return models.Unigram(vocabulary, unk_id=reserved.index(UNK))
+
+
+class _Sampled:
+    """Passes texts on and keeps up to `_MEASURED_TEXTS` of them, evenly spaced."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = texts
+        self.kept: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        stride = 1
+        for number, text in enumerate(self.texts):
+            if number % stride == 0:
+                if len(self.kept) == _MEASURED_TEXTS:
+                    self.kept = self.kept[::2]
+                    stride *= 2
+                self.kept.append(text)
+            yield text
+
+
+def _with_fewer_merges(tokenizer: Tokenizer, texts: list[str], slack: float) -> Tokenizer:
+    """Return it without the last merges, of which these texts, each with its end, become at most so much longer."""
+    serialized = json.loads(tokenizer.to_str())
+    merges = [tuple(merge) for merge in serialized["model"]["merges"]]
+    uses = Counter(token for encoding in tokenizer.encode_batch(texts) for token in encoding.tokens)
+    uses[EOS] = len(texts)
+    kept = _num_worthwhile(merges, uses, uses.total() * (1 + slack))
+    left_out = {"".join(merge) for merge in merges[kept:]} - {"".join(merge) for merge in merges[:kept]}
+    vocabulary = serialized["model"]["vocab"]
+    serialized["model"]["vocab"] = {token: index for token, index in vocabulary.items() if token not in left_out}
+    serialized["model"]["merges"] = merges[:kept]
+    return Tokenizer.from_str(json.dumps(serialized))
+
+
+def _num_worthwhile(merges: list[tuple[str, str]], uses: Counter[str], longest: float) -> int:
+    """Return how few of the merges, from the first on, leave texts of no more than `longest` tokens.
+
+    Args:
+        uses: how often each token stands in the texts after all merges; is used up. A merge joins what earlier ones
+            made, so that to undo the last one each of its tokens becomes two.
+    """
+    length = uses.total()
+    for kept in range(len(merges), 0, -1):
+        left, right = merges[kept - 1]
+        split = uses.pop(left + right, 0)
+        length += split
+        if length > longest:
+            return kept
+        uses[left] += split
+        uses[right] += split
+    return 0
 
 
 def _without(texts: Iterable[str], special_tokens: tuple[str, ...]) -> Iterator[str]:

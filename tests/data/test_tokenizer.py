@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, BartTokenizer, ByT5Tokenizer, T5Tokenizer
 
+from seq2seq.data import tokenizer_training
 from seq2seq.data.sentencepiece_training import MODEL_TYPES
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.data.tokenizer_training import TokenizerKind
@@ -200,9 +202,39 @@ def test_min_frequency_leaves_rare_words_out() -> None:
     assert tokenizer.source_tokens(range(tokenizer.source_vocab_size)) == ["<pad>", "<bos>", "<eos>", "<unk>", "a", "c"]
 
 
+@pytest.mark.parametrize("kind", ["byte_bpe", "bpe"])
+@pytest.mark.parametrize("slack", [0.05, 0.3, 2.0])
+def test_length_slack_takes_the_fewest_merges_that_lengthen_texts_so_little(kind: str, slack: float) -> None:
+    draw = random.Random(1)
+    parts = ["un", "der", "stand", "ing", "able", "wood", "land", "s", "er"]
+    words = ["".join(draw.choices(parts, k=draw.randint(1, 4))) for _ in range(97)]
+    texts = [" ".join(draw.choices(words, weights=range(97, 0, -1), k=7)) for _ in range(211)]
+
+    def trained(size: int, **options: float) -> tuple[TextTokenizer, int]:
+        tokenizer = TextTokenizer.train(texts, [], kind=kind, vocab_size=size, **options)
+        return tokenizer, sum(map(len, tokenizer.encode_sources(texts)))
+
+    whole, shortest = trained(700)
+    short, length = trained(700, length_slack=slack)
+    size = short.source_vocab_size
+    assert size < whole.source_vocab_size
+    assert length <= (1 + slack) * shortest < trained(size - 1)[1]
+    assert short.fingerprint() == trained(size)[0].fingerprint()
+    assert short.decode_batch(short.encode_targets(texts)) == texts
+
+
+def test_length_slack_measures_texts_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer_training, "_MEASURED_TEXTS", 4)
+    sampled = tokenizer_training._Sampled(str(number) for number in range(21))
+    assert [int(text) for text in sampled] == list(range(21))
+    assert sampled.kept == ["0", "8", "16"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"length_slack": -0.1}, "`length_slack` must be 0 or more, but is -0.1"),
+        ({"length_slack": 0.1, "kind": "words"}, "`length_slack` belongs to `byte_bpe` and `bpe`"),
         ({"kind": "sentences"}, "`kind` is 'sentences'"),
         ({"normalization": "nfd"}, "`normalization` is 'nfd'"),
         ({"vocab_size": 200}, "`vocab_size` is 200, but special tokens and single characters alone are 260"),

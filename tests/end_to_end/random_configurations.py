@@ -165,7 +165,13 @@ def random_sections(draw: random.Random) -> Sections:
     tokenizer: dict[str, Any] = {"kind": kind, "vocab_size": 300 if has_bytes else 60}
     tokenizer |= some(
         draw,
-        {"shared": (True, False), "lowercase": (True,), "normalization": ("nfc", "nfkc"), "split_digits": (False,)},
+        {
+            "shared": (True, False),
+            "lowercase": (True,),
+            "normalization": ("nfc", "nfkc"),
+            "split_digits": (False,),
+            "length_slack": (0.1,),
+        },
         0.3,
     )
     if kind not in ("characters", "words") and draw.random() < 0.5:

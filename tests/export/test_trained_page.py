@@ -7,6 +7,7 @@ import pytest
 
 import seq2seq
 from seq2seq.apps.command import main
+from tests.browser import violations
 from tests.export.sites import Site, packages
 from tests.tiny_run import write_copy_task
 
@@ -45,6 +46,24 @@ def test_a_page_does_what_its_model_has_learnt(
     if quantization == "float32":
         generator = seq2seq.load(run)
         assert found == [generator(line)[0].text for line in lines]
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_serious(
+    width: int, scheme: str, copy_task: Path, packages: Path, browser: Any, tmp_path: Path
+) -> None:
+    page = opened(copy_task / "run", tmp_path / "site", packages, browser)
+    page.set_viewport_size({"width": width, "height": 700})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    found = [*violations(page)]
+    page.check("#confidence")
+    asked(page, (copy_task / "test.txt").read_text().split("\n")[0])
+    page.click("#about summary")
+    page.locator("#output span").first.click()
+    page.locator("#inspector", has_text="looked at").wait_for()
+    assert found + violations(page) == []
     page.close()
 
 
