@@ -14,6 +14,7 @@ import argparse
 import collections
 import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -35,14 +36,9 @@ VARIANTS = {
     "pieces of any use": ("--tokenizer.min_frequency", "1"),
     "pieces of 30 uses": ("--tokenizer.min_frequency", "30"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
-    "no slack": ("--tokenizer.length_slack", "0"),
-    "slack of 5 %": ("--tokenizer.length_slack", "0.05"),
+    "rare pieces too": ("--tokenizer.min_relative_frequency", "0"),
+    "pieces of a quarter": ("--tokenizer.min_relative_frequency", "0.25"),
     "digits in pieces": ("--tokenizer.split_digits", "false"),
-    "vocabulary 500": ("--tokenizer.vocab_size", "500"),
-    "vocabulary 1000": ("--tokenizer.vocab_size", "1000"),
-    "vocabulary 2000": ("--tokenizer.vocab_size", "2000"),
-    "vocabulary 4000": ("--tokenizer.vocab_size", "4000"),
-    "vocabulary 16000": ("--tokenizer.vocab_size", "16000"),
     "sinusoidal positions": ("--model.positions", "sinusoidal"),
     "dropout 0.1": ("--model.dropout", "0.1"),
     "dropout 0.3": ("--model.dropout", "0.3"),
@@ -51,17 +47,23 @@ VARIANTS = {
     "batches of 1024": ("--data.batch_tokens", "1024"),
     "batches of 2048": ("--data.batch_tokens", "2048"),
 }
-"""Several at once have a comma and a space between them."""
+"""Several at once have a comma and a space between them; `vocabulary 1000`, of any size, is one more."""
+VOCABULARY = re.compile(r"vocabulary (\d+)")
 
 
 def options_of(variant: str) -> list[str]:
-    return [word for name in variant.split(", ") for word in VARIANTS[name]]
+    return [word for name in variant.split(", ") for word in option_of(name)]
+
+
+def option_of(name: str) -> tuple[str, ...]:
+    size = VOCABULARY.fullmatch(name)
+    return ("--tokenizer.vocab_size", size[1]) if size else VARIANTS[name]
 
 
 def named_variants(text: str) -> str:
     for name in text.split(", "):
-        if name not in VARIANTS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(map(repr, VARIANTS))}")
+        if name not in VARIANTS and not VOCABULARY.fullmatch(name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no vocabulary and none of {', '.join(map(repr, VARIANTS))}")
     return text
 
 

@@ -6,7 +6,6 @@ per text, subword sampling is on, and its result depends on nothing but text and
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -52,9 +51,8 @@ class TokenizerOptions:
     """One vocabulary for both sides, trained on both."""
     min_frequency: int = 1
     """Least number of times that a merge, character or word must occur to enter the vocabulary."""
-    length_slack: float = 0.0
-    """Take the smallest vocabulary of BPE that makes texts no more than this share longer than `vocab_size` and
-    `min_frequency` would, 0.05 for 5 %: pieces that shorten texts by little are not worth learning. 0 takes all."""
+    min_relative_frequency: float = 0.0
+    """Least uses that a merge of BPE must have in proportion to those of all tokens on average, 0.1 for a tenth."""
     split_digits: bool = True
     """Each digit is a subword of its own, so that numbers are read and written digit by digit."""
     normalization: Literal["none", "nfc", "nfkc"] = "none"
@@ -77,8 +75,8 @@ class TokenizerOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {value}.")
-        if not 0 <= self.length_slack < math.inf:
-            raise ValueError(f"`length_slack` must be 0 or more, but is {self.length_slack}.")
+        if not 0 <= self.min_relative_frequency <= 1:
+            raise ValueError(f"`min_relative_frequency` must be from 0 to 1, but is {self.min_relative_frequency}.")
         if self.sampling < 0:
             raise ValueError(f"`sampling` must be 0 or more, but is {self.sampling}.")
         if self.shared and (self.target_kind or self.kind) != self.kind:
@@ -96,11 +94,16 @@ class TokenizerOptions:
             )
         for kind in (self.kind, self.target_kind or self.kind) if is_trained else ():
             self._check_kind(kind)
-        trained = ("kind", "target_kind", "vocab_size", "target_vocab_size", "shared", "min_frequency", "length_slack")
+        size = ("vocab_size", "target_vocab_size", "min_frequency", "min_relative_frequency")
         spelling = ("split_digits", "normalization", "lowercase")
-        refuse_unused(self, (*trained, *spelling), "a tokenizer that is trained (no `path`)", applies=is_trained)
+        refuse_unused(
+            self,
+            ("kind", "target_kind", "shared", *size, *spelling),
+            "a tokenizer that is trained (no `path`)",
+            applies=is_trained,
+        )
         has_merges = not {self.kind, self.target_kind or self.kind}.isdisjoint(("byte_bpe", "bpe"))
-        refuse_unused(self, ("length_slack",), "`byte_bpe` and `bpe`", applies=not is_trained or has_merges)
+        refuse_unused(self, ("min_relative_frequency",), "`byte_bpe` and `bpe`", applies=not is_trained or has_merges)
         refuse_unused(
             self, ("special_tokens",), "a tokenizer of its own (no `from_run`)", applies=self.from_run is None
         )
@@ -214,7 +217,7 @@ class TextTokenizer:
                 kind=kind,
                 vocab_size=vocab_size,
                 min_frequency=chosen.min_frequency,
-                length_slack=chosen.length_slack,
+                min_relative_frequency=chosen.min_relative_frequency,
                 split_digits=chosen.split_digits,
                 normalization=chosen.normalization,
                 lowercase=chosen.lowercase,

@@ -64,7 +64,7 @@ def test_another_tokenizer_has_defaults_of_its_own(said: list[str]) -> None:
     assert configured(["a/pairs.tsv"]).tokenizer.min_frequency == 10
     assert configured(["a/pairs.tsv", "--tokenizer.vocab_size", "100"]).tokenizer.min_frequency == 10
     chosen = configured(["a/pairs.tsv", *said]).tokenizer
-    assert (chosen.min_frequency, chosen.length_slack) == (1, 0)
+    assert (chosen.min_frequency, chosen.min_relative_frequency) == (1, 0)
 
 
 def test_what_is_said_counts() -> None:

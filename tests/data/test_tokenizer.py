@@ -1,6 +1,7 @@
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -203,28 +204,32 @@ def test_min_frequency_leaves_rare_words_out() -> None:
 
 
 @pytest.mark.parametrize("kind", ["byte_bpe", "bpe"])
-@pytest.mark.parametrize("slack", [0.05, 0.3, 2.0])
-def test_length_slack_takes_the_fewest_merges_that_lengthen_texts_so_little(kind: str, slack: float) -> None:
+@pytest.mark.parametrize("share", [0.6, 1.0])
+def test_merges_that_are_rare_beside_the_others_are_left_out(kind: str, share: float) -> None:
     draw = random.Random(1)
     parts = ["un", "der", "stand", "ing", "able", "wood", "land", "s", "er"]
     words = ["".join(draw.choices(parts, k=draw.randint(1, 4))) for _ in range(97)]
     texts = [" ".join(draw.choices(words, weights=range(97, 0, -1), k=7)) for _ in range(211)]
 
-    def trained(size: int, **options: float) -> tuple[TextTokenizer, int]:
-        tokenizer = TextTokenizer.train(texts, [], kind=kind, vocab_size=size, **options)
-        return tokenizer, sum(map(len, tokenizer.encode_sources(texts)))
+    def trained(size: int, **options: float) -> TextTokenizer:
+        return TextTokenizer.train(texts, [], kind=kind, vocab_size=size, **options)
 
-    whole, shortest = trained(700)
-    short, length = trained(700, length_slack=slack)
-    size = short.source_vocab_size
-    assert size < whole.source_vocab_size
-    assert length <= (1 + slack) * shortest < trained(size - 1)[1]
-    assert short.fingerprint() == trained(size)[0].fingerprint()
-    assert short.decode_batch(short.encode_targets(texts)) == texts
+    def share_of_last(tokenizer: TextTokenizer) -> float:
+        """Return how often the last piece is used in proportion to the average."""
+        size = tokenizer.source_vocab_size
+        uses = Counter(index for row in tokenizer.encode_sources(texts) for index in row[:-1])
+        return uses[size - 1] / (uses.total() / size)
+
+    without = trained(700, min_relative_frequency=share)
+    size = without.source_vocab_size
+    assert size < trained(700).source_vocab_size
+    assert share_of_last(without) >= share > share_of_last(trained(size + 1))
+    assert without.fingerprint() == trained(size).fingerprint()
+    assert without.decode_batch(without.encode_targets(texts)) == texts
 
 
-def test_length_slack_measures_texts_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer_training, "_MEASURED_TEXTS", 4)
+def test_merges_are_counted_in_texts_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer_training, "_COUNTED_TEXTS", 4)
     sampled = tokenizer_training._Sampled(str(number) for number in range(21))
     assert [int(text) for text in sampled] == list(range(21))
     assert sampled.kept == ["0", "8", "16"]
@@ -233,8 +238,8 @@ def test_length_slack_measures_texts_of_the_whole_corpus(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length_slack": -0.1}, "`length_slack` must be 0 or more, but is -0.1"),
-        ({"length_slack": 0.1, "kind": "words"}, "`length_slack` belongs to `byte_bpe` and `bpe`"),
+        ({"min_relative_frequency": -0.1}, "`min_relative_frequency` must be from 0 to 1, but is -0.1"),
+        ({"min_relative_frequency": 0.1, "kind": "words"}, "`min_relative_frequency` belongs to `byte_bpe` and `bpe`"),
         ({"kind": "sentences"}, "`kind` is 'sentences'"),
         ({"normalization": "nfd"}, "`normalization` is 'nfd'"),
         ({"vocab_size": 200}, "`vocab_size` is 200, but special tokens and single characters alone are 260"),

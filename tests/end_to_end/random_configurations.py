@@ -170,7 +170,7 @@ def random_sections(draw: random.Random) -> Sections:
             "lowercase": (True,),
             "normalization": ("nfc", "nfkc"),
             "split_digits": (False,),
-            "length_slack": (0.1,),
+            "min_relative_frequency": (0.1,),
         },
         0.3,
     )
