@@ -156,6 +156,8 @@ def _pretrained(folder: Path, device: torch.device | str, dtype: torch.dtype | N
     if wrong or surplus:
         raise wrong_weights(folder, wrong, surplus)
     check_finite(dict(model.named_parameters()), folder)
+    for part in (*model.parameters(), *model.buffers()):
+        part.data = part.data.clone()  # as `weights.in_own_memory`
     nn.Module.to(model, device).eval()
     with _named(folder):
         return model if isinstance(model, Seq2SeqTransformer) else PretrainedSeq2Seq(model)

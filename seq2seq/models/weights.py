@@ -34,6 +34,16 @@ def read_weights(path: Path, names: Collection[str] | None = None) -> dict[str, 
             return {name: file.get_tensor(name) for name in file.keys() if name in names}  # noqa: SIM118
 
 
+def in_own_memory(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies of tensors, one for each, however many names it has.
+
+    What the library reads is the mapped file itself: if another model is copied over it, as by `cp`, a model that is
+    loaded would say what that one does, or end the process where the file is shorter.
+    """
+    copies = {id(weight): weight.clone() for weight in weights.values()}
+    return {name: copies[id(weight)] for name, weight in weights.items()}
+
+
 def read_as(path: Path, name: str, dtype: torch.dtype | None) -> Tensor:
     """Return a tensor of a file in memory of its own, in another type of weights; None = in its own.
 

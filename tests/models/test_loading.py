@@ -13,6 +13,7 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.inference import InferenceTransformer
+from seq2seq.models.transformer.packing import can_quantize
 from tests.models.test_pretrained import marian
 from tests.models.tiny import random_pairs, tiny_model
 
@@ -62,6 +63,25 @@ def test_other_encoder_decoders_are_wrapped(tmp_path: Path) -> None:
     loaded = load_model(str(tmp_path))
     assert isinstance(loaded, PretrainedSeq2Seq)
     torch.testing.assert_close(loaded.teacher_forced(*pairs), PretrainedSeq2Seq(model).teacher_forced(*pairs))
+
+
+@pytest.mark.parametrize("kind", ["for search", "in 8 bits", "trainable", "of transformers"])
+def test_a_loaded_model_stays_what_it_is_when_another_is_copied_over_its_file(kind: str, tmp_path: Path) -> None:
+    """As by `cp`, which writes into the file that is there, so that what is mapped would change with it."""
+    if kind == "in 8 bits" and not can_quantize("cpu"):
+        pytest.skip("this processor has no products of 8-bit integers")
+    (marian() if kind == "of transformers" else tiny_model().float()).save_pretrained(tmp_path)
+    dtype, pairs = torch.int8 if kind == "in 8 bits" else None, random_pairs()
+    loaded = load_model(tmp_path, dtype=dtype, trainable=kind == "trainable")
+    expected = loaded.teacher_forced(*pairs)
+    file = tmp_path / "model.safetensors"
+    size, weights = file.stat().st_size, load_file(file)
+    before = torch.cat([weight.flatten() for weight in weights.values()]).sum()
+    with file.open("r+b") as opened:
+        opened.seek(size // 8)
+        opened.write(bytes(size - size // 8))
+    assert torch.cat([weight.flatten() for weight in weights.values()]).sum() != before, "these are mapped"
+    assert torch.equal(loaded.teacher_forced(*pairs), expected)
 
 
 def test_folders_without_a_model_are_named(tmp_path: Path) -> None:

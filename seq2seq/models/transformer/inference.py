@@ -18,7 +18,7 @@ from seq2seq.models.transformer.interleaved import make_decoder
 from seq2seq.models.transformer.options import EARLIER_MODEL_TYPE, MODEL_TYPE, TransformerOptions
 from seq2seq.models.transformer.searching import SearchableTransformer
 from seq2seq.models.transformer.stacks import Encoder
-from seq2seq.models.weights import check_finite, read_shapes, read_weights
+from seq2seq.models.weights import check_finite, in_own_memory, read_shapes, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TIED_WEIGHTS = {
@@ -62,7 +62,7 @@ class InferenceTransformer(SearchableTransformer):
         model = cls.without_weights(options)
         weights = load_weights(folder, options.tie_embeddings)
         check_weights(folder, {name: parameter.shape for name, parameter in model.named_parameters()}, weights)
-        return model.with_weights(weights)
+        return model.with_weights(in_own_memory(weights))
 
     def with_weights(self, weights: Mapping[str, Tensor], strict: bool = True) -> "InferenceTransformer":
         """Take these tensors as weights, those that are tied as one, which is moved and converted once; return self.
