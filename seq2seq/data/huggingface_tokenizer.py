@@ -25,6 +25,8 @@ _CONVENTIONAL_TOKENS = {
     "unk_token": ("<unk>", "[UNK]", "<|unk|>"),
 }
 """What the special tokens are usually called, for a bare tokenizer.json, which does not say."""
+WHOLE_TOKENIZERS = ("tokenizer.json", "tokenizer.*.json", "tokenizer.model*", "tiktoken.model", "tekken.json")
+"""Files of which any holds all of a tokenizer that is held by the `tokenizers` library."""
 
 
 class HuggingFaceTokenizer:
@@ -195,9 +197,28 @@ def tokenizer_of_folder_or_hub(path: str) -> PreTrainedTokenizerBase:
     Raises:
         ValueError: there is none, it is damaged, or it asks for more than its own files (`check_foreign_folder`).
     """
-    if Path(path).is_dir():
+    is_folder = Path(path).is_dir()
+    if is_folder:
         check_foreign_folder(Path(path))
     try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=is_folder)
     except Exception as error:  # network, names, files, formats: many types, none of them ours
         raise ValueError(f"No tokenizer can be loaded from {path!r}: {' '.join(str(error).split())}") from error
+    if is_folder:
+        check_vocabulary(tokenizer, Path(path))
+    return tokenizer
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Raise ValueError if the tokenizer of a folder has been made without a vocabulary, as the library does in silence.
+
+    By the kind of the model alone it makes one of special tokens, to which every text is unknown.
+    """
+    names = tokenizer.vocab_files_names
+    if "tokenizer_file" not in names or "vocab_file" not in names:
+        return  # those that need no file, and those that cannot be made without
+    if not any(any(folder.glob(name)) for name in (names["vocab_file"], *WHOLE_TOKENIZERS)):
+        raise ValueError(
+            f"{folder} has neither tokenizer.json nor {names['vocab_file']}, without which no text has tokens; put the "
+            "model's tokenizer there (`AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)`)."
+        )

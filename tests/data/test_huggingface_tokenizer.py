@@ -48,6 +48,19 @@ def test_code_of_a_folder_is_not_run_whatever_stands_in_standard_input(
     assert stdin.read() == "y\ny\ny\n", "what is to be translated is no answer"
 
 
+@pytest.mark.parametrize(("model_type", "file"), [("bart", "vocab.json"), ("t5", "spiece.model")])
+def test_a_folder_without_a_vocabulary_has_no_tokenizer(model_type: str, file: str, tmp_path: Path) -> None:
+    """The library would make one of special tokens, by which all texts are the same."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    with pytest.raises(ValueError, match=rf"{tmp_path} has neither tokenizer\.json nor {file}, without which"):
+        TextTokenizer.load(tmp_path)
+
+
+def test_a_tokenizer_of_bytes_needs_no_vocabulary(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "tokenizer_class": "ByT5Tokenizer"}))
+    assert TextTokenizer.load(tmp_path).encode_sources(["a"]) == [[ord("a") + 3, 1]]
+
+
 def test_tokens_beyond_the_tokenizer_are_called_by_their_numbers(tmp_path: Path) -> None:
     """A model may have more rows than its tokenizer has tokens: T5 has 32,128 of 32,100."""
     made = Tokenizer(WordLevel({"<pad>": 0, "</s>": 1, "a": 2}, unk_token="<pad>"))

@@ -148,10 +148,13 @@ def _defaults(**values: Any) -> dict[str, Any]:
 
 
 _EMBEDDINGS: dict[str, Any] = {
+    "base": "model.",
     "shared": "model.shared.weight",
     "encoder_embeddings": "model.encoder.embed_tokens.weight",
     "decoder_embeddings": "model.decoder.embed_tokens.weight",
 }
+_VERSIONS = ("model.encoder.version", "model.decoder.version")
+"""In files that are of fairseq's; they say nothing."""
 _SINUSOIDS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
 
 FAMILIES = (
@@ -173,6 +176,7 @@ FAMILIES = (
         bart_layers,
         **_EMBEDDINGS,
         output_bias="final_logits_bias",
+        computed=_VERSIONS,
     ),
     Family(
         "mbart",

@@ -87,7 +87,7 @@ def read_family_options(folder: Path, family: Family | None = None) -> Transform
     """
     config = with_special_tokens(folder, read_object(folder / CONFIG_FILE))
     family = family or FAMILIES[str(config["model_type"])]
-    embeddings = _read(_places(folder), family.embeddings)
+    embeddings = _read(_places(folder, family), family.embeddings)
     with _placed(folder):
         return network_options(family, config, embeddings_of(family, embeddings))
 
@@ -111,9 +111,9 @@ class FamilyFolder:
         Raises:
             ValueError: one is no finite number.
         """
-        places = _places(self.folder)
+        places = _places(self.folder, self.family)
         for entry in self.family.layers(self.options):
-            parts = {name: read_as(places[name], name, self.dtype) for name in entry.theirs}
+            parts = {name: read_as(*places[name], self.dtype) for name in entry.theirs}
             check_finite(parts, self.folder)
             yield entry.ours, tensor_of_parts(list(parts.values()))
 
@@ -131,8 +131,9 @@ def open_family(folder: Path, dtype: torch.dtype | None = None) -> FamilyFolder:
     config = read_object(folder / CONFIG_FILE)
     family = FAMILIES[str(config["model_type"])]
     check_sizes(folder / CONFIG_FILE, saved_shapes(folder))
-    places = _places(folder)
-    outlines = {name: outline for path in sorted(set(places.values())) for name, outline in read_outlines(path).items()}
+    places = _places(folder, family)
+    outlines_of = {path: read_outlines(path) for path in sorted({path for path, _ in places.values()})}
+    outlines = {name: outlines_of[path][own] for name, (path, own) in places.items()}
     check_types(outlines, folder)
     # What is tied is seen by numbers that are not rounded.
     embeddings = _read(places, family.embeddings)
@@ -159,14 +160,14 @@ def with_special_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, An
     return {**config, **{name: said[name] for name in TOKEN_IDS if said.get(name) is not None}}
 
 
-def _places(folder: Path) -> dict[str, Path]:
-    """Return in which safetensors file each tensor of a folder is, as one file holds or the index of several says.
+def _places(folder: Path, family: Family) -> dict[str, tuple[Path, str]]:
+    """Return in which safetensors file each tensor of a family's folder is, and what it is called there.
 
     Raises:
         ValueError: there are none, one is damaged, or the index names what is not there.
     """
     if (folder / WEIGHTS_FILE).is_file():
-        return dict.fromkeys(read_shapes(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+        return _by_full_name({name: folder / WEIGHTS_FILE for name in read_shapes(folder / WEIGHTS_FILE)}, family)
     index = folder / f"{WEIGHTS_FILE}.index.json"
     if not index.is_file():
         raise ValueError(f"{folder} has no weights in safetensors, and nothing else is read{_way_out(folder)}.")
@@ -174,12 +175,18 @@ def _places(folder: Path) -> dict[str, Path]:
     places = {name: folder / file for file in sorted(set(wanted.values())) for name in read_shapes(folder / file)}
     if absent := sorted(set(wanted) - set(places)):
         raise ValueError(f"{index} names {absent[0]}, which is in none of its files; copy the folder anew.")
-    return places
+    return _by_full_name(places, family)
 
 
-def _read(places: Mapping[str, Path], names: Iterable[str]) -> dict[str, Tensor]:
+def _by_full_name(files: Mapping[str, Path], family: Family) -> dict[str, tuple[Path, str]]:
+    """Return files by the names that tensors have in the family's class, with what they are called there."""
+    is_whole = any(name.startswith(family.base) for name in files)
+    return {name if is_whole else family.base + name: (path, name) for name, path in files.items()}
+
+
+def _read(places: Mapping[str, tuple[Path, str]], names: Iterable[str]) -> dict[str, Tensor]:
     """Return those tensors that are there, as they are."""
-    return {name: read_as(places[name], name, None) for name in names if name in places}
+    return {name: read_as(*places[name], None) for name in names if name in places}
 
 
 def write_family(folder: Path, model: FamilyModel, generation: Mapping[str, Any] | None) -> None:

@@ -49,7 +49,8 @@ class Family:
     encoder_embeddings: str
     decoder_embeddings: str
     output_bias: str | None = None
-
+    base: str = ""
+    """What all names but the output layer's begin with; a checkpoint of the model without that layer leaves it out."""
     overflows_in_half: bool = False
     """Whether its activations grow beyond what fp16 holds."""
     computed: tuple[str, ...] = ()

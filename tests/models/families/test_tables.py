@@ -110,6 +110,23 @@ def test_embeddings_of_madlad_stand_under_another_name(tmp_path: Path) -> None:
     assert found.options.tie_embeddings == "inputs"
 
 
+@pytest.mark.parametrize("name", [name for name in FAMILIES if "t5" not in name])
+def test_checkpoints_of_the_class_without_output_layer_leave_out_where_it_keeps_the_rest(
+    name: str, tmp_path: Path
+) -> None:
+    """Such are bart-base and bart-large, which also hold the version of their format."""
+    model = random_model(name)
+    base: Any = model.model
+    base.save_pretrained(tmp_path)
+    if name == "bart":
+        tensors = load_file(tmp_path / "model.safetensors") | {"encoder.version": torch.tensor([3.0])}
+        save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    theirs = type(model).from_pretrained(tmp_path, dtype="auto").eval()
+    ours, batch = load_model(tmp_path, trainable=True), random_batch(model)
+    assert isinstance(ours, Seq2SeqTransformer)
+    torch.testing.assert_close(ours(**batch).logits, theirs(**batch).logits, rtol=0, atol=tolerance(name, 1e-10))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
