@@ -190,6 +190,8 @@ class TextGenerator(TextEngine):
         Raises:
             ValueError: there are more or fewer targets than sources, no such layer, or the model is none of ours.
         """
+        if unit not in ("words", "tokens"):
+            raise ValueError(f"`unit` must be words or tokens, but is {unit!r}.")
         pairs = given_pairs(self, sources, targets, side_of(self.model), max_source_tokens)
         return aligned_targets(self, pairs, layer, unit, batch_tokens)
 
@@ -257,6 +259,8 @@ def load(
     first, second = (
         [entry] if isinstance(entry, str | Path) else [*entry] for entry in (path, left_model or right_model)
     )
+    if not first:
+        raise ValueError("No model is named; give a run directory, a model folder, or several for their ensemble.")
     device = pick_device(device)
     dtype = None if precision is None else decoding_type(precision, device)
 

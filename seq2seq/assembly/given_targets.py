@@ -19,6 +19,7 @@ from seq2seq.decoding.parts.forced_attention import forced_attention
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
 from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.engine import each_text
 from seq2seq.generation.hypothesis import Hypothesis, checked, failure
 from seq2seq.generation.output import TextHypothesis
 from seq2seq.models.interface import Seq2Seq
@@ -58,8 +59,9 @@ def given_pairs(
     """Return pairs of texts as the model is fed them.
 
     Raises:
-        ValueError: there are more or fewer targets than sources.
+        ValueError: there are more or fewer targets than sources, or something is no text.
     """
+    sources, targets = list(each_text(sources)), list(each_text(targets))
     if len(sources) != len(targets):
         raise ValueError(f"There are {len(targets)} targets for {len(sources)} sources; give one for each.")
     tokenizer = generator.tokenizer
@@ -67,7 +69,10 @@ def given_pairs(
     given = generator.max_source_tokens if max_source_tokens is None else max_source_tokens
     longest = smallest((given, generator.model.max_source_tokens))
     cut = [truncate_source(ids, longest, line) for line, ids in enumerate(encoded, start=first_row + 1)]
-    generated = tokenizer.encode_targets(list(targets))
+    start = tokenizer.target_start
+    generated = [
+        ids if tuple(ids[: len(start)]) == start else [*start, *ids] for ids in tokenizer.encode_targets(targets)
+    ]
     return GivenPairs(side, cut, [from_right(ids) for ids in generated] if side == RIGHT else generated)
 
 
@@ -83,8 +88,10 @@ def scored_targets(
     is_long = [longest is not None and len(ids) > longest for ids in pairs.targets]
     fed = [ids[:1] if long else ids for ids, long in zip(pairs.targets, is_long, strict=True)]
     found = target_log_probs(model, pairs.sources, fed, generator.device, batch_tokens)
-    results = []
+    results, start = [], generator.tokenizer.target_start
     for target, ids, long, log_probs in zip(targets, pairs.targets, is_long, found, strict=True):
+        if not long:  # what every target begins with costs nothing here as in a search
+            log_probs = [*[0.0] * len(start), *log_probs[len(start) :]]
         score = math.fsum(log_probs)
         normalized = score / search.divisor(len(ids))
         [hypothesis] = checked([Hypothesis(tuple(ids), tuple(log_probs), score, normalized, finished=True)])

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from seq2seq.generation.engine import each_text
+
 PRECISIONS = {"float32": "fp32", "float": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
 SPLIT_OFF = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 """What `clean_up_tokenization_spaces` takes the spaces from, one after another."""
@@ -99,17 +101,10 @@ def checked_texts(texts: Any) -> Iterator[str]:
         ValueError: it is none of these; or, when it is reached, one of them is no text.
     """
     if not hasattr(texts, "__iter__") and hasattr(texts, "__getitem__"):  # a data set of torch
-        return _each_checked(texts[index] for index in range(len(texts)))
+        return each_text(texts[index] for index in range(len(texts)))
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise ValueError(f"A pipeline takes a text or many of them, but was given a {type(texts).__name__}.")
-    return _each_checked(texts)
-
-
-def _each_checked(texts: Iterable[Any]) -> Iterator[str]:
-    for number, text in enumerate(texts, start=1):
-        if not isinstance(text, str):
-            raise ValueError(f"Text {number} must be a str, but is {text!r:.60}; give texts alone.")
-        yield text
+    return each_text(texts)
 
 
 def cleaned_up(text: str) -> str:

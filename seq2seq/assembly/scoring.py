@@ -6,7 +6,7 @@ significance test. They print as the table that the command prints.
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -184,10 +184,12 @@ def _references(given: Sequence[str | Sequence[str]]) -> list[list[str]]:
     """Return the references of each segment."""
     if isinstance(given, str):
         raise ValueError("`references` is a single text; give a list, with a reference for each segment.")
-    found = [[entry] if isinstance(entry, str) else list(entry) for entry in given]
-    for number, segment in enumerate(found):
+    found = []
+    for number, entry in enumerate(given):
+        segment = [entry] if isinstance(entry, str) or not isinstance(entry, Iterable) else list(entry)
         if not segment or not all(isinstance(text, str) for text in segment):
-            raise ValueError(f"`references[{number}]` must be a text, or a list of some, but is {given[number]!r}.")
+            raise ValueError(f"`references[{number}]` must be a text, or a list of some, but is {entry!r}.")
+        found.append(segment)
     return found
 
 

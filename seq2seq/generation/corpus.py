@@ -97,13 +97,15 @@ def pools_of(
     """Yield lists of at most `pool_lines` lines with their prefixes, of fewer where a None comes before.
 
     Raises:
-        ValueError: there are not as many prefixes as lines.
+        ValueError: there are not as many prefixes as lines, or something is no text.
     """
     lines, prefixes = iter(lines), None if prefixes is None else iter(prefixes)
     while pool := _pool(lines, pool_lines):
         pool_prefixes = None if prefixes is None else list(itertools.islice(prefixes, len(pool)))
         if pool_prefixes is not None and len(pool_prefixes) < len(pool):
             raise ValueError("There are fewer prefixes than lines; give every line one, empty where none is wanted.")
+        if not all(isinstance(prefix, str) for prefix in pool_prefixes or ()):
+            raise ValueError("A prefix is no text; give every line one, empty where none is wanted.")
         yield pool, pool_prefixes
     if prefixes is not None and next(prefixes, None) is not None:
         raise ValueError("There are more prefixes than lines.")
@@ -116,8 +118,10 @@ def _pool(lines: Iterator[str | None], pool_lines: int) -> list[str]:
         line = next(lines, END)
         if isinstance(line, str):
             pool.append(line)
-        elif line is END or pool:
+        elif line is END or (line is None and pool):
             break
+        elif line is not None:
+            raise ValueError(f"A line must be a str, but is {line!r:.60}; give texts alone.")
     return pool
 
 

@@ -90,7 +90,7 @@ class TextEngine(ABC):
             return self.speaking(*said)(texts, **options)
         if isinstance(texts, str):
             return list(next(self.stream([texts], **options)).hypotheses)
-        results = (list(nbest.hypotheses) for nbest in self.stream(texts, **options))
+        results = (list(nbest.hypotheses) for nbest in self.stream(each_text(texts), **options))
         return list(results) if isinstance(texts, Sequence) else results
 
     def stream(
@@ -111,6 +111,8 @@ class TextEngine(ABC):
             pool_lines: lines read before the first result appears; they are sorted by length for speed.
             searcher: where the search runs; by default here, by the search that the options describe.
         """
+        if isinstance(prefixes, str):
+            raise ValueError("`prefixes` is a single text; give a list, with a text for each line.")
         batch_tokens = options.pop("batch_tokens", self.batch_tokens)
         return decode_lines(
             lines,
@@ -122,6 +124,18 @@ class TextEngine(ABC):
             pool_lines=pool_lines,
             source_prefix=self.source_prefix,
         )
+
+
+def each_text(texts: Iterable[Any]) -> Iterator[str]:
+    """Yield texts, with an error where one is none, such as a value that is missing in a table.
+
+    Raises:
+        ValueError: one of them is no text; names it.
+    """
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise ValueError(f"Text {number} must be a str, but is {text!r:.60}; give texts alone.")
+        yield text
 
 
 def in_languages(

@@ -234,6 +234,29 @@ def test_a_given_target_scores_what_the_search_reports_of_it(copy_task: Path) ->
         generator.score_targets(["abc"], ["abc", "cab"])
 
 
+@pytest.mark.parametrize("value", [None, float("nan"), 7, ["a"]])
+def test_what_is_no_text_is_named_and_not_left_out(copy_task: Path, value: Any) -> None:
+    """A list of as many results would be of other texts than one thinks."""
+    generator = seq2seq.load(copy_task / "run", device="cpu")
+    for use in (
+        lambda: generator(["abc", value, "cab"]),
+        lambda: list(generator(iter(["abc", value]))),
+        lambda: generator.score_targets(["abc", "cab"], ["abc", value]),
+        lambda: generator.align(["abc", value], ["abc", "cab"]),
+    ):
+        with pytest.raises(ValueError, match=r"Text 2 must be a str, but is .*; give texts alone"):
+            use()
+    with pytest.raises(ValueError, match="`prefixes` is a single text"):
+        next(generator.stream(["abc"], prefixes="a"))
+    with pytest.raises(ValueError, match="`unit` must be words or tokens, but is 'word'"):
+        generator.align(["abc"], ["abc"], unit="word")  # type: ignore[arg-type]
+
+
+def test_no_model_is_no_ensemble() -> None:
+    with pytest.raises(ValueError, match="No model is named"):
+        seq2seq.load([])
+
+
 @pytest.mark.parametrize(("trained", "order"), [("r2l", "auto"), ("bidirectional", "auto"), ("bidirectional", "r2l")])
 def test_a_given_target_is_scored_in_the_order_of_the_search(
     copy_task: Path, tmp_path: Path, trained: str, order: str

@@ -96,6 +96,21 @@ def test_texts_become_what_generate_makes_of_them(name: str, pieces: Path, tmp_p
         assert list(hypotheses[0].tokens) == generator.tokenizer.target_tokens(ids)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_code_that_a_target_begins_with_costs_as_little_as_in_a_search(
+    name: str, pieces: Path, tmp_path: Path
+) -> None:
+    model_of(name, pieces, tmp_path / "model")
+    _, _, source, target, _ = CASES[name]
+    generator = seq2seq.load(tmp_path / "model", source_language=source, target_language=target)
+    [start] = generator.tokenizer.forced_starts(["fox dog"], 1) or []
+    [found] = next(generator.stream(["lazy dog"], prefixes=["fox dog"], max_length=len(start) + 1)).hypotheses
+    [scored] = generator.score_targets(["lazy dog"], ["fox dog"])
+    assert scored.tokens[:-1] == found.tokens[:-1]
+    assert scored.token_log_probs[:-1] == pytest.approx(found.token_log_probs[:-1], abs=1e-5)
+    assert (scored.token_log_probs[0] == 0) == (name != "mbart")
+
+
 def test_each_text_may_have_languages_of_its_own(pieces: Path, tmp_path: Path) -> None:
     model_of("nllb", pieces, tmp_path / "model")
     languages = ["deu_Latn", "fra_Latn", "deu_Latn", "eng_Latn"]

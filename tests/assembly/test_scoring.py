@@ -71,6 +71,7 @@ def test_several_references_may_vary_in_number() -> None:
         ((["a", []], ["a", "b"]), {}, "`hypotheses[1]` must be a text"),
         ((["a"], [[]]), {}, "`references[0]` must be a text, or a list of some, but is []"),
         ((["a"], [[None]]), {}, "`references[0]` must be a text"),
+        ((["a", "b"], ["a", float("nan")]), {}, "`references[1]` must be a text, or a list of some, but is nan"),
         ((["a"], ["a"], ["blue"]), {}, "did you mean 'bleu'"),
         ((["a"], ["a"], []), {}, "`metrics` is empty"),
         ((["a"], ["a"]), {"stemmer": True}, "`stemmer` is no option of bleu, chrf; they have tokenize"),

@@ -168,6 +168,13 @@ def test_prefixes_must_match_the_lines(num_prefixes, message, pool_lines):
         decode(prefixes=["a"] * num_prefixes, pool_lines=pool_lines)
 
 
+def test_what_is_no_text_is_not_passed_over():
+    with pytest.raises(ValueError, match="A line must be a str, but is nan"):
+        decode(lines=["a", float("nan"), "b"])
+    with pytest.raises(ValueError, match="A prefix is no text"):
+        decode(prefixes=["a", None, *"a" * 9])
+
+
 def test_reading_stays_within_a_pool():
     num_read = 0
 
