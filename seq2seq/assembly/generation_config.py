@@ -56,11 +56,7 @@ WITHOUT_EFFECT: Mapping[str, Any] = {
     "top_h": 1.0,
 }
 """Of what is refused, the values that change nothing; None never does."""
-OF_CONFIGURATION = (
-    "num_beams", "length_penalty", "early_stopping", "max_length", "min_length", "no_repeat_ngram_size",
-    "bad_words_ids", "suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "repetition_penalty",
-    "num_return_sequences", "num_beam_groups", "diversity_penalty", "encoder_no_repeat_ngram_size",
-)  # fmt: skip
+OF_CONFIGURATION = (*MAPPED, *WITHOUT_EFFECT, "exponential_decay_length_penalty", "forced_decoder_ids", "sequence_bias")
 """What older folders say in `config.json`, where there is no `generation_config.json`."""
 
 
@@ -124,7 +120,7 @@ def search_of(values: Mapping[str, Any]) -> Search:
     """
     limits: dict[str, Any] = {"length_penalty": float(values.get("length_penalty", 1.0))}
     if "max_new_tokens" in values or "max_length" in values:
-        limits["max_length"] = values.get("max_new_tokens") or max(int(values["max_length"]) - 1, 1)
+        limits["max_length"] = int(values.get("max_new_tokens", max(int(values.get("max_length", 0)) - 1, 1)))
     limits["min_length"] = values.get("min_new_tokens") or max(int(values.get("min_length", 0)) - 1, 0)
     limits["no_repeat_ngram"] = int(values.get("no_repeat_ngram_size", 0))
     if "max_length" not in limits:
@@ -162,7 +158,7 @@ def rules_of(values: Mapping[str, Any], model: Seq2Seq) -> TargetRules:
     words = [list(word) for word in values.get("bad_words_ids", ()) if list(word) not in ([end] for end in ends)]
     if single := [word[0] for word in words if len(word) == 1]:
         constraints.append(SuppressedTokens(_tokens(single, model)))
-    if longer := [word for word in words if len(word) > 1]:
+    if longer := [list(_tokens(word, model)) for word in words if len(word) > 1]:
         constraints.append(forbidden_sequences(longer, model.decoder_start_id))
     if (end := values.get("forced_eos_token_id")) is not None:
         end = end[0] if isinstance(end, list) else end

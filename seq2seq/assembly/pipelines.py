@@ -27,6 +27,8 @@ from seq2seq.assembly.pipeline_arguments import (
     precision_name,
     without_effect,
 )
+from seq2seq.assembly.search import inner_search
+from seq2seq.decoding import Sampling
 from seq2seq.files import read_object
 from seq2seq.generation.corpus import POOL_LINES
 from seq2seq.generation.engine import DECODING_FILE
@@ -104,6 +106,9 @@ class TextPipeline:
             if name in said and not merged.get("do_sample"):
                 raise ValueError(f"`{name}` is for sampling; add `do_sample=True`, or leave it out.")
         options = search_options(merged)
+        is_sampling = isinstance(inner_search(self.generator.search), Sampling)
+        if is_sampling and merged.get("do_sample") is False and "method" not in options:
+            options |= {"method": "beam", "beam_width": DEFAULTS["num_beams"]}
         try:
             generator = self.generator.speaking(*self._languages(around))
             if said.keys() & {*RULES}:

@@ -134,6 +134,17 @@ def test_lengths_do_not_count_the_start_token() -> None:
     assert (of({"max_length": 20}).max_length, of({"max_new_tokens": 20}).max_length) == (19, 20)
     assert (of({"min_length": 20}).min_length, of({"min_new_tokens": 20}).min_length) == (19, 20)
     assert of({}) == BeamSearch()
+    with pytest.raises(ValueError, match="`max_length` must be at least 1"):
+        of({"max_new_tokens": 0})
+
+
+def test_folders_from_before_there_was_such_a_file_say_all_of_it_in_their_configuration(tmp_path: Path) -> None:
+    said = {"do_sample": True, "temperature": 0.7, "top_k": 13, "top_p": 0.9, "num_beams": 1, "max_length": 20}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "typical_p": 0.5, **said}))
+    found = read_generation_config(tmp_path)
+    assert of(found) == Sampling(temperature=0.7, top_k=13, top_p=0.9, max_length=19)
+    with pytest.raises(ValueError, match="`typical_p` .* has no counterpart"):
+        check_known(found, tmp_path)
 
 
 def test_samples_are_drawn_as_the_file_says() -> None:
@@ -161,6 +172,8 @@ def test_tokens_that_are_none_are_refused(tmp_path: Path) -> None:
     model: Seq2Seq = load_model(tmp_path)
     with pytest.raises(ValueError, match="37 is no token of the target vocabulary of 37"):
         rules_of({"suppress_tokens": [5, 37]}, model)
+    with pytest.raises(ValueError, match="41 is no token of the target vocabulary of 37"):
+        rules_of({"bad_words_ids": [[5], [7, 41]]}, model)
 
 
 def test_end_of_sentence_must_be_among_what_ends(tmp_path: Path) -> None:

@@ -113,6 +113,16 @@ def test_what_a_model_says_of_generation_holds_unless_the_call_says_otherwise(tm
     assert translate.generator.rules.constraints, "the model's own, which a call does not change"
 
 
+def test_a_model_that_samples_is_searched_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder, model = saved(tmp_path, "bart", {"do_sample": True, "max_new_tokens": 8})
+    translate = pipeline("translation", model=folder, device="cpu", return_tensors=True)
+    for said, beams in (({}, 4), ({"num_beams": 1}, 1)):
+        [found] = translate(TEXTS[0], do_sample=False, **said)
+        [expected] = generated(model, translate, TEXTS[0], do_sample=False, num_beams=beams, max_new_tokens=8)
+        assert found["translation_token_ids"].tolist() == expected.tolist()
+        assert translate(TEXTS[0])[0]["translation_token_ids"].tolist() != expected.tolist()
+
+
 def test_what_may_not_be_said_is_what_is_said_last(tmp_path: Path) -> None:
     folder, model = saved(tmp_path, "marian", {"num_beams": 2, "max_length": 12, "repetition_penalty": 3.0})
     translate = pipeline("translation", folder, device="cpu")
