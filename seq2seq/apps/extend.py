@@ -29,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if len(arguments.add_language) != len(arguments.like):
         raise ValueError("`--like` names for each `--add-language` one that the model has; give as many.")
+    if len({*arguments.add_language}) < len(arguments.add_language):
+        raise ValueError("`--add-language` names a language twice; each begins like one other.")
     if not arguments.add_language and not arguments.add_tokens:
         raise ValueError("There is nothing to add: give `--add-language` and `--like`, or `--add-tokens`.")
     languages = dict(zip(arguments.add_language, arguments.like, strict=True))

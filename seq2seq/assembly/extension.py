@@ -4,6 +4,7 @@ What was there stays as it was, bit by bit: rows are added behind the others, or
 language is that of one like it, the row of a new token the mean of the pieces that it was made of.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.languages import CODE
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.files import new_folder, read_object
+from seq2seq.generation.engine import DECODING_FILE
 from seq2seq.models.families.folders import GENERATION_FILE, FamilyModel, family_of, read_family, write_family
 from seq2seq.models.families.tables import ENCODER_EMBEDDINGS, OUTPUT, OUTPUT_BIAS
 from seq2seq.models.transformer.inference import EMBEDDINGS, TIED_WEIGHTS
@@ -54,6 +56,8 @@ def extend_model(source: Path, output: Path, languages: dict[str, str], tokens: 
         raise ValueError(f"{source} has no vocabulary of transformers that both sides share; it cannot be extended.")
     known = side.tokenizer.get_vocab()
     for name in (*languages, *tokens):
+        if not name.strip():
+            raise ValueError(f"{name!r} is no token: there is nothing in it but white space; leave it out.")
         if name in known:
             raise ValueError(f"{name!r} is a token of {source} already; leave it out.")
     rows: dict[str, list[int]] = {}
@@ -63,7 +67,10 @@ def extend_model(source: Path, output: Path, languages: dict[str, str], tokens: 
                 f"`--add-language` {name}: this model takes codes such as eng_Latn or en_XX, if any; otherwise add the "
                 "token that says the language, and put it into the texts."
             )
-        rows[name] = [tokenizer.languages.id_of(like, "source")]
+        try:
+            rows[name] = [tokenizer.languages.id_of(like, "source")]
+        except ValueError as error:
+            raise ValueError(str(error).replace("`source_language`", "`--like`")) from None
     for token, pieces in zip(tokens, side.encode(list(tokens)), strict=True):
         rows[token] = [index for index in pieces if index not in side.tokenizer.all_special_ids] or [side.eos_id]
     added = side.tokenizer
@@ -78,6 +85,8 @@ def extend_model(source: Path, output: Path, languages: dict[str, str], tokens: 
     with new_folder(output) as unfinished:
         write_family(unfinished, grown, read_object(path) if path.is_file() else None)
         added.save_pretrained(unfinished)
+        if (source / DECODING_FILE).is_file():  # of one that was tuned: prefix, languages, search
+            shutil.copyfile(source / DECODING_FILE, unfinished / DECODING_FILE)
     return ids
 
 

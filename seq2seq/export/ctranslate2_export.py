@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seq2seq.assembly.decoding_defaults import DecodingDefaults, write_decoding
 from seq2seq.assembly.search import inner_search
+from seq2seq.data.cutting import smallest
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding import Search
 from seq2seq.decoding.parts.options import SearchOptions
@@ -50,6 +51,7 @@ def export_ctranslate2(
     """
     require_ctranslate2()
     check_replaceable(folder)
+    max_source_tokens = smallest((max_source_tokens, model.max_source_tokens))  # beyond its positions it would fail
     check_one_start(tokenizer)
     spec = ctranslate2_spec(model, tokenizer, search, quantization)
     start = tokenizer.target_start or None

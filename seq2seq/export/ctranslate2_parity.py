@@ -115,7 +115,7 @@ def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list
     """Return the ids of each line that has any before end of sentence, cut where CTranslate2 cuts."""
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     encoded = generator.tokenizer.encode_sources([generator.source_prefix + line for _, line in numbered])
-    longest = smallest((generator.max_source_tokens, MAX_POSITIONS))
+    longest = smallest((generator.max_source_tokens, generator.model.max_source_tokens, MAX_POSITIONS))
     sources = [truncate_source(ids, longest, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
     sources = [source for source in sources if len(source) > 1]
     if not sources:

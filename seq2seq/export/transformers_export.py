@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.assembly.generator import CARD_FILE
-from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER, TextTokenizer
 from seq2seq.files import new_folder, read_object
 from seq2seq.generation.engine import DECODING_FILE
-from seq2seq.models.families.folders import GENERATION_FILE, FamilyModel, family_of, write_family
+from seq2seq.models.families.folders import GENERATION_FILE, FamilyModel, family_of, open_family, write_family
 from seq2seq.models.families.plain import family_like
 from seq2seq.models.transformer.inference import InferenceTransformer, is_loadable, load_weights
 
@@ -19,16 +19,21 @@ def export_transformers(source: Path, folder: Path) -> str:
     It appears whole or not at all. A model that was tuned is one of its family already, and is copied.
 
     Raises:
-        ValueError: there is no family with such a network, or the folder holds something.
+        ValueError: there is no family with such a network, what is to be copied is not whole, or the folder holds
+            something.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"{folder} is there and holds something; give a new name, or remove it yourself.")
     family = family_of(source)
     if family is not None:
+        open_family(source)
+        TextTokenizer.load(source)
         with new_folder(folder) as unfinished:
-            for file in source.iterdir():
-                if file.is_file():
-                    shutil.copyfile(file, unfinished / file.name)
+            for part in source.iterdir():
+                if part.is_file():
+                    shutil.copyfile(part, unfinished / part.name)
+                elif part.name in (SOURCE_FOLDER, TARGET_FOLDER):
+                    shutil.copytree(part, unfinished / part.name)
         return family.class_name
     if not is_loadable(source):
         raise ValueError(f"{source} is a folder of transformers already, of a kind that is only decoded with here.")

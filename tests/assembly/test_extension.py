@@ -68,7 +68,10 @@ def test_logits_of_old_tokens_stay_bit_by_bit(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--add-language", "bar_Latn", "--like", "deu"], "'deu' is none of the"),
+        (["--add-language", "bar_Latn", "--like", "deu"], "`--like` 'deu' is none of the"),
+        (["--add-language", *["bar_Latn"] * 2, "--like", "deu_Latn", "fra_Latn"], "names a language twice"),
+        (["--add-tokens", "foxdog", " "], "' ' is no token"),
+        (["--add-tokens", ""], "'' is no token"),
         (["--add-language", "deu_Latn", "--like", "eng_Latn"], "'deu_Latn' is a token of"),
         (["--add-language", "bavarian", "--like", "eng_Latn"], "takes codes such as eng_Latn"),
         (["--add-language", "bar_Latn"], "`--like` names for each"),
@@ -91,12 +94,14 @@ def test_a_new_token_begins_as_the_mean_of_its_pieces(pieces: Path, tmp_path: Pa
     model_of("nllb", pieces, tmp_path / "model")
     known = TextTokenizer.load(tmp_path / "model")
     ids = known.source.encode(["foxdog"])[0][1:-1]
+    (tmp_path / "model" / "decoding.json").write_text('{"search": null, "source_prefix": "the "}')
     words = ["--add-tokens", "foxdog", "--output", str(tmp_path / "more")]
     assert main(["extend", "--model", str(tmp_path / "model"), *words]) == 0
     before, after = read_family(tmp_path / "model"), read_family(tmp_path / "more")
     [index] = TextTokenizer.load(tmp_path / "more").source.encode(["foxdog"])[0][1:-1]
     mean = before.weights["lm_head.weight"][ids].mean(0)
     torch.testing.assert_close(after.weights["lm_head.weight"][index], mean)
+    assert seq2seq.load(tmp_path / "more").source_prefix == "the "  # of a model that was tuned here
 
 
 def test_unknown_characters_are_counted(pieces: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.running.in_process import pad_sources
+from seq2seq.engines.ctranslate2_engine import CTranslate2Engine
 from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies, distinct
 from seq2seq.export.ctranslate2_export import export_ctranslate2, transformer_spec
 from seq2seq.generation.hypothesis import Hypothesis
@@ -161,6 +162,15 @@ def test_the_folder_is_all_that_serving_needs(tokenizer: TextTokenizer, tmp_path
     vocabularies = {"source_vocabulary.json", "target_vocabulary.json"}
     assert names == {"config.json", "decoding.json", "model.bin", "tokenizer", *vocabularies}
     assert ctranslate2.Translator(str(folder), device="cpu").compute_type.startswith("int8")
+
+
+def test_sources_are_cut_at_the_positions_that_a_model_has(
+    tokenizer: TextTokenizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export_ctranslate2(tmp_path / "served", random_model(tokenizer, positions="learned"), tokenizer, SEARCH)
+    [found] = CTranslate2Engine(tmp_path / "served", device="cpu")("a" * 60)
+    assert found.error is None
+    assert "Line 1 has 61 tokens, of which the model takes 41" in caplog.text
 
 
 def test_positions_reach_as_far_as_the_length_limit(tokenizer: TextTokenizer) -> None:

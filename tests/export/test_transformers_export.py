@@ -7,6 +7,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import seq2seq
 from seq2seq.apps.command import main
+from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.export.transformers_export import export_transformers
 from seq2seq.models.families.folders import read_family
 from seq2seq.models.loading import load_model, without_reports
@@ -90,9 +91,23 @@ def test_what_no_family_has_is_named(options: dict[str, Any], words: str, tmp_pa
 
 def test_a_model_of_a_family_is_copied(tmp_path: Path) -> None:
     random_model("mbart").save_pretrained(tmp_path / "before")
+    TextTokenizer.train(["ab"], ["ba"], kind="characters", shared=False).save(tmp_path / "before")
     assert export_transformers(tmp_path / "before", tmp_path / "after") == "MBartForConditionalGeneration"
     before, after = read_family(tmp_path / "before"), read_family(tmp_path / "after")
     assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
+    of_both = [TextTokenizer.load(tmp_path / place) for place in ("before", "after")]
+    assert of_both[0].fingerprint() == of_both[1].fingerprint()
+
+
+@pytest.mark.parametrize(("absent", "words"), [("model.safetensors", "no weights"), ("tokenizer.json", "tokenizer")])
+def test_a_folder_that_is_not_whole_is_not_copied(absent: str, words: str, tmp_path: Path) -> None:
+    """As one for ONNX is none, whose configuration is of a family, too."""
+    random_model("bart").save_pretrained(tmp_path / "before")
+    TextTokenizer.train(["ab"], ["ba"], kind="characters").save(tmp_path / "before")
+    (tmp_path / "before" / absent).unlink()
+    with pytest.raises(ValueError, match=words):
+        export_transformers(tmp_path / "before", tmp_path / "after")
+    assert not (tmp_path / "after").exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
