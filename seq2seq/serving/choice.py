@@ -31,12 +31,15 @@ def chosen(
         if _speaks(model.source_languages, source_language) and _speaks(model.target_languages, target_language):
             return model
     pairs = "; ".join(
-        f"{', '.join(model.source_languages)} → {', '.join(model.target_languages)}" for model in models.values()
+        f"{', '.join(model.source_languages) or 'unknown'} → {', '.join(model.target_languages)}"
+        for model in models.values()
+        if model.target_languages
     )
+    there_are = f"there are {pairs}" if pairs else "nothing is known of the models' languages"
     raise RequestRefused(
         422,
         "unknown_language",
-        f"No model here goes from {source_language or 'any'} to {target_language or 'any'}; there are {pairs}.",
+        f"No model here goes from {source_language or 'any'} to {target_language or 'any'}; {there_are}.",
     )
 
 

@@ -235,6 +235,9 @@ class Service:
             if isinstance(value, int | float) and value > limits.beam_width:
                 message = f"`{name}` may be at most {limits.beam_width} here."
                 raise RequestRefused(422, "option_out_of_range", message, limit=limits.beam_width)
+        if "token_scores" in options:  # what engines are told beside the options of a search
+            message = "There is no search option `token_scores`; `tokens` asks for them."
+            raise RequestRefused(422, "unknown_option", message)
         try:
             searcher = spoken.searcher(how.options)
         except (ValueError, TypeError) as error:

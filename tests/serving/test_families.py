@@ -105,7 +105,7 @@ def test_inference(client: TestClient, service: FakeService) -> None:
     parameters = {"src_lang": "en", "tgt_lang": "de", "generate_parameters": {"num_beams": 3, "max_new_tokens": 9}}
     answer = client.post("/", json={"inputs": ["a", "b"], "parameters": parameters}).json()
     assert answer == [named("A"), named("B")]
-    assert service.asked[1].options == {"beam_width": 3, "max_length": 9}
+    assert service.asked[1].options == {"method": "beam", "beam_width": 3, "max_length": 9}
     assert (service.asked[1].source_language, service.asked[1].target_language) == ("en", "de")
 
 
@@ -114,6 +114,16 @@ def test_inference_of_several_outputs_and_by_sampling(client: TestClient, servic
     answer = client.post("/models/en-de", json={"inputs": ["a", "b"], "parameters": parameters}).json()
     assert answer == [[named("A"), named("A!")], [named("B"), named("B!")]]
     assert service.asked[0].options == {"n_best": 2, "method": "sampling", "top_k": 50, "temperature": 0.5}
+
+
+@pytest.mark.parametrize("search", [{"n_best": 1, "temperature": 1.0}, {"beam_width": 5, "n_best": 1}])
+def test_inference_does_not_sample_where_it_is_told_not_to(search: dict[str, Any]) -> None:
+    service = FakeService(FakeModel("en-de", search=search))
+    client = TestClient(application(service))
+    for said in ({"do_sample": False}, {"num_beams": 1}, {"num_beams": 4}):
+        assert client.post("/", json={"inputs": "a", "parameters": said}).status_code == 200
+    wanted = [{"method": "greedy"} if "temperature" in search else {}, {"method": "greedy"}]
+    assert [dict(asked.options) for asked in service.asked] == [*wanted, {"method": "beam", "beam_width": 4}]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +137,7 @@ def test_inference_of_several_outputs_and_by_sampling(client: TestClient, servic
         ({"temperature": 2}, "`temperature` does nothing without `do_sample`"),
         ({"do_sample": True, "num_beams": 4}, "`num_beams` cannot be more than 1"),
         ({"max_length": 4, "max_new_tokens": 4}, "`max_length` says the same"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "`num_return_sequences` needs `num_beams` of at least as many"),
     ],
 )
 def test_inference_refuses(client: TestClient, said: dict[str, Any], words: str) -> None:
@@ -181,6 +192,9 @@ def test_a_stream_of_completions_that_fails(client: TestClient) -> None:
         ({"temperature": 0.7, "top_p": 0.9}, {"method": "sampling", "temperature": 0.7, "top_p": 0.9}),
         ({"n": 7}, {"n_best": 7, "method": "beam", "beam_width": 7}),
         ({"n": 2, "frequency_penalty": 0.0, "presence_penalty": -0.0}, {"n_best": 2}),
+        (dict.fromkeys(("stop", "suffix", "logit_bias", "seed", "logprobs", "best_of")), {}),
+        ({"seed": 3}, {}),
+        ({"seed": 3, "temperature": 1}, {"method": "sampling", "temperature": 1, "seed": 3}),
     ],
 )
 def test_how_a_completion_is_searched(
@@ -202,7 +216,8 @@ def test_how_a_completion_is_searched(
         ({"frequency_penalty": False}, "`frequency_penalty` must be a number"),
         ({"echo": 0.0}, "`echo` must be true or false"),
         ({"stream_options": {}}, "`stream_options` needs `stream`"),
-        ({"stop": ["."]}, "There is no field `stop`"),
+        ({"stop": ["."]}, "`stop` must be null, since there is nothing of its kind here, but is a list"),
+        ({"stops": ["."]}, "There is no field `stops`"),
     ],
 )
 def test_completions_refuse(client: TestClient, said: dict[str, Any], words: str) -> None:

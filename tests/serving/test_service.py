@@ -137,6 +137,7 @@ def test_a_long_output_is_told_bit_by_bit(generator: TextGenerator) -> None:
         (asked("a", model="other"), Limits(), 404, "unknown_model"),
         (asked("a", target_language="xx"), Limits(), 422, "unknown_language"),
         (asked("a", options={"beam_widht": 2}), Limits(), 422, "unknown_option"),
+        (asked("a", options={"token_scores": True}), Limits(), 422, "unknown_option"),
         (asked("a", options={"beam_width": 17}), Limits(), 422, "option_out_of_range"),
         (asked("a", options={"beam_width": 0}), Limits(), 422, "option_out_of_range"),
         (asked("a", options={"beam_width": "many"}), Limits(), 422, "option_out_of_range"),

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from seq2seq.serving.requests import RequestRefused
 
-Kind = Literal["text", "texts", "integer", "number", "boolean", "options", "fields", "anything"]
-"""`texts` is one or a list of them; `options` are names with numbers, texts or truth values; `fields` a table."""
+Kind = Literal["text", "texts", "integer", "number", "boolean", "options", "fields", "anything", "nothing"]
+"""`texts` is one or a list of them; `options` are names with numbers, texts or truth values; `fields` a table; null
+alone is `nothing`."""
 JSON_NAMES: dict[Kind, str] = {
     "text": "a text",
     "texts": "a text or a list of texts",
@@ -23,6 +24,7 @@ JSON_NAMES: dict[Kind, str] = {
     "boolean": "true or false",
     "options": "an object of names with numbers, texts, true or false",
     "fields": "an object",
+    "nothing": "null, since there is nothing of its kind here",
 }
 WITHOUT_NUL = "^[^\\u0000]*$"
 MOST_OPTIONS = 64
@@ -104,6 +106,8 @@ class Field:
                 return is_number(given)
             case "boolean":
                 return isinstance(given, bool)
+            case "nothing":
+                return given is None
             case "options":
                 return isinstance(given, dict) and len(given) <= MOST_OPTIONS and all(map(_is_option, given.values()))
         return isinstance(given, dict)
@@ -157,6 +161,8 @@ class Field:
                 return object_schema(self.fields, known)
             case "anything":
                 return {}
+            case "nothing":
+                return {"type": "null"}
         return {"type": self.kind}
 
 

@@ -5,6 +5,7 @@ for the output; so an answer has the text under all three of them. Options have 
 (decision 33), as far as they exist here.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from seq2seq.serving.requests import GenerationRequest, Output, RequestRefused
 from seq2seq.serving.routes.fields import Field, invalid
 from seq2seq.serving.routes.native import texts_of_field
 from seq2seq.serving.routes.operation import Call, Operation, failure_of, json_response
+from seq2seq.serving.routes.several_outputs import draws_only
 
 TASKS = ("translation_text", "summary_text", "generated_text")
 """What the tasks call their output."""
@@ -91,8 +93,12 @@ def inference_fields(limits: Limits) -> tuple[Field, ...]:
     )
 
 
-def options_of_generate(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return flat options of a search that mean the same as these arguments of `generate`."""
+def options_of_generate(arguments: Mapping[str, Any], search: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat options of a search that mean the same as these arguments of `generate`.
+
+    Args:
+        search: that of the model, as `Served.search` says it.
+    """
     said = dict(arguments)
     renamed = {
         **{"max_new_tokens": "max_length", "min_new_tokens": "min_length", "num_return_sequences": "n_best"},
@@ -110,6 +116,13 @@ def options_of_generate(arguments: Mapping[str, Any]) -> dict[str, Any]:
         options.pop("beam_width", None)
         drawn = {name: said[name] for name in samples if name in said}
         return options | {"method": "sampling", "top_k": TOP_K} | drawn
+    if said.get("num_beams", math.inf) < said.get("num_return_sequences", 1):
+        raise invalid("num_return_sequences", "needs `num_beams` of at least as many, or `do_sample`")
+    if said.get("num_beams", 1) > 1:
+        options["method"] = "beam"
+    elif "num_beams" in said or ("do_sample" in said and draws_only(search)):
+        options["method"] = "greedy"
+        options.pop("beam_width", None)
     if idle := sorted(samples & said.keys()):
         raise invalid(idle[0], "does nothing without `do_sample`; leave it out or set that to true")
     return options
@@ -126,7 +139,8 @@ async def _infer(call: Call) -> Response:
     languages = parameters.get("src_lang"), parameters.get("tgt_lang")
     model = chosen(call.service.models, name, *languages)
     texts = texts_of_field(call.values["inputs"])
-    wanted = GenerationRequest(texts, model.name, *languages, None, options_of_generate(arguments))
+    options = options_of_generate(arguments, model.search)
+    wanted = GenerationRequest(texts, model.name, *languages, None, options)
     outputs = await call.generate(wanted)
     each = [_objects(text, output) for text, output in zip(texts, outputs, strict=True)]
     if isinstance(call.values["inputs"], str):

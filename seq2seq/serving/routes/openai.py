@@ -141,6 +141,8 @@ def completion_fields(limits: Limits) -> tuple[Field, ...]:
             "What a stream tells besides.",
             fields=(Field("include_usage", "boolean", "Whether its last event counts tokens."),),
         ),
+        Field("seed", "integer", "Of what is drawn; a search draws nothing.", least=0),
+        *(Field(name, "nothing", "There is none; null is passed over.") for name in ("stop", "suffix", "logit_bias")),
         Field("echo", "boolean", "A prompt is no part of its output.", choices=(False,)),
         Field("frequency_penalty", "number", "There is none.", choices=(0,)),
         Field("presence_penalty", "number", "There is none.", choices=(0,)),
@@ -161,12 +163,14 @@ def search_of_completion(values: Mapping[str, Any], model: Served) -> dict[str, 
         options |= {"top_p": values["top_p"]} if values.get("top_p", 1) < 1 else {}
         if "best_of" in values and values["best_of"] != count:
             raise invalid("best_of", "must be `n` where a `temperature` samples")
+        options |= {"seed": values["seed"]} if "seed" in values else {}
     elif values.get("top_p", 1) < 1:
         raise invalid("top_p", "does nothing without a `temperature` above 0; leave it out or set that")
     elif "best_of" in values:
         options["beam_width"] = values["best_of"]
     else:
         options |= options_for_outputs(count, model.search)
+        options |= {"seed": values["seed"]} if "seed" in values and "seed" in model.search else {}
     return options
 
 

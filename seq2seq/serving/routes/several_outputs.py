@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def draws_only(search: Mapping[str, Any]) -> bool:
+    """Return whether a search draws its outputs and ranks nothing; `search` is what `Served.search` says."""
+    return "temperature" in search and not {"beam_width", "metric"} & search.keys()
+
+
 def options_for_outputs(number: int, search: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flat options by which a search finds so many outputs; `search` is what `Served.search` says.
 
