@@ -10,15 +10,16 @@ that was decided is in the run directory, as a configuration for `seq2seq train`
 """
 
 import argparse
+import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.option_values import integer, number
-from seq2seq.assembly.configuration import read_run_config
-from seq2seq.assembly.model_folder import RUN_FILE
+from seq2seq.assembly.model_folder import PLAN_FILE, RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
-from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.assembly.run_directory import config_of_run, enter_run_directory
 from seq2seq.assembly.training import train_in_stages
 from seq2seq.config.command_line import pieces_in
 from seq2seq.data.examination.text_findings import text_findings
@@ -33,9 +34,8 @@ from seq2seq.fitting.pairs import (
     sources_in_common,
     write_parts,
 )
-from seq2seq.fitting.plan import parsed, plan_of
+from seq2seq.fitting.plan import check_said, plan_of
 from seq2seq.fitting.record import (
-    PLAN_FILE,
     asked_before,
     begin_plan,
     check_same,
@@ -56,6 +56,8 @@ OWN_OPTIONS = {
     "data.train": "name its files behind `fit`",
     "data.validation": "name its files by `--validation`",
     "training.initialize_from": "name the model by `--from`",
+    "training.max_minutes": "give the time by `--minutes`",
+    "training.max_epochs": "say how long by `--minutes`, or by `training.max_steps`",
 }
 """What `fit` has options of its own for, which the plan goes by."""
 
@@ -102,43 +104,54 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"`--minutes` must be more than 0, but is {arguments.minutes:g}.")
     said_by_user(piece for text in arguments.set for piece in pieces_in(*setting(text)))
     folder = Path(arguments.output or f"runs/{Path(plain_name(arguments.pairs[0])).stem}")
-    asked = what_is_asked(arguments)
+    files_of_parts(arguments)
     before = asked_before(folder)
     if before is None:
         overrides = [setting(text) for text in arguments.set]
-        parsed({"run_directory": str(folder)}, overrides)  # before minutes of work, whether they make sense
+        check_said(overrides)  # before minutes of work
         pairs = given_corpus(arguments.pairs, seed=arguments.seed)  # what is no corpus leaves no folder
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             before = asked_before(folder)  # by another process meanwhile
             if before is None:
-                planned(arguments, pairs, folder, asked, overrides, started)
+                planned(arguments, pairs, folder, overrides, started)
     if before is not None:
-        check_same(folder, before, asked)
-        print(f"Going on with {folder}; {folder / 'fit.json'} has its plan.", flush=True)
+        check_same(folder, before, what_is_asked(arguments, before))
+        print(f"Going on with {folder}; {folder / PLAN_FILE} has its plan.", flush=True)
     if arguments.plan:
-        print(f"Train by the same command without `--plan`, or by `seq2seq train {folder / RUN_FILE}`.")
+        config = shlex.quote(str(folder / RUN_FILE))
+        print(f"Train by the same command without `--plan`, or by `seq2seq train {config}`.")
         return 0
-    train_in_stages(read_run_config(folder / RUN_FILE), is_planned=True)
+    train_in_stages(config_of_run(folder), is_planned=True)
     keep_freed_memory()
     tested = read_object(folder / PLAN_FILE)["estimate"]["tested_pairs"]
     print(format_report(write_report([folder], folder / REPORT_FOLDER, max_rows=tested, seed=arguments.seed)))
     print("")
-    print(f"Try it     seq2seq serve {folder}")
-    print(f"Use it     seq2seq decode --model {folder} --input FILE --output FILE")
-    print(f"Go on      seq2seq train {folder / RUN_FILE} --run_directory NEW …, whose options are what was chosen here")
+    place, config = shlex.quote(str(folder)), shlex.quote(str(folder / RUN_FILE))
+    print(f"Try it     seq2seq serve {place}")
+    print(f"Use it     seq2seq decode --model {place} --input FILE --output FILE")
+    print(f"Go on      seq2seq train {config} --run_directory NEW …, whose options are what was chosen here")
     leave_processes()
     return 0
 
 
-def what_is_asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return all that decides the plan."""
+def files_of_parts(arguments: argparse.Namespace) -> dict[str, list[str] | None]:
+    """Return the files of each part; raise ValueError for more than two."""
     names = {"pairs": arguments.pairs, "validation": arguments.validation, "test": arguments.test}
     for name, files in names.items():
         if files is not None and len(files) > 2:
             raise ValueError(f"`{name}` names {len(files)} files; give one table, or the two files of both sides.")
+    return names
+
+
+def what_is_asked(arguments: argparse.Namespace, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all that decides the plan.
+
+    Args:
+        before: the same of a plan that there is, with whose files those of now are compared.
+    """
     return {
-        "files": identity(names),
+        "files": identity(files_of_parts(arguments), (before or {}).get("files")),
         "minutes": arguments.minutes,
         "start": arguments.start,
         "seed": arguments.seed,
@@ -150,7 +163,6 @@ def planned(
     arguments: argparse.Namespace,
     pairs: Pairs,
     folder: Path,
-    asked: dict[str, Any],
     overrides: list[tuple[str, str]],
     started: float,
 ) -> None:
@@ -159,6 +171,7 @@ def planned(
     def say(line: str) -> None:
         print(line, flush=True)
 
+    asked = what_is_asked(arguments)
     begin_plan(folder)
     say(f"{' and '.join(arguments.pairs)}: {described(pairs)}")
     others = {

@@ -11,6 +11,7 @@ names of all configurations.
 """
 
 import argparse
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -79,5 +80,5 @@ def next_steps(output: Path, directory: str | None, *, has_data: bool) -> str:
         first = f"Wrote {output}; what is said at its top tells which data it is for. With them:"
     elif not has_data:
         first = f"Wrote {output}. Put your files behind `train:` and `validation:` in it; then:"
-    decode = [f"  seq2seq decode --model {directory} < new.txt > output.txt"] if directory else []
-    return "\n".join([first, "", f"  seq2seq train {output}", *decode])
+    decode = [f"  seq2seq decode --model {shlex.quote(directory)} < new.txt > output.txt"] if directory else []
+    return "\n".join([first, "", f"  seq2seq train {shlex.quote(str(output))}", *decode])

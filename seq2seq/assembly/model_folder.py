@@ -29,6 +29,8 @@ from seq2seq.training.checkpoint_folder import (
 CHECKPOINTS_FOLDER, MODEL_FOLDER, TOKENIZER_FOLDER = "checkpoints", "model", "tokenizer"
 RUN_FILE = "config.yaml"
 """What a run directory holds, of what a model is read from or made of."""
+PLAN_FILE = "fit.json"
+"""What `seq2seq fit` has decided of the run in a directory, in which it is."""
 ATTEMPTS = 10
 """Times that a model is read before one that changes under the hand is given up."""
 PAUSE = 0.02

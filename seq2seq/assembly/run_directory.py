@@ -1,6 +1,8 @@
 """A run directory's configuration file: written for a new run, compared with for one that goes on."""
 
+import dataclasses
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
-from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, RUN_FILE, TOKENIZER_FOLDER
+from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, PLAN_FILE, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.start import keep_start
 from seq2seq.config.writing import settings
 from seq2seq.locks import locked
@@ -39,6 +41,8 @@ RECORDED = (
 """Exceptions where checkpoints say what the data were: the same pairs may lie elsewhere, and come in other batches."""
 TOKENIZER_OPTIONS = ("tokenizer.", "data.train.", "data.temperature", "training.initialize_from")
 """What the tokenizer is trained by."""
+OF_PARTS = ("data.train", "data.validation")
+"""What begins the names of options that say which pairs: with others a plan of `fit` would train on its test pairs."""
 OBSERVERS = ("data.guard",)
 """What begins the names of options that say nothing of the training itself."""
 _PLACE_IN_LIST = re.compile(r"\.\d+(?=\.)")
@@ -51,11 +55,12 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
     processes of a run one writes, the others only compare.
 
     Raises:
-        ValueError: the directory holds checkpoints of another configuration; names the first option that differs.
+        ValueError: the directory holds checkpoints of another configuration, or a plan for other pairs; names the first
+            option that differs.
     """
     folder = Path(config.run_directory)
     path = folder / RUN_FILE
-    changed = changes(read_run_config(path), config) if path.exists() else {}
+    changed = changes(config_of_run(folder), config) if path.exists() else {}
     has_begun = any((folder / CHECKPOINTS_FOLDER).glob("step-*"))
     if has_begun:
         free = (*FREE, *RECORDED) if newest_data(folder / CHECKPOINTS_FOLDER) else FREE
@@ -67,6 +72,11 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
                     f"{folder} holds a run with `{name}` = {before!r}, but now it is {now!r}. "
                     "Give the new run another `run_directory`, or delete this one."
                 )
+    elif (folder / PLAN_FILE).is_file() and any(name.startswith(OF_PARTS) for name in changed):
+        raise ValueError(
+            f"{folder} holds the plan of a `seq2seq fit` for pairs that it has cut into parts, and these are others. "
+            "Give the new run another `run_directory`, or delete this one."
+        )
     if is_main_process:
         if any(name.startswith(TOKENIZER_OPTIONS) for name in changed) and not has_begun:
             shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
@@ -74,6 +84,47 @@ def enter_run_directory(config: RunConfig, *, is_main_process: bool = True) -> P
         keep_start(config, folder, has_begun=has_begun)
         save_run_config(config, path)
     return folder
+
+
+def config_of_run(folder: Path) -> RunConfig:
+    """Return the configuration of a run, by where it lies now: one that was moved or copied says where it was.
+
+    Raises:
+        ValueError: it is none of this version.
+    """
+    config = read_run_config(folder / RUN_FILE)
+    before = Path(config.run_directory)
+    if before.resolve() == folder.resolve():
+        return config
+
+    def moved(corpus: Any) -> Any:
+        found: dict[str, str] = {}
+        for name in ("path", "source", "target"):
+            place = getattr(corpus, name)
+            if place is not None and Path(place).is_relative_to(before):
+                own = folder / Path(place).relative_to(before)
+                found |= {name: str(own)} if own.exists() else {}
+        return dataclasses.replace(corpus, **found)
+
+    data = config.data
+    train = tuple(map(moved, data.train)) if isinstance(data.train, tuple) else moved(data.train)
+    data = dataclasses.replace(data, train=train, validation=moved(data.validation))
+    return dataclasses.replace(config, run_directory=str(folder), data=data)
+
+
+def check_run_folder(config: RunConfig, file: Path) -> None:
+    """Raise ValueError if a configuration lies with a run's checkpoints, but is for another run directory.
+
+    The run was moved or copied since, or its file was changed to be that of another.
+    """
+    if file.name != RUN_FILE or not any((file.parent / CHECKPOINTS_FOLDER).glob("step-*")):
+        return
+    if Path(config.run_directory).resolve() != file.parent.resolve():
+        raise ValueError(
+            f"{file} lies with the checkpoints of a run, but says `run_directory: {config.run_directory}`. To go on "
+            f"with the run in {file.parent}, add `--run_directory {shlex.quote(str(file.parent))}`; to begin another, "
+            f"`--run_directory` with its folder."
+        )
 
 
 @contextmanager

@@ -120,8 +120,8 @@ def columns_of(head: Head, has_header: bool) -> list[Column]:
     for place in range(len(head.rows[0])):
         is_named = bool(names) and names.count(names[place]) == 1 and names[place] != ""
         name = names[place] if is_named else str(place)
-        ordinal = _ORDINALS[place] if place < len(_ORDINALS) else f"{place + 1}th"
-        label = f"column “{name}”" if is_named else f"the {ordinal} column"
+        ordinal = f"the {_ORDINALS[place]} column" if place < len(_ORDINALS) else f"column {place + 1}"
+        label = f"column “{name}”" if is_named else ordinal
         found.append(Column(name, label, is_named, [row[place] for row in rows]))
     return found
 
@@ -137,8 +137,10 @@ def sides_of(path: Path, columns: Sequence[Column]) -> Sides:
     usable = [column for column in columns if 2 * len(column.texts) >= len(column.values)]
     if len(usable) < 2:
         kinds = ", ".join(f"{column.label} ({_DESCRIBED[column.kind]})" for column in columns)
+        has_numbers = any(column.kind == "number" and not column.texts for column in columns)
+        what = 'write numbers as texts, such as `"5"`' if has_numbers else "give each row both"
         raise ValueError(
-            f"{path}: two columns of texts are needed, a source and a target, but here is {kinds}; give each row both."
+            f"{path}: two columns of texts are needed, a source and a target, but here is {kinds}; {what}."
         )
     sources, targets = _named(usable, _SOURCES.split()), _named(usable, _TARGETS.split())
     target = next((column for column in targets if column not in sources[:1]), None)

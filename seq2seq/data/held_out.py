@@ -67,7 +67,7 @@ def held_out_parts(sources: Texts, targets: Texts, *, validation: int, test: int
         parts_of_groups[chosen] = part
     parts: numpy.ndarray = parts_of_groups[groups]
     if not (parts == TRAIN).any():
-        raise ValueError(f"The {len(sources):,} pairs hang together in too few groups; give more different sources.")
+        raise ValueError(f"The {len(sources):,} pairs hang together in too few groups; give more that differ.")
     return parts
 
 
@@ -153,7 +153,8 @@ def _first_groups(free: numpy.ndarray, sizes: numpy.ndarray, number: int) -> num
             return small[: int(numpy.searchsorted(numpy.cumsum(sizes[small]), number)) + 1] if number else small[:0]
         if largest > 2 * number:
             raise ValueError(
-                f"{number:,} pairs cannot be held out: the sources are {len(sizes):,} different texts and near-copies "
-                "of them. Give more different sources, or ask for fewer pairs."
+                f"{number:,} pairs cannot be held out: what has the same source, nearly the same or the same long "
+                f"target stays together, and of such groups there {'is' if len(sizes) == 1 else 'are'} {len(sizes):,}. "
+                "Give more pairs that differ, or ask for fewer to be held out."
             )
         largest *= 2

@@ -34,6 +34,9 @@ _SHOWN_LINES = 5
 """Lines that a warning names."""
 
 
+EMPTY_LINE = "the line is empty, where a row of the table is expected; take it out"
+
+
 def present_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line, without its end.
 
@@ -133,6 +136,8 @@ def _table_rows(
     indices = [_column_index(path, column, names, header) for column in columns]
     num_fields = max(indices) + 1
     for number, fields in _of_usual_width(path, records, len(names)):
+        if not "".join(fields).strip() and len(fields) < num_fields:
+            raise ValueError(f"{path}:{number}: {EMPTY_LINE}.")
         if len(fields) < num_fields:
             raise ValueError(
                 f"{path}:{number}: column {num_fields - 1} (counted from 0) is needed, "
@@ -230,6 +235,8 @@ def json_records(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parse(path: Path, number: int, text: str) -> Any:
+    if not text.strip():
+        raise ValueError(f"{path}:{number}: {EMPTY_LINE}.")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

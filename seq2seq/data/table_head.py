@@ -20,7 +20,7 @@ import pyarrow.parquet
 from seq2seq.data.corpus_options import TABLE_ENDINGS, Delimiter
 from seq2seq.data.examination.findings import visible
 from seq2seq.data.examination.headers import looks_like_names
-from seq2seq.data.table_files import DELIMITERS
+from seq2seq.data.table_files import DELIMITERS, EMPTY_LINE
 from seq2seq.lines import numbered_lines, opened, plain_name
 
 TableFormat = Literal["tsv", "csv", "jsonl", "parquet"]
@@ -87,6 +87,11 @@ def check_is_text(path: Path, first: bytes) -> None:
     if b"\x00" in first and not first.startswith(_MARKS):
         known = next((name for magic, name in _BINARY.items() if first.startswith(magic)), "a binary file, not text")
         raise ValueError(f"{path}: this is {known}; {_WANTED}.")
+    if b"\n" not in first and first.count(b"\r") > 1:
+        raise ValueError(
+            f"{path}: its lines end in carriage returns alone, as on old Macs, where a line feed is expected; convert "
+            f"it, as by `tr '\\r' '\\n' < old > new`."
+        )
 
 
 def _first_lines(path: Path) -> Iterator[str]:
@@ -198,6 +203,8 @@ def _of_json(path: Path, first: bytes) -> Head:
 
 def _object_records(path: Path) -> Iterator[dict[str, Any]]:
     for number, text in islice(numbered_lines(path), _HEAD_ROWS):
+        if not text.strip():
+            raise ValueError(f"{path}:{number}: {EMPTY_LINE}.")
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:

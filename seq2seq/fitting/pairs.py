@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -20,7 +21,7 @@ from seq2seq.data.examination.findings import Finding, part_of, shown
 from seq2seq.data.held_out import default_sizes, held_out_parts
 from seq2seq.data.similar_texts import near_copies
 from seq2seq.data.table_format import recognized
-from seq2seq.files import written
+from seq2seq.files import fingerprint, written
 from seq2seq.lines import plain_name
 
 DATA_FOLDER = "data"
@@ -183,12 +184,36 @@ def write_parts(parts: Parts, folder: Path) -> dict[str, Path]:
     return files
 
 
-def identity(paths: Mapping[str, Sequence[str] | None]) -> dict[str, list[list]]:
-    """Return what tells files from others of the same names: their sizes and when they were changed."""
-    found: dict[str, list[list]] = {}
-    for name, files in paths.items():
-        for file in files or ():
-            status = Path(file).stat() if Path(file).exists() else None
-            facts = [str(file), *([status.st_size, int(status.st_mtime)] if status else [])]
-            found.setdefault(name, []).append(facts)
+def identity(
+    paths: Mapping[str, Sequence[str] | None], before: Mapping[str, Sequence[Sequence[Any]]] | None = None
+) -> dict[str, list[list[Any]]]:
+    """Return what tells the files of each part from others: name, size, time of change, and what is in them.
+
+    Args:
+        before: what this has returned; of a file that is the same as then, its facts are those of then. It is where the
+            same is in it, whatever its name and time are by now, as after a copy to another machine; and where it is
+            gone, for its pairs were read then.
+    """
+    found: dict[str, list[list[Any]]] = {}
+    for part, files in paths.items():
+        known = list((before or {}).get(part, ()))
+        for place, file in enumerate(files or ()):
+            facts = list(known[place]) if place < len(known) else []
+            found.setdefault(part, []).append(_facts_of(str(file), facts))
     return found
+
+
+def _facts_of(file: str, before: list[Any]) -> list[Any]:
+    path = Path(file)
+    if not path.exists():
+        return before if before[:1] == [file] else [file]
+    status = path.stat()
+    facts = [file, status.st_size, int(status.st_mtime)]
+    if before[:3] == facts:
+        return before
+    if path.is_file() and status.st_size < LARGE_BYTES:  # larger ones take too long to read once more
+        content = fingerprint(path)["sha256"]
+        if before[3:] == [content]:
+            return before
+        facts.append(content)
+    return facts

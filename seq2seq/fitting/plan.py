@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seq2seq.assembly.checks import check_config
 from seq2seq.assembly.configuration import PARSER, RunConfig
+from seq2seq.assembly.precision import with_precision
+from seq2seq.assembly.stages import stages
+from seq2seq.assembly.start import with_start
 from seq2seq.config.nodes import tree_of
 from seq2seq.data.table_format import leading_tags
 from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
-from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipes_for, task_kind
+from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
 
 VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
 """Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
@@ -40,6 +44,13 @@ LONG_WORD = 15
 """Characters between spaces beyond which a script has none, and a piece is hardly more than one of them."""
 LONGEST = 1000
 """Characters or words of a side that are taken; of subwords fewer."""
+CONTRADICTED = {
+    "tokenizer.path": "tokenizer.",
+    "tokenizer.from_run": "tokenizer.",
+    "tokenizer.kind": "tokenizer.min_frequency",
+    "validation.metrics": "validation.select_by",
+}
+"""Options that a user may set, and what of a recipe would then mean nothing: its beginning."""
 LOG_SECONDS = 15.0
 """Between lines about the training."""
 CHECKPOINT_SECONDS = 120.0
@@ -115,8 +126,9 @@ def plan_of(
         "training.initialize_from": start,
     }
     found = places | recipe_options(recipes) | {"tokenizer.special_tokens": list(tags) or None}
+    found = without_contradicted(found, overrides)
     found = lengths(parts, parsed(found, overrides)) | found
-    asked = parsed(found, overrides)
+    asked = trainable(parsed(found, overrides))
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
     speed = measured(asked, folder)
     estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))
@@ -125,7 +137,8 @@ def plan_of(
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
     if speed.accumulation > 1:  # what was asked for does not fit into memory at once
         overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
-    config = parsed(found | recipe_options(recipes) | budget(int(most), speed, estimate, minutes), overrides)
+    found |= recipe_options(recipes) | budget(int(most), speed, estimate, minutes)
+    config = trainable(parsed(without_contradicted(found, overrides), overrides))
     disk = disk_bytes_of(config, speed)
     check_disk(folder, disk)
     return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk)
@@ -143,6 +156,38 @@ def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()
             section = section.setdefault(part, {})
         section[last] = value
     config: RunConfig = PARSER.parse(tree_of(tree, "the recipe"), list(overrides))
+    return config
+
+
+def check_said(overrides: Sequence[tuple[str, str]]) -> None:
+    """Raise ValueError for what a user sets that makes no sense, whichever recipe comes to stand beside it."""
+    kinds, recipes, _ = recipe_table()
+    tables = [recipe_options([row for row in recipes if not row.kinds or own.kind in row.kinds]) for own in kinds]
+    problems = []
+    for options in ({}, *tables):
+        try:
+            parsed(without_contradicted({"run_directory": "runs/new"} | options, overrides), overrides)
+            return
+        except ValueError as error:
+            problems.append(error)
+    raise problems[0]
+
+
+def without_contradicted(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return what a recipe says; where it and what a user has set do not go together, without what has to give way."""
+    try:
+        parsed(options, overrides)
+        return dict(options)
+    except ValueError:  # which is said if nothing gives way
+        said = [name for name, _ in overrides]
+    left_out = [unfit for name, unfit in CONTRADICTED.items() if name in said]
+    return {name: value for name, value in options.items() if not name.startswith(tuple(left_out))}
+
+
+def trainable(config: RunConfig) -> RunConfig:
+    """Return a configuration; raise ValueError if its training would refuse it."""
+    for stage in stages(with_precision(with_start(config))):
+        check_config(stage)
     return config
 
 

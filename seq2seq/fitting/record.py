@@ -8,7 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, MODEL_FOLDER, RUN_FILE, TOKENIZER_FOLDER
+from seq2seq.assembly.model_folder import (
+    CHECKPOINTS_FOLDER,
+    MODEL_FOLDER,
+    PLAN_FILE,
+    RUN_FILE,
+    TOKENIZER_FOLDER,
+)
 from seq2seq.assembly.start import START_FILE
 from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
@@ -18,7 +24,6 @@ from seq2seq.fitting.probe import PROBE_FOLDER
 from seq2seq.fitting.recipes import in_effect
 from seq2seq.training.tracking import LOG_NAME
 
-PLAN_FILE = "fit.json"
 UNFINISHED_FILE = "fit.unfinished"
 """In a run directory whose plan is being made, or could not be made; what a plan makes there is a plan's, then."""
 OF_PLAN = (PROBE_FOLDER, TOKENIZER_FOLDER, START_FILE, RUN_FILE)

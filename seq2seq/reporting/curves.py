@@ -42,7 +42,7 @@ class Course:
 
     series: tuple[Series, ...]
     select_by: str
-    """What chose the checkpoint."""
+    """What chose the checkpoint: the loss, where a score that was to do so was 0 all along."""
     num_steps: int
     trend: Trend
     late_gain: float | None
@@ -76,7 +76,10 @@ def course_of(run: Path, select_by: str, noise: float = 0.0) -> Course | None:
         if name not in ("kind", "step", "seconds") and isinstance(value, int | float)
     )
     series = tuple(_series(log, kind, name, clock) for kind, name in names)
-    chosen = next((own for own in series if (own.kind, own.name) == ("validation", select_by)), None)
+    measured = {own.name: own for own in series if own.kind == "validation"}
+    chosen = measured.get(select_by)
+    if chosen is not None and "loss" in measured and not any(chosen.values) and not lower_is_better(select_by):
+        select_by, chosen, noise = "loss", measured["loss"], 0.0  # a score that is 0 all along says nothing of time
     num_steps = max(entry["step"] for entry in log)
     trend, gain, before, best, step = _end(chosen, num_steps, noise)
     losses = {own.kind: own for own in series if own.name == "nll"}

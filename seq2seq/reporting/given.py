@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy
 
-from seq2seq.assembly.configuration import RunConfig, read_run_config
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.corpora import open_corpus, open_training, open_validation
 from seq2seq.assembly.model_folder import RUN_FILE
 from seq2seq.assembly.row_languages import check_one_language
+from seq2seq.assembly.run_directory import config_of_run
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.lines import aligned
@@ -80,8 +81,7 @@ class TrainingPairs:
 
 def config_of(run: Path) -> RunConfig | None:
     """Return the configuration of a run; None of a model folder, which has none."""
-    path = run / RUN_FILE
-    return read_run_config(path) if path.is_file() else None
+    return config_of_run(run) if (run / RUN_FILE).is_file() else None
 
 
 def pairs_to_test(

@@ -5,6 +5,7 @@ Into the folder go `report.html`, a page for people that needs nothing beside it
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ def write_report(
     chosen = first.config.validation.metrics if first.config else ()
     judge = Judge(known_metrics([*task.metrics, *chosen]), pairs.references, seed, **task.options)
     stand_ins = outputs_without_model(pairs.sources, training)
+    check_output(Path(output))
     means = Means(device, precision, checkpoint, processes, progress, seed)
     results = [measured_run(subject, pairs, task, judge, training, stand_ins, means) for subject in subjects]
     for place, (_, why) in enumerate(found[1:], start=1):
@@ -99,6 +101,13 @@ def write_report(
     )
     _write(report, Path(output))
     return report
+
+
+def check_output(folder: Path) -> None:
+    """Raise ValueError, before minutes of work, where a folder cannot be made or written into."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder}: nothing can be written there; give a folder of your own by `--output`.")
 
 
 def _training_of(subject: RunToMeasure) -> tuple[TrainingPairs | None, str | None]:

@@ -1,6 +1,7 @@
 """`seq2seq fit` on a copy task: what it says, what it leaves, and that it goes on."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,59 @@ def test_pairs_that_have_changed_need_another_folder(
         file.write("more\tmore\n")
     assert main(command) == 2
     assert "they have changed since" in capsys.readouterr().err
+
+
+def test_the_same_pairs_are_known_on_another_machine(table: Path, tmp_path: Path) -> None:
+    """A copy has another time and place, and pairs that are gone were read."""
+    output = ["--output", str(tmp_path / "run"), *SET, "--plan"]
+    assert main(["fit", str(table), *output]) == 0
+    os.utime(table, (1, 1))
+    assert main(["fit", str(table), *output]) == 0
+    copy = table.rename(tmp_path / "copy.tsv")
+    assert main(["fit", str(copy), *output]) == 0
+    assert main(["fit", str(table), *output]) == 0
+    table.write_text(copy.read_text().upper())
+    assert main(["fit", str(table), *output]) == 2
+
+
+def test_a_run_that_was_moved_goes_on_where_it_lies(table: Path, tmp_path: Path) -> None:
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    assert main(["fit", str(table), "--output", str(run), *SET, "--plan"]) == 0
+    run.rename(moved)
+    assert main(["fit", str(table), "--output", str(moved), *SET]) == 0
+    assert not run.exists()
+    facts = json.loads((moved / "report" / "report.json").read_text())["data"]
+    assert (facts["num_training"], facts["note"]) == (378, None)
+
+
+def test_prepare_and_train_leave_a_plan_alone(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They would train on the pairs that the plan tests with."""
+    run = tmp_path / "run"
+    assert main(["fit", str(table), "--output", str(run), *SET, "--plan"]) == 0
+    before = (run / "config.yaml").read_bytes()
+    for verb in ("prepare", "train"):
+        capsys.readouterr()
+        assert main([verb, str(table), "--run_directory", str(run)]) == 2
+        assert "holds the plan of a `seq2seq fit`" in capsys.readouterr().err
+    assert (run / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("optimizer.warmup_steps=500", "`warmup_steps` (500) must be below `max_steps` (24)"),
+        ("companions.model=self", "`companions"),
+        ("training.max_minutes=5", "give the time by `--minutes`"),
+        ("training.max_epochs=5", "say how long by `--minutes`, or by `training.max_steps`"),
+    ],
+)
+def test_what_a_training_would_refuse_makes_no_plan(
+    option: str, message: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["fit", str(table), "--output", str(run), *SET, option, "--plan"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (run / "fit.json").exists()
 
 
 def test_a_run_of_train_is_left_alone(copy_task: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:

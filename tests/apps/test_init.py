@@ -38,6 +38,12 @@ def test_pairs_to_validate_on_and_another_file(folder: Path, capsys: pytest.Capt
     assert (config.run_directory, config.data.validation.path, config.data.num_folds) == ("runs/news", "pairs.tsv", 0)
 
 
+def test_commands_that_are_shown_can_be_typed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "titles", "--train", "pairs.tsv", "--output", "my news.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert "\n  seq2seq train 'my news.yaml'\n  seq2seq decode --model 'runs/my news' < new.txt" in shown
+
+
 def test_it_goes_to_standard_output_as_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "titles", "--train", "pairs.tsv"]) == 0
     capsys.readouterr()

@@ -102,6 +102,9 @@ def test_mistakes(run: Path, copy_task: Path, tmp_path: Path, capsys: pytest.Cap
     assert "go together" in error_of([str(run), "--source", "x"], capsys)
     assert "`--max-rows` must be 0 or more" in error_of([str(run), "--max-rows", "-1"], capsys)
     assert "named twice" in error_of([str(run), str(run)], capsys)
+    (tmp_path / "file").touch()
+    said = "nothing can be written there; give a folder of your own by `--output`"
+    assert said in error_of([str(run), "--output", str(tmp_path / "file" / "report")], capsys)
     (tmp_path / "blank").write_text("\n\n")
     files = ["--source", str(tmp_path / "blank"), "--reference", str(tmp_path / "blank")]
     assert "no pair with text on both sides" in error_of([str(run), *files], capsys)

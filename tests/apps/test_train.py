@@ -1,5 +1,6 @@
 """Mistakes in `seq2seq train`: one line that names file and line, exit code 2, nothing half-written."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,13 @@ def test_long_sources_are_cut_in_training_and_validation(tmp_path: Path, caplog:
     assert read_decoding(tmp_path / "run" / "model", "l2r").max_source_tokens == 6
     whole, cut = (generator(text)[0].token_log_probs for text in ("abcdefghabcdefgh", "abcde"))
     assert whole == cut
+
+
+def test_a_run_that_was_moved_is_not_begun_anew_where_it_was(
+    copy_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(copy_task / "run", moved)
+    said = error_of([str(moved / "config.yaml")], capsys)
+    assert f"says `run_directory: {copy_task / 'run'}`. To go on with the run in {moved}, add" in said
+    assert main(["train", str(moved / "config.yaml"), "--run_directory", str(moved)]) == 0

@@ -10,7 +10,7 @@ import pytest
 from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.run_directory import changes, enter_run_directory, occupied
+from seq2seq.assembly.run_directory import changes, check_run_folder, config_of_run, enter_run_directory, occupied
 from seq2seq.training.checkpoint_folder import STATE
 
 
@@ -189,3 +189,39 @@ def test_a_run_directory_is_for_one_run_at_a_time(tmp_path: Path) -> None:
     with occupied(tmp_path / "run", accelerator):
         pass
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_run_that_was_moved_is_known_by_where_it_lies(tmp_path: Path) -> None:
+    own = [("train.path", "train"), ("validation.path", "validation")]
+    options = [f"--data.{option}={tmp_path / 'run' / 'data' / part}.tsv" for option, part in own]
+    folder = enter_run_directory(configuration(tmp_path, *options, "--data.train.header=true"))
+    assert config_of_run(folder) == configuration(tmp_path, *options, "--data.train.header=true")
+    (folder / "data").mkdir()
+    (folder / "data" / "train.tsv").touch()
+    moved = folder.rename(tmp_path / "moved")
+    found = config_of_run(moved)
+    assert (found.run_directory, found.data.train.path) == (str(moved), str(moved / "data" / "train.tsv"))
+    assert found.data.validation.path == str(folder / "data" / "validation.tsv"), "which did not come along"
+    enter_run_directory(found)
+    assert config_of_run(moved) == found
+
+
+def test_a_file_with_the_checkpoints_of_another_run_directory_is_refused(begun: Path) -> None:
+    folder, config = begun / "run", configuration(begun)
+    check_run_folder(config, folder / "config.yaml")
+    moved = folder.rename(begun / "my run")
+    with pytest.raises(ValueError, match=rf"my run, add `--run_directory '{moved}'`; to begin another"):
+        check_run_folder(config, moved / "config.yaml")
+    check_run_folder(config, moved / "other.yaml")
+    (moved / "checkpoints" / "step-00000007").rmdir()
+    check_run_folder(config, moved / "config.yaml")
+
+
+def test_a_plan_is_not_taken_for_other_pairs(tmp_path: Path) -> None:
+    folder = enter_run_directory(configuration(tmp_path))
+    (folder / "fit.json").write_text("{}")
+    enter_run_directory(configuration(tmp_path, "--training.max_steps=5", "--data.batch_tokens=100"))
+    kept = (folder / "config.yaml").read_bytes()
+    with pytest.raises(ValueError, match=r"holds the plan of a `seq2seq fit` .* Give the new run another"):
+        enter_run_directory(configuration(tmp_path, "--data.validation.path=other.tsv"))
+    assert (folder / "config.yaml").read_bytes() == kept

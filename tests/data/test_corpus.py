@@ -175,7 +175,8 @@ def test_data_set_by_name(read: Any, tmp_path: Path, streaming: bool) -> None:
 BAD_TABLES = [
     ("x.tsv", b"a\tb\nc\xff\td\n", {}, "x.tsv:2: not valid UTF-8 (byte 2 of the line, 0xff)"),
     ("x.tsv", "a\tb\nc\n", {}, "x.tsv:2: column 1 (counted from 0) is needed, but this row has 1 field."),
-    ("x.tsv", "a\tb\n\n", {}, "x.tsv:2: column 1 (counted from 0) is needed"),
+    ("x.tsv", "a\tb\n\n", {}, "x.tsv:2: the line is empty, where a row of the table is expected; take it out."),
+    ("x.csv", "a,b\r\n \r\n", {}, "x.csv:2: the line is empty, where a row of the table is expected; take it out."),
     ("x.tsv", "a\tb\n", {"source_column": "7"}, "x.tsv:1: column 7 (counted from 0) is needed, but this row has 2"),
     ("x.tsv", "a\tb\n", {"source_column": "de"}, "x.tsv: column 'de' is a name, but the file is read as one without"),
     (
@@ -192,7 +193,7 @@ BAD_TABLES = [
     ("x.csv", 'a,"b\nb"\nc\n', {}, "x.csv:3: column 1 (counted from 0) is needed"),
     ("x.csv", "a,b\nc\rd,e\n", {}, "x.csv:2: not valid CSV: new-line character seen in unquoted field"),
     ("x.jsonl", '{"source": "a", "target": "b"}\n{"source"\n', {}, "x.jsonl:2: not valid JSON (column 10)"),
-    ("x.jsonl", '{"source": "a", "target": "b"}\n\n', {}, "x.jsonl:2: not valid JSON"),
+    ("x.jsonl", '{"source": "a", "target": "b"}\n\n', {}, "x.jsonl:2: the line is empty, where a row"),
     ("x.jsonl", '{"source": "a", "target": "b"}\n7\n', {}, "x.jsonl:2: expected a JSON object such as {...}, found 7."),
     ("x.jsonl", '{"source": "a", "target": 5}\n', {}, "x.jsonl:1: column 'target' holds 5, which is not text."),
     ("x.jsonl", '{"source": "a", "target": null}\n', {}, "x.jsonl:1: column 'target' holds None, which is not text."),

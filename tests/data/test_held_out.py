@@ -70,7 +70,8 @@ def test_large_groups_are_trained_on() -> None:
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        ([("one source", str(n)) for n in range(500)], "the sources are 1 different texts"),
+        ([("one source", str(n)) for n in range(500)], "of such groups there is 1. Give more pairs"),
+        ([(str(n), "the same target of more than forty characters") for n in range(15)], "the same long target stays"),
         ([("a", "b"), ("c", "d")], "2 pairs cannot be cut"),
         ([], "0 pairs cannot be cut"),
     ],

@@ -134,6 +134,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "spreadsheet": (b"PK\x03\x04\x00\x00\n", "a spreadsheet or a ZIP archive; save it as"),
     "Latin-1": ("ein Käse\tcheese\n".encode("latin-1"), "a.txt:1: not valid UTF-8"),
     "header alone": ("source\ttarget\n", "no rows but its header"),
+    "numbers": ('{"text": "five", "n": 5}\n', "column “n” (numbers); write numbers as texts"),
+    "an empty line": ('{"a": "b", "c": "d"}\n\n', "a.txt:2: the line is empty"),
+    "old Mac": ("one\teins\rtwo\tzwei\r", "its lines end in carriage returns alone"),
     "bad JSON": ('{"a": "b"\n', "a.txt:1: not valid JSON"),
 }
 

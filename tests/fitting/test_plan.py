@@ -5,9 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.assembly.configuration import RunConfig
 from seq2seq.data.corpus_options import CorpusOptions
+from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import USABLE, TimeEstimate, budget, check_disk, estimated, lengths, parsed
+from seq2seq.fitting.plan import (
+    USABLE,
+    TimeEstimate,
+    budget,
+    check_disk,
+    check_said,
+    estimated,
+    lengths,
+    parsed,
+    without_contradicted,
+)
 from seq2seq.fitting.probe import Speed
 
 SPEED = Speed(
@@ -122,3 +134,25 @@ def test_a_disk_too_small_is_said_before_the_start(tmp_path: Path) -> None:
     check_disk(tmp_path, 1000)
     with pytest.raises(ValueError, match="MiB on the disk, of which .* are free; make room"):
         check_disk(tmp_path, 2 * shutil.disk_usage(tmp_path).total)
+
+
+def test_a_recipe_gives_way_to_what_a_user_sets() -> None:
+    recipe = {
+        "run_directory": "runs/new",
+        **{"tokenizer.vocab_size": 2000, "tokenizer.min_frequency": 10},
+        **{"validation.metrics": ["bleu", "chrf"], "validation.select_by": "chrf"},
+    }
+
+    def left(*said: tuple[str, str]) -> RunConfig:
+        check_said(said)
+        return parsed(without_contradicted(recipe, said), said)
+
+    assert left(("tokenizer.path", "own.model")).tokenizer == TokenizerOptions(path="own.model")
+    assert left(("tokenizer.kind", "sentencepiece")).tokenizer.vocab_size == 2000
+    assert left(("validation.metrics", "[ter]")).validation.select_by == "loss"
+    assert left(("validation.metrics", "[ter, chrf]")).validation.select_by == "chrf"
+    assert left(("validation.select_by", "bleu")).validation.select_by == "bleu"
+    with pytest.raises(ValueError, match="`tokenizer`: `min_frequency` is nothing that sentencepiece can be told"):
+        check_said([("tokenizer.kind", "sentencepiece"), ("tokenizer.min_frequency", "3")])
+    with pytest.raises(ValueError, match="neither `loss` nor one of `metrics`"):
+        check_said([("validation.select_by", "ter")])

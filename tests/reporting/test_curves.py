@@ -50,6 +50,18 @@ def test_a_score_that_rests_while_the_loss_falls_may_rise_again(tmp_path: Path) 
     assert (course.trend, settled.trend) == ("unclear", "flat")
 
 
+def test_a_score_that_is_0_all_along_leaves_it_to_the_loss(tmp_path: Path) -> None:
+    log(tmp_path, [0, 0, 0, 0], [4.0, 3.5, 3.0, 2.5])
+    text = (tmp_path / "log.jsonl").read_text()
+    (tmp_path / "log.jsonl").write_text(text.replace('"bleu": 0, "nll"', '"bleu": 0, "loss"'))
+    course = course_of(tmp_path, "bleu", noise=1.5)
+    assert course is not None
+    assert (course.select_by, course.trend, course.best, course.best_step) == ("loss", "rising", 2.5, 1000)
+    errors = course_of(log(tmp_path, [0, 0], [4.0, 3.5]), "bleu")
+    assert errors is not None
+    assert (errors.select_by, errors.best) == ("bleu", 0), "there is nothing else to go by"
+
+
 def test_minutes_and_missing_logs(tmp_path: Path) -> None:
     assert course_of(tmp_path, "bleu") is None
     course = course_of(log(tmp_path, [10, 20]), "bleu")
