@@ -129,14 +129,15 @@ def measure(way: str, seed: int, start: Path, threads: int, more: list[str]) -> 
     """Train one run, decode with it in both languages, and return the scores."""
     name = f"{way.replace(' ', '_')}_{seed}"
     run = FOLDER / name
-    config = ROOT / "configs" / ("finetune.yaml" if way == "tuned" else "tsv.yaml")
-    files = [f"--data.{part}.path={FOLDER / file}.de.tsv" for part, file in (("train", "train"), ("validation", "dev"))]
-    words = ["train", str(config), "--run_directory", str(run), *files, "--training.seed", str(seed)]
+    pairs, held_out = (FOLDER / f"{part}.de.tsv" for part in ("train", "dev"))
+    words = ["--run_directory", str(run), f"--data.validation.path={held_out}", "--training.seed", str(seed)]
     words += ["--training.threads", str(threads)]
     if way == "tuned":
+        words = ["train", str(ROOT / "configs/finetune.yaml"), f"--data.train.path={pairs}", *words]
         words += ["--init-from", str(start)]
-    else:
-        words += ["--tokenizer.from_run", str(start), "--model.ffn_size", "1024", "--training.max_steps", "1500"]
+    else:  # by `configs/tsv.yaml`, but for its tokenizer
+        words = ["train", str(pairs), *words, "--tokenizer.from_run", str(start)]
+        words += ["--model.ffn_size", "1024", "--training.max_steps", "1500"]
         words += ["--validation.every", "250", "--training.checkpoint_every", "250"]
     seq2seq(*words, *more)
     scores = decoded(run, name, "de", threads)
