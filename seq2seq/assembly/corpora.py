@@ -90,7 +90,8 @@ def _fold(data: DataOptions, *, is_left_out: bool) -> Dataset:
     rows = _rows_of_fold(data, len(corpus), is_left_out=is_left_out)
     if not len(rows):
         raise ValueError(
-            f"`data.num_folds` ({data.num_folds}) parts one of which is left out need more pairs than {len(corpus)}."
+            f"There {'is 1 pair' if len(corpus) == 1 else f'are {len(corpus)} pairs'}, too few to hold a part of "
+            f"`data.num_folds` ({data.num_folds}) out; give more, or name pairs to validate on in `data.validation`."
         )
     return corpus.select(rows)
 

@@ -10,7 +10,7 @@ import difflib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ def csv_rows(path: Path, columns: Sequence[str], header: bool, delimiter: str) -
 
     Rows of more fields than others are left out as in `tsv_rows`.
     """
-    return _table_rows(path, csv_records(path, DELIMITERS[delimiter]), columns, header)
+    others = {name: character for name, character in DELIMITERS.items() if name != delimiter}
+    return _table_rows(path, csv_records(path, DELIMITERS[delimiter]), columns, header, others)
 
 
 def json_rows(path: Path, columns: Sequence[str]) -> Iterator[TableRow]:
@@ -130,7 +131,11 @@ def _some(path: Path, *, keep_ends: bool) -> Iterator[tuple[int, str]]:
 
 
 def _table_rows(
-    path: Path, records: Iterator[tuple[int, list[str]]], columns: Sequence[str], header: bool
+    path: Path,
+    records: Iterator[tuple[int, list[str]]],
+    columns: Sequence[str],
+    header: bool,
+    other_delimiters: Mapping[str, str] | None = None,
 ) -> Iterator[TableRow]:
     names = next(records)[1] if header else []
     indices = [_column_index(path, column, names, header) for column in columns]
@@ -139,11 +144,18 @@ def _table_rows(
         if not "".join(fields).strip() and len(fields) < num_fields:
             raise ValueError(f"{path}:{number}: {EMPTY_LINE}.")
         if len(fields) < num_fields:
+            hint = _other(fields, other_delimiters or {})
             raise ValueError(
                 f"{path}:{number}: column {num_fields - 1} (counted from 0) is needed, "
-                f"but this row has {len(fields)} field{'s' * (len(fields) != 1)}."
+                f"but this row has {len(fields)} field{'s' * (len(fields) != 1)}.{hint}"
             )
         yield number, [fields[index] for index in indices]
+
+
+def _other(fields: list[str], delimiters: Mapping[str, str]) -> str:
+    """Return what to set if a row of a single field has another delimiter in it."""
+    found = next((name for name, character in delimiters.items() if len(fields) == 1 and character in fields[0]), None)
+    return f" If fields are parted by another character, set `delimiter: {found}`." if found else ""
 
 
 def _of_usual_width(

@@ -188,6 +188,12 @@ BAD_TABLES = [
     ("x.tsv", "", {}, "x.tsv: the file is empty."),
     ("x.tsv", "a\tb\n", {"header": True, "source_column": "a", "target_column": "b"}, "x.tsv: the file holds no rows."),
     ("x.tsv.gz", gzip.compress(b"a\tb\n" * 99, mtime=0)[:-12], {}, "x.tsv.gz: damaged gzip file"),
+    (
+        "x.csv",
+        "a;b\n",
+        {},
+        "this row has 1 field. If fields are parted by another character, set `delimiter: semicolon`",
+    ),
     ("x.csv", 'a,b\n"c\nd,e\n', {}, "x.csv:2: not valid CSV: unexpected end of data."),
     ("x.csv", 'a,b\n"c" d,e\n', {}, "x.csv:2: not valid CSV"),
     ("x.csv", 'a,"b\nb"\nc\n', {}, "x.csv:3: column 1 (counted from 0) is needed"),
