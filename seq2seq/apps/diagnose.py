@@ -64,14 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     output = folder_in_run(arguments.model, arguments.checkpoint, arguments.output, "diagnosis")
     names = names_of_models(arguments.model)
     prepare_process()
-    pairs, num_blank = read_all_pairs(arguments)
+    pairs, numbers, num_blank = read_all_pairs(arguments)
     references = [reference for _, reference in pairs[0]]
     diagnoses: dict[str, Diagnosis] = {}
     tokenizers = set()
     for name, path, its_pairs in zip(names, arguments.model, pairs, strict=True):
         generator = load(path, device=arguments.device, precision=arguments.precision, checkpoint=arguments.checkpoint)
         keep_freed_memory()
-        subject = Subject.create(generator, [source for source, _ in its_pairs], references)
+        subject = Subject.create(generator, [source for source, _ in its_pairs], references, numbers)
         try:
             diagnoses[name] = diagnose(subject, references, metrics, widths, arguments.seed)
         except ValueError as error:
@@ -110,20 +110,21 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
 
 
-def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], int]:
-    """Return the pairs for each model, which differ in what stands before the sources alone, and how many were blank.
+def read_all_pairs(arguments: argparse.Namespace) -> tuple[list[Pairs], list[int], int]:
+    """Return the pairs for each model, which differ in what stands before the sources alone, the numbers that they have
+    in the files, and how many others were blank.
 
     Raises:
         ValueError: the runs name different corpora; or as `read_pairs` and `without_blanks`.
     """
     read = [without_blanks(pairs_to_diagnose(arguments, path)) for path in arguments.model]
-    for path, (pairs, _) in zip(arguments.model, read, strict=True):
+    for path, (pairs, *_) in zip(arguments.model, read, strict=True):
         if [reference for _, reference in pairs] != [reference for _, reference in read[0][0]]:
             raise ValueError(
                 f"{path} has another {arguments.data or CORPORA[0]} corpus than {arguments.model[0]}, but models are "
                 "compared on the same pairs: give `--source` and `--reference`."
             )
-    return [pairs for pairs, _ in read], read[0][1]
+    return [pairs for pairs, *_ in read], *read[0][1:]
 
 
 def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
@@ -144,11 +145,11 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     config = Path(path) / RUN_FILE
     if not config.is_file():
         raise ValueError(f"{path} is no run directory, with a {RUN_FILE}; give `--source` and `--reference`.")
-    from seq2seq.assembly.configuration import load_run_config
     from seq2seq.assembly.corpora import open_training, open_validation
     from seq2seq.assembly.row_languages import check_one_language
+    from seq2seq.assembly.run_directory import config_of_run
 
-    data = load_run_config([str(config)]).data
+    data = config_of_run(Path(path)).data
     try:
         corpus = open_training(data) if arguments.data == "train" else open_validation(data)
     except ValueError as error:
@@ -157,16 +158,16 @@ def pairs_to_diagnose(arguments: argparse.Namespace, path: str) -> Pairs:
     return [(row["source"], row["target"]) for row in islice(corpus, limit)]
 
 
-def without_blanks(pairs: Pairs) -> tuple[Pairs, int]:
-    """Return the pairs of which both sides have a word, and how many others there were.
+def without_blanks(pairs: Pairs) -> tuple[Pairs, list[int], int]:
+    """Return the pairs of which both sides have a word, their numbers, and how many others there were.
 
     Raises:
         ValueError: none is left.
     """
-    kept = [(source, reference) for source, reference in pairs if source.strip() and reference.strip()]
+    kept = [number for number, pair in enumerate(pairs, start=1) if all(text.strip() for text in pair)]
     if not kept:
         raise ValueError("There is no pair with text on both sides, so nothing to diagnose.")
-    return kept, len(pairs) - len(kept)
+    return [pairs[number - 1] for number in kept], kept, len(pairs) - len(kept)
 
 
 def described_data(arguments: argparse.Namespace) -> str:

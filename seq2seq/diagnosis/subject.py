@@ -42,13 +42,24 @@ class Subject:
     sources: list[list[int]]
     references: list[list[int]]
     """In the order of generation; each ends with end of sentence."""
+    numbers: Sequence[int]
+    """What the pairs are called."""
     device: str = "cpu"
 
     @classmethod
-    def create(cls, generator: TextGenerator, sources: Sequence[str], references: Sequence[str]) -> "Subject":
+    def create(
+        cls,
+        generator: TextGenerator,
+        sources: Sequence[str],
+        references: Sequence[str],
+        numbers: Sequence[int] | None = None,
+    ) -> "Subject":
         """Return the subject of a generator and pairs of texts, of which the sources have their prefix already.
 
         Sources that are longer than the model takes are cut, with a warning.
+
+        Args:
+            numbers: of the pairs where they are from, for errors and warnings; by default they are counted from 1.
 
         Raises:
             ValueError: the model generates from both ends by turns, or a reference is longer than it takes.
@@ -63,7 +74,8 @@ class Subject:
         model = generator.model.from_side(side)
         encoded = generator.tokenizer.encode_sources(list(sources))
         targets = generator.tokenizer.encode_targets(list(references))
-        for number, ids in enumerate(targets, start=1):
+        numbers = range(1, len(targets) + 1) if numbers is None else numbers
+        for number, ids in zip(numbers, targets, strict=True):
             if model.max_target_tokens is not None and len(ids) > model.max_target_tokens:
                 raise ValueError(
                     f"Reference {number} has {len(ids)} tokens, of which the model takes {model.max_target_tokens}; "
@@ -77,8 +89,9 @@ class Subject:
             decoding=generator.search,
             rules=generator.rules,
             batch_tokens=generator.batch_tokens,
-            sources=[truncate_source(ids, longest, n) for n, ids in enumerate(encoded, start=1)],
+            sources=[truncate_source(ids, longest, number) for number, ids in zip(numbers, encoded, strict=True)],
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
+            numbers=numbers,
             device=generator.device,
         )
 
@@ -145,6 +158,8 @@ class Subject:
         for batch, lists in zip(plan, searched, strict=True):
             for i, nbest in zip(batch, lists, strict=True):
                 if nbest[0].error is not None:
-                    raise ValueError(f"The search for the source of pair {rows[i] + 1} failed: {nbest[0].error}")
+                    raise ValueError(
+                        f"The search for the source of pair {self.numbers[rows[i]]} failed: {nbest[0].error}"
+                    )
                 hypotheses[int(i)] = nbest[0]
         return [hypotheses[i] for i in range(len(rows))]

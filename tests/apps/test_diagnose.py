@@ -167,6 +167,23 @@ def test_rows_of_many_languages_are_not_taken_for_one(
     assert f"the pairs of data.{data} are in languages that each row says" in line
 
 
+def test_pairs_keep_their_numbers_where_others_are_blank() -> None:
+    pairs = [("a", "b"), ("", "c"), ("d", " "), ("e", "f")]
+    assert diagnose.without_blanks(pairs) == ([pairs[0], pairs[3]], [1, 4], 2)
+
+
+def test_code_that_the_configuration_of_a_run_names_is_not_imported(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "piece_of_another.py").write_text("raise SystemExit('it ran')\n")
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {"objective": "piece_of_another:Objective"}
+    (run / "config.yaml").unlink()
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    assert main(["diagnose", "--model", str(run), *SMALL]) == 0
+
+
 def test_a_model_is_not_compared_with_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "--model", str(run), str(run)]) == 2
     assert "A model is named twice" in capsys.readouterr().err

@@ -25,9 +25,14 @@ def subject_of(
     rules: TargetRules = NO_RULES,
     **options: Any,
 ) -> Subject:
+    return Subject.create(generator_of(model, batch_tokens, rules, **options), sources, references)
+
+
+def generator_of(
+    model: PrefixModel, batch_tokens: int = BATCH_TOKENS, rules: TargetRules = NO_RULES, **options: Any
+) -> TextGenerator:
     search = BeamSearch(max_length=23, **options)
-    generator = TextGenerator(model, TOKENIZER, search, batch_tokens=batch_tokens, rules=rules)
-    return Subject.create(generator, sources, references)
+    return TextGenerator(model, TOKENIZER, search, batch_tokens=batch_tokens, rules=rules)
 
 
 def row(**probabilities: float) -> list[float]:

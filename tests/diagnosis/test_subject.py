@@ -7,7 +7,7 @@ from seq2seq.assembly.search import beam_search_like
 from seq2seq.decoding.algorithms.beam import BeamSearch
 from seq2seq.decoding.parts.constraints import SuppressedTokens
 from seq2seq.diagnosis.subject import Subject
-from tests.diagnosis.subjects import END, TOKENIZER, VOCAB_SIZE, A, B, C, D, F, G, subject_of
+from tests.diagnosis.subjects import END, TOKENIZER, VOCAB_SIZE, A, B, C, D, F, G, generator_of, subject_of
 from tests.fakes import PrefixModel, RandomModel
 
 
@@ -75,6 +75,8 @@ def test_what_is_too_long_is_cut_or_named(caplog: pytest.LogCaptureFixture) -> N
     assert "Line 1 has 8 tokens, of which the model takes 4" in caplog.text
     with pytest.raises(ValueError, match="Reference 2 has 6 tokens, of which the model takes 5"):
         subject_of(model, ["a", "a"], ["abcd", "abcde"])
+    with pytest.raises(ValueError, match="Reference 9 has 6 tokens"):
+        Subject.create(generator_of(model), ["a", "a"], ["abcd", "abcde"], [3, 9])
 
 
 def test_a_search_that_fails_is_no_diagnosis() -> None:
