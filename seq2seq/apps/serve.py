@@ -12,10 +12,12 @@ and end. Search options are those of the model unless a request says otherwise.
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +144,38 @@ def folder_name(path: str) -> str:
     return place.parent.name if place.name in MODEL_FOLDERS else place.name
 
 
+def check_opens(engine: CTranslate2Engine) -> None:
+    """Raise ValueError if CTranslate2 cannot open an export, which otherwise each searching process would find anew.
+
+    That is tried in a process of its own, since threads of CTranslate2 survive no fork.
+    """
+    here, there = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_tell_of_opening, args=(engine, there))
+    process.start()
+    there.close()
+    try:
+        problem = here.recv()
+    except EOFError:
+        problem = "A process that opened an export for CTranslate2 was ended, most likely for want of memory."
+    process.join()
+    if problem is not None:
+        raise ValueError(problem)
+
+
+def _tell_of_opening(engine: CTranslate2Engine, connection: Connection) -> None:
+    try:
+        engine.searcher().opened()
+        connection.send(None)
+    except ValueError as error:
+        connection.send(str(error))
+
+
 def served_engine(path: str, arguments: argparse.Namespace) -> tuple[TextEngine, Load, int]:
     """Return a model's engine for checks, what returns the one that searches, and how many processes search."""
     cores = arguments.processes or allowed_cores()
     if is_export(path):
         made = CTranslate2Engine(path, "cpu" if arguments.device == "auto" else arguments.device, arguments.precision)
+        check_opens(made)
         return made, lambda: made, cores
     from seq2seq.assembly.generator import load, pick_device
     from seq2seq.assembly.process import prepare_process

@@ -7,7 +7,7 @@ an error that names the engine that can.
 import difflib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -35,6 +35,10 @@ COMPUTE_TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8
 """Its names of our precisions."""
 DIFFERENT = {"max_length_ratio": 0, "length_normalization": "average"}
 """Options of saved searches that it has not, and the values that mean nothing."""
+SAVED: dict[str, type] = {"source_prefix": str, "max_source_tokens": int, "target_start": list} | dict.fromkeys(
+    ("source_language", "target_language"), str
+)
+"""What a folder says of texts, and the types that it is of."""
 ANOTHER_ENGINE = "decode with the run that it was exported from, which can"
 
 
@@ -271,7 +275,11 @@ class CTranslate2Engine(TextEngine):
         self.tokenizer = TextTokenizer.load(folder / TOKENIZER_FOLDER)
         self.vocabularies = saved_vocabularies(folder)
         saved = read_object(folder / DECODING_FILE) if (folder / DECODING_FILE).is_file() else {}
-        self.left_out, self.search = saved_search(saved.get("search"))
+        try:
+            check_saved(saved, self.vocabularies, self.tokenizer)
+            self.left_out, self.search = saved_search(saved.get("search"))
+        except ValueError as error:
+            raise ValueError(f"{folder / DECODING_FILE}: {str(error).rstrip('.')}; export the run anew.") from None
         self.search = self.search.changed(options)
         self.source_prefix = str(saved.get("source_prefix") or "")
         self.max_source_tokens = smallest((saved.get("max_source_tokens"), MAX_POSITIONS))
@@ -287,8 +295,15 @@ class CTranslate2Engine(TextEngine):
         return f"{fingerprint(self._folder / MODEL_FILE)} {self.tokenizer.fingerprint()} {self._compute_type}"
 
     def _opened(self) -> Any:
+        """Return CTranslate2's model; raise ValueError, which names the folder, if it cannot open it."""
         if self._translator is None:
-            self._translator = self._opening()
+            try:
+                self._translator = self._opening()
+            except (RuntimeError, ValueError) as error:  # of a damaged file, a device, or a type that is not there
+                raise ValueError(
+                    f"{self._folder}: CTranslate2 cannot open it: {error}. Export the run anew, or choose another "
+                    "`--device` or `--precision`."
+                ) from None
         return self._translator
 
     def searcher(self, token_scores: bool = True, **options: Any) -> CTranslate2Searcher:
@@ -314,6 +329,21 @@ class CTranslate2Engine(TextEngine):
         return found
 
 
+def check_saved(saved: Mapping[str, Any], vocabularies: Sequence[list[str]], tokenizer: TextTokenizer) -> None:
+    """Raise ValueError, which names it, for what a folder says beside its search that cannot be so."""
+    for name, kind in SAVED.items():
+        value = saved.get(name)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"`{name}` is {value!r}")
+    if not all(
+        isinstance(token, int) and 0 <= token < len(vocabularies[1]) for token in saved.get("target_start") or ()
+    ):
+        raise ValueError(f"`target_start` is {saved['target_start']!r}")
+    for size, names in zip((tokenizer.source_vocab_size, tokenizer.target_vocab_size), vocabularies, strict=True):
+        if size > len(names):
+            raise ValueError(f"the vocabulary beside it has {len(names):,} tokens, and its tokenizer {size:,}")
+
+
 def saved_search(saved: Any) -> tuple[list[str], CTranslate2Search]:
     """Return the search that a folder describes as far as CTranslate2 has it, and what it lacks.
 
@@ -335,4 +365,4 @@ def saved_search(saved: Any) -> tuple[list[str], CTranslate2Search]:
     lacking += [
         name for name in ("max_length_ratio", "length_normalization") if values.get(name) not in (None, 0, "average")
     ]
-    return lacking, CTranslate2Search(**taken)
+    return lacking, CTranslate2Search().changed(taken)

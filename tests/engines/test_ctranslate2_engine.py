@@ -96,6 +96,41 @@ def test_what_it_cannot_do_is_said(options: dict[str, Any], message: str, folder
         CTranslate2Engine(folder, "cpu").searcher(**options)
 
 
+def test_what_ctranslate2_cannot_open_is_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:5000])
+    with pytest.raises(ValueError, match=f"{folder}: CTranslate2 cannot open it: .* Export the run anew"):
+        CTranslate2Engine(folder, "cpu")("abc")
+    for words in (["decode", "--model", str(folder), "--input", str(folder / "config.json")], ["serve", str(folder)]):
+        assert main(words) == 2
+        assert f"error: {folder}: CTranslate2 cannot open it" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"max_source_tokens": "x"},
+        {"source_prefix": 5},
+        {"target_language": ["de"]},
+        {"target_start": [999]},
+        {"search": {"beam": {"beam_width": "5"}}},
+        {"search": {"beam": {"length_penalty": None}}},
+    ],
+    ids=str,
+)
+def test_a_damaged_file_of_options_is_named(said: dict[str, Any], folder: Path) -> None:
+    path = folder / "decoding.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+    with pytest.raises(ValueError, match=f"{path}: `(beam_width|length_penalty|{next(iter(said))})` .* export the run"):
+        CTranslate2Engine(folder, "cpu")
+
+
+def test_a_vocabulary_of_another_tokenizer_is_named(folder: Path) -> None:
+    path = folder / "target_vocabulary.json"
+    path.write_text(json.dumps(json.loads(path.read_text())[:-3]))
+    with pytest.raises(ValueError, match="the vocabulary beside it has 22 tokens, and its tokenizer 25"):
+        CTranslate2Engine(folder, "cpu")
+
+
 def test_languages_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="knows no languages"):
         CTranslate2Engine(folder, "cpu").speaking("de", None)
