@@ -6,6 +6,7 @@ from typing import Any
 
 from seq2seq.assembly.generation_config import TargetRules
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.models.ensemble import Ensemble
 from seq2seq.models.interface import Seq2Seq
 
 
@@ -29,7 +30,14 @@ def with_languages(
 
 
 def starting_with(model: Any, token_id: int) -> Seq2Seq:
-    """Return a model whose decoder starts with another token; its weights are the same."""
+    """Return a model whose decoder starts with another token; its weights are the same. Of several, all do."""
     found = copy(model)
-    found.options = replace(model.options, decoder_start_token_id=token_id)
+    if hasattr(model, "options"):  # a network of ours
+        found.options = replace(model.options, decoder_start_token_id=token_id)
+    elif isinstance(model, Ensemble):
+        found.models = [starting_with(member, token_id) for member in model.models]
+    else:
+        found.decoder_start_id = token_id
+        for name in vars(model).keys() & {"first", "left", "right"}:  # of two that work together
+            setattr(found, name, starting_with(getattr(model, name), token_id))
     return found

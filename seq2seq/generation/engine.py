@@ -139,7 +139,7 @@ def each_text(texts: Iterable[Any]) -> Iterator[str]:
 
 
 def in_languages(
-    engine: TextEngine, texts: Sequence[str], source_languages: Any, target_languages: Any, options: dict[str, Any]
+    engine: TextEngine, texts: Iterable[str], source_languages: Any, target_languages: Any, options: dict[str, Any]
 ) -> list[list[TextHypothesis]]:
     """Return the hypotheses of texts of which each has languages; those of the same are searched together.
 
@@ -149,6 +149,7 @@ def in_languages(
     Raises:
         ValueError: there are not as many as texts, or there is no such language.
     """
+    texts = texts if isinstance(texts, str) else list(texts)
     sides = [
         [names] * len(texts) if names is None or isinstance(names, str) else list(names)
         for names in (source_languages, target_languages)

@@ -23,6 +23,9 @@ from seq2seq.serving.searching import Explain, How, speaking
 from seq2seq.serving.searching_processes import Keeper
 from seq2seq.serving.served_models import ServedModel, Spoken
 
+MOST_SPOKEN = 256
+"""Models in some languages that are kept ready for checks; of 200 languages there are 40,000 pairs."""
+
 
 class Service:
     """Answers requests, many at once; implements `requests.Answering`. To be opened in an event loop.
@@ -217,6 +220,8 @@ class Service:
             raise RequestRefused(422, "option_out_of_range", "Options of a search are numbers and words.") from None
         key = (model.name, source, target)
         if key not in self._spoken:
+            if len(self._spoken) >= MOST_SPOKEN:
+                del self._spoken[next(iter(self._spoken))]
             try:
                 self._spoken[key] = Spoken(speaking(model.of, how))
             except ValueError as error:

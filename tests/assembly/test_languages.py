@@ -31,6 +31,7 @@ from seq2seq.data.corpus import read_corpus
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.models.loading import without_reports
+from seq2seq.models.pretrained import PretrainedSeq2Seq
 from tests.models.families.tiny_families import FAMILIES
 
 TEXTS = ["the quick fox", "lazy dog", "brown", "fox fox fox over the dog"]
@@ -96,6 +97,23 @@ def test_texts_become_what_generate_makes_of_them(name: str, pieces: Path, tmp_p
         assert list(hypotheses[0].tokens) == generator.tokenizer.target_tokens(ids)
 
 
+@pytest.mark.parametrize("kind", ["ensemble", "behind the wrapper", "trainable"])
+def test_a_decoder_that_starts_from_a_language_does_so_whatever_the_model_is(
+    kind: str, pieces: Path, tmp_path: Path
+) -> None:
+    languages = {"source_language": "en_XX", "target_language": "de_DE"}
+    model_of("mbart", pieces, tmp_path / "model")
+    [expected] = seq2seq.load(tmp_path / "model", **languages)(["lazy dog"])  # type: ignore[arg-type]
+    if kind == "behind the wrapper":
+        config = json.loads((tmp_path / "model" / "config.json").read_text())
+        (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"activation_function": "gelu_python"}))
+    place: Any = [tmp_path / "model"] * 2 if kind == "ensemble" else tmp_path / "model"
+    generator = seq2seq.load(place, trainable=kind == "trainable", **languages)  # type: ignore[arg-type]
+    assert isinstance(generator.model, PretrainedSeq2Seq) == (kind == "behind the wrapper")
+    [found] = generator(["lazy dog"])
+    assert found[0].tokens == expected[0].tokens
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_code_that_a_target_begins_with_costs_as_little_as_in_a_search(
     name: str, pieces: Path, tmp_path: Path
@@ -115,7 +133,7 @@ def test_each_text_may_have_languages_of_its_own(pieces: Path, tmp_path: Path) -
     model_of("nllb", pieces, tmp_path / "model")
     languages = ["deu_Latn", "fra_Latn", "deu_Latn", "eng_Latn"]
     generator = seq2seq.load(tmp_path / "model", source_language="eng_Latn", beam_width=2)
-    mixed = generator(TEXTS, target_language=languages)
+    mixed = generator(iter(TEXTS), target_language=languages)
     for text, language, hypotheses in zip(TEXTS, languages, mixed, strict=True):
         assert hypotheses[0].tokens == generator(text, target_language=language)[0].tokens
         assert hypotheses[0].tokens[0] == language

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,6 +165,37 @@ def test_what_is_refused_before_it_waits(
             await service.close()
 
     asyncio.run(use())
+
+
+def test_pairs_of_languages_are_kept_ready_in_a_limited_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.serving.service.MOST_SPOKEN", 3)
+    spoken: list[Any] = []
+
+    def speaking(*languages: str) -> Any:
+        def refuse(**options: Any) -> Any:
+            raise ValueError("no search")
+
+        spoken.append(SimpleNamespace(searcher=refuse))
+        return spoken[-1]
+
+    names, of = tuple("abcdefg"), SimpleNamespace(speaking=speaking)
+    model: Any = SimpleNamespace(
+        name="m", of=of, search={"max_length": 5}, is_told=(True, True), source_languages=names, target_languages=names
+    )
+    service = Service({"m": model}, Limits(), Keeper({}), {"m": 1})
+
+    async def use() -> None:
+        try:
+            for target in (*"abcdefg", "g"):
+                with pytest.raises(RequestRefused, match="no search"):
+                    await service.generate(asked("a", source_language="a", target_language=target))
+        finally:
+            await service.close()
+
+    asyncio.run(use())
+    assert len(spoken) == 7
+    kept = {id(entry.engine) for entry in service._spoken.values()}
+    assert kept == {id(engine) for engine in spoken[-3:]}
 
 
 def test_a_text_that_no_search_holds_is_refused_or_cut_and_said(generator: TextGenerator) -> None:
