@@ -31,6 +31,7 @@ from seq2seq.assembly.generator import TextGenerator, load
 from seq2seq.assembly.hub import uploaded
 from seq2seq.assembly.model_folder import read_model
 from seq2seq.data.language_names import named_language
+from seq2seq.data.tokenizer import SOURCE_FOLDER, TARGET_FOLDER
 from seq2seq.engines.ctranslate2_engine import require_ctranslate2
 from seq2seq.export import argos_export
 from seq2seq.export.ctranslate2_export import QUANTIZATIONS, export_ctranslate2
@@ -164,7 +165,9 @@ def write_transformers(arguments: argparse.Namespace, folder: Path) -> None:
     """Write a folder of transformers; raise ValueError for options that it has no use for."""
     refuse(arguments, ("check", "check_lines", "quantization", "source_language", "target_language", *OF_PAGES))
     name = read_model(arguments.model, lambda found: export_transformers(found, folder), arguments.checkpoint)
-    print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer` read it.")
+    has_two = (folder / SOURCE_FOLDER).is_dir()
+    sides = f" (with `subfolder={SOURCE_FOLDER!r}` or `{TARGET_FOLDER!r}`)" if has_two else ""
+    print(f"{folder} holds a {name}; `AutoModelForSeq2SeqLM` and `AutoTokenizer`{sides} read it.")
     push(folder, arguments.push_to_hub)
 
 

@@ -180,11 +180,14 @@ def _search(connection: Connection, searcher: Any, message: SearchBatch, number:
             connection.send(SourceFound(place, hypotheses))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as error:  # what no source has to do with, or what the model cannot do
-        logger.exception("A batch could not be searched.")
+    except Exception as error:  # what the model cannot do, or what no source has to do with
+        problem = str(error)
+        if not isinstance(error, ValueError):
+            logger.exception("A batch could not be searched.")
+            problem = f"{type(error).__name__}: {error}"
         for place in range(waiting.size):
             if place not in waiting.done:
-                connection.send(SourceFound(place, [failure(f"{type(error).__name__}: {error}")]))
+                connection.send(SourceFound(place, [failure(problem)]))
     connection.send(Done(waiting.row_steps))
 
 

@@ -89,7 +89,7 @@ def test_what_no_family_has_is_named(options: dict[str, Any], words: str, tmp_pa
     assert not (tmp_path / "theirs").exists()
 
 
-def test_a_model_of_a_family_is_copied(tmp_path: Path) -> None:
+def test_a_model_of_a_family_is_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random_model("mbart").save_pretrained(tmp_path / "before")
     TextTokenizer.train(["ab"], ["ba"], kind="characters", shared=False).save(tmp_path / "before")
     assert export_transformers(tmp_path / "before", tmp_path / "after") == "MBartForConditionalGeneration"
@@ -97,6 +97,9 @@ def test_a_model_of_a_family_is_copied(tmp_path: Path) -> None:
     assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
     of_both = [TextTokenizer.load(tmp_path / place) for place in ("before", "after")]
     assert of_both[0].fingerprint() == of_both[1].fingerprint()
+    words = ["--model", str(tmp_path / "before"), "--output", str(tmp_path / "again")]
+    assert main(["export", "--format", "transformers", *words]) == 0
+    assert "`AutoTokenizer` (with `subfolder='source_tokenizer'` or `'target_tokenizer'`)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("absent", "words"), [("model.safetensors", "no weights"), ("tokenizer.json", "tokenizer")])

@@ -18,6 +18,7 @@ from seq2seq.serving.requests import Delta, Finished, GenerationRequest, Output,
 from seq2seq.serving.searching_processes import Keeper
 from seq2seq.serving.served_models import ServedModel
 from seq2seq.serving.service import Service
+from tests.assembly.test_generator import write_model
 from tests.tiny_run import copy_task, distinct_texts, private_cache, without_curves
 
 pytest.importorskip("sentencex", reason="sentencex is of the extra `serve`")
@@ -294,6 +295,16 @@ def test_a_process_that_dies_is_replaced_and_its_requests_are_answered(generator
         assert service.scheduler("ab-cd").num_deaths == 3
 
     with_service(deadly, use, num_processes=2)
+
+
+def test_what_a_model_cannot_do_is_said_without_a_traceback(
+    generator: TextGenerator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_model(tmp_path, generator.tokenizer, generation_order="r2l")
+    request = asked("abc", prefixes=("ab",))
+    [output] = with_service(load(folder, device="cpu"), lambda service: service.generate(request), num_processes=1)
+    assert str(output.hypotheses[0].error).startswith("Forced prefixes are for generation from the left")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_closing_answers_whoever_waits(generator: TextGenerator) -> None:
