@@ -102,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.minutes is not None and arguments.minutes <= 0:
         raise ValueError(f"`--minutes` must be more than 0, but is {arguments.minutes:g}.")
+    if arguments.seed < 0:
+        raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
     said_by_user(piece for text in arguments.set for piece in pieces_in(*setting(text)))
     folder = Path(arguments.output or f"runs/{Path(plain_name(arguments.pairs[0])).stem}")
     files_of_parts(arguments)
@@ -182,6 +184,8 @@ def planned(
     for name, other in others.items():
         if other is not None:
             findings += sources_in_common(pairs, other, name)
+    if others["validation"] is not None and others["test"] is not None:  # which choose the moment to be tested
+        findings += sources_in_common(others["validation"], others["test"], "test", "validation")
     for line in format_lines(pairs.reasons, findings):
         say(line)
     parts = cut(pairs, others["validation"], others["test"], arguments.seed)

@@ -157,15 +157,16 @@ def _taken(pairs: Pairs, rows: numpy.ndarray) -> Pairs:
     )
 
 
-def sources_in_common(train: Pairs, other: Pairs, name: str) -> Iterator[Finding]:
-    """Yield that the training pairs hold sources of a part that a user has named, or near-copies of them."""
-    found = near_copies(train.sources, other.sources)
+def sources_in_common(known: Pairs, other: Pairs, name: str, known_as: str = "training") -> Iterator[Finding]:
+    """Yield that the training pairs, or those of another part, hold sources of a part that a user has named, or
+    near-copies of them."""
+    found = near_copies(known.sources, other.sources)
     if len(found.rows):
         texts = [other.sources[row] for row in found.rows[:3]]
         yield Finding(
             "leaks",
-            f"{part_of(len(found.rows), len(other))} sources of the {name} pairs are in the training pairs as well, or "
-            "nearly; what is measured on them is better than what the model will do. They stay where they are.",
+            f"{part_of(len(found.rows), len(other))} sources of the {name} pairs are in the {known_as} pairs as well, "
+            "or nearly; what is measured on them is better than what the model will do. They stay where they are.",
             len(found.rows),
             shown(texts),
             is_warning=len(found.rows) >= _NOTABLE * len(other),

@@ -197,6 +197,17 @@ def test_what_a_training_would_refuse_makes_no_plan(
     assert not (run / "fit.json").exists()
 
 
+def test_parts_of_ones_own_that_are_one_another_are_said(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_out = tmp_path / "dev.tsv"
+    held_out.write_text("".join(f"a sentence of its own, {n}\tsomething, {n}\n" for n in range(40)))
+    given = ["--validation", str(held_out), "--test", str(held_out)]
+    assert main(["fit", str(table), *given, "--output", str(tmp_path / "run"), *SET, "--plan"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "40 of 40 (100 %) sources of the test pairs are in the validation pairs as well" in said
+
+
 def test_a_run_of_train_is_left_alone(copy_task: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", str(table), "--output", str(copy_task / "run")]) == 2
     assert "holds a run that `seq2seq train` has begun" in capsys.readouterr().err
@@ -299,6 +310,7 @@ def test_what_is_no_corpus_is_one_line(
     ("more", "message"),
     [
         (["--minutes", "0"], "must be more than 0"),
+        (["--seed", "-1"], "`--seed` must be 0 or more"),
         (["--minutes", "0.01"], "minutes are too few"),
         (["--set", "model.d_model"], "expected OPTION=VALUE"),
         (["--set", "model.width=3"], "`model` has no option `width`"),
