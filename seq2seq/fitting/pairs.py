@@ -209,7 +209,7 @@ def _facts_of(file: str, before: list[Any]) -> list[Any]:
     if not path.exists():
         return before if before[:1] == [file] else [file]
     status = path.stat()
-    facts = [file, status.st_size, int(status.st_mtime)]
+    facts = [file, status.st_size, status.st_mtime_ns]
     if before[:3] == facts:
         return before
     if path.is_file() and status.st_size < LARGE_BYTES:  # larger ones take too long to read once more

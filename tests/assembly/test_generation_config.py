@@ -50,7 +50,7 @@ AS_SAVED: dict[str, dict[str, Any]] = {
         "max_length": 18,
         "suppress_tokens": [5, 11],
         "begin_suppress_tokens": [7, 13],
-        "eos_token_id": [1, 21],
+        "eos_token_id": [1, 9, 17, 21, 25],
     },
 }
 """What the checkpoints of each family say, or what it can say; the rest of its kind is in others' files."""

@@ -100,7 +100,7 @@ def test_nothing_of_the_size_of_the_weight_is_made_but_its_gradient_and_its_roun
     hidden, weight = torch.randn(1, 4, 64, requires_grad=True), torch.randn(20_011, 64, requires_grad=True)
     with (
         torch.autocast("cpu", torch.bfloat16),
-        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled,
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiled,
     ):
         label_smoothed_nll(hidden, weight, labels, 0.1, torch.randn(20_011)).loss_sum.backward()
     large = sorted(event.self_cpu_memory_usage for event in profiled.events() if event.self_cpu_memory_usage > size)

@@ -20,6 +20,8 @@ Constraint = Callable[[int, Tensor, Tensor], Tensor]
 
 FREE = -1
 """Stands behind the end of a forced prefix: anything may follow."""
+NO_TOKEN = -1
+"""Stands where there is no token, and equals none."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,12 @@ class LogitsProcessorConstraint:
     decoder_start_id: int
     said: Any = None
     """What the processor was made with: by this a decode that goes on knows that it has the same search."""
+    places_before: int = field(default=0, repr=False)
+    """How many places without a token it is shown before the start."""
 
     def __call__(self, step: int, token_ids: Tensor, log_probs: Tensor) -> Tensor:
         started = torch.nn.functional.pad(token_ids, (1, 0), value=self.decoder_start_id)
+        started = torch.nn.functional.pad(started, (self.places_before, 0), value=NO_TOKEN)
         return self.processor(started.flatten(0, 1), log_probs.flatten(0, 1)).view_as(log_probs)
 
 
@@ -44,10 +49,15 @@ def repetition_penalty(penalty: float, decoder_start_id: int) -> LogitsProcessor
 
 
 def forbidden_sequences(sequences: list[list[int]], decoder_start_id: int) -> LogitsProcessorConstraint:
-    """Return the constraint that forbids sequences of tokens."""
+    """Return the constraint that forbids sequences of tokens.
+
+    Older versions of transformers pass over a sequence of more tokens than there are yet, though all but its last are
+    said; one place more makes them look.
+    """
     from transformers import NoBadWordsLogitsProcessor
 
-    return LogitsProcessorConstraint(NoBadWordsLogitsProcessor(sequences), decoder_start_id, sequences)
+    processor = NoBadWordsLogitsProcessor(sequences)
+    return LogitsProcessorConstraint(processor, decoder_start_id, sequences, places_before=1)
 
 
 @dataclass(frozen=True)

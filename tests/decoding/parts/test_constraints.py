@@ -172,6 +172,15 @@ def test_a_processor_tells_what_it_was_made_with() -> None:
     assert " at 0x" not in repr(forbidden_sequences(words, 0))
 
 
+def test_a_sequence_is_forbidden_as_soon_as_its_beginning_is_said() -> None:
+    """Also where it begins with the start token, and there are fewer tokens yet than it has."""
+    constraint = forbidden_sequences([[1, 5], [1, 4, 3], [4, 3, 6]], 1)
+    for said, forbidden in (([], {5}), ([4], {3}), ([4, 3], {6}), ([3], set())):
+        token_ids = torch.tensor([[said]], dtype=torch.long)
+        found = constraint(token_ids.shape[-1], token_ids, torch.zeros(1, 1, 8))
+        assert set(found[0, 0].isinf().nonzero().flatten().tolist()) == forbidden
+
+
 def normalized(logits: torch.Tensor, *others, min_length: int = 0) -> torch.Tensor:
     constraints = Constraints(
         ends=(2,), min_length=min_length, no_repeat_ngram=0, others=(*others, Renormalized()), prefixes=None
