@@ -70,13 +70,14 @@ def train_tokenizer(
     tokenizer.normalizer = _normalizer(normalization, lowercase)
     reserved = [*SPECIALS, *special_tokens]
     counted = Counted(_without(texts, special_tokens))
-    sampled = _Sampled(counted)
+    has_rare = bool(min_relative_frequency) and kind in ("byte_bpe", "bpe")
+    sampled = _Sampled(counted, _COUNTED_TEXTS if has_rare else 0)
     if kind == "unigram":
         tokenizer.model = _unigram_model(counted, tokenizer, vocab_size, reserved, split_digits)
     else:
         tokenizer.train_from_iterator(sampled, _trainer(kind, vocab_size, min_frequency, reserved))
     counted.check()
-    if min_relative_frequency and kind in ("byte_bpe", "bpe"):
+    if has_rare:
         tokenizer = _without_rare_merges(tokenizer, sampled.kept, min_relative_frequency)
     if tokenizer.get_vocab_size() > vocab_size:
         bytes_instead = "" if kind == "byte_bpe" else ", or use `kind: byte_bpe`, whose characters are the 256 bytes"
@@ -170,17 +171,18 @@ def _unigram_model(
 
 
 class _Sampled:
-    """Passes texts on and keeps up to `_COUNTED_TEXTS` of them, evenly spaced."""
+    """Passes texts on and keeps some of them, evenly spaced."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], most: int) -> None:
         self.texts = texts
+        self.most = most
         self.kept: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
         stride = 1
         for number, text in enumerate(self.texts):
-            if number % stride == 0:
-                if len(self.kept) == _COUNTED_TEXTS:
+            if self.most and number % stride == 0:
+                if len(self.kept) == self.most:
                     self.kept = self.kept[::2]
                     stride *= 2
                 self.kept.append(text)

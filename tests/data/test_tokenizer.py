@@ -228,11 +228,11 @@ def test_merges_that_are_rare_beside_the_others_are_left_out(kind: str, share: f
     assert without.decode_batch(without.encode_targets(texts)) == texts
 
 
-def test_merges_are_counted_in_texts_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer_training, "_COUNTED_TEXTS", 4)
-    sampled = tokenizer_training._Sampled(str(number) for number in range(21))
+@pytest.mark.parametrize(("most", "kept"), [(4, ["0", "8", "16"]), (0, [])])
+def test_merges_are_counted_in_texts_of_the_whole_corpus(most: int, kept: list[str]) -> None:
+    sampled = tokenizer_training._Sampled((str(number) for number in range(21)), most)
     assert [int(text) for text in sampled] == list(range(21))
-    assert sampled.kept == ["0", "8", "16"]
+    assert sampled.kept == kept
 
 
 @pytest.mark.parametrize(
