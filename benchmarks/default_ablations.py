@@ -37,7 +37,6 @@ VARIANTS = {
     "pieces of 30 uses": ("--tokenizer.min_frequency", "30"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
     "rare pieces too": ("--tokenizer.min_relative_frequency", "0"),
-    "pieces of a quarter": ("--tokenizer.min_relative_frequency", "0.25"),
     "digits in pieces": ("--tokenizer.split_digits", "false"),
     "sinusoidal positions": ("--model.positions", "sinusoidal"),
     "dropout 0.1": ("--model.dropout", "0.1"),

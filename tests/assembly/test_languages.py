@@ -26,6 +26,7 @@ from seq2seq.assembly import validation
 from seq2seq.assembly.configuration import load_run_config
 from seq2seq.assembly.data import build_data
 from seq2seq.assembly.guard import guard_corpora
+from seq2seq.assembly.pipelines import pipeline
 from seq2seq.assembly.start import with_start
 from seq2seq.data.corpus import read_corpus
 from seq2seq.data.loader import TrainingLoader, tokenize_corpus
@@ -341,3 +342,28 @@ def test_a_language_that_the_model_does_not_know_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert words.split(" .* ")[0] in error
+
+
+@pytest.mark.parametrize("name", ["nllb", "m2m100", "mbart"])
+def test_a_pipeline_tells_a_model_its_languages(name: str, pieces: Path, tmp_path: Path) -> None:
+    network, tokenizer = model_of(name, pieces, tmp_path)
+    _, _, source, target, _ = CASES[name]
+    tokenizer.src_lang = source
+    batch = tokenizer(["lazy dog"], return_tensors="pt")
+    language = tokenizer.get_lang_id(target) if name == "m2m100" else tokenizer.convert_tokens_to_ids(target)
+    role = "decoder_start_token_id" if name == "mbart" else "forced_bos_token_id"
+    [row] = network.generate(**batch, num_beams=3, max_length=15, **{role: language}).tolist()
+    by_arguments = pipeline("translation", tmp_path, device="cpu", num_beams=3, max_length=15, src_lang=source)
+    by_task = pipeline(f"translation_{source}_to_{target}", tmp_path, device="cpu", num_beams=3, max_length=15)
+    for found in (
+        by_arguments("lazy dog", tgt_lang=target, return_tensors=True),
+        by_arguments("lazy dog", tgt_lang=target, return_tensors=True, renormalize_logits=False),
+        by_task("lazy dog", return_tensors=True),
+    ):
+        assert found[0]["translation_token_ids"].tolist() == row
+    with pytest.raises(ValueError, match="`tgt_lang` 'xxx' is none of the .* languages of this model"):
+        by_arguments("lazy dog", tgt_lang="xxx")
+    with pytest.raises(ValueError, match="'xx' is none of the .* languages"):
+        pipeline("translation_xx_to_yy", tmp_path, device="cpu")
+    told = seq2seq.load(tmp_path, device="cpu", source_language=source, target_language=target)
+    assert pipeline("translation_xx_to_yy", told).generator.languages == (source, target)

@@ -13,11 +13,9 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 import seq2seq
 from seq2seq.assembly.pipelines import TextPipeline, pipeline, said_by_model
 from seq2seq.data.tokenizer import TextTokenizer
-from tests.assembly.test_languages import CASES, model_of, pieces
 from tests.models.families.tiny_families import random_model, use_double_norms
 
 TEXTS = ["jabc", "bca fed", "j"]
-__all__ = ["pieces"]
 
 NEVER: dict[str, Any] = {"bad_words_ids": [[0], [1]]}
 """Padding and the start token, which random models would say."""
@@ -374,31 +372,6 @@ def test_languages_are_refused_where_there_are_none(copying: TextPipeline, copy_
     with pytest.raises(ValueError, match="`tgt_lang`"):
         pipeline("translation", copy_task / "run", device="cpu", tgt_lang="deu_Latn")
     assert pipeline("translation_en_to_de", copy_task / "run", device="cpu")("abc") == [{"translation_text": "abc"}]
-
-
-@pytest.mark.parametrize("name", ["nllb", "m2m100", "mbart"])
-def test_models_of_languages_are_told_them(name: str, pieces: Path, tmp_path: Path) -> None:
-    network, tokenizer = model_of(name, pieces, tmp_path)
-    _, _, source, target, _ = CASES[name]
-    tokenizer.src_lang = source
-    batch = tokenizer(["lazy dog"], return_tensors="pt")
-    language = tokenizer.get_lang_id(target) if name == "m2m100" else tokenizer.convert_tokens_to_ids(target)
-    role = "decoder_start_token_id" if name == "mbart" else "forced_bos_token_id"
-    [row] = network.generate(**batch, num_beams=3, max_length=15, **{role: language}).tolist()
-    by_arguments = pipeline("translation", tmp_path, device="cpu", num_beams=3, max_length=15, src_lang=source)
-    by_task = pipeline(f"translation_{source}_to_{target}", tmp_path, device="cpu", num_beams=3, max_length=15)
-    for found in (
-        by_arguments("lazy dog", tgt_lang=target, return_tensors=True),
-        by_arguments("lazy dog", tgt_lang=target, return_tensors=True, renormalize_logits=False),
-        by_task("lazy dog", return_tensors=True),
-    ):
-        assert found[0]["translation_token_ids"].tolist() == row
-    with pytest.raises(ValueError, match="`tgt_lang` 'xxx' is none of the .* languages of this model"):
-        by_arguments("lazy dog", tgt_lang="xxx")
-    with pytest.raises(ValueError, match="'xx' is none of the .* languages"):
-        pipeline("translation_xx_to_yy", tmp_path, device="cpu")
-    told = seq2seq.load(tmp_path, device="cpu", source_language=source, target_language=target)
-    assert pipeline("translation_xx_to_yy", told).generator.languages == (source, target)
 
 
 def test_warnings_of_transformers_are_not_missed(tmp_path: Path) -> None:
