@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.apps.option_values import integer, number
+from seq2seq.assembly.configuration import save_run_config
 from seq2seq.assembly.model_folder import PLAN_FILE, RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import config_of_run, enter_run_directory
+from seq2seq.assembly.stages import stages
 from seq2seq.assembly.training import train_in_stages
 from seq2seq.config.command_line import pieces_in
 from seq2seq.data.examination.text_findings import text_findings
@@ -36,6 +38,7 @@ from seq2seq.fitting.pairs import (
 )
 from seq2seq.fitting.plan import check_said, plan_of
 from seq2seq.fitting.record import (
+    WHOLE_FILE,
     asked_before,
     begin_plan,
     check_same,
@@ -129,7 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
     tested = read_object(folder / PLAN_FILE)["estimate"]["tested_pairs"]
     print(format_report(write_report([folder], folder / REPORT_FOLDER, max_rows=tested, seed=arguments.seed)))
     print("")
-    place, config = shlex.quote(str(folder)), shlex.quote(str(folder / RUN_FILE))
+    whole = folder / WHOLE_FILE
+    place, config = shlex.quote(str(folder)), shlex.quote(str(whole if whole.is_file() else folder / RUN_FILE))
     print(f"Try it     seq2seq serve {place}")
     print(f"Use it     seq2seq decode --model {place} --input FILE --output FILE")
     print(f"Go on      seq2seq train {config} --run_directory NEW …, whose options are what was chosen here")
@@ -203,6 +207,8 @@ def planned(
     for line in plan_lines(plan, parts, arguments.minutes, arguments.set):
         say(line)
     enter_run_directory(plan.config)
+    if len(stages(plan.config)) > 1:
+        save_run_config(plan.config, folder / WHOLE_FILE)
     write_plan(folder, asked, plan, parts, pairs.reasons, findings)
 
 

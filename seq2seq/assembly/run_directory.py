@@ -108,7 +108,9 @@ def config_of_run(folder: Path) -> RunConfig:
 
     pairs = ("path", "source", "target")
     data = config.data
-    train = tuple(moved(one, *pairs) for one in data.train) if isinstance(data.train, tuple) else moved(data.train, *pairs)
+    train = (
+        tuple(moved(one, *pairs) for one in data.train) if isinstance(data.train, tuple) else moved(data.train, *pairs)
+    )
     companions = dataclasses.replace(
         moved(config.companions, "model", "folder"),
         fold_models=tuple(str(now(run)) for run in config.companions.fold_models),

@@ -17,10 +17,10 @@ TEACHER, RIGHT_TEACHER = "teacher", "right_teacher"
 def stages(config: RunConfig) -> list[RunConfig]:
     """Return the configurations to be run in turn: several with `companions.model: self` or `teaching.model: self`.
 
-    Of companions the first learns both directions without interaction. With folds, as many others do, each without one part of the
-    pairs. The last starts with the weights of the first, and with companions that the first has generated, or for each
-    fold the model that has not seen it. With refreshes it is cut into parts, before each of which, but the first, a
-    share of the companions is generated anew by the part before.
+    Of companions the first learns both directions without interaction. With folds, as many others do, each without one
+    part of the pairs. The last starts with the weights of the first, and with companions that the first has generated,
+    or for each fold the model that has not seen it. With refreshes it is cut into parts, before each of which, but the
+    first, a share of the companions is generated anew by the part before. For teaching see `taught_stages`.
 
     Raises:
         ValueError: a first stage has no steps, there is a single fold or a fold of folds, folds would begin with

@@ -7,7 +7,7 @@ left of it beside validations, test and report is for training, whose rate comes
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ STRETCH = 2.0
 """Most steps for each that a recipe has, where the time allows them: what more would bring was not measured."""
 BEAM_COST = 3.0
 """A beam search against a greedy one, with the report's further passes over the test."""
+TWO_TEACHERS = 3.8
+"""Two models that rank each other's hypotheses against one; docs/results/both_directions.md."""
+LATER_VALIDATIONS = 3
+"""Of each training after the first, where a run is taught."""
 REPORT_SECONDS = 25.0
 """What exporting, starting and writing the report take, whatever the model."""
 USABLE = 0.97
@@ -49,6 +53,10 @@ CONTRADICTED = {
     "tokenizer.from_run": "tokenizer.",
     "tokenizer.kind": "tokenizer.min_frequency",
     "validation.metrics": "validation.select_by",
+    "model.generation_order": "teaching.",
+    "model.interaction": "teaching.",
+    "companions.model": "teaching.",
+    "teaching.model": "teaching.",
 }
 """Options that a user may set, and what of a recipe would then mean nothing: its beginning."""
 LOG_SECONDS = 15.0
@@ -70,10 +78,12 @@ class TimeEstimate:
     num_validations: int
     validated_pairs: int
     tested_pairs: int
+    teaching: float = 0.0
+    """Writing the targets anew, and the trainings after the first."""
 
     @property
     def total(self) -> float:
-        return self.training + self.validation + self.test
+        return self.training + self.teaching + self.validation + self.test
 
 
 @dataclass(frozen=True)
@@ -130,18 +140,50 @@ def plan_of(
     found = lengths(parts, parsed(found, overrides)) | found
     asked = trainable(parsed(found, overrides))
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
-    speed = measured(asked, folder)
-    estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))
+    speed, spent = measured(asked, folder), time.time() - started
+    estimate = estimated(asked, parts, speed, minutes, spent, int(most))
     if minutes is not None:
-        numbers = features.numbers() | {"passes": estimate.passes}
+        numbers = features.numbers() | {
+            "passes": estimate.passes,
+            "spare": spare_time(asked, speed, estimate, minutes, spent),
+        }
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
+
+        def with_teaching(rows: Sequence[Recipe]) -> TimeEstimate | None:
+            config = parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
+            shared = _shared_out(config, parts, speed, minutes, spent, int(most))
+            is_enough = _is_enough(shared, minutes, spent) and shared.steps >= asked.training.max_steps
+            return shared if is_enough else None
+
+        recipes, estimate = affordable(recipes, estimate, with_teaching)
     if speed.accumulation > 1:  # what was asked for does not fit into memory at once
         overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
     found |= recipe_options(recipes) | budget(int(most), speed, estimate, minutes)
-    config = trainable(parsed(without_contradicted(found, overrides), overrides))
-    disk = disk_bytes_of(config, speed)
+    config = parsed(without_contradicted(found, overrides), overrides)
+    if minutes is not None and config.teaching.model == "self" and not config.teaching.max_minutes:
+        found["teaching.max_minutes"] = round(config.teaching.steps * speed.seconds_per_step / 60, 2)
+        config = parsed(without_contradicted(found, overrides), overrides)
+    trainable(config)
+    disk = len(stages(config)) * disk_bytes_of(config, speed)
     check_disk(folder, disk)
     return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk)
+
+
+def affordable(
+    recipes: Sequence[Recipe], estimate: TimeEstimate, with_teaching: Callable[[Sequence[Recipe]], TimeEstimate | None]
+) -> tuple[tuple[Recipe, ...], TimeEstimate]:
+    """Return recipes without the teaching that would take steps from the training, the last of it first; and the times.
+
+    Args:
+        estimate: without any teaching.
+        with_teaching: the times of some recipes, None where too little is left for the training.
+    """
+    rows = list(recipes)
+    while taught := [row for row in rows if any(name.startswith("teaching.") for name in row.options)]:
+        if (found := with_teaching(rows)) is not None:
+            return tuple(rows), found
+        rows.remove(taught[-1])
+    return tuple(rows), estimate
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
@@ -185,7 +227,7 @@ def without_contradicted(options: Mapping[str, Any], overrides: Sequence[tuple[s
 
 
 def trainable(config: RunConfig) -> RunConfig:
-    """Return a configuration; raise ValueError if its training would refuse it."""
+    """Return a configuration; raise ValueError if any training of it would be refused."""
     for stage in stages(with_precision(with_start(config))):
         check_config(stage)
     return config
@@ -242,8 +284,29 @@ def estimated(
 
 
 def _is_enough(estimate: TimeEstimate, minutes: float, spent: float) -> bool:
-    left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
+    left = USABLE * 60 * minutes - spent - estimate.teaching - estimate.validation - estimate.test
     return left >= LEAST_TRAINING * 60 * minutes
+
+
+def spare_time(config: RunConfig, speed: Speed, estimate: TimeEstimate, minutes: float, spent: float) -> float:
+    """Return what is left of the time given once a recipe has had its steps, in parts of the time of these steps."""
+    left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
+    return left / (config.training.max_steps * speed.seconds_per_step) - 1
+
+
+def _of_teaching(config: RunConfig, parts: Parts, speed: Speed, of_validation: float) -> float:
+    """Return the seconds of writing the targets of all training pairs anew and of the trainings after the first.
+
+    Args:
+        of_validation: seconds of a validation.
+    """
+    teaching = config.teaching
+    if teaching.model is None:
+        return 0.0
+    models = TWO_TEACHERS if teaching.right_model else 1.0
+    writing = models * BEAM_COST * speed.decoding_seconds * len(parts.train)
+    trainings = (teaching.model == "self") + (teaching.right_model == "self")
+    return writing + trainings * (teaching.steps * speed.seconds_per_step + LATER_VALIDATIONS * of_validation)
 
 
 def _shared_out(
@@ -263,11 +326,12 @@ def _shared_out(
         number, rows = next((plan for plan in VALIDATIONS if validations(*plan) <= share), VALIDATIONS[-1])
         tested = min(tested, max(LEAST_TESTED, int((share - REPORT_SECONDS) / of_one_test)))
     validation, test = validations(number, rows), REPORT_SECONDS + of_one_test * tested
+    teaching = _of_teaching(config, parts, speed, validation / (number + 1))
     if minutes is not None:
-        left = USABLE * 60 * minutes - spent - validation - test
+        left = USABLE * 60 * minutes - spent - teaching - validation - test
         steps = max(1, min(steps, int(left / speed.seconds_per_step)))
     passes = steps * speed.pairs_per_step / len(parts.train)
-    return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
+    return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested, teaching)
 
 
 def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_targets_of_another_teacher_are_refused(
 
 
 def test_a_source_without_an_output_keeps_its_reference(tmp_path: Path, copy_task: Path) -> None:
-    """A source of more tokens than the model has positions for cannot be decoded; here there is none, so one is made."""
+    """An empty source becomes an empty text."""
     config = write_copy_task(tmp_path, teaching={"model": str(copy_task / "run")}, training={"max_steps": 5})
     train = tmp_path / "train.tsv"
     train.write_text("\tnothing to say\n" + train.read_text())
