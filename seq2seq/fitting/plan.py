@@ -204,7 +204,8 @@ def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()
 def check_said(overrides: Sequence[tuple[str, str]]) -> None:
     """Raise ValueError for what a user sets that makes no sense, whichever recipe comes to stand beside it."""
     kinds, recipes, _ = recipe_table()
-    tables = [recipe_options([row for row in recipes if not row.kinds or own.kind in row.kinds]) for own in kinds]
+    chosen = [row for row in recipes if "spare" not in row.when]  # which count only once the machine is timed
+    tables = [recipe_options([row for row in chosen if not row.kinds or own.kind in row.kinds]) for own in kinds]
     problems = []
     for options in ({}, *tables):
         try:
