@@ -43,7 +43,8 @@ def with_taught_targets(config: RunConfig, folder: Path, accelerator: Accelerato
         return config
     assert isinstance(train, CorpusOptions), "`checks` refuses lists of corpora"
     kept = folder / TAUGHT_FOLDER if teaching.folder is None else Path(teaching.folder)
-    corpus = open_training(config.data)
+    with accelerator.main_process_first():
+        corpus = open_training(config.data)
     generator = teacher_of(config, train, str(accelerator.device))
     if accelerator.is_main_process:
         kept.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,8 @@ class TimeEstimate:
     tested_pairs: int
     teaching: float = 0.0
     """Writing the targets anew, and the trainings after the first."""
+    most_training: float = 0.0
+    """What the training may take of the time given, if its steps take longer than planned; 0: no limit."""
 
     @property
     def total(self) -> float:
@@ -279,14 +281,14 @@ def estimated(
     while not _is_enough(_shared_out(config, parts, speed, enough, spent, most_steps), enough, spent):
         enough += max(1, enough // 20)
     raise ValueError(
-        f"{minutes:g} minutes are too few: looking at the pairs, validating and testing take "
-        f"{(spent + found.validation + found.test) / 60:.1f} here; give at least {enough}."
+        f"{minutes:g} minutes are too few: looking at the pairs, {'teaching, ' if found.teaching else ''}validating "
+        f"and testing take {(spent + found.total - found.training) / 60:.1f} here; give at least {enough}."
     )
 
 
 def _is_enough(estimate: TimeEstimate, minutes: float, spent: float) -> bool:
-    left = USABLE * 60 * minutes - spent - estimate.teaching - estimate.validation - estimate.test
-    return left >= LEAST_TRAINING * 60 * minutes
+    left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
+    return left >= LEAST_TRAINING * 60 * minutes and left > estimate.teaching
 
 
 def spare_time(config: RunConfig, speed: Speed, estimate: TimeEstimate, minutes: float, spent: float) -> float:
@@ -327,12 +329,13 @@ def _shared_out(
         number, rows = next((plan for plan in VALIDATIONS if validations(*plan) <= share), VALIDATIONS[-1])
         tested = min(tested, max(LEAST_TESTED, int((share - REPORT_SECONDS) / of_one_test)))
     validation, test = validations(number, rows), REPORT_SECONDS + of_one_test * tested
-    teaching = _of_teaching(config, parts, speed, validation / (number + 1))
+    teaching, left = _of_teaching(config, parts, speed, validation / (number + 1)), 0.0
     if minutes is not None:
         left = USABLE * 60 * minutes - spent - teaching - validation - test
         steps = max(1, min(steps, int(left / speed.seconds_per_step)))
     passes = steps * speed.pairs_per_step / len(parts.train)
-    return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested, teaching)
+    training, most = steps * speed.seconds_per_step, max(0.0, left)
+    return TimeEstimate(training, validation, test, steps, passes, number, rows, tested, teaching, most)
 
 
 def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:
@@ -346,7 +349,9 @@ def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float
     a_while = max(1, int(CHECKPOINT_SECONDS / speed.seconds_per_step))
     return {
         "training.max_steps": estimate.steps if minutes is None else most_steps,
-        "training.max_minutes": round(estimate.training / 60, 2) if minutes is not None else 0.0,
+        "training.max_minutes": round(max(estimate.training, estimate.most_training) / 60, 2)
+        if minutes is not None
+        else 0.0,
         "training.threads": speed.threads,
         "training.gradient_accumulation": speed.accumulation,
         "training.checkpoint_every": min(every, a_while),

@@ -152,6 +152,13 @@ def test_the_budget_validates_as_often_as_planned() -> None:
     parsed(OPTIONS | options)
 
 
+def test_a_training_that_is_slower_than_planned_may_take_what_is_left() -> None:
+    found = estimate(600)
+    assert found.steps == 2 * 4200
+    assert found.most_training == pytest.approx(USABLE * 36_000 - 10.0 - found.validation - found.test)
+    assert budget(2 * 4200, SPEED, found, 600)["training.max_minutes"] == round(found.most_training / 60, 2)
+
+
 def test_lengths_are_in_the_tokens_of_each_side() -> None:
     parts = Parts(pairs(3, "abc defg", "x y z"), pairs(1), pairs(1))
     of_words = {"tokenizer.kind": "word_and_characters", "tokenizer.target_kind": "words", "tokenizer.shared": False}
