@@ -6,7 +6,7 @@ that says why; only a model that is not there is an error.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
@@ -127,7 +127,7 @@ def _is_taught(subject: RunToMeasure) -> bool:
     return (
         config is not None
         and config.teaching.model is not None
-        and (config.training.initialize_from == config.teaching.model)
+        and config.training.initialize_from == config.teaching.model
     )
 
 
@@ -197,7 +197,10 @@ def _course(subject: RunToMeasure, scores: Sequence[MeasuredScore], num_pairs: i
     validated = _num_validated(subject.config) if subject.config else None
     if validated:
         noise *= math.sqrt(max(1.0, num_pairs / validated))  # a curve over fewer pairs is the rougher for it
-    return course_of(subject.path, select_by, noise)
+    course = course_of(subject.path, select_by, noise)
+    if course is not None and subject.config is not None and subject.config.teaching.model is not None:
+        return replace(course, learns_by_heart=False)  # what teachers write is not what the loss of validation is of
+    return course
 
 
 def _num_validated(config: RunConfig) -> int | None:

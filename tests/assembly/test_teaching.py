@@ -17,6 +17,7 @@ from seq2seq.data.corpus_options import CorpusOptions, MixedCorpusOptions
 from seq2seq.data.options import CompanionOptions, DataOptions, TeachingOptions
 from seq2seq.decoding import BeamSearch
 from seq2seq.models.transformer.options import TransformerOptions
+from seq2seq.reporting import write_report
 from seq2seq.training.options import OptimizerOptions, TrainingOptions, ValidationOptions
 from seq2seq.training.tracking import LOG_NAME, read_log
 from tests.tiny_run import NUM_TRAINING, write_copy_task
@@ -135,6 +136,10 @@ def test_a_run_learns_what_its_teachers_write(tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "output").read_text().splitlines() == targets, "as the command for it writes them"
 
     assert max(entry["step"] for entry in read_log(run / LOG_NAME)) == 60
+    texts = tmp_path / "test.txt"
+    [found] = write_report([run], tmp_path / "report", files=(texts, texts), progress=False).runs
+    assert (found.baselines[-1].name, found.is_tuned) == ("before teaching", False)
+    assert found.cost.training_steps == 150 + 60 + 60
     moved = tmp_path / "elsewhere"
     shutil.move(run, moved)
     before = (taught_again := moved / TAUGHT_FOLDER / TARGETS).stat().st_mtime_ns
