@@ -23,6 +23,7 @@ from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
 from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
+from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, shared_out
 
 VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
 """Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
@@ -90,6 +91,7 @@ class FitPlan:
     config: RunConfig
     disk_bytes: int
     """What checkpoints and model take."""
+    sharing: Sharing
 
 
 def plan_of(
@@ -102,6 +104,7 @@ def plan_of(
     start: str | None,
     overrides: Sequence[tuple[str, str]],
     seed: int,
+    processes: int | None = None,
 ) -> FitPlan:
     """Return the plan; the tokenizer and the tokenised pairs are in the run directory then.
 
@@ -110,6 +113,7 @@ def plan_of(
         minutes: all that there is, from `started` on; None = what the recipe needs.
         start: a trained model to begin with.
         overrides: options that a user has set, which count most.
+        processes: that a user wants to train on; None = one for each GPU, as long as a step feeds them.
 
     Raises:
         ValueError: an option makes no sense, or there is too little time, memory or disk.
@@ -130,7 +134,9 @@ def plan_of(
     found = lengths(parts, parsed(found, overrides)) | found
     asked = trainable(parsed(found, overrides))
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
-    speed = measured(asked, folder)
+    sharing = shared_out(asked, processes)
+    of_one = of_one_process(asked, sharing.used)
+    speed = measured(of_one, folder, sharing.used)
     estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))
     if minutes is not None:
         numbers = features.numbers() | {"passes": estimate.passes}
@@ -138,10 +144,13 @@ def plan_of(
     if speed.accumulation > 1:  # what was asked for does not fit into memory at once
         overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
     found |= recipe_options(recipes) | budget(int(most), speed, estimate, minutes)
+    if sharing.used > 1:  # what was asked for is that of all
+        overrides = [(name, value) for name, value in overrides if name not in SHARED]
+        found["data.max_batch_rows"] = of_one.data.max_batch_rows
     config = trainable(parsed(without_contradicted(found, overrides), overrides))
     disk = disk_bytes_of(config, speed)
     check_disk(folder, disk)
-    return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk)
+    return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk, sharing)
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
@@ -254,7 +263,7 @@ def _shared_out(
 
     def validations(number: int, rows: int) -> float:
         decoded = min(rows, len(parts.validation))
-        return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds)
+        return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds) / speed.processes
 
     of_one_test = BEAM_COST * speed.decoding_seconds
     tested, (number, rows), steps = len(parts.test), VALIDATIONS[0], most_steps
