@@ -230,7 +230,7 @@ def _end_as(ended: Sequence[Started], signal_number: int | None) -> None:
         if not said.is_of_peers:
             _say(said)
     codes = [child.process.exitcode for child in ended]
-    if signal_number is not None and any(code < 0 for code in codes):  # it came before there was anything to save
+    if signal_number is not None and max(codes) <= 128:  # it came too early to save anything, or too late
         signal.raise_signal(signal_number)
     if any(code > 128 for code in codes):
         raise SystemExit(max(codes))
@@ -268,7 +268,7 @@ def train_as_member(member: Member, mouth: Connection) -> None:
     os.environ.update(member.environment())
     os.environ.setdefault("OMP_NUM_THREADS", str(member.threads))  # before torch is there, which reads it
     try:
-        _let_signals_through()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _train_together(member)
     except KeyboardInterrupt:  # before there was anything to save
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -276,10 +276,6 @@ def train_as_member(member: Member, mouth: Connection) -> None:
     except Exception as error:
         mouth.send(tuple(_said_of(error)))
         raise SystemExit(2) from None
-
-
-def _let_signals_through() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _end_with_parent() -> None:
@@ -291,11 +287,15 @@ def _end_with_parent() -> None:
 
 
 def _train_together(member: Member) -> None:
+    import torch
+
     from seq2seq.apps.command import warnings_in_one_line
     from seq2seq.config.command_line import pieces_in
     from seq2seq.own_pieces import look_in, said_by_user
     from seq2seq.training.accelerator import leave_processes
 
+    if not member.uses_cpu:  # before anything asks what a GPU can do, and takes memory of the first one for it
+        torch.accelerator.set_device_index(member.rank)
     with suppress(OSError):  # a folder that is gone
         look_in(Path.cwd())
     said_by_user(piece for text in member.own for piece in pieces_in(*text.split("=", 1)))

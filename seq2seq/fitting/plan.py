@@ -23,7 +23,7 @@ from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
 from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
-from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, shared_out
+from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, sharing_of
 
 VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
 """Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
@@ -134,7 +134,7 @@ def plan_of(
     found = lengths(parts, parsed(found, overrides)) | found
     asked = trainable(parsed(found, overrides))
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
-    sharing = shared_out(asked, processes)
+    sharing = sharing_of(asked, processes)
     of_one = of_one_process(asked, sharing.used)
     speed = measured(of_one, folder, sharing.used)
     estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))

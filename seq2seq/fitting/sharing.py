@@ -54,7 +54,7 @@ def check_processes(asked: int | None) -> None:
         )
 
 
-def shared_out(config: RunConfig, asked: int | None) -> Sharing:
+def sharing_of(config: RunConfig, asked: int | None) -> Sharing:
     """Return how the steps of a configuration for one process are shared out.
 
     By default no share is smaller than the longest pairs, which would make the steps larger than they are for one.

@@ -113,6 +113,8 @@ def test_what_was_stopped_ends_as_one_process_would() -> None:
     for others in ((-2, None), GONE, (-9, None)):
         with pytest.raises(KeyboardInterrupt):  # before there was anything to save
             fit_training._end_as(ended((-2, None), others), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):  # behind the last step, but before the report
+        fit_training._end_as(ended((0, None), (0, None)), signal.SIGINT)
 
 
 # ---- whole commands --------------------------------------------------------------------------------------------------

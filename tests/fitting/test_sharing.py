@@ -11,8 +11,8 @@ from seq2seq.fitting.sharing import (
     num_devices,
     of_one_process,
     record_of,
-    shared_out,
     shares_of_run,
+    sharing_of,
 )
 
 
@@ -40,14 +40,14 @@ def test_by_default_as_many_as_there_are_gpus_and_a_step_feeds(
     devices: int, asked: int | None, tokens: int, used: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_devices(devices, monkeypatch)
-    found = shared_out(config(batch_tokens=tokens), asked)
+    found = sharing_of(config(batch_tokens=tokens), asked)
     assert found == Sharing(asked, devices, used)
     assert found.leaves_some == (asked is None and used < devices)
 
 
 def test_by_default_no_share_is_smaller_than_the_longest_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     with_devices(8, monkeypatch)
-    assert shared_out(config(batch_tokens=4096, max_source_tokens=900, max_target_tokens=100), None).used == 4
+    assert sharing_of(config(batch_tokens=4096, max_source_tokens=900, max_target_tokens=100), None).used == 4
 
 
 def test_shares_are_as_large_as_the_whole() -> None:
