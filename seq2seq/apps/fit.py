@@ -18,9 +18,11 @@ from typing import Any
 
 from seq2seq.apps.fit_training import train_plan
 from seq2seq.apps.option_values import integer, number
+from seq2seq.assembly.configuration import save_run_config
 from seq2seq.assembly.model_folder import PLAN_FILE, RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
 from seq2seq.assembly.run_directory import enter_run_directory
+from seq2seq.assembly.stages import stages
 from seq2seq.config.command_line import pieces_in
 from seq2seq.data.examination.text_findings import text_findings
 from seq2seq.files import read_object
@@ -36,6 +38,7 @@ from seq2seq.fitting.pairs import (
 )
 from seq2seq.fitting.plan import check_said, plan_of
 from seq2seq.fitting.record import (
+    WHOLE_FILE,
     asked_before,
     begin_plan,
     check_same,
@@ -207,6 +210,8 @@ def planned(
     for line in plan_lines(plan, parts, arguments.minutes, arguments.set):
         say(line)
     enter_run_directory(plan.config)
+    if len(stages(plan.config)) > 1:
+        save_run_config(plan.config, folder / WHOLE_FILE)
     write_plan(folder, asked, plan, parts, pairs.reasons, findings)
 
 
@@ -214,7 +219,8 @@ def training_command(folder: Path) -> str:
     """Return the command that trains by the configuration of a run, on as many processes as it is for."""
     number = read_object(folder / PLAN_FILE).get("processes", {}).get("used", 1)
     launcher = f"torchrun --nproc_per_node {number} -m " if number > 1 else ""
-    return f"{launcher}seq2seq train {shlex.quote(str(folder / RUN_FILE))}"
+    whole = folder / WHOLE_FILE
+    return f"{launcher}seq2seq train {shlex.quote(str(whole if whole.is_file() else folder / RUN_FILE))}"
 
 
 def described(pairs: Pairs) -> str:

@@ -39,6 +39,7 @@ def check_config(config: RunConfig) -> None:
     check_epochs(config)
     check_frozen_weights(config)
     check_companions(config)
+    check_teaching(config)
     check_decoder_inputs(config)
     check_objective(config)
     if isinstance(config.gradient, ParameterSearch):
@@ -164,6 +165,23 @@ def check_companions(config: RunConfig) -> None:
         raise ValueError("`companions` are for a model with an `interaction`; set `model.interaction`, such as `tanh`.")
     if config.companions.model is not None and config.data.streaming:
         raise ValueError("Companions are generated for a corpus on disk; leave out `data.train.streaming`.")
+
+
+def check_teaching(config: RunConfig) -> None:
+    """Raise ValueError for pairs whose targets cannot be taken from a model."""
+    if config.teaching.model is None:
+        return
+    data = config.data
+    instead = "; leave it out, or decode the sources by `seq2seq decode` and name its output as their targets."
+    if isinstance(data.train, tuple) or data.streaming:
+        kind = "a list of corpora" if isinstance(data.train, tuple) else "a stream"
+        raise ValueError(f"`teaching` generates the targets of one corpus on disk, but `data.train` is {kind}{instead}")
+    if data.num_folds:
+        raise ValueError(f"`teaching` generates all targets, of which `data.num_folds` would be left out{instead}")
+    if len(data.train.kept) > 2:
+        raise ValueError(f"`teaching` has one pair of languages, but rows of `data.train` say their own{instead}")
+    if config.companions.model is not None:
+        raise ValueError(f"`teaching` is for models without `companions`{instead}")
 
 
 def check_decoder_inputs(config: RunConfig) -> None:

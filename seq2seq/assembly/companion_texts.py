@@ -110,14 +110,14 @@ class CompanionTexts:
         )
 
 
-def check_origin(manifest: Path, facts: dict[str, Any]) -> None:
-    """Raise ValueError if companions are there that were made of something else; names what differs."""
+def check_origin(manifest: Path, facts: dict[str, Any], what: str = "companions") -> None:
+    """Raise ValueError if texts are there that were made of something else; names what differs."""
     if not manifest.is_file():
         return
     found = read_object(manifest)
     if different := [name for name, value in facts.items() if found.get(name) != value]:
         raise ValueError(
-            f"The companions in {manifest.parent} were made with another {', '.join(different)}; delete that folder to "
+            f"The {what} in {manifest.parent} were made with another {', '.join(different)}; delete that folder to "
             "have them made again."
         )
 

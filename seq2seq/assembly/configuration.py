@@ -17,7 +17,7 @@ from seq2seq.config.declaring import choice
 from seq2seq.config.nodes import read_yaml
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import to_yaml
-from seq2seq.data.options import CompanionOptions, DataOptions
+from seq2seq.data.options import CompanionOptions, DataOptions, TeachingOptions
 from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.decoding import SEARCHES
 from seq2seq.gradients import GRADIENT_RULES, OWN_GRADIENT_RULE
@@ -43,6 +43,8 @@ class RunConfig:
     """Adapters that are trained in place of the model's weights."""
     companions: CompanionOptions = field(default_factory=CompanionOptions)
     """What the directions of a model with an `interaction` see of each other in training."""
+    teaching: TeachingOptions = field(default_factory=TeachingOptions)
+    """What other models make of the training sources, to be learned in place of the targets."""
     decoder_inputs: Any = choice(
         DECODER_INPUTS, "teacher_forcing", experimental="DECODER_INPUTS", own=OWN_DECODER_INPUTS
     )

@@ -42,7 +42,7 @@ LANGUAGES = (
     "ur uz vi yi zh zu"
 )
 """Codes of ISO 639-1: what columns and endings of files are called where they say a language."""
-_PLACES = "path source target target_path from_run initialize_from model folder fold_models refreshed_by"
+_PLACES = "path source target target_path from_run initialize_from model right_model folder fold_models refreshed_by"
 """Options whose values may be paths."""
 _UNTOLD = ("run_directory", "training.threads", "training.tracker", "data.num_workers")
 """Options that say nothing of the model."""

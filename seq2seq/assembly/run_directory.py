@@ -24,7 +24,7 @@ from seq2seq.training.tracking import LOG_NAME
 COMPANIONS_FOLDER = "companions"
 
 FIXED = (
-    *("data.", "tokenizer.", "model.", "lora.", "companions.", "optimizer."),
+    *("data.", "tokenizer.", "model.", "lora.", "companions.", "teaching.", "optimizer."),
     *("decoder_inputs", "objective", "gradient"),
     *("training.initialize_from", "training.gradient_accumulation", "training.precision", "training.seed"),
     "training.freeze",
@@ -97,19 +97,33 @@ def config_of_run(folder: Path) -> RunConfig:
     if before.resolve() == folder.resolve():
         return config
 
-    def moved(corpus: Any) -> Any:
-        found: dict[str, str] = {}
-        for name in ("path", "source", "target"):
-            place = getattr(corpus, name)
-            if place is not None and Path(place).is_relative_to(before):
-                own = folder / Path(place).relative_to(before)
-                found |= {name: str(own)} if own.exists() else {}
-        return dataclasses.replace(corpus, **found)
+    def now(place: str | None) -> str | None:
+        if place is None or not Path(place).is_relative_to(before):
+            return place
+        own = folder / Path(place).relative_to(before)
+        return str(own) if own.exists() else place
 
+    def moved(section: Any, *names: str) -> Any:
+        return dataclasses.replace(section, **{name: now(getattr(section, name)) for name in names})
+
+    pairs = ("path", "source", "target")
     data = config.data
-    train = tuple(map(moved, data.train)) if isinstance(data.train, tuple) else moved(data.train)
-    data = dataclasses.replace(data, train=train, validation=moved(data.validation))
-    return dataclasses.replace(config, run_directory=str(folder), data=data)
+    train = (
+        tuple(moved(one, *pairs) for one in data.train) if isinstance(data.train, tuple) else moved(data.train, *pairs)
+    )
+    companions = dataclasses.replace(
+        moved(config.companions, "model", "folder"),
+        fold_models=tuple(str(now(run)) for run in config.companions.fold_models),
+        refreshed_by=tuple(str(now(run)) for run in config.companions.refreshed_by),
+    )
+    return dataclasses.replace(
+        config,
+        run_directory=str(folder),
+        data=dataclasses.replace(data, train=train, validation=moved(data.validation, *pairs)),
+        companions=companions,
+        teaching=moved(config.teaching, "model", "right_model", "folder"),
+        training=moved(config.training, "initialize_from"),
+    )
 
 
 def check_run_folder(config: RunConfig, file: Path) -> None:

@@ -31,6 +31,7 @@ from seq2seq.assembly.process import keep_freed_memory, prepare_process, several
 from seq2seq.assembly.run_directory import RunFiles, enter_run_directory, occupied
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.start import kept_start, with_start
+from seq2seq.assembly.teaching import with_taught_targets
 from seq2seq.assembly.validation import build_validation, usable_pairs
 from seq2seq.assembly.ways_of_training import build_gradient_rule, build_objective
 from seq2seq.config.writing import settings
@@ -102,7 +103,9 @@ def train_alone(config: RunConfig, accelerator: Accelerator, *, is_planned: bool
     """Run a whole training in a run directory in which no other run is."""
     with accelerator.main_process_first():
         folder = enter_run_directory(config, is_main_process=accelerator.is_main_process)
-        data = build_data(config, folder)
+    learned = with_taught_targets(config, folder, accelerator)
+    with accelerator.main_process_first():
+        data = build_data(learned, folder)
         guarded = guard_corpora(config, data.tokenizer)
     tokenizer, train_corpus, validation_corpus, fingerprints, mixture = data
     if accelerator.is_main_process and not is_planned:

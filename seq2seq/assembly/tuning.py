@@ -23,7 +23,7 @@ from seq2seq.assembly.precision import with_precision
 from seq2seq.assembly.training import train_stage
 from seq2seq.assembly.validation import scores_of
 from seq2seq.data.corpus_options import CorpusOptions, PartialCorpusOptions
-from seq2seq.data.options import CompanionOptions, DataOptions
+from seq2seq.data.options import CompanionOptions, DataOptions, TeachingOptions
 from seq2seq.files import new_folder, read_object, written
 from seq2seq.gradients.parameter_search import ParameterSearch
 from seq2seq.lines import aligned
@@ -99,6 +99,7 @@ class Tuning:
             ),
             tokenizer=replace(config.tokenizer, sampling=0.0),
             companions=CompanionOptions(),
+            teaching=TeachingOptions(),
             decoder_inputs=TeacherForcing(),
             objective=CrossEntropy(label_smoothing=label_smoothing_of(config)),
             gradient=ParameterSearch(cost=self.metric),

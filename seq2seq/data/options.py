@@ -1,5 +1,6 @@
-"""The options of data: which corpora, which pairs of them are kept, how they are batched, and companions of pairs."""
+"""The options of data: which corpora, which pairs of them are kept, how they are batched; companions and teachers."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -182,3 +183,49 @@ class CompanionOptions:
         refuse_unused(self, ("first_steps", "folds", "refreshes"), "model: self", applies=self.model == "self")
         others = ("fold_models", "folder", "beam_width", "dropout", "scored")
         refuse_unused(self, others, "companions that have a `model`", applies=self.model is not None)
+
+
+@dataclass(frozen=True)
+class TeachingOptions:
+    """What a run learns in place of the targets of `data.train`: what other models make of their sources
+    (sequence-level knowledge distillation, Kim and Rush 2016, section 3.2). Validation keeps its references.
+
+    Raises:
+        ValueError: an option is out of range, or would do nothing.
+    """
+
+    model: str | None = None
+    """Run or model folder that generates the targets. `self` stands for this run's own first training, which is all
+    that is said otherwise; the run then goes on from its weights, with what it has generated."""
+    right_model: str | None = None
+    """Run or model folder that generates from the right: the two rank each other's hypotheses, and the best is the
+    target. `self` stands for a training from the right that starts with the weights of the first one."""
+    beam_width: int = 4
+    """Beam width of generating the targets, for each of the models."""
+    rescoring_weight: float = 0.3
+    """Weight of `right_model` in ranking hypotheses; the other one has the rest."""
+    folder: str | None = None
+    """Where the generated targets are kept; by default `taught` in the run directory."""
+    steps: int = 0
+    """With `model: self`, optimizer steps of each training after the first, which has `training.max_steps`."""
+    learning_rate: float = 1e-3
+    """With `model: self`, peak learning rate of each training after the first."""
+    max_minutes: float = 0.0
+    """With `model: self`, training time of each training after the first, as `training.max_minutes`."""
+
+    def __post_init__(self) -> None:
+        if self.beam_width < 1:
+            raise ValueError(f"`beam_width` must be at least 1, but is {self.beam_width}.")
+        if not 0.0 <= self.rescoring_weight <= 1.0:
+            raise ValueError(f"`rescoring_weight` must be between 0 and 1, but is {self.rescoring_weight}.")
+        if self.learning_rate <= 0:
+            raise ValueError(f"`learning_rate` must be positive, but is {self.learning_rate}.")
+        for name in ("steps", "max_minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
+        refuse_unused(self, ("steps", "learning_rate", "max_minutes"), "model: self", applies=self.model == "self")
+        refuse_unused(self, ("rescoring_weight",), "a `right_model`", applies=self.right_model is not None)
+        others = ("right_model", "beam_width", "folder")
+        refuse_unused(self, others, "targets that a `model` generates", applies=self.model is not None)
+        if self.right_model == "self" and self.model != "self":
+            raise ValueError("`right_model: self` starts with the weights of `model: self`; name the run instead.")

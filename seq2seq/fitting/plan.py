@@ -7,7 +7,7 @@ left of it beside validations, test and report is for training, whose rate comes
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ STRETCH = 2.0
 """Most steps for each that a recipe has, where the time allows them: what more would bring was not measured."""
 BEAM_COST = 3.0
 """A beam search against a greedy one, with the report's further passes over the test."""
+TWO_TEACHERS = 3.8
+"""Two models that rank each other's hypotheses against one; docs/results/both_directions.md."""
+LATER_VALIDATIONS = 3
+"""Of each training after the first, where a run is taught."""
 REPORT_SECONDS = 25.0
 """What exporting, starting and writing the report take, whatever the model."""
 USABLE = 0.97
@@ -50,6 +54,10 @@ CONTRADICTED = {
     "tokenizer.from_run": "tokenizer.",
     "tokenizer.kind": "tokenizer.min_frequency",
     "validation.metrics": "validation.select_by",
+    "model.generation_order": "teaching.",
+    "model.interaction": "teaching.",
+    "companions.model": "teaching.",
+    "teaching.model": "teaching.",
 }
 """Options that a user may set, and what of a recipe would then mean nothing: its beginning."""
 LOG_SECONDS = 15.0
@@ -71,10 +79,14 @@ class TimeEstimate:
     num_validations: int
     validated_pairs: int
     tested_pairs: int
+    teaching: float = 0.0
+    """Writing the targets anew, and the trainings after the first."""
+    most_training: float = 0.0
+    """What the training may take of the time given, if its steps take longer than planned; 0: no limit."""
 
     @property
     def total(self) -> float:
-        return self.training + self.validation + self.test
+        return self.training + self.teaching + self.validation + self.test
 
 
 @dataclass(frozen=True)
@@ -136,21 +148,51 @@ def plan_of(
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
     sharing = sharing_of(asked, processes)
     of_one = of_one_process(asked, sharing.used)
-    speed = measured(of_one, folder, sharing.used)
-    estimate = estimated(asked, parts, speed, minutes, time.time() - started, int(most))
+    speed, spent = measured(of_one, folder, sharing.used), time.time() - started
+    estimate = estimated(asked, parts, speed, minutes, spent, int(most))
     if minutes is not None:
-        numbers = features.numbers() | {"passes": estimate.passes}
+        numbers = features.numbers() | {
+            "passes": estimate.passes,
+            "spare": spare_time(asked, speed, estimate, minutes, spent),
+        }
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
-    if speed.accumulation > 1:  # what was asked for does not fit into memory at once
-        overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
+
+        def with_teaching(rows: Sequence[Recipe]) -> TimeEstimate | None:
+            config = parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
+            shared = _shared_out(config, parts, speed, minutes, spent, int(most))
+            is_enough = _is_enough(shared, minutes, spent) and shared.steps >= asked.training.max_steps
+            return shared if is_enough else None
+
+        recipes, estimate = affordable(recipes, estimate, with_teaching)
     found |= recipe_options(recipes) | budget(int(most), speed, estimate, minutes)
-    if sharing.used > 1:  # what was asked for is that of all
+    if sharing.used > 1 or speed.accumulation > 1:  # what was asked for is of all processes, or more than memory holds
         overrides = [(name, value) for name, value in overrides if name not in SHARED]
         found["data.max_batch_rows"] = of_one.data.max_batch_rows
-    config = trainable(parsed(without_contradicted(found, overrides), overrides))
-    disk = disk_bytes_of(config, speed)
+    config = parsed(without_contradicted(found, overrides), overrides)
+    if minutes is not None and config.teaching.model == "self" and not config.teaching.max_minutes:
+        found["teaching.max_minutes"] = round(config.teaching.steps * speed.seconds_per_step / 60, 2)
+        config = parsed(without_contradicted(found, overrides), overrides)
+    trainable(config)
+    disk = len(stages(config)) * disk_bytes_of(config, speed)
     check_disk(folder, disk)
     return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk, sharing)
+
+
+def affordable(
+    recipes: Sequence[Recipe], estimate: TimeEstimate, with_teaching: Callable[[Sequence[Recipe]], TimeEstimate | None]
+) -> tuple[tuple[Recipe, ...], TimeEstimate]:
+    """Return recipes without the teaching that would take steps from the training, the last of it first; and the times.
+
+    Args:
+        estimate: without any teaching.
+        with_teaching: the times of some recipes, None where too little is left for the training.
+    """
+    rows = list(recipes)
+    while taught := [row for row in rows if any(name.startswith("teaching.") for name in row.options)]:
+        if (found := with_teaching(rows)) is not None:
+            return tuple(rows), found
+        rows.remove(taught[-1])
+    return tuple(rows), estimate
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:
@@ -171,7 +213,8 @@ def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()
 def check_said(overrides: Sequence[tuple[str, str]]) -> None:
     """Raise ValueError for what a user sets that makes no sense, whichever recipe comes to stand beside it."""
     kinds, recipes, _ = recipe_table()
-    tables = [recipe_options([row for row in recipes if not row.kinds or own.kind in row.kinds]) for own in kinds]
+    chosen = [row for row in recipes if "spare" not in row.when]  # which count only once the machine is timed
+    tables = [recipe_options([row for row in chosen if not row.kinds or own.kind in row.kinds]) for own in kinds]
     problems = []
     for options in ({}, *tables):
         try:
@@ -194,7 +237,7 @@ def without_contradicted(options: Mapping[str, Any], overrides: Sequence[tuple[s
 
 
 def trainable(config: RunConfig) -> RunConfig:
-    """Return a configuration; raise ValueError if its training would refuse it."""
+    """Return a configuration; raise ValueError if any training of it would be refused."""
     for stage in stages(with_precision(with_start(config))):
         check_config(stage)
     return config
@@ -245,14 +288,37 @@ def estimated(
     while not _is_enough(_shared_out(config, parts, speed, enough, spent, most_steps), enough, spent):
         enough += max(1, enough // 20)
     raise ValueError(
-        f"{minutes:g} minutes are too few: looking at the pairs, validating and testing take "
-        f"{(spent + found.validation + found.test) / 60:.1f} here; give at least {enough}."
+        f"{minutes:g} minutes are too few: looking at the pairs, {'teaching, ' if found.teaching else ''}validating "
+        f"and testing take {(spent + found.total - found.training) / 60:.1f} here; give at least {enough}."
     )
 
 
 def _is_enough(estimate: TimeEstimate, minutes: float, spent: float) -> bool:
     left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
-    return left >= LEAST_TRAINING * 60 * minutes
+    return left >= LEAST_TRAINING * 60 * minutes and left > estimate.teaching
+
+
+def spare_time(config: RunConfig, speed: Speed, estimate: TimeEstimate, minutes: float, spent: float) -> float:
+    """Return what is left of the time given once a recipe has had its steps, in parts of the time of these steps."""
+    left = USABLE * 60 * minutes - spent - estimate.validation - estimate.test
+    return left / (config.training.max_steps * speed.seconds_per_step) - 1
+
+
+def _of_teaching(config: RunConfig, parts: Parts, speed: Speed, of_validation: float) -> float:
+    """Return the seconds of writing the targets of all training pairs anew and of the trainings after the first.
+
+    Args:
+        of_validation: seconds of a validation.
+    """
+    teaching = config.teaching
+    if teaching.model is None:
+        return 0.0
+    models = TWO_TEACHERS if teaching.right_model else 1.0
+    writing = models * BEAM_COST * speed.decoding_seconds * len(parts.train)
+    trainings = (teaching.model == "self") + (teaching.right_model == "self")
+    return writing / speed.processes + trainings * (
+        teaching.steps * speed.seconds_per_step + LATER_VALIDATIONS * of_validation
+    )
 
 
 def _shared_out(
@@ -272,11 +338,13 @@ def _shared_out(
         number, rows = next((plan for plan in VALIDATIONS if validations(*plan) <= share), VALIDATIONS[-1])
         tested = min(tested, max(LEAST_TESTED, int((share - REPORT_SECONDS) / of_one_test)))
     validation, test = validations(number, rows), REPORT_SECONDS + of_one_test * tested
+    teaching, left = _of_teaching(config, parts, speed, validation / (number + 1)), 0.0
     if minutes is not None:
-        left = USABLE * 60 * minutes - spent - validation - test
+        left = USABLE * 60 * minutes - spent - teaching - validation - test
         steps = max(1, min(steps, int(left / speed.seconds_per_step)))
     passes = steps * speed.pairs_per_step / len(parts.train)
-    return TimeEstimate(steps * speed.seconds_per_step, validation, test, steps, passes, number, rows, tested)
+    training, most = steps * speed.seconds_per_step, max(0.0, left)
+    return TimeEstimate(training, validation, test, steps, passes, number, rows, tested, teaching, most)
 
 
 def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float | None) -> dict[str, Any]:
@@ -290,7 +358,9 @@ def budget(most_steps: int, speed: Speed, estimate: TimeEstimate, minutes: float
     a_while = max(1, int(CHECKPOINT_SECONDS / speed.seconds_per_step))
     return {
         "training.max_steps": estimate.steps if minutes is None else most_steps,
-        "training.max_minutes": round(estimate.training / 60, 2) if minutes is not None else 0.0,
+        "training.max_minutes": round(max(estimate.training, estimate.most_training) / 60, 2)
+        if minutes is not None
+        else 0.0,
         "training.threads": speed.threads,
         "training.gradient_accumulation": speed.accumulation,
         "training.checkpoint_every": min(every, a_while),

@@ -80,7 +80,8 @@ def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool
     """Return the recipes that count, in the order in which they do.
 
     Args:
-        numbers: features; and, once it is known, `passes` over the pairs that there is time for.
+        numbers: features; and, where the time is given and once they are known, `passes` over the pairs that there is
+            time for, and `spare`, what is left of it after the steps of the recipe, in parts of their time.
         is_pretrained: whether the weights are those of a trained model.
     """
     _, recipes, from_pretrained = recipe_table()

@@ -27,7 +27,9 @@ from seq2seq.training.tracking import LOG_NAME
 
 UNFINISHED_FILE = "fit.unfinished"
 """In a run directory whose plan is being made, or could not be made; what a plan makes there is a plan's, then."""
-OF_PLAN = (PROBE_FOLDER, TOKENIZER_FOLDER, START_FILE, RUN_FILE)
+WHOLE_FILE = "fit.yaml"
+"""The configuration of all trainings, where a plan has several, of which the last leaves its own in `config.yaml`."""
+OF_PLAN = (PROBE_FOLDER, TOKENIZER_FOLDER, START_FILE, RUN_FILE, WHOLE_FILE)
 """What a plan leaves beside itself and the parts of its pairs, which the next one writes anew."""
 WIDTH = 120
 FEW_PAIRS = 1000
@@ -68,7 +70,9 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence
     yield from _wrapped(
         "Time      ",
         f"{estimate.total / 60:.1f} minutes{limit}: {estimate.training / 60:.1f} of training ({estimate.steps:,} "
-        f"steps, {estimate.passes:.3g} passes over the pairs), {estimate.validation / 60:.1f} of validation, "
+        f"steps, {estimate.passes:.3g} passes over the pairs), "
+        + (f"{estimate.teaching / 60:.1f} of teaching after it, " if estimate.teaching else "")
+        + f"{estimate.validation / 60:.1f} of validation, "
         f"{estimate.test / 60:.1f} for test and report"
         + (f" of {estimate.tested_pairs:,} of the test pairs" if estimate.tested_pairs < parts.sizes()["test"] else ""),
     )

@@ -102,6 +102,7 @@ def decode_file(
     process_index: int = 0,
     num_processes: int = 1,
     wait_for_everyone: Callable[[], None] = lambda: None,
+    progress: Callable[[int, int], None] = lambda decoded, total: None,
 ) -> int:
     """Decode a file into another, going on where an earlier call was stopped; return how many lines failed.
 
@@ -114,6 +115,7 @@ def decode_file(
         prefixes_path: file aligned with the input, with the text that each line's hypotheses begin with.
         pool_lines: lines per part, hence what a stop costs at most; also what processes share the work by.
         wait_for_everyone: barrier over all processes.
+        progress: is told after each part how many lines there are up to its end, and how many in all.
         Others as for `corpus.decode_lines`.
 
     Raises:
@@ -160,6 +162,7 @@ def decode_file(
             )
             write_nbest(part, results)
             logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))
+            progress(number * pool_lines + len(pool), num_lines)
         wait_for_everyone()
         if process_index == 0:
             num_failed = join_parts(folder, num_lines, pool_lines, output_path, output_format)

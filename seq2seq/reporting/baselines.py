@@ -1,7 +1,7 @@
 """What needs no model, or had one before: outputs that a trained model must beat before it is said to work.
 
 The source itself, the target that training has most often, the target of the training pair whose source is most like
-the given one, and the model that a tuning began from.
+the given one, and the model that a tuning or a taught training began from.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ DESCRIPTIONS = {
     "frequent": "the target that training has most often, whatever the source",
     "nearest": "the target of the training pair whose source is most like the given one",
     "before": "the model before it was tuned",
+    "before teaching": "the model before it learned what its teachers had written",
 }
 """What each baseline answers."""
 WITHOUT_MODEL = ("copy", "frequent", "nearest")

@@ -41,18 +41,22 @@ class RunCost:
 
 
 def cost_of(run: Path, decoded: Decoded, *, parameters: int | None, processes: int, device: str) -> RunCost:
-    """Return the cost of a run, of which the log may be missing."""
+    """Return the cost of a run with that of the trainings it began from within its folder; logs may be missing."""
     log = read_log(run / LOG_NAME)
     train = [entry for entry in log if entry["kind"] == "train"]
+    stages = [
+        [entry for entry in read_log(path) if entry["kind"] == "train"] for path in sorted(run.glob(f"*/{LOG_NAME}"))
+    ]
+    trainings = [entries for entries in (*stages, train) if entries]
     data: dict[str, Any] = next((entry for entry in reversed(log) if entry["kind"] == "data"), {})
     seconds = max(decoded.seconds, 1e-9)
     num_texts = max(1, len(decoded.outputs))
     speeds = _numbers(train, "tokens_per_second")
     memory = _numbers(train, "memory_mib")
-    times = _numbers(train, "seconds")
+    times = [max(found) for entries in trainings if (found := _numbers(entries, "seconds"))]
     return RunCost(
-        training_minutes=max(times) / 60 if times else None,
-        training_steps=max(entry["step"] for entry in train) if train else None,
+        training_minutes=sum(times) / 60 if times else None,
+        training_steps=sum(max(entry["step"] for entry in entries) for entries in trainings) if train else None,
         training_tokens_per_second=median(speeds) if speeds else None,
         training_memory_mib=max(memory) if memory else None,
         parameters=parameters or data.get("parameters"),

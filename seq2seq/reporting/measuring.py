@@ -6,7 +6,7 @@ that says why; only a model that is not there is an error.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
@@ -98,7 +98,7 @@ def measured_run(
         is_finished=is_finished,
         last_step=last_step,
         max_steps=max_steps,
-        is_tuned=bool(subject.config and subject.config.training.initialize_from),
+        is_tuned=bool(subject.config and subject.config.training.initialize_from) and not _is_taught(subject),
         num_seen=subject.training.num_seen(pairs.sources) if subject.training else None,
         num_sampled=len(subject.training) if subject.training and not subject.training.is_whole else None,
         search=dotted(plain_options(DecodingDefaults(generator.search))["search"]),
@@ -121,6 +121,16 @@ def _baseline(name: str, texts: Sequence[str], outputs: Sequence[str], judge: Ju
     return Baseline(name, DESCRIPTIONS[name], judge.measured(texts), differences, texts[0])
 
 
+def _is_taught(subject: RunToMeasure) -> bool:
+    """Return whether a run began from a training of its own, whose outputs it has learned."""
+    config = subject.config
+    return (
+        config is not None
+        and config.teaching.model is not None
+        and config.training.initialize_from == config.teaching.model
+    )
+
+
 def _before_tuning(
     subject: RunToMeasure,
     tuned: TextGenerator,
@@ -130,7 +140,7 @@ def _before_tuning(
     means: Means,
     notes: list[str],
 ) -> Iterator[Baseline]:
-    """Yield the model that a tuning began from, if there was one and it is still there.
+    """Yield the model that a tuning, or what a run learned of its own teachers, began from, if it is still there.
 
     It is told what the tuned one is: the same sources, cut at the same length, in the same languages.
     """
@@ -141,12 +151,12 @@ def _before_tuning(
         generator = reading_whole_sources(load(start, device=means.device, precision=means.precision))
         generator = generator.speaking(*tuned.languages)
         generator.max_source_tokens = tuned.max_source_tokens
-        name = f"{subject.name}, before tuning"
+        name = f"{subject.name}, before {'teaching' if _is_taught(subject) else 'tuning'}"
         before = decoded(generator, sources, name, processes=means.processes, progress=means.progress)
     except (ValueError, OSError) as error:
         notes.append(f"The model before tuning, {start}, is not compared with: {_said(error)}")
         return
-    yield _baseline("before", list(before.outputs), outputs, judge)
+    yield _baseline("before teaching" if _is_taught(subject) else "before", list(before.outputs), outputs, judge)
 
 
 def _exposure(
@@ -187,7 +197,10 @@ def _course(subject: RunToMeasure, scores: Sequence[MeasuredScore], num_pairs: i
     validated = _num_validated(subject.config) if subject.config else None
     if validated:
         noise *= math.sqrt(max(1.0, num_pairs / validated))  # a curve over fewer pairs is the rougher for it
-    return course_of(subject.path, select_by, noise)
+    course = course_of(subject.path, select_by, noise)
+    if course is not None and subject.config is not None and subject.config.teaching.model is not None:
+        return replace(course, learns_by_heart=False)  # what teachers write is not what the loss of validation is of
+    return course
 
 
 def _num_validated(config: RunConfig) -> int | None:

@@ -137,13 +137,14 @@ def said_seen(run: RunResults, data: DataFacts, *, is_alone: bool) -> str:
 
 
 def _tuned(run: RunResults) -> Iterator[str]:
-    """Yield whether a tuning has helped."""
+    """Yield whether a tuning, or teaching, has helped."""
+    means = {"before": "Tuning", "before teaching": "Teaching"}
     for baseline in run.baselines:
-        if baseline.name == "before":
+        if baseline.name in means:
             word = {"better": "has helped", "worse": "has made it worse"}.get(
                 baseline.differences[0].word, "has made no difference beyond chance"
             )
-            yield f"Tuning {word}: before it, the model had {said_score(baseline.scores[0])}."
+            yield f"{means[baseline.name]} {word}: before it, the model had {said_score(baseline.scores[0])}."
 
 
 def _compared(comparison: RunComparison) -> str:

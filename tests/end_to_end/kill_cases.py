@@ -31,6 +31,7 @@ TURNS = [
     *(("gradient", kind) for kind in RULES),
     *(("judged", kind) for kind in JUDGED),
     ("companions", "self"),
+    ("teaching", "self"),
 ]
 NUM_TRAINING, NUM_VALIDATION, NUM_TEST = 24, 6, 40
 LETTERS = "abcdefgh"
@@ -56,7 +57,7 @@ def kill_case(seed: int) -> KillCase:
     axis, kind = TURNS[seed % len(TURNS)]
     one_sided = axis == "judged" or kind == "parameter_search"
     order = "bidirectional" if axis == "companions" else ORDERS[seed % 2 * 2 if one_sided else (seed // 3) % 4]
-    if kind == "parameter_search":
+    if kind == "parameter_search" or axis == "teaching":
         order = "l2r"
     tokenizer = draw.choice(("bpe", "byte_bpe", "characters", "unigram"))
     if tokenizer == "unigram":
@@ -101,6 +102,8 @@ def _take_turn(draw: random.Random, sections: Sections, axis: str, kind: str) ->
             sections["gradient"][kind] |= {"cost": "chrf", "num_candidates": 2}
     elif axis == "judged":
         sections["objective"] = {kind: some(draw, JUDGED[kind], 0.6) | random_candidates(draw, kind)}
+    elif axis == "teaching":
+        sections["teaching"] = {"model": "self", "steps": 4} | some(draw, {"right_model": ("self",)}, 0.7)
     else:
         sections["model"]["interaction"] = draw.choice(("linear", "tanh", "relu", "gate"))
         sections["companions"] = {"model": "self", "first_steps": 4}

@@ -192,6 +192,8 @@ def random_sections(draw: random.Random) -> Sections:
     if order == "bidirectional" and draw.random() < 0.5:
         sections["model"]["interaction"] = draw.choice(("linear", "tanh", "relu", "gate"))
         sections["companions"] = {"model": "self", "first_steps": 2} | some(draw, {"scored": (True,)}, 0.3)
+    if order == "l2r" and draw.random() < 0.2:
+        sections["teaching"] = {"model": "self", "steps": 2} | some(draw, {"right_model": ("self",)}, 0.5)
     if draw.random() < 0.3:
         sections["validation"] |= {"metrics": ["chrf"], "select_by": draw.choice(("loss", "chrf")), "max_rows": 3}
     return sections | random_axes(draw, order)

@@ -164,6 +164,7 @@ OF_OTHER_KINDS: dict[str, tuple[Any, str]] = {
 """Options with a value and the kind that they belong to; beside another kind they would be dropped."""
 OF_OTHER_SECTIONS: dict[str, Any] = {
     "companions.beam_width": 2,
+    "teaching.beam_width": 2,
     "optimizer.seed": 2,
     "training.batch_tokens": 64,
 }
@@ -253,7 +254,7 @@ def elsewhere(sections: Sections) -> dict[str, Any]:
     others = {
         option: value
         for option, value in OF_OTHER_SECTIONS.items()
-        if option.split(".")[0] != "companions" or "companions" not in sections
+        if (section := option.split(".")[0]) not in ("companions", "teaching") or section not in sections
     }
     return kinds | others
 

@@ -84,8 +84,9 @@ def test_every_way_of_training_has_its_turn_in_every_order() -> None:
         (axis, kind) for case in cases for axis in ("objective", "decoder_inputs", "gradient") if axis in case.sections
         for kind in case.sections[axis]
     ]  # fmt: skip
-    assert {(axis.replace("judged", "objective"), kind) for axis, kind in TURNS if axis != "companions"} <= {*sections}
-    assert any("companions" in case.sections for case in cases)
+    assert {(axis.replace("judged", "objective"), kind) for axis, kind in TURNS if kind != "self"} <= {*sections}
+    for axis in ("companions", "teaching"):
+        assert any(axis in case.sections for case in cases)
     assert {case.num_processes for case in cases} == {1, 2}
 
 

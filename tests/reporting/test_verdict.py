@@ -104,6 +104,10 @@ def test_more_time(trend: str, words: str) -> None:
 def test_tuning_and_other_runs() -> None:
     tuned = verdict(baselines=(baseline("nearest", 8.0, 22.0), baseline("before", 20.0, 10.0)), is_tuned=True)
     assert "Tuning has helped: before it, the model had BLEU 20.0 (95 % interval 19.0 to 21.0)." in tuned.does_it_work
+    taught = verdict(baselines=(baseline("nearest", 8.0, 22.0), baseline("before teaching", 20.0, 10.0)))
+    assert (
+        "Teaching has helped: before it, the model had BLEU 20.0 (95 % interval 19.0 to 21.0)." in taught.does_it_work
+    )
     other = RunComparison("other", "mine", (difference(2.0),))
     assert answers(run(), task(), data(), [run(name="other")], [other]).does_it_work[2] == (
         "other is better than mine by 2.0 BLEU (95 % interval of the difference +1.0 to +3.0, p = 0.001), beyond "
