@@ -20,9 +20,9 @@ from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
 from seq2seq.fitting.pairs import DATA_FOLDER, PARTS, Parts
 from seq2seq.fitting.plan import FitPlan
-from seq2seq.fitting.probe import PROBE_FOLDER
+from seq2seq.fitting.probe import PROBE_FOLDER, Speed
 from seq2seq.fitting.recipes import in_effect
-from seq2seq.fitting.sharing import record_of
+from seq2seq.fitting.sharing import Sharing, record_of
 from seq2seq.training.tracking import LOG_NAME
 
 UNFINISHED_FILE = "fit.unfinished"
@@ -65,7 +65,7 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence
         yield from _wrapped("Why       " if not number else " " * 10, f"- {recipe}", " " * 12)
     if own:
         yield from _wrapped(" " * 10, f"- but for what you set: {', '.join(own)}", " " * 12)
-    yield from _wrapped("Machine   ", _machine(plan))
+    yield from _wrapped("Machine   ", machine_line(plan.speed, plan.sharing, plan.disk_bytes))
     limit = f" of the {minutes:g} minutes given" if minutes is not None else ""
     yield from _wrapped(
         "Time      ",
@@ -89,9 +89,8 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence
     yield ""
 
 
-def _machine(plan: FitPlan) -> str:
+def machine_line(speed: Speed, sharing: Sharing, disk_bytes: int) -> str:
     """Return what a training takes of the machine, and how fast it is."""
-    speed, sharing = plan.speed, plan.sharing
     threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}" if speed.threads else ""
     several = f"on {sharing.used} processes" if sharing.used > 1 else ""
     begin = " of ".join(filter(None, (several, threads)))
@@ -104,7 +103,7 @@ def _machine(plan: FitPlan) -> str:
     )
     return (
         f"{begin}{', ' if begin else ''}{speed.target_tokens_per_second:,.0f} target tokens a second, "
-        f"{speed.memory_mib:,.0f} MiB of memory{each} so far, {plan.disk_bytes / 2**20:,.0f} MiB on the disk{left}"
+        f"{speed.memory_mib:,.0f} MiB of memory{each} so far, {disk_bytes / 2**20:,.0f} MiB on the disk{left}"
     )
 
 

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.fitting import sharing
 from seq2seq.fitting.plan import parsed
+from seq2seq.fitting.record import machine_line
 from seq2seq.fitting.sharing import (
     Sharing,
     check_processes,
@@ -14,6 +17,7 @@ from seq2seq.fitting.sharing import (
     shares_of_run,
     sharing_of,
 )
+from tests.fitting.test_plan import SPEED
 
 
 def config(**data: int) -> RunConfig:
@@ -105,3 +109,20 @@ def test_a_run_of_one_process_has_what_its_configuration_says(monkeypatch: pytes
     assert shares_of_run(record_of(Sharing(None, 1, 1), config()), None) == (1, None)
     with pytest.raises(ValueError, match="give 1, or another `--output`"):
         shares_of_run(None, 2)
+
+
+def test_the_plan_says_on_how_many_processes_and_what_is_left_alone() -> None:
+    def machine(of: Sharing) -> str:
+        speed = replace(SPEED, processes=of.used)
+        return machine_line(speed, of, disk_bytes=2**20)
+
+    assert machine(Sharing(None, 0, 1)) == (
+        "2 threads, 3,000 target tokens a second, 900 MiB of memory so far, 1 MiB on the disk"
+    )
+    assert machine(Sharing(3, 0, 3)).startswith(
+        "on 3 processes of 2 threads, 3,000 target tokens a second, 900 MiB of "
+    )
+    assert "MiB of memory each so far" in machine(Sharing(3, 0, 3))
+    assert machine(Sharing(None, 8, 4)).endswith(
+        "; of 8 GPUs 4 train, since a step has too few tokens to keep more of them busy: `--processes 8` takes all"
+    )
