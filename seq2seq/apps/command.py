@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError) and reader_has_gone():
             give_up_output()
             return 141
-        message = _message_of(error, verb)
+        message = message_of(error, verb)
         if message is None:
             raise
         if not is_said_by_another(error):
@@ -173,7 +173,7 @@ def _print_usage(arguments: Sequence[str]) -> int:
     return 0 if arguments else 2
 
 
-def _message_of(error: Exception, verb: str) -> str | None:
+def message_of(error: Exception, verb: str) -> str | None:
     """Return what an error says to a person; None for one that is a fault of our own and needs its traceback."""
     if said := said_of_want(error, verb):
         return said

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seq2seq.apps.fit_training import train_plan
 from seq2seq.apps.option_values import integer, number
 from seq2seq.assembly.configuration import save_run_config
 from seq2seq.assembly.model_folder import PLAN_FILE, RUN_FILE
 from seq2seq.assembly.process import keep_freed_memory, several_are_launched
-from seq2seq.assembly.run_directory import config_of_run, enter_run_directory
+from seq2seq.assembly.run_directory import enter_run_directory
 from seq2seq.assembly.stages import stages
-from seq2seq.assembly.training import train_in_stages
 from seq2seq.config.command_line import pieces_in
 from seq2seq.data.examination.text_findings import text_findings
 from seq2seq.files import read_object
@@ -46,6 +46,7 @@ from seq2seq.fitting.record import (
     plan_lines,
     write_plan,
 )
+from seq2seq.fitting.sharing import check_processes
 from seq2seq.lines import plain_name
 from seq2seq.locks import locked
 from seq2seq.own_pieces import said_by_user
@@ -85,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="trained model to begin with: a folder, a run, or a name on the Hub",
     )
+    add("--processes", type=integer, help="to train on; by default one for each GPU, or one on the CPU")
     add("--seed", type=integer, default=1, help="of parts, weights and batches; default: %(default)s")
     add(
         "--set",
@@ -101,12 +103,14 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.time()
     if several_are_launched():
         raise ValueError(
-            "`fit` is one process; let it plan by `--plan`, and train by `accelerate launch train.py RUN/config.yaml`."
+            "`fit` starts the processes that it trains on by itself; give it without a launcher, and their number by "
+            "`--processes`."
         )
     if arguments.minutes is not None and arguments.minutes <= 0:
         raise ValueError(f"`--minutes` must be more than 0, but is {arguments.minutes:g}.")
     if arguments.seed < 0:
         raise ValueError(f"`--seed` must be 0 or more, but is {arguments.seed}.")
+    check_processes(arguments.processes)
     said_by_user(piece for text in arguments.set for piece in pieces_in(*setting(text)))
     folder = Path(arguments.output or f"runs/{Path(plain_name(arguments.pairs[0])).stem}")
     files_of_parts(arguments)
@@ -124,19 +128,17 @@ def run(arguments: argparse.Namespace) -> int:
         check_same(folder, before, what_is_asked(arguments, before))
         print(f"Going on with {folder}; {folder / PLAN_FILE} has its plan.", flush=True)
     if arguments.plan:
-        config = shlex.quote(str(folder / RUN_FILE))
-        print(f"Train by the same command without `--plan`, or by `seq2seq train {config}`.")
+        print(f"Train by the same command without `--plan`, or by `{training_command(folder)}`.")
         return 0
-    train_in_stages(config_of_run(folder), is_planned=True)
+    train_plan(folder, arguments.processes, arguments.set)
     keep_freed_memory()
     tested = read_object(folder / PLAN_FILE)["estimate"]["tested_pairs"]
     print(format_report(write_report([folder], folder / REPORT_FOLDER, max_rows=tested, seed=arguments.seed)))
     print("")
-    whole = folder / WHOLE_FILE
-    place, config = shlex.quote(str(folder)), shlex.quote(str(whole if whole.is_file() else folder / RUN_FILE))
+    place = shlex.quote(str(folder))
     print(f"Try it     seq2seq serve {place}")
     print(f"Use it     seq2seq decode --model {place} --input FILE --output FILE")
-    print(f"Go on      seq2seq train {config} --run_directory NEW …, whose options are what was chosen here")
+    print(f"Go on      {training_command(folder)} --run_directory NEW …, whose options are what was chosen here")
     leave_processes()
     return 0
 
@@ -203,6 +205,7 @@ def planned(
         start=arguments.start,
         overrides=overrides,
         seed=arguments.seed,
+        processes=arguments.processes,
     )
     for line in plan_lines(plan, parts, arguments.minutes, arguments.set):
         say(line)
@@ -210,6 +213,14 @@ def planned(
     if len(stages(plan.config)) > 1:
         save_run_config(plan.config, folder / WHOLE_FILE)
     write_plan(folder, asked, plan, parts, pairs.reasons, findings)
+
+
+def training_command(folder: Path) -> str:
+    """Return the command that trains by the configuration of a run, on as many processes as it is for."""
+    number = read_object(folder / PLAN_FILE).get("processes", {}).get("used", 1)
+    launcher = f"torchrun --nproc_per_node {number} -m " if number > 1 else ""
+    whole = folder / WHOLE_FILE
+    return f"{launcher}seq2seq train {shlex.quote(str(whole if whole.is_file() else folder / RUN_FILE))}"
 
 
 def described(pairs: Pairs) -> str:

@@ -23,6 +23,7 @@ from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
 from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
+from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, sharing_of
 
 VALIDATIONS = ((6, 500), (4, 300), (3, 150), (2, 100))
 """Validations of a training and pairs that each decodes; the first that fit into their share of the time."""
@@ -102,6 +103,7 @@ class FitPlan:
     config: RunConfig
     disk_bytes: int
     """What checkpoints and model take."""
+    sharing: Sharing
 
 
 def plan_of(
@@ -114,6 +116,7 @@ def plan_of(
     start: str | None,
     overrides: Sequence[tuple[str, str]],
     seed: int,
+    processes: int | None = None,
 ) -> FitPlan:
     """Return the plan; the tokenizer and the tokenised pairs are in the run directory then.
 
@@ -122,6 +125,7 @@ def plan_of(
         minutes: all that there is, from `started` on; None = what the recipe needs.
         start: a trained model to begin with.
         overrides: options that a user has set, which count most.
+        processes: that a user wants to train on; None = one for each GPU, as long as a step feeds them.
 
     Raises:
         ValueError: an option makes no sense, or there is too little time, memory or disk.
@@ -142,7 +146,9 @@ def plan_of(
     found = lengths(parts, parsed(found, overrides)) | found
     asked = trainable(parsed(found, overrides))
     most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
-    speed, spent = measured(asked, folder), time.time() - started
+    sharing = sharing_of(asked, processes)
+    of_one = of_one_process(asked, sharing.used)
+    speed, spent = measured(of_one, folder, sharing.used), time.time() - started
     estimate = estimated(asked, parts, speed, minutes, spent, int(most))
     if minutes is not None:
         numbers = features.numbers() | {
@@ -158,9 +164,10 @@ def plan_of(
             return shared if is_enough else None
 
         recipes, estimate = affordable(recipes, estimate, with_teaching)
-    if speed.accumulation > 1:  # what was asked for does not fit into memory at once
-        overrides = [(name, value) for name, value in overrides if name != "data.batch_tokens"]
     found |= recipe_options(recipes) | budget(int(most), speed, estimate, minutes)
+    if sharing.used > 1 or speed.accumulation > 1:  # what was asked for is of all processes, or more than memory holds
+        overrides = [(name, value) for name, value in overrides if name not in SHARED]
+        found["data.max_batch_rows"] = of_one.data.max_batch_rows
     config = parsed(without_contradicted(found, overrides), overrides)
     if minutes is not None and config.teaching.model == "self" and not config.teaching.max_minutes:
         found["teaching.max_minutes"] = round(config.teaching.steps * speed.seconds_per_step / 60, 2)
@@ -168,7 +175,7 @@ def plan_of(
     trainable(config)
     disk = len(stages(config)) * disk_bytes_of(config, speed)
     check_disk(folder, disk)
-    return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk)
+    return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk, sharing)
 
 
 def affordable(
@@ -309,7 +316,9 @@ def _of_teaching(config: RunConfig, parts: Parts, speed: Speed, of_validation: f
     models = TWO_TEACHERS if teaching.right_model else 1.0
     writing = models * BEAM_COST * speed.decoding_seconds * len(parts.train)
     trainings = (teaching.model == "self") + (teaching.right_model == "self")
-    return writing + trainings * (teaching.steps * speed.seconds_per_step + LATER_VALIDATIONS * of_validation)
+    return writing / speed.processes + trainings * (
+        teaching.steps * speed.seconds_per_step + LATER_VALIDATIONS * of_validation
+    )
 
 
 def _shared_out(
@@ -320,7 +329,7 @@ def _shared_out(
 
     def validations(number: int, rows: int) -> float:
         decoded = min(rows, len(parts.validation))
-        return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds)
+        return (number + 1) * (losses * speed.loss_seconds + decoded * speed.decoding_seconds) / speed.processes
 
     of_one_test = BEAM_COST * speed.decoding_seconds
     tested, (number, rows), steps = len(parts.test), VALIDATIONS[0], most_steps

@@ -25,6 +25,7 @@ from seq2seq.assembly.training import build_trainer
 from seq2seq.assembly.validation import usable_pairs
 from seq2seq.data.corpus import Dataset
 from seq2seq.data.loader import TrainingLoader
+from seq2seq.fitting.sharing import check_shares
 from seq2seq.processes import allowed_cores
 from seq2seq.training.accelerator import build_accelerator, state_put_back
 from seq2seq.training.tracking import peak_memory_mib
@@ -67,10 +68,17 @@ class Speed:
     longest_source: int
     longest_target: int
     """Tokens of the longest target that is trained on."""
+    processes: int = 1
+    """That take a step together: pairs and tokens are those of all, batch, threads and memory those of each."""
 
 
-def measured(config: RunConfig, folder: Path) -> Speed:
+def measured(config: RunConfig, folder: Path, num_processes: int = 1) -> Speed:
     """Return what the machine makes of a configuration, of which the run directory has nothing yet but its pairs.
+
+    One process is timed, as each of several will be: what these take to exchange their gradients is not in it.
+
+    Args:
+        config: the one that each of the processes has.
 
     Raises:
         ValueError: the configuration and the pairs do not go together.
@@ -85,7 +93,7 @@ def measured(config: RunConfig, folder: Path) -> Speed:
         tokens, accumulation = config.data.batch_tokens, 1
         while True:
             try:
-                return _timed(_smaller(config, tokens, accumulation), folder, data, accelerator)
+                return _timed(_smaller(config, tokens, accumulation), folder, data, accelerator, num_processes)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _is_memory(error) or tokens <= SMALLEST_BATCH:
                     raise
@@ -102,12 +110,13 @@ def _smaller(config: RunConfig, tokens: int, accumulation: int) -> RunConfig:
     return dataclasses.replace(config, data=data, training=training)
 
 
-def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any) -> Speed:
+def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any, num_processes: int) -> Speed:
     assert isinstance(data.train, Dataset), "pairs that are fitted are on disk"
     tokenizer = data.tokenizer
     loader = build_loader(config, data.train, tokenizer, accelerator)
     assert isinstance(loader, TrainingLoader)
-    lengths = loader.target_lengths
+    plan, lengths = loader.plan(0), loader.target_lengths
+    check_shares(num_processes, config.data.batch_tokens, len(plan.batches), plan.num_oversized)
     target_length = int(sorted(lengths)[len(lengths) // 2])
     scratch = folder / PROBE_FOLDER
     scratch.mkdir(exist_ok=True)
@@ -118,18 +127,18 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any) -> 
         trainer = build_trainer(probed, scratch, export, loader, validation, accelerator)
         keep_freed_memory()
         micro_batches = loader.micro_batches(trainer.state.position)
-        threads, seconds, tokens = _best_threads(trainer, micro_batches, accelerator)
+        cores = max(1, min(allowed_cores(), torch.get_num_threads()) // num_processes)
+        threads, seconds, tokens = _best_threads(trainer, micro_batches, accelerator, cores)
         loss_seconds, decoding_seconds = _validated(trainer, min(DECODED_ROWS, len(validation)))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    plan = loader.plan(0)
-    batches_a_step = config.training.gradient_accumulation * accelerator.num_processes
+    batches_a_step = config.training.gradient_accumulation * num_processes
     steps_an_epoch = max(1, math.ceil(len(plan.batches) / batches_a_step))
     return Speed(
         threads=threads,
         seconds_per_step=seconds,
         pairs_per_step=len(lengths) / steps_an_epoch,
-        target_tokens_per_second=tokens,
+        target_tokens_per_second=tokens * num_processes,
         loss_seconds=loss_seconds,
         decoding_seconds=decoding_seconds,
         parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
@@ -139,6 +148,7 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any) -> 
         target_length=target_length,
         longest_source=int(loader.source_lengths.max()),
         longest_target=int(lengths.max()),
+        processes=num_processes,
     )
 
 
@@ -150,11 +160,16 @@ def _with_usual_length(config: RunConfig, target_length: int) -> RunConfig:
     return dataclasses.replace(config, decoding=search, validation=validation)
 
 
-def _best_threads(trainer: Trainer, micro_batches: Iterator[Any], accelerator: Any) -> tuple[int, float, float]:
-    """Return the number of threads that is fastest, its seconds a step, and target tokens a second."""
+def _best_threads(
+    trainer: Trainer, micro_batches: Iterator[Any], accelerator: Any, most: int
+) -> tuple[int, float, float]:
+    """Return the number of threads that is fastest, its seconds a step, and target tokens a second.
+
+    Args:
+        most: threads that there are cores for.
+    """
     if accelerator.device.type != "cpu":
         return 0, *_seconds_per_step(trainer, micro_batches)
-    most = min(allowed_cores(), torch.get_num_threads())
     found = {}
     for threads in sorted({1, max(1, most // 2), most}, reverse=True):
         torch.set_num_threads(threads)

@@ -20,8 +20,9 @@ from seq2seq.data.examination.findings import Finding
 from seq2seq.files import read_object, written
 from seq2seq.fitting.pairs import DATA_FOLDER, PARTS, Parts
 from seq2seq.fitting.plan import FitPlan
-from seq2seq.fitting.probe import PROBE_FOLDER
+from seq2seq.fitting.probe import PROBE_FOLDER, Speed
 from seq2seq.fitting.recipes import in_effect
+from seq2seq.fitting.sharing import Sharing, record_of
 from seq2seq.training.tracking import LOG_NAME
 
 UNFINISHED_FILE = "fit.unfinished"
@@ -64,12 +65,7 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence
         yield from _wrapped("Why       " if not number else " " * 10, f"- {recipe}", " " * 12)
     if own:
         yield from _wrapped(" " * 10, f"- but for what you set: {', '.join(own)}", " " * 12)
-    threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}, " if speed.threads else ""
-    yield from _wrapped(
-        "Machine   ",
-        f"{threads}{speed.target_tokens_per_second:,.0f} target tokens a second, {speed.memory_mib:,.0f} MiB of memory "
-        f"so far, {plan.disk_bytes / 2**20:,.0f} MiB on the disk",
-    )
+    yield from _wrapped("Machine   ", machine_line(plan.speed, plan.sharing, plan.disk_bytes))
     limit = f" of the {minutes:g} minutes given" if minutes is not None else ""
     yield from _wrapped(
         "Time      ",
@@ -91,6 +87,24 @@ def plan_lines(plan: FitPlan, parts: Parts, minutes: float | None, own: Sequence
             "  ",
         )
     yield ""
+
+
+def machine_line(speed: Speed, sharing: Sharing, disk_bytes: int) -> str:
+    """Return what a training takes of the machine, and how fast it is."""
+    threads = f"{speed.threads} thread{'s' * (speed.threads != 1)}" if speed.threads else ""
+    several = f"on {sharing.used} processes" if sharing.used > 1 else ""
+    begin = " of ".join(filter(None, (several, threads)))
+    each = " each" if several else ""
+    left = (
+        f"; of {sharing.devices} GPUs {sharing.used} train, since a step has too few tokens to keep more of them busy: "
+        f"`--processes {sharing.devices}` takes all"
+        if sharing.leaves_some
+        else ""
+    )
+    return (
+        f"{begin}{', ' if begin else ''}{speed.target_tokens_per_second:,.0f} target tokens a second, "
+        f"{speed.memory_mib:,.0f} MiB of memory{each} so far, {disk_bytes / 2**20:,.0f} MiB on the disk{left}"
+    )
 
 
 def _length(words: float, characters: float) -> str:
@@ -133,6 +147,7 @@ def write_plan(
         "speed": dataclasses.asdict(plan.speed),
         "estimate": dataclasses.asdict(plan.estimate) | {"total": plan.estimate.total},
         "disk_bytes": plan.disk_bytes,
+        "processes": record_of(plan.sharing, plan.config),
     }
     with written(folder / PLAN_FILE) as file:
         file.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
