@@ -125,7 +125,6 @@ def decode_file(
     if output_format not in FORMATS:
         raise ValueError(f"`output_format` must be one of {', '.join(FORMATS)}, but is {output_format!r}.")
     check_max_source_tokens(max_source_tokens)
-    num_failed = 0
     with ExitStack() as stack:
         if prefixes_path is not None:  # they are read three times
             prefixes_path = stack.enter_context(spooled(prefixes_path))
@@ -164,8 +163,7 @@ def decode_file(
             logger.info("Decoded lines %d to %d.", number * pool_lines + 1, number * pool_lines + len(pool))
             progress(number * pool_lines + len(pool), num_lines)
         wait_for_everyone()
-        if process_index == 0:
-            num_failed = join_parts(folder, num_lines, pool_lines, output_path, output_format)
+        num_failed = join_parts(folder, num_lines, pool_lines, output_path, output_format) if process_index == 0 else 0
         wait_for_everyone()
     return num_failed
 

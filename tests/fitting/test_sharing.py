@@ -17,7 +17,7 @@ from seq2seq.fitting.sharing import (
     shares_of_run,
     sharing_of,
 )
-from tests.fitting.test_plan import SPEED
+from tests.fitting.test_times import SPEED
 
 
 def config(**data: int) -> RunConfig:
