@@ -22,7 +22,7 @@ from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
 from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
 from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, sharing_of
-from seq2seq.fitting.times import TimeEstimate, affordable, budget, estimated, shared_out, spare_time
+from seq2seq.fitting.times import TimeEstimate, affordable, budget, divided, estimated, spare_time
 
 STRETCH = 2.0
 """Most steps for each that a recipe has, where the time allows them: what more would bring was not measured."""
@@ -113,7 +113,7 @@ def plan_of(
 
         def times(rows: Sequence[Recipe]) -> TimeEstimate:
             config = parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
-            return shared_out(config, parts, speed, minutes, spent, int(most))
+            return divided(config, parts, speed, minutes, spent, int(most))
 
         recipes, estimate = affordable(recipes, estimate, times, asked.training.max_steps)
     found |= recipe_options(recipes)

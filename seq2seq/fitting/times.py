@@ -76,12 +76,12 @@ def estimated(
         ValueError: the time that is given is too short for anything; says what is enough.
     """
     if minutes is None:
-        return shared_out(config, parts, speed, None, spent, config.training.max_steps)
-    found = shared_out(config, parts, speed, minutes, spent, most_steps)
+        return divided(config, parts, speed, None, spent, config.training.max_steps)
+    found = divided(config, parts, speed, minutes, spent, most_steps)
     if _is_enough(found, minutes, spent):
         return found
     enough = math.ceil(minutes)
-    while not _is_enough(shared_out(config, parts, speed, enough, spent, most_steps), enough, spent):
+    while not _is_enough(divided(config, parts, speed, enough, spent, most_steps), enough, spent):
         enough += max(1, enough // 20)
     raise ValueError(
         f"{minutes:g} minutes are too few: looking at the pairs, {'teaching, ' if found.teaching else ''}validating "
@@ -117,7 +117,7 @@ def _of_teaching(config: RunConfig, parts: Parts, speed: Speed, of_validation: f
     )
 
 
-def shared_out(
+def divided(
     config: RunConfig, parts: Parts, speed: Speed, minutes: float | None, spent: float, most_steps: int
 ) -> TimeEstimate:
     """Return how the time is shared out, even if nothing is left for training."""
