@@ -69,6 +69,23 @@ def test_from_a_table_to_a_report(table: Path, tmp_path: Path, capsys: pytest.Ca
     assert weights(again) == before, "the configuration is the whole training"
 
 
+def test_a_taught_run_is_repeated_by_the_configuration_of_all_its_trainings(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    teaching = ["teaching.model=self", "teaching.right_model=self", "teaching.steps=9"]
+    command = ["fit", str(table), "--output", str(run), *SET, *teaching]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "of teaching after it" in " ".join(said.split())
+    assert f"seq2seq train {run / 'fit.yaml'}" in said
+    before = weights(run)
+    assert main(command) == 0
+    assert weights(run) == before
+    assert main(["train", str(run / "fit.yaml"), "--run_directory", str(again)]) == 0
+    assert weights(again) == before
+
+
 def test_a_plan_trains_nothing_and_is_gone_on_with(table: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = ["fit", str(table), "--output", str(run), *SET]

@@ -1,4 +1,6 @@
+import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -6,8 +8,10 @@ import pytest
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.tokenizer import TokenizerOptions
+from seq2seq.fitting import plan
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import check_disk, check_said, lengths, parsed, without_contradicted
+from seq2seq.fitting.plan import check_disk, check_said, lengths, parsed, plan_of, without_contradicted
+from tests.fitting.test_times import SPEED
 
 OPTIONS = {"run_directory": "x", "training.max_steps": 4200, "optimizer.ema_decay": 0.999}
 
@@ -65,3 +69,39 @@ def test_a_recipe_gives_way_to_what_a_user_sets() -> None:
         check_said([("tokenizer.kind", "sentencepiece"), ("tokenizer.min_frequency", "3")])
     with pytest.raises(ValueError, match="neither `loss` nor one of `metrics`"):
         check_said([("validation.select_by", "ter")])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "teachers"),
+    [
+        (None, (None, None)),
+        (30, (None, None)),
+        (60, ("self", None)),
+        (150, ("self", "self")),
+    ],
+)
+def test_time_to_spare_is_for_teaching(
+    minutes: float | None, teachers: tuple[str | None, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4,200 steps of half a second are 35 minutes; 1,080 more and one search of 9,000 sources take 13.5."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 9))) for _ in range(3000)]
+
+    def sentences(number: int, letter: str) -> list[str]:
+        return [" ".join(letter + draw.choice(words) for _ in range(draw.randint(6, 14))) for _ in range(number)]
+
+    def part(number: int) -> Pairs:
+        return Pairs(sentences(number, "x"), sentences(number, "y"), CorpusOptions(path="x.tsv"))
+
+    monkeypatch.setattr(plan, "measured", lambda *arguments: SPEED)
+    parts = Parts(part(9000), part(100), part(100))
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "validation", "test")}
+    found = plan_of(parts, files, tmp_path, minutes=minutes, started=time.time(), start=None, overrides=[], seed=1)
+    assert (found.config.teaching.model, found.config.teaching.right_model) == teachers
+    assert any("teaching.model" in row.options for row in found.recipes) == (teachers[0] is not None)
+    assert found.estimate.steps >= 4200 or minutes == 30
+    if minutes is not None:
+        assert found.estimate.total <= 60 * minutes
+    off = [("teaching.model", "null")]
+    without = plan_of(parts, files, tmp_path, minutes=minutes, started=time.time(), start=None, overrides=off, seed=1)
+    assert without.config.teaching.model is None
