@@ -3,10 +3,15 @@
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TextIO
 
 from tqdm import tqdm
+
+RATE_SECONDS = 300.0
+"""Of a training, what its latest speed is measured over: from the second minute on, with what it had, the time left was
+never off by more than 16 % then, and by up to 55 % over the steps since the line before (docs/results/fit.md)."""
 
 
 class ProgressDisplay:
@@ -37,6 +42,7 @@ class ProgressDisplay:
         self.max_seconds = max_seconds
         self.may_end_early = may_end_early
         self.started = time.perf_counter()
+        self.lines = deque([(first_seconds, first_step)])
         self.enabled = enabled
         self.stream = stream or sys.stderr
         self.bar: tqdm | None = None
@@ -57,12 +63,20 @@ class ProgressDisplay:
     def report(self, step: int, values: Mapping[str, float]) -> None:
         """Write a line about a step where there is no bar."""
         if self.enabled and self.bar is None:
-            seconds = (self.num_steps - step) * values["seconds_per_step"]
+            seconds = (self.num_steps - step) * self._seconds_per_step(step, values["seconds"])
             if self.max_seconds:
                 seconds = min(seconds, self.max_seconds - values["seconds"])
             left = f"{'at most ' if self.may_end_early else ''}{_clock(seconds * self._wall_share(values['seconds']))}"
             loss, speed = values.get("loss", math.nan), values.get("tokens_per_second", 0.0)
             self.write(f"step {step}/{self.num_steps}, loss {loss:.4f}, {speed:,.0f} target tokens/s, {left} left")
+
+    def _seconds_per_step(self, step: int, seconds: float) -> float:
+        """Return what a step takes of late, at a step after so much time in steps."""
+        while len(self.lines) > 1 and seconds - self.lines[1][0] >= RATE_SECONDS:
+            self.lines.popleft()
+        first_seconds, first_step = self.lines[0]
+        self.lines.append((seconds, step))
+        return (seconds - first_seconds) / max(1, step - first_step)
 
     def _wall_share(self, seconds: float) -> float:
         """Return the seconds that have gone by for each one in steps: validations and checkpoints take theirs, too."""

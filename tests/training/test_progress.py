@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.training.progress import ProgressDisplay
 
-VALUES = {"loss": 2.5, "tokens_per_second": 12345.6, "seconds_per_step": 60.0, "seconds": 60.0}
+VALUES = {"loss": 2.5, "tokens_per_second": 12345.6, "seconds": 420.0}
 
 
 class Terminal(io.StringIO):
@@ -52,8 +52,22 @@ def test_other_processes_are_silent() -> None:
 )
 def test_time_left(seconds_per_step: float, left: str) -> None:
     stream = io.StringIO()
-    ProgressDisplay(10, stream=stream).report(1, VALUES | {"seconds_per_step": seconds_per_step})
+    ProgressDisplay(10, stream=stream).report(1, VALUES | {"seconds": seconds_per_step})
     assert stream.getvalue().endswith(f"{left}\n")
+
+
+def test_time_left_goes_by_the_last_five_minutes_and_not_by_a_single_line() -> None:
+    """Steps of 10 s, then of 2 s: 50 of 150 s, 150 more of 2 s, and a line of two slow ones."""
+    stream = io.StringIO()
+    display = ProgressDisplay(1000, stream=stream)
+    for step, seconds in ((15, 150.0), (90, 300.0), (165, 450.0), (240, 600.0), (242, 612.0)):
+        display.report(step, VALUES | {"seconds": seconds})
+    left = [line.split(", ")[-1] for line in stream.getvalue().splitlines()]
+    of_all_so_far = (1000 - 90) * 300 / 90
+    assert left[1] == f"{int(of_all_so_far) // 60}:{round(of_all_so_far) % 60:02d} left"
+    assert left[2] == f"{(1000 - 165) * 2 // 60}:{(1000 - 165) * 2 % 60:02d} left", "what was slow is long ago"
+    of_late = (1000 - 242) * (612 - 300) / (242 - 90)
+    assert left[4] == f"{int(of_late) // 60}:{round(of_late) % 60:02d} left", "not by 6 s a step"
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(120.0, "1:00 left"), (160.0, "0:20 left"), (200.0, "0:00 left")])
@@ -64,12 +78,12 @@ def test_time_left_is_never_more_than_the_run_is_given(seconds: float, left: str
 
 
 def test_time_left_counts_what_validations_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 100 seconds since a run went on, 40 were in steps: 10 more steps of 4 seconds take 100 seconds."""
+    """Of 100 seconds since a run went on, 40 were in steps, ten of 4 seconds: ten more take 100 seconds."""
     clock = iter([1000.0, 1100.0])
     monkeypatch.setattr("seq2seq.training.progress.time.perf_counter", lambda: next(clock))
     stream = io.StringIO()
     display = ProgressDisplay(30, 10, first_seconds=7.0, may_end_early=True, stream=stream)
-    display.report(20, VALUES | {"seconds_per_step": 4.0, "seconds": 47.0})
+    display.report(20, VALUES | {"seconds": 47.0})
     assert stream.getvalue().endswith("at most 1:40 left\n")
 
 
