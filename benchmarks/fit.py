@@ -3,6 +3,7 @@
     python benchmarks/fit.py g2p_fre scan --data data            # no option but the parts that the tasks have
     python benchmarks/fit.py multi30k_en_de --minutes 5 15 30
     python benchmarks/fit.py --table                             # print what is recorded
+    python benchmarks/fit.py --time-left runs/fit/demo_default_1 # how far off it was while that was trained
 
 Each task's pairs are given as its files stand there, with the validation and test parts that it has; the model's output
 on the test is scored, and divided by what the recipe in `configs/` reaches. Appends to benchmarks/results/fit.jsonl.
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quality import PREPARED, read_lines, write_lines
+
+from seq2seq.training.progress import ProgressDisplay
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "benchmarks/results/fit.jsonl"
@@ -172,6 +175,19 @@ def print_table(lines: list[dict]) -> None:
         print(f"macro {statistics.mean(ratios):.3f}, least {min(ratios):.3f}, of {len(ratios)} tasks")
 
 
+def time_left_errors(run: Path) -> list[float]:
+    """Return how far off the time left is at each line of a log, in parts of what there was: from the second minute of
+    the steps to the last one."""
+    lines = [entry for line in read_lines(run / "log.jsonl") if (entry := json.loads(line))["kind"] == "train"]
+    display, (last, end) = ProgressDisplay(lines[-1]["step"], enabled=False), (lines[-1]["step"], lines[-1]["seconds"])
+    found = []
+    for entry in lines:
+        said = (last - entry["step"]) * display.seconds_per_step(entry["step"], entry["seconds"])
+        if entry["seconds"] >= 60 and end - entry["seconds"] >= 60:
+            found.append(abs(said / (end - entry["seconds"]) - 1))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(TASKS))
@@ -180,7 +196,12 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--table", action="store_true", help="only print what is recorded")
     parser.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE", help="for `fit`")
+    parser.add_argument("--time-left", type=Path, metavar="RUN", help="only print how far off it was, by a run's log")
     arguments = parser.parse_args()
+    if arguments.time_left:
+        errors = time_left_errors(arguments.time_left)
+        print(f"{len(errors)} lines: median {statistics.median(errors):.1%}, most {max(errors):.1%}")
+        return
     if unknown := [name for name in arguments.tasks if name not in TASKS]:
         parser.error(f"there is no task {unknown[0]!r}; they are {', '.join(TASKS)}")
     more = ["--set", *arguments.set] if arguments.set else []

@@ -63,15 +63,15 @@ class ProgressDisplay:
     def report(self, step: int, values: Mapping[str, float]) -> None:
         """Write a line about a step where there is no bar."""
         if self.enabled and self.bar is None:
-            seconds = (self.num_steps - step) * self._seconds_per_step(step, values["seconds"])
+            seconds = (self.num_steps - step) * self.seconds_per_step(step, values["seconds"])
             if self.max_seconds:
                 seconds = min(seconds, self.max_seconds - values["seconds"])
             left = f"{'at most ' if self.may_end_early else ''}{_clock(seconds * self._wall_share(values['seconds']))}"
             loss, speed = values.get("loss", math.nan), values.get("tokens_per_second", 0.0)
             self.write(f"step {step}/{self.num_steps}, loss {loss:.4f}, {speed:,.0f} target tokens/s, {left} left")
 
-    def _seconds_per_step(self, step: int, seconds: float) -> float:
-        """Return what a step takes of late, at a step after so much time in steps."""
+    def seconds_per_step(self, step: int, seconds: float) -> float:
+        """Return what a step takes of late, at a step after so much time in steps; told of one line after another."""
         while len(self.lines) > 1 and seconds - self.lines[1][0] >= RATE_SECONDS:
             self.lines.popleft()
         first_seconds, first_step = self.lines[0]
