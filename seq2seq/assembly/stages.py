@@ -126,6 +126,8 @@ def taught_stages(config: RunConfig) -> list[RunConfig]:
         right_model=right.run_directory if has_right else teaching.right_model,
         beam_width=teaching.beam_width,
         rescoring_weight=teaching.rescoring_weight,
+        source_language=teaching.source_language,
+        target_language=teaching.target_language,
         folder=teaching.folder,
     )
     return [first, *([right] if has_right else []), replace(later, teaching=resolved)]

@@ -84,8 +84,8 @@ def teacher_of(config: RunConfig, train: CorpusOptions, device: str) -> TextGene
         str(teaching.model),
         device=device,
         right_model=teaching.right_model or (),
-        source_language=train.source_language,
-        target_language=train.target_language,
+        source_language=teaching.source_language or train.source_language,
+        target_language=teaching.target_language or train.target_language,
         **options,
     )
 

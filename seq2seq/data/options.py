@@ -195,8 +195,8 @@ class TeachingOptions:
     """
 
     model: str | None = None
-    """Run or model folder that generates the targets. `self` stands for this run's own first training, which is all
-    that is said otherwise; the run then goes on from its weights, with what it has generated."""
+    """Run, model folder or name on the Hub that generates the targets. `self` stands for this run's own first training,
+    which is all that is said otherwise; the run then goes on from its weights, with what it has generated."""
     right_model: str | None = None
     """Run or model folder that generates from the right: the two rank each other's hypotheses, and the best is the
     target. `self` stands for a training from the right that starts with the weights of the first one."""
@@ -204,6 +204,10 @@ class TeachingOptions:
     """Beam width of generating the targets, for each of the models."""
     rescoring_weight: float = 0.3
     """Weight of `right_model` in ranking hypotheses; the other one has the rest."""
+    source_language: str | None = None
+    """Language of the sources, for a teacher of many, as its tokenizer calls it; by default that of `data.train`."""
+    target_language: str | None = None
+    """Language of the targets, likewise."""
     folder: str | None = None
     """Where the generated targets are kept; by default `taught` in the run directory."""
     steps: int = 0
@@ -225,7 +229,7 @@ class TeachingOptions:
                 raise ValueError(f"`{name}` must be 0 or more, but is {getattr(self, name)}.")
         refuse_unused(self, ("steps", "learning_rate", "max_minutes"), "model: self", applies=self.model == "self")
         refuse_unused(self, ("rescoring_weight",), "a `right_model`", applies=self.right_model is not None)
-        others = ("right_model", "beam_width", "folder")
+        others = ("right_model", "beam_width", "source_language", "target_language", "folder")
         refuse_unused(self, others, "targets that a `model` generates", applies=self.model is not None)
         if self.right_model == "self" and self.model != "self":
             raise ValueError("`right_model: self` starts with the weights of `model: self`; name the run instead.")

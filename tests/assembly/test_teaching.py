@@ -164,10 +164,12 @@ def test_targets_of_another_teacher_are_refused(
 
 
 def test_a_source_without_an_output_keeps_its_reference(tmp_path: Path, copy_task: Path) -> None:
-    """An empty source becomes an empty text."""
-    config = write_copy_task(tmp_path, teaching={"model": str(copy_task / "run")}, training={"max_steps": 5})
+    """An empty source becomes an empty text. The teacher has another tokenizer than the run."""
+    teaching, tokenizer = {"model": str(copy_task / "run")}, {"kind": "byte_bpe", "vocab_size": 280}
+    config = write_copy_task(tmp_path, teaching=teaching, tokenizer=tokenizer, training={"max_steps": 5})
     train = tmp_path / "train.tsv"
     train.write_text("\tnothing to say\n" + train.read_text())
     assert main(["train", config]) == 0
     targets = (tmp_path / "run" / TAUGHT_FOLDER / TARGETS).read_text().splitlines()
     assert targets[0] == "nothing to say"
+    assert sum(f"{target}\t{target}\n" in train.read_text() for target in targets) > NUM_TRAINING // 2
