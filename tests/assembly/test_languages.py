@@ -289,6 +289,29 @@ def test_a_row_of_an_unknown_language_is_named(languages: list[str], words: str,
         build_data(with_start(config), Path(config.run_directory))
 
 
+def test_a_teacher_of_many_languages_is_told_which(pieces: Path, tmp_path: Path) -> None:
+    """The run knows none, and has a tokenizer of its own."""
+    model_of("nllb", pieces, tmp_path / "model")
+    languages = {"source_language": "eng_Latn", "target_language": "deu_Latn"}
+    (tmp_path / "pairs.tsv").write_text("".join(f"{text}\t{text}\n" for text in TEXTS))
+    corpus = {"path": str(tmp_path / "pairs.tsv")}
+    values = {
+        "data": {"train": corpus, "validation": {**corpus}},
+        "tokenizer": {"kind": "characters"},
+        "model": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "num_heads": 2, "ffn_size": 16},
+        "teaching": {"model": str(tmp_path / "model")} | languages,
+        "training": {"max_steps": 1, "threads": 1},
+        "run_directory": str(tmp_path / "run"),
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    assert main(["train", str(tmp_path / "run.yaml")]) == 0
+    found = seq2seq.load(tmp_path / "model", beam_width=4, **languages)(TEXTS)  # type: ignore[arg-type]
+    taught = (tmp_path / "run" / "taught" / "train.target").read_text().splitlines()
+    assert taught == [
+        " ".join(hypotheses[0].text.split()) or text for hypotheses, text in zip(found, TEXTS, strict=True)
+    ]
+
+
 def test_a_decoder_that_starts_from_a_language_has_one(pieces: Path, tmp_path: Path) -> None:
     model_of("mbart", pieces, tmp_path / "model")
     values = of_rows(tmp_path, ["de_DE"] * 3, {})
