@@ -130,7 +130,7 @@ def test_ensembles_and_precisions_decode(command: list[str], copy_task: Path, tm
 @pytest.mark.parametrize("more", [[], ["--mbr-pairwise"], ["--mbr-candidates", "search"], ["--epsilon", "0.1"]])
 def test_minimum_bayes_risk_decoding(command: list[str], tmp_path: Path, more: list[str]) -> None:
     (tmp_path / "input.txt").write_text("jabc\n\ncab\nbac\njihg\n")
-    chosen = ["--mbr", "chrf", "--num-samples", "32", "--temperature", "1.2", "--n-best", "2", "--format", "jsonl"]
+    chosen = ["--mbr", "chrf", "--num-samples", "32", "--temperature", "1.9", "--n-best", "2", "--format", "jsonl"]
     found = []
     for sharing in (["--processes", "1"], ["--processes", "2", "--batch-tokens", "100"]):
         assert main(["decode", *command, *chosen, *sharing, *more]) == 0
@@ -139,7 +139,7 @@ def test_minimum_bayes_risk_decoding(command: list[str], tmp_path: Path, more: l
     assert found[0] == found[1]
     best = [hypotheses[0] for hypotheses in found[0]]
     assert [text for text, _ in best] == ["jabc", "", "cab", "bac", "jihg"]
-    assert all(score > 50 for text, score in best if text)
+    assert all(score > 30 for text, score in best if text)
     assert min(score for text, score in best if text) < 99
 
 
