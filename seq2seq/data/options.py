@@ -203,7 +203,7 @@ class TeachingOptions:
     beam_width: int = 4
     """Beam width of generating the targets, for each of the models."""
     rescoring_weight: float = 0.3
-    """Weight of `right_model` in ranking hypotheses; the other one has the rest."""
+    """Weight of `right_model` in ranking hypotheses, between 0 and 1; the other one has the rest."""
     source_language: str | None = None
     """Language of the sources, for a teacher of many, as its tokenizer calls it; by default that of `data.train`."""
     target_language: str | None = None
@@ -211,11 +211,12 @@ class TeachingOptions:
     folder: str | None = None
     """Where the generated targets are kept; by default `taught` in the run directory."""
     steps: int = 0
-    """With `model: self`, optimizer steps of each training after the first, which has `training.max_steps`."""
+    """With `model: self`, optimizer steps of each training after the first, which has `training.max_steps`; with it, 0
+    is refused."""
     learning_rate: float = 1e-3
     """With `model: self`, peak learning rate of each training after the first."""
     max_minutes: float = 0.0
-    """With `model: self`, training time of each training after the first, as `training.max_minutes`."""
+    """With `model: self`, most minutes of each training after the first, as `training.max_minutes`; 0 sets no limit."""
 
     def __post_init__(self) -> None:
         if self.beam_width < 1:

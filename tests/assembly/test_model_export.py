@@ -49,8 +49,8 @@ def test_the_average_of_checkpoints_is_their_mean(copy_task: Path, tmp_path: Pat
 
 def test_the_run_exported_its_best_checkpoint(copy_task: Path) -> None:
     log = [json.loads(line) for line in (copy_task / "run" / "log.jsonl").read_text().splitlines()]
-    scores = {entry["step"]: entry["exact_match"] for entry in log if entry["kind"] == "validation"}
-    best_step = max(scores, key=lambda step: scores[step])
+    validations = [entry for entry in log if entry["kind"] == "validation"]
+    best_step = max(validations, key=lambda entry: (entry["exact_match"], -entry["loss"]))["step"]
     best = exported_weights(copy_task / "run" / "checkpoints" / f"step-{best_step:08}")
     weights = weights_of(copy_task / "run" / "model")
     assert weights.keys() == best.keys()
