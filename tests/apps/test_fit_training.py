@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,15 @@ def test_a_fault_of_our_own_has_its_traceback(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "Traceback of it\n"
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """What runs in the background may have been started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_what_was_stopped_ends_as_one_process_would() -> None:
     fit_training._end_as(ended((0, None), (0, None)), None)
     with pytest.raises(SystemExit) as end:
