@@ -6,8 +6,9 @@ made. Generating goes on where it was stopped. A source for which nothing was fo
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def with_taught_targets(config: RunConfig, folder: Path, accelerator: Accelerato
     generator = teacher_of(config, train, str(accelerator.device))
     if accelerator.is_main_process:
         kept.mkdir(parents=True, exist_ok=True)
-        write_lines(kept / SOURCES, (one_line(row["source"]) for row in corpus))
+        _write_unless_there(kept / SOURCES, lambda: (one_line(row["source"]) for row in corpus))
     accelerator.wait_for_everyone()
     facts = {
         "model": generator.fingerprint,
@@ -115,6 +116,13 @@ def _generate(generator: TextGenerator, config: RunConfig, kept: Path, accelerat
         wait_for_everyone=accelerator.wait_for_everyone,
         progress=say,
     )
+
+
+def _write_unless_there(path: Path, texts: Callable[[], Iterable[str]]) -> None:
+    """Write a file of texts; one that holds them already stays as old as it is, and is not read as a corpus anew."""
+    if path.is_file() and all(line == text for line, text in zip_longest(lines(path), texts())):
+        return
+    write_lines(path, texts())
 
 
 def _targets(outputs: Path, corpus: Corpus) -> Iterator[str]:

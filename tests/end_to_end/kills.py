@@ -200,13 +200,17 @@ def remove(folder: Path, step: Step) -> None:
 def snapshot(folder: Path, ended: Ended) -> Snapshot:
     """Return all that is in a folder, without what tells the time: contents by path, and what a decoding has printed.
 
-    Of the cache of corpora only names are compared.
+    Of the cache of corpora only names are compared, which tell when a corpus was written: where a run has written one
+    itself, what its teachers say, their numbers.
     """
     found: Snapshot = {}
-    for path in sorted(folder.rglob("*")):
+    is_taught = any(folder.rglob("taught"))
+    for number, path in enumerate(sorted(folder.rglob("*"))):
         name = str(path.relative_to(folder))
         if name.startswith("printed") or path.is_dir():
             continue
+        if name.startswith("cache") and is_taught:
+            name = f"cache/{number}{path.suffix}"
         found[name] = None if name.startswith("cache") else contents(path)
     folders = {f"{path.relative_to(folder)}/": None for path in folder.rglob("*") if path.is_dir()}
     lines = [line for line in ended.output.splitlines() if not line.startswith("Trained ")]
