@@ -11,13 +11,7 @@ from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.fitting import plan
 from seq2seq.fitting.pairs import Pairs, Parts
 from seq2seq.fitting.plan import check_disk, check_said, lengths, parsed, plan_of, without_contradicted
-from tests.fitting.test_times import SPEED
-
-OPTIONS = {"run_directory": "x", "training.max_steps": 4200, "optimizer.ema_decay": 0.999}
-
-
-def pairs(number: int, source: str = "a b", target: str = "c d") -> Pairs:
-    return Pairs([source] * number, [target] * number, CorpusOptions(path="x.tsv"))
+from tests.fitting.test_times import OPTIONS, SPEED, pairs
 
 
 def test_lengths_are_in_the_tokens_of_each_side() -> None:
