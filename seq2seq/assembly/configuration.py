@@ -13,7 +13,7 @@ from typing import Any
 from seq2seq import files
 from seq2seq.assembly.foreign_names import OF_DECODING, OF_TRAINING, ours_instead
 from seq2seq.config.command_line import Given, find_pieces, help_text, read_configuration, split_arguments
-from seq2seq.config.declaring import choice
+from seq2seq.config.declaring import Place, choice
 from seq2seq.config.nodes import read_yaml
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import to_yaml
@@ -31,7 +31,7 @@ from seq2seq.training.options import OptimizerOptions, TrainingOptions, Validati
 class RunConfig:
     """A whole run."""
 
-    run_directory: str
+    run_directory: Place
     """Where configuration, log, checkpoints and the exported model go."""
     data: DataOptions = field(default_factory=DataOptions)
     """Corpora, filters and batches."""

@@ -42,8 +42,6 @@ LANGUAGES = (
     "ur uz vi yi zh zu"
 )
 """Codes of ISO 639-1: what columns and endings of files are called where they say a language."""
-_PLACES = "path source target target_path from_run initialize_from model right_model folder fold_models refreshed_by"
-"""Options whose values may be paths."""
 _UNTOLD = ("run_directory", "training.threads", "training.tracker", "data.num_workers")
 """Options that say nothing of the model."""
 _HUB_NAME, _ABSOLUTE = re.compile(r"[\w-]+/[\w.-]+"), re.compile(r"[/~\\]|[A-Za-z]:[/\\]")
@@ -143,9 +141,10 @@ class ModelCard:
         for place in range(len(self.config.data.corpora)):
             defaults |= settings(MixedCorpusOptions(), f"data.train.{place}.")
         yield "```yaml"
+        shown = settings(self.config, shown_place=_last_name)
         for name, value in settings(self.config).items():
             if defaults.get(name) != value and name not in _UNTOLD:
-                yield f"{name}: {_shown(name, value)}"
+                yield f"{name}: {_shown(shown[name])}"
         yield "```"
 
     def _scores(self) -> Iterator[str]:
@@ -286,13 +285,11 @@ def corpus_name(corpus: PartialCorpusOptions) -> str:
     return " and ".join(f"`{_last_name(str(path))}`" for path in (corpus.source, corpus.target))
 
 
-def _shown(name: str, value: Any) -> str:
-    """Return an option's value as YAML has it, of a path its last name."""
+def _shown(value: Any) -> str:
+    """Return an option's value as YAML has it, of what looks like a whole path its last name."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_shown(name, item) for item in value)}]"
-    if isinstance(value, str) and (name.rsplit(".", 1)[-1] in _PLACES.split() or _ABSOLUTE.match(value)):
-        return _last_name(value)
-    return repr_of(value)
+        return f"[{', '.join(map(_shown, value))}]"
+    return repr_of(_last_name(value) if isinstance(value, str) and _ABSOLUTE.match(value) else value)
 
 
 def _last_name(path: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seq2seq.assembly.configuration import PARSER, RunConfig, load_run_config, unless_printed
-from seq2seq.assembly.run_directory import check_run_folder
+from seq2seq.assembly.run_directory import of_moved_run
 from seq2seq.config.command_line import Given, override, split_arguments
 from seq2seq.config.nodes import Node, read_yaml
 from seq2seq.config.parsing import TRUTHS
@@ -33,9 +33,9 @@ def command_config(arguments: Sequence[str], program: str, description: str) -> 
     given = of_a_table(split_arguments(arguments))
     if given.file is not None or "help" in given.wishes:
         config = load_run_config(arguments, program, description)
-        if given.file is not None and "run_directory" not in dict(given.overrides):
-            check_run_folder(config, given.file)
-        return config
+        if given.file is None:
+            return config
+        return of_moved_run(config, given.file, is_told="run_directory" in dict(given.overrides))
     tree = shipped_values([name for name, _ in given.overrides])
     override(PARSER, tree, given)
     complete(tree, program)

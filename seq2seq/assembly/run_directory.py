@@ -1,6 +1,5 @@
 """A run directory's configuration file: written for a new run, compared with for one that goes on."""
 
-import dataclasses
 import re
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from accelerate.utils import broadcast_object_list
 from seq2seq.assembly.configuration import RunConfig, read_run_config, save_run_config
 from seq2seq.assembly.model_folder import CHECKPOINTS_FOLDER, PLAN_FILE, RUN_FILE, TOKENIZER_FOLDER
 from seq2seq.assembly.start import keep_start
+from seq2seq.config.declaring import with_places
 from seq2seq.config.writing import settings
 from seq2seq.locks import locked
 from seq2seq.training.checkpoint_folder import newest_data
@@ -93,52 +93,46 @@ def config_of_run(folder: Path) -> RunConfig:
         ValueError: it is none of this version.
     """
     config = read_run_config(folder / RUN_FILE)
-    before = Path(config.run_directory)
-    if before.resolve() == folder.resolve():
+    return moved(config, Path(config.run_directory), folder)
+
+
+def moved(config: RunConfig, before: Path, now: Path) -> RunConfig:
+    """Return a configuration whose files and folders within one folder are those within another, where these exist."""
+    if before.resolve() == now.resolve():
         return config
 
-    def now(place: str | None) -> str | None:
-        if place is None or not Path(place).is_relative_to(before):
-            return place
-        own = folder / Path(place).relative_to(before)
-        return str(own) if own.exists() else place
+    def place(named: str) -> str:
+        if not Path(named).is_relative_to(before):
+            return named
+        own = now / Path(named).relative_to(before)
+        return str(own) if own.exists() else named
 
-    def moved(section: Any, *names: str) -> Any:
-        return dataclasses.replace(section, **{name: now(getattr(section, name)) for name in names})
-
-    pairs = ("path", "source", "target")
-    data = config.data
-    train = (
-        tuple(moved(one, *pairs) for one in data.train) if isinstance(data.train, tuple) else moved(data.train, *pairs)
-    )
-    companions = dataclasses.replace(
-        moved(config.companions, "model", "folder"),
-        fold_models=tuple(str(now(run)) for run in config.companions.fold_models),
-        refreshed_by=tuple(str(now(run)) for run in config.companions.refreshed_by),
-    )
-    return dataclasses.replace(
-        config,
-        run_directory=str(folder),
-        data=dataclasses.replace(data, train=train, validation=moved(data.validation, *pairs)),
-        companions=companions,
-        teaching=moved(config.teaching, "model", "right_model", "folder"),
-        training=moved(config.training, "initialize_from"),
-    )
+    return with_places(config, place)
 
 
-def check_run_folder(config: RunConfig, file: Path) -> None:
-    """Raise ValueError if a configuration lies with a run's checkpoints, but is for another run directory.
+def of_moved_run(config: RunConfig, file: Path, *, is_told: bool) -> RunConfig:
+    """Return a configuration by where its run lies now, if its file lies with a run's checkpoints or plan.
 
-    The run was moved or copied since, or its file was changed to be that of another.
+    Args:
+        is_told: whether the command line says the run directory, and not the file alone.
+
+    Raises:
+        ValueError: nobody has said it, and it is not where the file lies: the run was moved or copied since, or its
+            file was changed to be that of another.
     """
-    if file.name != RUN_FILE or not any((file.parent / CHECKPOINTS_FOLDER).glob("step-*")):
-        return
-    if Path(config.run_directory).resolve() != file.parent.resolve():
+    has_run = (file.parent / PLAN_FILE).is_file() or any((file.parent / CHECKPOINTS_FOLDER).glob("step-*"))
+    if file.name != RUN_FILE or not has_run:
+        return config
+    is_here = Path(config.run_directory).resolve() == file.parent.resolve()
+    if is_told:
+        return moved(config, Path(read_run_config(file).run_directory), file.parent) if is_here else config
+    if not is_here:
         raise ValueError(
-            f"{file} lies with the checkpoints of a run, but says `run_directory: {config.run_directory}`. To go on "
+            f"{file} lies in the folder of a run, but says `run_directory: {config.run_directory}`. To go on "
             f"with the run in {file.parent}, add `--run_directory {shlex.quote(str(file.parent))}`; to begin another, "
             f"`--run_directory` with its folder."
         )
+    return config
 
 
 @contextmanager

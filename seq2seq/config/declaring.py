@@ -11,10 +11,10 @@ import importlib
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from docstring_parser import parse_from_object
 
@@ -22,6 +22,10 @@ from seq2seq.own_pieces import PieceKind, found_pieces, is_own, own_piece
 
 EXPERIMENTAL = "experimental"
 """The package, and the first part of the names, of what is offered without a result that speaks for it."""
+_PLACE = "place"
+Place = Annotated[str, _PLACE]
+"""Type of an option that names a file or folder, or what may be a name on the Hub: what is in a run's own folder is
+found where that lies now, and others are shown no more than the last name."""
 MOST_PROCESSES = 1024
 """Processes or threads that an option can ask for: more are a slip, and would take the machine with them."""
 SIZES = (1e-30, 1e12)
@@ -154,6 +158,8 @@ class Option:
     item: type | None
     """The dataclass of each entry, if its value may be a list of sections: `name.0`, `name.1` and so on."""
     choice: Choice | None
+    is_place: bool
+    """Whether it is a `Place`, or a tuple of them."""
 
     def default(self) -> Any:
         """Return the value of a field that nothing is said about; `MISSING` where something must be."""
@@ -170,6 +176,7 @@ def options_of(component: type) -> dict[str, Option]:
 @cache
 def _options_of(component: Any) -> dict[str, Option]:
     hints = typing.get_type_hints(component)
+    annotations = typing.get_type_hints(component, include_extras=True)
     options = {}
     for field in dataclasses.fields(component):
         if field.metadata.get("part") or not field.init:
@@ -178,8 +185,15 @@ def _options_of(component: Any) -> dict[str, Option]:
         chosen = field.metadata.get("choice")
         section, item = (None, None) if chosen is not None else _sections(kind)
         is_optional = is_optional or (chosen is not None and field.default is None)
-        options[field.name] = Option(field.name, kind, is_optional, field, section, item, chosen)
+        is_place = _names_places(annotations[field.name])
+        options[field.name] = Option(field.name, kind, is_optional, field, section, item, chosen, is_place)
     return options
+
+
+def _names_places(annotation: Any) -> bool:
+    if _PLACE in getattr(annotation, "__metadata__", ()):
+        return True
+    return any(_names_places(inner) for inner in typing.get_args(annotation))
 
 
 def _sections(hint: Any) -> tuple[Any, Any]:
@@ -195,6 +209,22 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
         others = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return (others[0] if len(others) == 1 else hint), len(others) < len(typing.get_args(hint))
     return hint, False
+
+
+def with_places(component: Any, change: Callable[[str], str]) -> Any:
+    """Return a component, and all that it holds, with each `Place` that it names as `change` makes it."""
+    options = options_of(type(component))
+    values = {name: change_places(option, getattr(component, name), change) for name, option in options.items()}
+    return dataclasses.replace(component, **values)
+
+
+def change_places(option: Option, value: Any, change: Callable[[str], str]) -> Any:
+    """Return the value of an option with each `Place` in it as `change` makes it."""
+    if isinstance(value, tuple | list):
+        return type(value)(change_places(option, item, change) for item in value)
+    if dataclasses.is_dataclass(value):
+        return with_places(value, change)
+    return change(value) if option.is_place and isinstance(value, str) else value
 
 
 def texts_of(component: type) -> dict[str, str]:

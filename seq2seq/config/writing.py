@@ -1,12 +1,13 @@
 """From a configuration back to text: YAML that reads back equal, dotted values, and the reference of its options."""
 
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
 import yaml
 
-from seq2seq.config.declaring import Option, UnreadPiece, all_options, options_of, texts_of
+from seq2seq.config.declaring import Option, UnreadPiece, all_options, change_places, options_of, texts_of
 
 
 def plain(component: Any) -> dict[str, Any]:
@@ -44,21 +45,32 @@ def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def settings(component: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the value of every option by its dotted name; where a kind is held, its name before its options."""
+def settings(
+    component: Any, prefix: str = "", *, shown_place: Callable[[str], str] = lambda place: place
+) -> dict[str, Any]:
+    """Return the value of every option by its dotted name; where a kind is held, its name before its options.
+
+    Args:
+        shown_place: what is made of each file or folder that is named.
+    """
+
+    def inner(held: Any, name: str) -> dict[str, Any]:
+        return settings(held, f"{prefix}{name}.", shown_place=shown_place)
+
     found: dict[str, Any] = {}
     for name, option in options_of(type(component)).items():
         value = getattr(component, name)
         if value is not None and option.choice is not None:
             kind = option.choice.name(value)
-            found |= {prefix + name: kind} | settings(value, f"{prefix}{name}.{kind}.")
+            found |= {prefix + name: kind} | inner(value, f"{name}.{kind}")
         elif option.item is not None and isinstance(value, tuple) and value:
             for number, item in enumerate(value):
-                found |= settings(item, f"{prefix}{name}.{number}.")
+                found |= inner(item, f"{name}.{number}")
         elif value is not None and option.section is not None and not isinstance(value, tuple):
-            found |= settings(value, f"{prefix}{name}.")
+            found |= inner(value, name)
         else:
-            found[prefix + name] = _plain_value(option, value)
+            plain_value = _plain_value(option, value)
+            found[prefix + name] = change_places(option, plain_value, shown_place)
     return found
 
 

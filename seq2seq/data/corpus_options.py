@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seq2seq.config.declaring import refuse_unused
+from seq2seq.config.declaring import Place, refuse_unused
 from seq2seq.lines import plain_name
 
 Format = Literal["auto", "tsv", "csv", "jsonl", "parquet", "hub"]
@@ -25,11 +25,11 @@ class PartialCorpusOptions:
         ValueError: options that do not go together.
     """
 
-    source: str | None = None
+    source: Place | None = None
     """File with one source text per line, aligned with `target`."""
-    target: str | None = None
+    target: Place | None = None
     """File with one target text per line, aligned with `source`."""
-    path: str | None = None
+    path: Place | None = None
     """Table with both sides: a .tsv, .csv, .jsonl, .json or .parquet file, or the name of a data set on the Hub."""
     format: Format | None = None
     """Format of `path`; `auto` goes by the file's ending and takes a name that is no file for a Hub data set. `null` is

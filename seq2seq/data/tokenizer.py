@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
-from seq2seq.config.declaring import refuse_unused
+from seq2seq.config.declaring import Place, refuse_unused
 from seq2seq.data.cutting import cut_ids
 from seq2seq.data.foreign_folder import check_links
 from seq2seq.data.json_tokenizer import JsonTokenizer
@@ -61,11 +61,11 @@ class TokenizerOptions:
     """Lower-case before tokenising."""
     special_tokens: tuple[str, ...] = ()
     """Further tokens that are never split, such as language tags `<de>`."""
-    path: str | None = None
+    path: Place | None = None
     """Load instead of train: a folder or Hub name for `AutoTokenizer`, a tokenizer.json, or a SentencePiece .model."""
-    target_path: str | None = None
+    target_path: Place | None = None
     """The target side's tokenizer, when it is another one than `path`."""
-    from_run: str | None = None
+    from_run: Place | None = None
     """Run or model folder whose tokenizer is taken as it is."""
     sampling: float = 0.0
     """Subword regularisation in training: BPE-dropout probability, or alpha of Unigram sampling; 0 switches it off."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.config.declaring import part
+from seq2seq.config.declaring import Place, part
 from seq2seq.data.batch import IGNORED_LABEL, Batch
 from seq2seq.objectives.base import LossSum
 from seq2seq.objectives.blockwise import blockwise, token_scores
@@ -146,7 +146,7 @@ class Gold(TokenReweighting):
     """Tokens behind a token that its reward looks at; with 0 it looks at the token alone."""
     discount: float = 1.0
     """gamma, what the reward of a token loses per position."""
-    scorer: str | None = None
+    scorer: Place | None = None
     """Run or model folder that gives rewards, of the same tokenizer and order; by default all are 1."""
     score: Scorer | None = part(None)
     """What gives p_MLE; None: all Q are 1."""

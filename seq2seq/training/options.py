@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seq2seq.config.declaring import MOST_PROCESSES, refuse_unused
+from seq2seq.config.declaring import MOST_PROCESSES, Place, refuse_unused
 from seq2seq.training.freezing import check_groups
 from seq2seq.training.optimizer import OptimizerName
 from seq2seq.training.trackers import TrackerName
@@ -77,7 +77,7 @@ class TrainingOptions:
     """Most optimizer steps."""
     max_epochs: float = 0.0
     """Most passes over the training pairs, where they come before `max_steps`; 0 sets no limit."""
-    initialize_from: str | None = None
+    initialize_from: Place | None = None
     """Run or model folder whose weights and tokenizer this run starts with."""
     freeze: tuple[str, ...] = ()
     """What of the model stays as it is: embeddings, output_layer, encoder, decoder (whole stacks, embeddings included),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -10,7 +11,8 @@ import pytest
 from accelerate import Accelerator
 
 from seq2seq.assembly.configuration import RunConfig, load_run_config
-from seq2seq.assembly.run_directory import changes, check_run_folder, config_of_run, enter_run_directory, occupied
+from seq2seq.assembly.run_directory import changes, config_of_run, enter_run_directory, occupied, of_moved_run
+from seq2seq.config.writing import to_yaml
 from seq2seq.training.checkpoint_folder import STATE
 
 
@@ -206,15 +208,38 @@ def test_a_run_that_was_moved_is_known_by_where_it_lies(tmp_path: Path) -> None:
     assert config_of_run(moved) == found
 
 
-def test_a_file_with_the_checkpoints_of_another_run_directory_is_refused(begun: Path) -> None:
+def test_a_file_in_the_folder_of_another_run_is_refused_unless_the_folder_is_said(begun: Path) -> None:
     folder, config = begun / "run", configuration(begun)
-    check_run_folder(config, folder / "config.yaml")
+    assert of_moved_run(config, folder / "config.yaml", is_told=False) == config
     moved = folder.rename(begun / "my run")
     with pytest.raises(ValueError, match=rf"my run, add `--run_directory '{moved}'`; to begin another"):
-        check_run_folder(config, moved / "config.yaml")
-    check_run_folder(config, moved / "other.yaml")
+        of_moved_run(config, moved / "config.yaml", is_told=False)
+    assert of_moved_run(config, moved / "config.yaml", is_told=True) == config, "which begins another"
+    assert of_moved_run(config, moved / "other.yaml", is_told=False) == config
     (moved / "checkpoints" / "step-00000007").rmdir()
-    check_run_folder(config, moved / "config.yaml")
+    assert of_moved_run(config, moved / "config.yaml", is_told=False) == config
+    (moved / "fit.json").touch()
+    with pytest.raises(ValueError, match="lies in the folder of a run, but says"):
+        of_moved_run(config, moved / "config.yaml", is_told=False)
+
+
+def test_a_moved_run_has_its_files_and_models_where_it_lies_when_that_is_said(begun: Path) -> None:
+    folder = begun / "run"
+    own = {"train.path": "train.tsv", "validation.path": "dev.tsv"}
+    options = [f"--data.{option}={folder / file}" for option, file in own.items()]
+    models = [f"--companions.fold_models=[{folder / 'fold-0'},elsewhere]", f"--tokenizer.from_run={folder / 'fold-0'}"]
+    config = configuration(begun, *options, *models, "--companions.model=self", "--tokenizer.vocab_size=8000")
+    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "fold-0").mkdir()
+    for file in own.values():
+        (folder / file).touch()
+    moved = folder.rename(begun / "moved")
+    told = dataclasses.replace(config, run_directory=str(moved))
+    found = of_moved_run(told, moved / "config.yaml", is_told=True)
+    assert (found.data.train.path, found.data.validation.path) == (str(moved / "train.tsv"), str(moved / "dev.tsv"))
+    assert found.companions.fold_models == (str(moved / "fold-0"), "elsewhere")
+    assert found.tokenizer.from_run == str(moved / "fold-0")
+    assert found == config_of_run(moved)
 
 
 def test_a_plan_is_not_taken_for_other_pairs(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.run_directory import config_of_run
 from seq2seq.assembly.stages import stages
 from seq2seq.assembly.teaching import MANIFEST, OUTPUTS, SOURCES, TARGETS, TAUGHT_FOLDER
-from seq2seq.assembly.training import train_in_stages
 from seq2seq.data.corpus_options import CorpusOptions, MixedCorpusOptions
 from seq2seq.data.options import CompanionOptions, DataOptions, TeachingOptions
 from seq2seq.decoding import BeamSearch
@@ -146,7 +145,8 @@ def test_a_run_learns_what_its_teachers_write(tmp_path: Path, capsys: pytest.Cap
     before = [path.stat().st_mtime_ns for path in files]
     config = config_of_run(moved)
     assert config.teaching.model == config.training.initialize_from == str(moved / "teacher")
-    train_in_stages(replace(config, training=replace(config.training, max_steps=70)))
+    command = ["train", str(moved / "config.yaml"), "--run_directory", str(moved), "--training.max_steps", "70"]
+    assert main(command) == 0
     assert [path.stat().st_mtime_ns for path in files] == before
     assert max(entry["step"] for entry in read_log(moved / LOG_NAME)) == 70
 

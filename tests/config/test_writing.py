@@ -1,6 +1,8 @@
+from dataclasses import dataclass, field
+
 import pytest
 
-from seq2seq.config.declaring import all_options, options_of, texts_of
+from seq2seq.config.declaring import Place, all_options, options_of, texts_of, with_places
 from seq2seq.config.nodes import parse_yaml
 from seq2seq.config.parsing import Parser
 from seq2seq.config.writing import dotted, plain, reference, settings, to_yaml
@@ -41,6 +43,30 @@ def test_settings_number_the_entries_of_a_list() -> None:
     assert found["crates"] == []
     assert not {"store", "store.label", "store.2.label"} & found.keys()
     assert settings(Zoo("a"))["store.label"] is None
+
+
+@dataclass(frozen=True)
+class Road:
+    start: Place | None = None
+    stops: tuple[Place, ...] = ()
+    name: str = "a"
+    stop_names: tuple[str, ...] = ("a",)
+
+
+@dataclass(frozen=True)
+class Roads:
+    first: Road = field(default_factory=Road)
+    others: tuple[Road, ...] = ()
+
+
+def test_places_are_changed_wherever_they_are_named_and_nothing_else() -> None:
+    roads = Roads(Road("a", ("a", "b")), (Road(), Road("c")))
+    assert with_places(roads, str.upper) == Roads(Road("A", ("A", "B")), (Road(), Road("C")))
+    shown = settings(roads, shown_place=str.upper)
+    assert [shown[name] for name in ("first.start", "first.stops", "first.name")] == ["A", ["A", "B"], "a"]
+    assert (shown["others.0.start"], shown["others.1.start"]) == (None, "C")
+    assert shown.keys() == settings(roads).keys()
+    assert Parser(Roads).parse(parse_yaml(to_yaml(roads), "x")) == roads
 
 
 def test_texts_come_from_strings_below_fields_and_from_arguments_also_inherited() -> None:
