@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,8 @@ TASKS = {
     ),
     "scan": Task(("scan/simple.train.tsv",), (), ("scan/simple.test.tsv",), "exact_match", 99.67),
     "demo": Task(("demo/train.tsv",), ("demo/dev.tsv",), ("demo/test.tsv",), "exact_match", 97.3),
+    "letters_hin": Task(*((f"letters_hin/{part}.tsv",) for part in ("train", "dev", "test")), "exact_match", None),
+    "restoring_de": Task(*((f"restoring_de/{part}.tsv",) for part in ("train", "dev", "test")), "exact_match", None),
     "titles": Task(*((f"arxiv_cl_title/{part}.tsv",) for part in ("train", "dev", "test")), "rougeL", 19.34),
 }
 
@@ -89,16 +92,35 @@ def demo(data: Path) -> Path:
     return folder.parent
 
 
-def spelling(data: Path) -> Path:
-    """Return a folder with the Hindi words and their sounds the other way round, made unless they are there."""
-    folder = PREPARED / "spelling_hin"
+def hindi(folder: Path, data: Path, pair: Callable[[str, str], str]) -> Path:
+    """Write pairs that are made of Hindi words and their sounds into a folder; return what that lies in."""
     for part in ("train", "dev", "test"):
         rows = [line.split("\t") for line in read_lines(data / f"g2p_sigmorphon2020/hin_{part}.tsv")]
-        write_lines(folder / f"{part}.tsv", (f"{sounds}\t{word}" for word, sounds in rows))
+        write_lines(folder / f"{part}.tsv", (pair(word, sounds) for word, sounds in rows))
     return folder.parent
 
 
-MADE = {"demo": demo, "spelling_hin": spelling}
+def spelling(data: Path) -> Path:
+    """Write Hindi words and their sounds, the other way round; return what their folder lies in."""
+    return hindi(PREPARED / "spelling_hin", data, lambda word, sounds: f"{sounds}\t{word}")
+
+
+def letters(data: Path) -> Path:
+    """Write Hindi words and their sounds, in one row like the letters of a transliteration; see `spelling`."""
+    return hindi(PREPARED / "letters_hin", data, lambda word, sounds: f"{word}\t{sounds.replace(' ', '')}")
+
+
+def restoring(data: Path) -> Path:
+    """Write German captions as some type them, in small letters without points and umlauts, to be put right."""
+    folder = PREPARED / "restoring_de"
+    plain = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"} | dict.fromkeys(".,;:!?\"'-()", ""))
+    for part, name in (("train", "train"), ("dev", "val"), ("test", "test_2016_flickr")):
+        texts = [" ".join(line.split()) for line in read_lines(data / f"multi30k/raw/{name}.de")]
+        write_lines(folder / f"{part}.tsv", (f"{text.lower().translate(plain)}\t{text}" for text in texts))
+    return folder.parent
+
+
+MADE = {"demo": demo, "spelling_hin": spelling, "letters_hin": letters, "restoring_de": restoring}
 """Tasks whose files are made of others."""
 
 
