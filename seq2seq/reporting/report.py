@@ -74,7 +74,8 @@ def write_report(
     task = task_of(texts, pairs.references, training.targets if training else ())
     chosen = first.config.validation.metrics if first.config else ()
     judge = Judge(known_metrics([*task.metrics, *chosen]), pairs.references, seed, **task.options)
-    stand_ins = outputs_without_model(pairs.sources, training)
+    targets = training.targets if training else [own[0] for own in pairs.references]
+    stand_ins = outputs_without_model(pairs.sources, targets, training, is_summary=task.kind == "summaries")
     check_output(Path(output))
     means = Means(device, precision, checkpoint, processes, progress, seed)
     results = [measured_run(subject, pairs, task, judge, training, stand_ins, means) for subject in subjects]
