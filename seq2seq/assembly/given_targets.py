@@ -18,7 +18,7 @@ from seq2seq.decoding.algorithms.directions import read_from_right
 from seq2seq.decoding.parts.forced_attention import forced_attention
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
 from seq2seq.decoding.parts.teacher_forcing import target_log_probs
-from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.corpus import truncated
 from seq2seq.generation.engine import each_text
 from seq2seq.generation.hypothesis import Hypothesis, checked, failure
 from seq2seq.generation.output import TextHypothesis
@@ -68,7 +68,7 @@ def given_pairs(
     encoded = tokenizer.encode_sources([generator.source_prefix + source for source in sources])
     given = generator.max_source_tokens if max_source_tokens is None else max_source_tokens
     longest = smallest((given, generator.model.max_source_tokens))
-    cut = [truncate_source(ids, longest, line) for line, ids in enumerate(encoded, start=first_row + 1)]
+    cut = truncated(encoded, longest, range(first_row + 1, first_row + 1 + len(encoded)))
     start = tokenizer.target_start
     generated = [
         ids if tuple(ids[: len(start)]) == start else [*start, *ids] for ids in tokenizer.encode_targets(targets)

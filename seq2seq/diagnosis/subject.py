@@ -20,7 +20,7 @@ from seq2seq.decoding.parts.search import Search
 from seq2seq.decoding.parts.teacher_forcing import ForcedTokens, forced_tokens
 from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.generation.batches import SourceBatch
-from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.corpus import truncated
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
@@ -89,7 +89,7 @@ class Subject:
             decoding=generator.search,
             rules=generator.rules,
             batch_tokens=generator.batch_tokens,
-            sources=[truncate_source(ids, longest, number) for number, ids in zip(numbers, encoded, strict=True)],
+            sources=truncated(encoded, longest, numbers),
             references=[from_right(ids) for ids in targets] if side == RIGHT else targets,
             numbers=numbers,
             device=generator.device,

@@ -25,7 +25,7 @@ from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
 from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.engines.ctranslate2_engine import MAX_POSITIONS, require_ctranslate2
 from seq2seq.engines.ctranslate2_vocabulary import saved_vocabularies
-from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.corpus import truncated
 from seq2seq.generation.hypothesis import Hypothesis, found_or_error
 from seq2seq.models.interface import Seq2Seq
 
@@ -116,8 +116,7 @@ def encoded_sources(generator: TextGenerator, lines: Iterable[str]) -> list[list
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     encoded = generator.tokenizer.encode_sources([generator.source_prefix + line for _, line in numbered])
     longest = smallest((generator.max_source_tokens, generator.model.max_source_tokens, MAX_POSITIONS))
-    sources = [truncate_source(ids, longest, number) for ids, (number, _) in zip(encoded, numbered, strict=True)]
-    sources = [source for source in sources if len(source) > 1]
+    sources = [source for source in truncated(encoded, longest, [n for n, _ in numbered]) if len(source) > 1]
     if not sources:
         raise ValueError("There is nothing to compare the two models on: no line holds any text.")
     return sources

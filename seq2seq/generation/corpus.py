@@ -38,17 +38,24 @@ class Tokenizer(TargetTokenizer, Protocol):
         """Return the tokens that so many targets have to begin with; None where there are none."""
 
 
-def truncate_source(source: list[int], max_source_tokens: int | None, line_number: int) -> list[int]:
-    """Return the source without the tokens before its last that are too many; say so in the log."""
-    if max_source_tokens is None or len(source) <= max_source_tokens:
-        return source
-    logger.warning(
-        "Line %d has %d tokens, of which the model takes %d; the rest of the line is not decoded.",
-        line_number,
-        len(source),
-        max_source_tokens,
-    )
-    return cut_ids(source, max_source_tokens)
+def truncated(
+    sources: Sequence[list[int]], max_source_tokens: int | None, line_numbers: Sequence[int]
+) -> list[list[int]]:
+    """Return sources without the tokens before their last that are too many; say in the log of which line, and how many
+    more there are."""
+    longest = max_source_tokens
+    if longest is None:
+        return list(sources)
+    cut = [place for place, source in enumerate(sources) if len(source) > longest]
+    if cut:
+        logger.warning(
+            "Line %d has %d tokens, of which the model takes %d; the rest of the line is not decoded.%s",
+            line_numbers[cut[0]],
+            len(sources[cut[0]]),
+            longest,
+            f" So it is with {len(cut) - 1:,} more of {len(sources):,} lines." if len(cut) > 1 else "",
+        )
+    return [cut_ids(source, longest) for source in sources]
 
 
 def decode_pool(
@@ -65,7 +72,7 @@ def decode_pool(
     kept = [index for index, line in enumerate(lines) if line.strip()]
     encoded = tokenizer.encode_sources([source_prefix + lines[index] for index in kept]) if kept else []
     longest = smallest((max_source_tokens, searcher.max_source_tokens))
-    sources = [truncate_source(s, longest, first_row + i + 1) for s, i in zip(encoded, kept, strict=True)]
+    sources = truncated(encoded, longest, [first_row + index + 1 for index in kept])
     given = None if prefixes is None else [prefixes[index] for index in kept]
     forced = tokenizer.forced_starts(given, len(kept)) if kept else None
     lengths = numpy.array([len(source) for source in sources], dtype=numpy.int64)

@@ -10,7 +10,7 @@ from typing import Any
 
 from seq2seq.assembly.explaining import attention, explains
 from seq2seq.assembly.generator import TextGenerator
-from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.corpus import truncated
 from seq2seq.reporting.examples import Attention, Example
 
 LONGEST = 30
@@ -41,8 +41,7 @@ def with_attention(
 
 def _attention(generator: TextGenerator, source: str, output: list[int]) -> Attention | None:
     """Return the attention of one output; None where it is too long or empty."""
-    [encoded] = generator.tokenizer.encode_sources([source])
-    ids = truncate_source(encoded, generator.max_source_tokens, 1)
+    [ids] = truncated(generator.tokenizer.encode_sources([source]), generator.max_source_tokens, [1])
     if not 1 < len(output) <= LONGEST or not 1 < len(ids) <= LONGEST:
         return None
     rows = attention(generator, ids, output)

@@ -14,7 +14,7 @@ from seq2seq.data.corpus import Dataset, IterableDataset, read_corpus
 from seq2seq.data.loader import TrainingLoader, ValidationLoader, tokenize_corpus
 from seq2seq.data.streaming import StreamingLoader
 from seq2seq.data.tokenizer import TextTokenizer
-from seq2seq.generation.corpus import truncate_source
+from seq2seq.generation.corpus import truncated
 from tests.shared_data import shared_data
 
 NUM_ROWS = 101
@@ -109,7 +109,7 @@ def test_long_sources_are_cut_as_in_decoding(corpus_file: Path, kind: str, sampl
         assert len(found) <= 8
         assert found[-1] == loader.tokenizer.source.eos_id
         if not sampling:
-            assert found == truncate_source(whole[row], 8, row + 1)
+            assert [found] == truncated([whole[row]], 8, [row + 1]), "as decoding does"
         num_cut += len(whole[row]) > 8
     assert loader.filter_report.cut_source >= num_cut > 5, "a stream may have counted a part of the next epoch"
     assert loader.filter_report.long_source == 0
