@@ -109,12 +109,19 @@ def plan_of(
             "passes": estimate.passes,
             "spare": spare_time(asked, speed, estimate, minutes, spent),
         }
+        if sharing.used == speed.accumulation == 1:  # a step of several batches is as large as memory and GPUs want it
+            numbers["steps"] = estimate.most_training / speed.seconds_per_step
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
 
-        def times(rows: Sequence[Recipe]) -> TimeEstimate:
-            config = parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
-            return divided(config, parts, speed, minutes, spent, int(most))
+        def with_rows(rows: Sequence[Recipe]) -> RunConfig:
+            return parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
 
+        def times(rows: Sequence[Recipe]) -> TimeEstimate:
+            return divided(with_rows(rows), parts, speed, minutes, spent, int(most))
+
+        if "steps" in numbers and (tokens := with_rows(recipes).data.batch_tokens) < speed.batch_tokens:
+            speed = speed.in_batches_of(tokens)
+            estimate = times(recipes)
         recipes, estimate = affordable(recipes, estimate, times, asked.training.max_steps)
     found |= recipe_options(recipes)
     teaching = parsed(without_contradicted(found, overrides), overrides).teaching
@@ -146,7 +153,7 @@ def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()
 def check_said(overrides: Sequence[tuple[str, str]]) -> None:
     """Raise ValueError for what a user sets that makes no sense, whichever recipe comes to stand beside it."""
     kinds, recipes, _ = recipe_table()
-    chosen = [row for row in recipes if "spare" not in row.when]  # which count only once the machine is timed
+    chosen = [row for row in recipes if not {"spare", "steps"} & row.when.keys()]  # known once the machine is timed
     tables = [recipe_options([row for row in chosen if not row.kinds or own.kind in row.kinds]) for own in kinds]
     problems = []
     for options in ({}, *tables):

@@ -19,7 +19,7 @@ PASSES = [0.5, 5, 50]
 
 def test_bounds_are_of_features_that_there_are() -> None:
     for row in (*KINDS, *RECIPES, *FROM_PRETRAINED):
-        assert {*row.when} <= NAMES | {"passes", "spare"}
+        assert {*row.when} <= NAMES | {"passes", "spare", "steps"}
         assert all(low is None or high is None or low <= high for low, high in row.when.values())
     assert not KINDS[-1].when, "the last kind takes whatever is left"
 
@@ -41,6 +41,7 @@ def test_whatever_is_chosen_is_a_configuration(kind: Kind, is_pretrained: bool) 
         for passes in PASSES:
             for characters in (10, 1000):
                 numbers = dict.fromkeys(NAMES, float(characters)) | {"pairs": pairs, "passes": passes}
+                numbers["steps"] = 100 * passes
                 recipes = recipes_for(kind, numbers, is_pretrained=is_pretrained)
                 config = parsed({"run_directory": "x", "data.train.path": "y.tsv"} | recipe_options(recipes))
                 assert config.training.max_steps >= 300
