@@ -10,7 +10,7 @@ from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.fitting import plan
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import check_disk, check_said, lengths, parsed, plan_of, without_contradicted
+from seq2seq.fitting.plan import FitPlan, check_disk, check_said, lengths, parsed, plan_of, without_contradicted
 from tests.fitting.test_times import OPTIONS, SPEED, pairs
 
 
@@ -65,6 +65,26 @@ def test_a_recipe_gives_way_to_what_a_user_sets() -> None:
         check_said([("validation.select_by", "ter")])
 
 
+def sentence_parts(number: int) -> Parts:
+    """Return so many pairs to train on, whose kind is that of translation, and some to validate and test with."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 9))) for _ in range(3000)]
+
+    def sentences(number: int, letter: str) -> list[str]:
+        return [" ".join(letter + draw.choice(words) for _ in range(draw.randint(6, 14))) for _ in range(number)]
+
+    def part(number: int) -> Pairs:
+        return Pairs(sentences(number, "x"), sentences(number, "y"), CorpusOptions(path="x.tsv"))
+
+    return Parts(part(number), part(100), part(100))
+
+
+def planned(parts: Parts, folder: Path, minutes: float | None, *overrides: tuple[str, str], **options: int) -> FitPlan:
+    files = {name: folder / f"{name}.jsonl" for name in ("train", "validation", "test")}
+    given = {"minutes": minutes, "overrides": overrides, "started": time.time(), "start": None, "seed": 1}
+    return plan_of(parts, files, folder, **given, **options)
+
+
 @pytest.mark.parametrize(
     ("minutes", "teachers"),
     [
@@ -78,24 +98,30 @@ def test_time_to_spare_is_for_teaching(
     minutes: float | None, teachers: tuple[str | None, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """4,200 steps of half a second are 35 minutes; 1,080 more and one search of 9,000 sources take 13.5."""
-    draw = random.Random(1)
-    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 9))) for _ in range(3000)]
-
-    def sentences(number: int, letter: str) -> list[str]:
-        return [" ".join(letter + draw.choice(words) for _ in range(draw.randint(6, 14))) for _ in range(number)]
-
-    def part(number: int) -> Pairs:
-        return Pairs(sentences(number, "x"), sentences(number, "y"), CorpusOptions(path="x.tsv"))
-
     monkeypatch.setattr(plan, "measured", lambda *arguments: SPEED)
-    parts = Parts(part(9000), part(100), part(100))
-    files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "validation", "test")}
-    found = plan_of(parts, files, tmp_path, minutes=minutes, started=time.time(), start=None, overrides=[], seed=1)
+    parts = sentence_parts(9000)
+    found = planned(parts, tmp_path, minutes)
     assert (found.config.teaching.model, found.config.teaching.right_model) == teachers
     assert any("teaching.model" in row.options for row in found.recipes) == (teachers[0] is not None)
     assert found.estimate.steps >= 4200 or minutes == 30
     if minutes is not None:
         assert found.estimate.total <= 60 * minutes
-    off = [("teaching.model", "null")]
-    without = plan_of(parts, files, tmp_path, minutes=minutes, started=time.time(), start=None, overrides=off, seed=1)
-    assert without.config.teaching.model is None
+    assert planned(parts, tmp_path, minutes, ("teaching.model", "null")).config.teaching.model is None
+
+
+@pytest.mark.parametrize(("minutes", "tokens"), [(None, 4096), (30, 4096), (15, 2048), (5, 1024)])
+def test_batches_are_smaller_where_there_is_time_for_few_steps(
+    minutes: float | None, tokens: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "measured", lambda *arguments: SPEED)
+    parts = sentence_parts(2000)
+    found = planned(parts, tmp_path, minutes)
+    assert found.config.data.batch_tokens == found.speed.batch_tokens == tokens
+    assert any("data.batch_tokens" in row.options for row in found.recipes) == (tokens < 4096)
+    share = tokens / 4096
+    assert (found.speed.seconds_per_step, found.speed.pairs_per_step) == (share * 0.5, share * 100)
+    assert found.estimate.passes == pytest.approx(found.estimate.steps * share * 100 / 2000)
+    if minutes is not None:
+        assert found.estimate.total <= 60 * minutes
+        assert planned(parts, tmp_path, minutes, ("data.batch_tokens", "4096")).config.data.batch_tokens == 4096
+        assert planned(parts, tmp_path, minutes, processes=2).config.data.batch_tokens == 2048, "each of two"
