@@ -43,8 +43,8 @@ VARIANTS = {
     "dropout 0.3": ("--model.dropout", "0.3"),
     "smaller": ("--model.d_model", "128"),
     "larger": ("--model.d_model", "384", "--model.num_heads", "6", "--model.ffn_size", "768"),
-    "batches of 1024": ("--data.batch_tokens", "1024"),
     "batches of 2048": ("--data.batch_tokens", "2048"),
+    "batches of 4096": ("--data.batch_tokens", "4096"),
 }
 """Several at once have a comma and a space between them; `vocabulary 1000`, of any size, is one more."""
 VOCABULARY = re.compile(r"vocabulary (\d+)")
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[300, 3000])
     parser.add_argument("--variants", nargs="+", type=named_variants, default=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--steps", type=int, default=5000, help="steps of each run; default: as shipped")
+    parser.add_argument("--steps", type=int, default=20000, help="steps of each run; default: as shipped")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/default_ablations.jsonl")
     parser.add_argument("--table", action="store_true", help="run nothing, print the table of the output")

@@ -124,4 +124,4 @@ def test_batches_are_smaller_where_there_is_time_for_few_steps(
     if minutes is not None:
         assert found.estimate.total <= 60 * minutes
         assert planned(parts, tmp_path, minutes, ("data.batch_tokens", "4096")).config.data.batch_tokens == 4096
-        assert planned(parts, tmp_path, minutes, processes=2).config.data.batch_tokens == 2048, "each of two"
+        assert planned(parts, tmp_path, minutes, processes=2).config.data.batch_tokens == 4096, "as timed"
