@@ -37,7 +37,10 @@ def command_config(arguments: Sequence[str], program: str, description: str) -> 
             return config
         return of_moved_run(config, given.file, is_told="run_directory" in dict(given.overrides))
     tree = shipped_values([name for name, _ in given.overrides])
+    of_data = dict(entries_at(tree, "data"))
     override(PARSER, tree, given)
+    for name, node in of_data.items():  # `--data` says which pairs, and need not say how they are batched
+        entries_at(tree, "data").setdefault(name, node)
     complete(tree, program)
     return unless_printed(PARSER.parse(tree), given)
 
