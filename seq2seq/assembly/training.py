@@ -276,8 +276,8 @@ def optimizer_of(config: RunConfig, model: Seq2SeqTransformer, accelerator: Acce
         ValueError: it does not go with the processes.
     """
     options = config.optimizer
-    if options.name == "adafactor" and accelerator.distributed_type.value == "FSDP":
-        raise ValueError("Under FSDP no process holds whole rows and columns: set `optimizer.name: adamw`.")
+    if options.name != "adamw" and accelerator.distributed_type.value == "FSDP":
+        raise ValueError("Under FSDP no process holds whole matrices: set `optimizer.name: adamw`.")
     return build_optimizer(
         model,
         name=options.name,

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seq2seq.training.muon import MOMENTUM
+
 LARGEST = 2**53
 """Counts are smaller: whole numbers that a double holds."""
 OF_STEPS = {"loss_sum", "weight", "gradient_norm"}
@@ -87,7 +89,7 @@ def optimizer_state(
     """Return what an optimizer has learnt, by the name of each parameter; raise ValueError if it is of others.
 
     It is the same of all matrices and the same of all vectors: numbers, tensors like the parameter, and of a matrix
-    what stands for all its rows or all its columns.
+    what stands for all its rows or all its columns. Matrices that move by Muon are a third kind.
     """
     saved: dict[str, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
@@ -97,8 +99,8 @@ def optimizer_state(
         if not tensor.is_floating_point():
             raise ValueError(f"{path} is damaged: {full_name} is of {tensor.dtype}.")
         saved.setdefault(name, {})[key] = tensor
-    kinds = {(parameters[name].ndim > 1, frozenset(state)) for name, state in saved.items()}
-    if len(kinds) > len({is_matrix for is_matrix, _ in kinds}):
+    kinds = {(parameters[name].ndim > 1, MOMENTUM in state, frozenset(state)) for name, state in saved.items()}
+    if len(kinds) > len({kind[:2] for kind in kinds}):
         raise ValueError(f"{path} is damaged: it does not hold the same of each parameter.")
     return saved
 

@@ -233,7 +233,7 @@ def test_what_is_said_to_be_written_can_be_read(text: str, tmp_path: Path) -> No
         ("objective: {r_dorp: {}}", "`objective` is one of cross_entropy, r_drop, .* 'r_dorp'. Did you mean `r_drop`?"),
         ("objective: {r_drop: {}, raml: {}}", "`objective` is one of r_drop, raml; keep one."),
         ("decoding: {beam: {beam_width: 2, n_best: 3}}", "`decoding.beam`: `beam_width` must be at least `n_best`"),
-        ("optimizer: {name: adafactor, epsilon: 1e-5}", "`epsilon` belongs to `name: adamw`"),
+        ("optimizer: {name: adafactor, epsilon: 1e-5}", "`epsilon` belongs to `name: adamw or muon`"),
         ("optimizer: {final_learning_rate: 1e-5}", "`final_learning_rate` belongs to `schedule: cosine or linear`"),
     ],
 )

@@ -70,7 +70,7 @@ MODEL: Values = {
     "key_size": (None, 4),
 }
 OPTIMIZER: Values = {
-    "name": ("adamw", "adafactor"),
+    "name": ("adamw", "muon", "adafactor"),
     "schedule": ("inverse_square_root", "cosine", "linear", "constant"),
     "warmup_steps": (0, 1, 2, 10),
     "clip_norm": (0, 1.0),

@@ -94,6 +94,7 @@ WAYS: dict[str, dict[str, Any]] = {
     },
     "sentencepiece": {"tokenizer": {"kind": "sentencepiece", "vocab_size": 300, "sampling": 0.2}},
     "adafactor": {"optimizer": {"name": "adafactor", "weight_decay": 0.1, "ema_decay": 0.9}},
+    "muon": {"optimizer": {"name": "muon", "weight_decay": 0.1, "ema_decay": 0.9}},
 }
 """Ways of training of which a checkpoint holds something else than of others."""
 EXTRAS = {"lora": "peft", "sentencepiece": "sentencepiece"}

@@ -1,0 +1,106 @@
+"""Muon: matrices move by their momentum made orthogonal, everything else by AdamW.
+
+Gradients of a matrix are large in a few directions and small in the others. A momentum whose singular values have all
+become about 1 moves along all of them (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/), and fewer steps
+teach as much. Its steps get the size of AdamW's, so that rates of learning which suit the one suit the other (Liu et
+al. 2025, arXiv 2502.16982, section 2.2).
+
+Two things are done otherwise here, both for CPUs. Rows are taken `BLOCK_ROWS` at a time: heads of queries, keys and
+values apart, as they act, and a third of the cost of 256 rows at once. And the products are of fp32 where there is no
+GPU: `torch.optim.Muon` has them in bf16, fifty times slower on a processor without such instructions.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+BLOCK_ROWS = 64
+DECAY_OF_MOMENTUM = 0.95
+"""Of the authors."""
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of x, x^3 and x^5: the authors' polynomial, which in five turns brings singular values between 0.01 and 1 to about 1,
+give or take a third."""
+TURNS = 5
+SIZE_OF_ADAMW = 0.2
+"""Root mean square of AdamW's steps in parts of the learning rate (Liu et al. 2025)."""
+MOMENTUM = "momentum"
+"""Key of what is remembered of a matrix."""
+MATRICES = "are_matrices"
+"""Key of a parameter group: whether it holds matrices that move by Muon."""
+
+
+class Muon(AdamW):
+    """AdamW, but for the groups that say `MATRICES`.
+
+    Args:
+        groups: parameter groups; those of `MATRICES` hold whole matrices, such as no process has under FSDP.
+    """
+
+    def __init__(self, groups: list[dict], **options: Any) -> None:
+        super().__init__([{MATRICES: False} | group for group in groups], **options)
+        self._step_supports_amp_scaling = (
+            False  # GradScaler leaves out whole steps, also where AdamW's could do it alone
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state in; AdamW looks for what it remembers itself in the groups that it sees."""
+        super().__setstate__(state | {"param_groups": _of_adamw(state["param_groups"])})
+        self.param_groups = state["param_groups"]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Return what `closure` does, as all optimizers."""
+        groups = self.param_groups
+        self.param_groups = _of_adamw(groups)
+        try:
+            loss = super().step(closure)
+        finally:
+            self.param_groups = groups
+        for group in groups:
+            if group[MATRICES]:
+                self._move(group)
+        return loss
+
+    def _move(self, group: dict) -> None:
+        blocks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for matrix in group["params"]:
+            if matrix.grad is not None:
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                ahead = self._momentum(matrix, matrix.grad)
+                for rows, direction in zip(matrix.split(BLOCK_ROWS), ahead.split(BLOCK_ROWS), strict=True):
+                    blocks[rows.shape].append((rows, direction))
+        for shape, alike in blocks.items():
+            rate = group["lr"] * SIZE_OF_ADAMW * max(shape) ** 0.5
+            for (rows, _), step in zip(alike, orthogonal(direction for _, direction in alike), strict=True):
+                rows.sub_(step, alpha=rate)
+
+    def _momentum(self, matrix: Tensor, gradient: Tensor) -> Tensor:
+        """Return the momentum as it will be, seen from this step (Nesterov), and remember it."""
+        state = self.state[matrix]
+        if not state:
+            state[MOMENTUM] = torch.zeros_like(matrix)
+        state[MOMENTUM].lerp_(gradient, 1 - DECAY_OF_MOMENTUM)
+        return gradient.lerp(state[MOMENTUM], DECAY_OF_MOMENTUM)
+
+
+def _of_adamw(groups: list[dict]) -> list[dict]:
+    return [group for group in groups if not group[MATRICES]]
+
+
+def orthogonal(matrices: Iterable[Tensor]) -> Tensor:
+    """Return matrices of one shape [R, C] with the same singular vectors, but singular values that are all about 1,
+    [N, R, C]; a matrix of nothing stays one."""
+    stacked = torch.stack(list(matrices))
+    stacked = stacked.bfloat16() if stacked.is_cuda else stacked.float()
+    is_tall = stacked.shape[1] > stacked.shape[2]
+    wide = stacked.transpose(1, 2) if is_tall else stacked
+    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    linear, cubic, quintic = COEFFICIENTS
+    for _ in range(TURNS):
+        gram = wide @ wide.transpose(1, 2)
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), wide, beta=linear)
+    return wide.transpose(1, 2) if is_tall else wide
