@@ -20,7 +20,7 @@ from seq2seq.data.table_format import leading_tags
 from seq2seq.fitting.features import Features, features_of
 from seq2seq.fitting.pairs import Parts
 from seq2seq.fitting.probe import Speed, measured
-from seq2seq.fitting.recipes import Kind, Recipe, recipe_options, recipe_table, recipes_for, task_kind
+from seq2seq.fitting.recipes import Kind, Recipe, for_optimizer, recipe_options, recipe_table, recipes_for, task_kind
 from seq2seq.fitting.sharing import SHARED, Sharing, of_one_process, sharing_of
 from seq2seq.fitting.times import TimeEstimate, affordable, budget, divided, estimated, spare_time
 
@@ -112,6 +112,7 @@ def plan_of(
         if sharing.used == speed.accumulation == 1:  # a step of several batches is as large as memory and GPUs want it
             numbers["steps"] = estimate.most_training / speed.seconds_per_step
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
+        recipes = for_optimizer(recipes, dict(overrides).get("optimizer.name"))
 
         def with_rows(rows: Sequence[Recipe]) -> RunConfig:
             return parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
@@ -119,10 +120,10 @@ def plan_of(
         def times(rows: Sequence[Recipe]) -> TimeEstimate:
             return divided(with_rows(rows), parts, speed, minutes, spent, int(most))
 
-        if "steps" in numbers and (tokens := with_rows(recipes).data.batch_tokens) < speed.batch_tokens:
-            speed = speed.in_batches_of(tokens)
-            estimate = times(recipes)
-        recipes, estimate = affordable(recipes, estimate, times, asked.training.max_steps)
+        chosen = with_rows(recipes)
+        tokens = min(chosen.data.batch_tokens, speed.batch_tokens) if "steps" in numbers else speed.batch_tokens
+        speed = speed.with_changes(tokens, chosen.optimizer.name)
+        recipes, estimate = affordable(recipes, times, asked.training.max_steps)
     found |= recipe_options(recipes)
     teaching = parsed(without_contradicted(found, overrides), overrides).teaching
     found |= budget(int(most), speed, estimate, minutes, teaching)

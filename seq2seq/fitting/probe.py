@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from seq2seq.assembly.configuration import RunConfig
 from seq2seq.assembly.data import RunData, build_data, build_loader
@@ -28,6 +29,7 @@ from seq2seq.data.loader import TrainingLoader
 from seq2seq.fitting.sharing import check_shares
 from seq2seq.processes import allowed_cores
 from seq2seq.training.accelerator import build_accelerator, state_put_back
+from seq2seq.training.optimizer import OptimizerName, build_optimizer
 from seq2seq.training.tracking import peak_memory_mib
 from seq2seq.training.trainer import Trainer
 
@@ -39,6 +41,7 @@ WARM_UP_STEPS = 2
 """The first steps choose kernels and take their memory."""
 DECODED_ROWS = 64
 """Validation pairs that are decoded, to a length that is usual for the targets."""
+MUON_STEPS = 3
 SMALLEST_BATCH = 512
 """Tokens below which a batch that does not fit is no question of its size."""
 
@@ -70,15 +73,21 @@ class Speed:
     """Tokens of the longest target that is trained on."""
     processes: int = 1
     """That take a step together: pairs and tokens are those of all, batch, threads and memory those of each."""
+    muon_seconds: float = 0.0
+    """That Muon adds to a step, unless the step has been timed with it."""
 
-    def in_batches_of(self, tokens: int) -> "Speed":
-        """Return it for smaller batches: a step takes as much less time, which is a little too good."""
-        share = tokens / self.batch_tokens
+    def with_changes(self, batch_tokens: int, optimizer: OptimizerName) -> "Speed":
+        """Return it for batches that may be smaller, a step of which takes as much less time (a little too good), and
+        for an optimizer that may be Muon."""
+        share = batch_tokens / self.batch_tokens
+        more = self.muon_seconds if optimizer == "muon" else 0.0
         return dataclasses.replace(
             self,
-            seconds_per_step=share * self.seconds_per_step,
+            seconds_per_step=share * self.seconds_per_step + more,
             pairs_per_step=share * self.pairs_per_step,
-            batch_tokens=tokens,
+            target_tokens_per_second=self.target_tokens_per_second / (1 + more / (share * self.seconds_per_step)),
+            batch_tokens=batch_tokens,
+            muon_seconds=self.muon_seconds - more,
         )
 
 
@@ -140,6 +149,7 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any, num
         cores = max(1, min(allowed_cores(), torch.get_num_threads()) // num_processes)
         threads, seconds, tokens = _best_threads(trainer, micro_batches, accelerator, cores)
         loss_seconds, decoding_seconds = _validated(trainer, min(DECODED_ROWS, len(validation)))
+        muon_seconds = 0.0 if config.optimizer.name == "muon" else _muon_seconds(trainer.model)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     batches_a_step = config.training.gradient_accumulation * num_processes
@@ -159,6 +169,7 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any, num
         longest_source=int(loader.source_lengths.max()),
         longest_target=int(lengths.max()),
         processes=num_processes,
+        muon_seconds=muon_seconds,
     )
 
 
@@ -210,3 +221,20 @@ def _validated(trainer: Trainer, num_rows: int) -> tuple[float, float]:
     started = time.perf_counter()
     validation.run(0, loss)
     return of_loss, (time.perf_counter() - started) / num_rows
+
+
+def _muon_seconds(model: nn.Module) -> float:
+    """Return what it takes Muon to move a model's matrices; the weights are not used again."""
+    optimizer = build_optimizer(
+        model, name="muon", learning_rate=1e-6, betas=(0.9, 0.98), epsilon=1e-8, weight_decay=0.0
+    )
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    found = []
+    for _ in range(1 + MUON_STEPS):
+        started = time.perf_counter()
+        optimizer.step()
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        found.append(time.perf_counter() - started)
+    return min(found[1:])

@@ -94,6 +94,15 @@ def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool
     return *rows, Recipe("judged as other models of this task", {}, judged, "what the task is about", "docs/fit.md")
 
 
+def for_optimizer(recipes: Sequence[Recipe], name: str | None) -> tuple[Recipe, ...]:
+    """Return the recipes without those for another optimizer than a user wants: their rates are not for it.
+
+    Args:
+        name: None where a user has not said any.
+    """
+    return tuple(row for row in recipes if name in (None, row.options.get("optimizer.name", name)))
+
+
 def in_effect(recipes: Sequence[Recipe]) -> list[Recipe]:
     """Return the recipes without those of which others have set everything anew, but for how a model is judged."""
     last = {name: number for number, recipe in enumerate(recipes) for name in recipe.options}

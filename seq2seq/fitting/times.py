@@ -175,14 +175,12 @@ def budget(
 
 def affordable(
     recipes: Sequence[Recipe],
-    estimate: TimeEstimate,
     times: Callable[[Sequence[Recipe]], TimeEstimate],
     least_steps: int,
 ) -> tuple[tuple[Recipe, ...], TimeEstimate]:
     """Return recipes without the teaching that would take steps from the training, the last of it first; and the times.
 
     Args:
-        estimate: without any teaching.
         times: those of some recipes.
         least_steps: that the training must keep.
     """
@@ -192,4 +190,4 @@ def affordable(
         if found.most_training > 0 and found.steps >= least_steps:
             return tuple(rows), found
         rows.remove(taught[-1])
-    return tuple(rows), estimate
+    return tuple(rows), times(rows)

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 import shutil
 import time
@@ -107,6 +108,25 @@ def test_time_to_spare_is_for_teaching(
     if minutes is not None:
         assert found.estimate.total <= 60 * minutes
     assert planned(parts, tmp_path, minutes, ("teaching.model", "null")).config.teaching.model is None
+
+
+@pytest.mark.parametrize(("minutes", "tokens"), [(5, 2048), (15, 2048), (30, 4096)])
+def test_sentences_are_learned_by_muon_where_time_is_short(
+    minutes: float, tokens: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4,200 steps of half a second are 35 minutes, and would see each of 40,000 pairs ten times."""
+    monkeypatch.setattr(plan, "measured", lambda *arguments: dataclasses.replace(SPEED, muon_seconds=0.25))
+    parts = sentence_parts(40_000)
+    found = planned(parts, tmp_path, minutes)
+    assert (found.config.optimizer.name, found.config.optimizer.learning_rate) == ("muon", 0.004)
+    assert (found.config.data.batch_tokens, found.speed.muon_seconds) == (tokens, 0)
+    assert found.speed.seconds_per_step == 0.5 * tokens / 4096 + 0.25
+    assert found.estimate.training == pytest.approx(found.estimate.steps * found.speed.seconds_per_step)
+    assert found.estimate.total <= 60 * minutes
+    other = planned(parts, tmp_path, minutes, ("optimizer.name", "adamw"))
+    assert other.config.optimizer.learning_rate < 0.004, "which is Muon's"
+    assert other.config.data.batch_tokens == (1024 if minutes == 5 else tokens)
+    assert other.speed.seconds_per_step == 0.5 * other.config.data.batch_tokens / 4096
 
 
 @pytest.mark.parametrize(("minutes", "tokens"), [(None, 4096), (30, 4096), (15, 2048), (5, 1024)])

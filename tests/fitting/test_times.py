@@ -97,12 +97,13 @@ def test_only_the_teaching_that_there_is_time_for_is_kept() -> None:
     too_few = dataclasses.replace(taught, steps=99)
 
     def fits(most: int) -> tuple[tuple[Recipe, ...], TimeEstimate]:
-        return affordable([usual, one, two], plain, lambda rows: taught if len(rows) <= most else too_few, 100)
+        times = {1: plain} | {rows: taught if rows <= most else too_few for rows in (2, 3)}
+        return affordable([usual, one, two], lambda rows: times[len(rows)], 100)
 
     assert fits(3) == ((usual, one, two), taught)
     assert fits(2) == ((usual, one), taught)
     assert fits(1) == ((usual,), plain)
-    assert affordable([usual], plain, lambda rows: too_few, 100) == ((usual,), plain)
+    assert affordable([usual], lambda rows: too_few, 100) == ((usual,), too_few)
 
 
 def test_more_time_is_more_steps() -> None:
