@@ -45,6 +45,7 @@ RESULTS = (
     "results/parameter_search",
     "results/minimum_bayes_risk",
     "results/exposure_bias",
+    "results/muon",
     "results/decoding_speed",
     "results/training_speed",
     "results/order_speed",

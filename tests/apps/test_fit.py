@@ -55,6 +55,7 @@ def test_from_a_table_to_a_report(table: Path, tmp_path: Path, capsys: pytest.Ca
     plan = json.loads((run / "fit.json").read_text())
     assert plan["parts"] == {"train": 378, "validation": 47, "test": 47}
     assert plan["estimate"]["steps"] == read_run_config(run / "config.yaml").training.max_steps == 24
+    assert plan["speed"]["muon_seconds"] > 0, "it is timed, whether a row will want it or not"
     assert not (run / "probe").exists()
     report = json.loads((run / "report" / "report.json").read_text())
     assert report["verdict"]

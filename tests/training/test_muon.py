@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from seq2seq.training.muon import BLOCK_ROWS, MATRICES, Muon, orthogonal
+from seq2seq.training.muon import BLOCK_ROWS, MATRICES, TURNS, Muon, orthogonal
 from seq2seq.training.optimizer import build_optimizer
 from tests.models.tiny import tiny_model
 
@@ -26,11 +26,12 @@ def names_in(model: nn.Module, group: dict) -> set[str]:
 def test_orthogonal_keeps_singular_vectors_and_makes_values_about_1(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     left, _, right = torch.linalg.svd(torch.randn(shape, dtype=torch.float64), full_matrices=False)
-    values = torch.logspace(-1.5, 1, min(shape), dtype=torch.float64)
+    values = torch.logspace(-0.9, 0.3, min(shape), dtype=torch.float64)
     [found] = orthogonal([((left * values) @ right).float()])
     inside = left.T @ found.double() @ right.T
     assert found.shape == shape
-    assert ((inside.diagonal() > 0.6) & (inside.diagonal() < 1.3)).all()
+    assert values.min() > 0.02 * values.norm(), "what so few turns are for"
+    assert ((inside.diagonal() > 0.67) & (inside.diagonal() < 1.21)).all()
     torch.testing.assert_close(inside - inside.diagonal().diag(), torch.zeros_like(inside), atol=1e-5, rtol=0)
 
 
@@ -46,7 +47,7 @@ def by_hand(gradient: numpy.ndarray) -> numpy.ndarray:
     """Return what Newton and Schulz's polynomial makes of a matrix, by its singular values."""
     left, values, right = numpy.linalg.svd(gradient, full_matrices=False)
     values = values / numpy.linalg.norm(values)
-    for _ in range(5):
+    for _ in range(3):
         values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
     return (left * values) @ right
 
@@ -72,12 +73,13 @@ def test_steps_of_a_matrix_are_those_of_the_paper_by_blocks_of_rows() -> None:
 
 
 def test_steps_of_one_matrix_of_few_rows_are_those_of_torch() -> None:
-    """Whose products are of bfloat16, so that they agree to two digits or so."""
+    """Whose products are of bfloat16, so that they agree to two digits or so, after as many turns."""
     torch.manual_seed(0)
     ours, theirs = nn.Linear(23, 19, bias=False), nn.Linear(23, 19, bias=False)
     theirs.load_state_dict(ours.state_dict())
     before = ours.weight.detach().clone()
-    optimizers = [muon(ours), torch.optim.Muon(theirs.parameters(), 0.1, 0.0, adjust_lr_fn="match_rms_adamw")]
+    options: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw", "ns_steps": TURNS}
+    optimizers = [muon(ours), torch.optim.Muon(theirs.parameters(), 0.1, 0.0, **options)]
     for _ in range(3):
         ours.weight.grad = torch.randn(19, 23)
         theirs.weight.grad = ours.weight.grad.clone()
