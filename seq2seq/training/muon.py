@@ -43,9 +43,7 @@ class Muon(AdamW):
 
     def __init__(self, groups: list[dict], **options: Any) -> None:
         super().__init__([{MATRICES: False} | group for group in groups], **options)
-        self._step_supports_amp_scaling = (
-            False  # GradScaler leaves out whole steps, also where AdamW's could do it alone
-        )
+        self._step_supports_amp_scaling = False  # else GradScaler would leave it to AdamW's kernel to leave a step out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a state in; AdamW looks for what it remembers itself in the groups that it sees."""
