@@ -45,11 +45,9 @@ VARIANTS = {
     "larger": ("--model.d_model", "384", "--model.num_heads", "6", "--model.ffn_size", "768"),
     "batches of 2048": ("--data.batch_tokens", "2048"),
     "batches of 4096": ("--data.batch_tokens", "4096"),
-    "AdamW": ("--optimizer.name", "adamw"),
-    "Muon": ("--optimizer.name", "muon"),
 }
-"""Several at once have a comma and a space between them; those of `NUMBERED`, with any number, are more."""
-NUMBERED = {"vocabulary": "--tokenizer.vocab_size", "rate": "--optimizer.learning_rate"}
+"""Several at once have a comma and a space between them; `vocabulary 1000`, of any size, is one more."""
+VOCABULARY = re.compile(r"vocabulary (\d+)")
 
 
 def options_of(variant: str) -> list[str]:
@@ -57,18 +55,14 @@ def options_of(variant: str) -> list[str]:
 
 
 def option_of(name: str) -> tuple[str, ...]:
-    word, _, number = name.partition(" ")
-    is_numbered = word in NUMBERED and re.fullmatch(r"\d*\.?\d+", number)
-    return (NUMBERED[word], number) if is_numbered else VARIANTS[name]
+    size = VOCABULARY.fullmatch(name)
+    return ("--tokenizer.vocab_size", size[1]) if size else VARIANTS[name]
 
 
 def named_variants(text: str) -> str:
     for name in text.split(", "):
-        try:
-            option_of(name)
-        except KeyError:
-            known = ", ".join(map(repr, [*VARIANTS, *(f"{word} NUMBER" for word in NUMBERED)]))
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {known}") from None
+        if name not in VARIANTS and not VOCABULARY.fullmatch(name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no vocabulary and none of {', '.join(map(repr, VARIANTS))}")
     return text
 
 

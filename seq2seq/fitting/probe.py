@@ -43,6 +43,7 @@ WARM_UP_STEPS = 2
 DECODED_ROWS = 64
 """Validation pairs that are decoded, to a length that is usual for the targets."""
 MUON_STEPS = 3
+"""Of which the median counts."""
 SMALLEST_BATCH = 512
 """Tokens below which a batch that does not fit is no question of its size."""
 
@@ -75,7 +76,8 @@ class Speed:
     processes: int = 1
     """That take a step together: pairs and tokens are those of all, batch, threads and memory those of each."""
     muon_seconds: float = 0.0
-    """That Muon adds to a step, unless the step has been timed with it."""
+    """That Muon adds to a step; 0 where that has been timed with it, or begins with trained weights, of which no recipe
+    names Muon and which may be so many that this would take a minute."""
 
     def with_changes(self, batch_tokens: int, optimizer: OptimizerName) -> "Speed":
         """Return it for batches that may be smaller, a step of which takes as much less time (a little too good), and
@@ -150,7 +152,8 @@ def _timed(config: RunConfig, folder: Path, data: RunData, accelerator: Any, num
         cores = max(1, min(allowed_cores(), torch.get_num_threads()) // num_processes)
         threads, seconds, tokens = _best_threads(trainer, micro_batches, accelerator, cores)
         loss_seconds, decoding_seconds = _validated(trainer, min(DECODED_ROWS, len(validation)))
-        muon_seconds = 0.0 if config.optimizer.name == "muon" else _muon_seconds(trainer.model)
+        may_change = config.optimizer.name != "muon" and config.training.initialize_from is None
+        muon_seconds = _muon_seconds(trainer.model) if may_change else 0.0
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     batches_a_step = config.training.gradient_accumulation * num_processes

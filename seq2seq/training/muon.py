@@ -6,9 +6,9 @@ teach as much. Its steps get the size of AdamW's, so that rates of learning whic
 al. 2025, arXiv 2502.16982, section 2.2).
 
 Three things are done otherwise here, for CPUs. Rows are taken `BLOCK_ROWS` at a time, which costs half of what 256 at
-once do and keeps heads of queries, keys and values apart, as they act. There are `TURNS` where the authors have five:
-nothing was lost by it (docs/results/muon.md). And the products are of fp32 where there is no GPU: `torch.optim.Muon`
-has them in bf16, fifty times slower on a processor without such instructions.
+once do and keeps queries, keys and values apart, which are one matrix here. There are `TURNS` where the authors have
+five, which lost nothing that was seen (docs/results/muon.md). And the products are of fp32 where there is no GPU:
+`torch.optim.Muon` has them in bf16, fifty times slower on a processor without such instructions.
 """
 
 from collections import defaultdict
