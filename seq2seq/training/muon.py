@@ -5,10 +5,11 @@ become about 1 moves along all of them (Jordan et al. 2024, https://kellerjordan
 teach as much. Its steps get the size of AdamW's, so that rates of learning which suit the one suit the other (Liu et
 al. 2025, arXiv 2502.16982, section 2.2).
 
-Three things are done otherwise here, for CPUs. Rows are taken `BLOCK_ROWS` at a time, which costs half of what 256 at
-once do and keeps queries, keys and values apart, which are one matrix here. There are `TURNS` where the authors have
-five, which lost nothing that was seen (docs/results/muon.md). And the products are of fp32 where there is no GPU:
-`torch.optim.Muon` has them in bf16, fifty times slower on a processor without such instructions.
+Three things are done otherwise here, for CPUs (docs/results/muon.md). Rows are taken `BLOCK_ROWS` at a time, which
+costs a third of what 256 at once do and keeps queries, keys and values apart, which are one matrix here. There are
+`TURNS` where the authors have five. And all turns are of X X^T, [R, R], and X itself, [R, C], is multiplied once at the
+end, which wants fp32: `torch.optim.Muon` has X in each turn, in bf16, fifty times slower on a processor without such
+instructions.
 """
 
 from collections import defaultdict
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-BLOCK_ROWS = 128
+BLOCK_ROWS = 64
 DECAY_OF_MOMENTUM = 0.95
 """Of the authors."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -93,13 +94,27 @@ def _of_adamw(groups: list[dict]) -> list[dict]:
 def orthogonal(matrices: Iterable[Tensor]) -> Tensor:
     """Return matrices of one shape [R, C] with the same singular vectors, but singular values that are all about 1,
     [N, R, C]; a matrix of nothing stays one."""
-    stacked = torch.stack(list(matrices))
-    stacked = stacked.bfloat16() if stacked.is_cuda else stacked.float()
+    stacked = torch.stack(list(matrices)).float()
     is_tall = stacked.shape[1] > stacked.shape[2]
     wide = stacked.transpose(1, 2) if is_tall else stacked
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    linear, cubic, quintic = COEFFICIENTS
-    for _ in range(TURNS):
-        gram = wide @ wide.transpose(1, 2)
-        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), wide, beta=linear)
+    wide = _turns(wide @ wide.transpose(1, 2)) @ wide
     return wide.transpose(1, 2) if is_tall else wide
+
+
+def _turns(gram: Tensor) -> Tensor:
+    """Return the product of the turns' polynomials of X X^T, which commute; [N, R, R] like it."""
+    last = product = _polynomial(gram)
+    for _ in range(TURNS - 1):
+        gram = last @ gram @ last
+        last = _polynomial(gram)
+        product = last @ product
+    return product
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """Return what a turn multiplies X with."""
+    linear, cubic, quintic = COEFFICIENTS
+    without_linear = torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic)
+    without_linear.diagonal(dim1=1, dim2=2).add_(linear)
+    return without_linear
