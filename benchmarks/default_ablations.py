@@ -45,6 +45,7 @@ VARIANTS = {
     "larger": ("--model.d_model", "384", "--model.num_heads", "6", "--model.ffn_size", "768"),
     "batches of 2048": ("--data.batch_tokens", "2048"),
     "batches of 4096": ("--data.batch_tokens", "4096"),
+    "Muon": ("--optimizer.name", "muon", "--optimizer.learning_rate", "4e-3"),
 }
 """Several at once have a comma and a space between them; `vocabulary 1000`, of any size, is one more."""
 VOCABULARY = re.compile(r"vocabulary (\d+)")
@@ -149,21 +150,22 @@ def measure(task: str, size: int, variant: str, seed: int, data: Path, more: lis
 
 
 def key_of(line: dict) -> tuple:
-    return (line["task"], line["size"], line["steps"], line["variant"], line["seed"])
+    return (line["task"], line["size"], line["steps"], line.get("given_minutes", 0), line["variant"], line["seed"])
 
 
 def print_table(lines: list[dict]) -> None:
     """Print the mean score of each variant, its difference from what is shipped, and the seeds' standard deviation."""
     groups: dict[tuple, dict[int, float]] = collections.defaultdict(dict)
     for line in lines:
-        groups[line["task"], line["size"], line["steps"], line["variant"]][line["seed"]] = line["chrf"]
-    for (task, size, steps, variant), scores in sorted(groups.items()):
-        shipped = groups.get((task, size, steps, "as shipped"), {})
+        groups[key_of(line)[:-1]][line["seed"]] = line["chrf"]
+    for (task, size, steps, given, variant), scores in sorted(groups.items()):
+        shipped = groups.get((task, size, steps, given, "as shipped"), {})
         both = [scores[seed] - shipped[seed] for seed in scores if seed in shipped]
         spread = f"{statistics.stdev(scores.values()):.2f}" if len(scores) > 1 else "-"
         difference = f"{statistics.mean(both):+.2f}" if both else "-"
         mean = statistics.mean(scores.values())
-        print(f"| {task} | {size:,} | {steps} | {variant} | {mean:.2f} | {difference} | {spread} | {len(scores)} |")
+        budget = f"{given:g} minutes" if given else steps
+        print(f"| {task} | {size:,} | {budget} | {variant} | {mean:.2f} | {difference} | {spread} | {len(scores)} |")
 
 
 def main() -> None:
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", type=named_variants, default=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--steps", type=int, default=20000, help="steps of each run; default: as shipped")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of each run, if they end before its steps")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/default_ablations.jsonl")
     parser.add_argument("--table", action="store_true", help="run nothing, print the table of the output")
@@ -182,9 +185,10 @@ def main() -> None:
         print_table(done)
         return
     known = {key_of(line) for line in done}
-    more = [*more, "--training.max_steps", str(options.steps), "--training.max_minutes", "0"]
+    more = [*more, "--training.max_steps", str(options.steps), "--training.max_minutes", str(options.minutes)]
     for seed, task, size, variant in itertools.product(options.seeds, options.tasks, options.sizes, options.variants):
         line = {"task": task, "size": size, "steps": options.steps, "variant": variant, "seed": seed}
+        line |= {"given_minutes": options.minutes} if options.minutes else {}
         if key_of(line) in known:
             continue
         found = measure(task, size, variant, seed, options.data, more)
