@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-BLOCK_ROWS = 64
+BLOCK_ROWS = 128
 DECAY_OF_MOMENTUM = 0.95
 """Of the authors."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
