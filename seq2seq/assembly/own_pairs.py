@@ -1,7 +1,8 @@
 """A run of which no configuration is named: a table of pairs is enough.
 
 What a command line says enters; a tree leaves that says everything else, by the values of the configuration that the
-package has for one's own pairs. Every twentieth pair is held out, and the run directory has the name of the table.
+package has for one's own pairs, or for tuning where a trained model is named to begin with. Every twentieth pair is
+held out, and the run directory has the name of the table.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,15 @@ from seq2seq.assembly.run_directory import of_moved_run
 from seq2seq.config.command_line import Given, override, split_arguments
 from seq2seq.config.nodes import Node, read_yaml
 from seq2seq.config.parsing import TRUTHS
-from seq2seq.config.shipped import HELD_OUT_FOLDS, OWN_PAIRS, shipped_file
+from seq2seq.config.shipped import HELD_OUT_FOLDS, OWN_PAIRS, TUNING, shipped_file
 from seq2seq.data.corpus_options import TABLE_ENDINGS
 from seq2seq.lines import plain_name
 
+START = "training.initialize_from"
+"""Option that names a trained model to begin with."""
 OTHER_TOKENIZERS = (
     *("tokenizer", "tokenizer.kind", "tokenizer.target_kind", "tokenizer.path", "tokenizer.from_run"),
-    "training.initialize_from",
+    START,
 )
 """Options that choose a tokenizer which is not the one that the configuration describes."""
 
@@ -56,11 +59,12 @@ def shipped_values(said: Sequence[str]) -> Node:
     """Return what the package's configuration for one's own pairs says, but for what is a user's to say.
 
     Args:
-        said: names of options that a user says; what would mean nothing beside them is left out.
+        said: names of options that a user says; what would mean nothing beside them is left out. Where they name a
+            trained model to begin with, it is the configuration for that, whose steps are smaller.
     """
-    tree = read_yaml(shipped_file(OWN_PAIRS))
+    tree = read_yaml(shipped_file(TUNING if START in said else OWN_PAIRS))
     if any(name in OTHER_TOKENIZERS for name in said):
-        del tree.entries["tokenizer"]
+        tree.entries.pop("tokenizer", None)
     for name in ("train", "validation"):
         del tree.entries["data"].entries[name]
     del tree.entries["run_directory"]

@@ -11,7 +11,7 @@ from typing import Any
 from seq2seq.config.declaring import all_options, options_of, texts_of
 from seq2seq.config.nodes import Node, parse_yaml, read_yaml, texts_in
 from seq2seq.config.parsing import Parser
-from seq2seq.config.shipped import OWN_PAIRS, shipped
+from seq2seq.config.shipped import OWN_PAIRS, TUNING, shipped
 from seq2seq.config.writing import default_of, kind_of
 from seq2seq.own_pieces import is_own, said_by_user
 
@@ -39,8 +39,8 @@ class Given:
 FILE_HELP = (
     "FILE is a configuration (`seq2seq init` writes one), or a table of pairs: .tsv, .csv, .jsonl or .parquet. With a "
     "table, or with `--data.train.path TABLE` and no file, what is not said is as in the configuration "
-    f"`{OWN_PAIRS}` that comes with the package, and not as below; every twentieth pair is held out to validate on; "
-    "the run directory is `runs/` with the name of the table."
+    f"`{OWN_PAIRS}` that comes with the package (with `--init-from` as in `{TUNING}`), and not as below; every "
+    "twentieth pair is held out to validate on; the run directory is `runs/` with the name of the table."
 )
 WISHES = {"-h": "help", "--help": "help", "--print-config": "print-config", "--print_config": "print-config"}
 

@@ -13,12 +13,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 OWN_PAIRS = "tsv"
 """The one for pairs of any kind, whose values also count where no configuration is named."""
+TUNING = "finetune"
+"""The one whose values count there if a trained model is to begin with."""
 TASKS = {
     "translation": OWN_PAIRS,
     "spelling": "spelling",
     "phonemes": "phonemes",
     "titles": "titles",
-    "finetune": "finetune",
+    "finetune": TUNING,
 }
 """The configurations to begin with by what they are for."""
 HELD_OUT_FOLDS = 20

@@ -67,6 +67,13 @@ def test_another_tokenizer_has_defaults_of_its_own(said: list[str]) -> None:
     assert (chosen.min_frequency, chosen.min_relative_frequency) == (1, 0)
 
 
+def test_a_trained_model_is_tuned_in_small_steps() -> None:
+    tuned, tuning = configured(["a/pairs.tsv", "--init-from", "x"]), load_run_config([str(shipped_file("finetune"))])
+    assert tuned.training == dataclasses.replace(tuning.training, initialize_from="x")
+    assert (tuned.optimizer, tuned.validation) == (tuning.optimizer, tuning.validation)
+    assert (tuned.data.train.path, tuned.run_directory, tuned.data.num_folds) == ("a/pairs.tsv", "runs/pairs", 20)
+
+
 def test_what_is_said_counts() -> None:
     dev = PartialCorpusOptions(path="dev.tsv")
     assert configured(["a/pairs.tsv", "--data.validation.path", "dev.tsv"]) == shipped_config(
