@@ -31,8 +31,9 @@ LEAST_NUMBERS = 1000
 VARIANTS = {
     "as shipped": (),
     "no average": ("--optimizer.ema_decay", "0"),
-    "half the rate": ("--optimizer.learning_rate", "7.5e-4"),
-    "twice the rate": ("--optimizer.learning_rate", "3e-3"),
+    "half the rate": ("--optimizer.learning_rate", "2e-3"),
+    "twice the rate": ("--optimizer.learning_rate", "8e-3"),
+    "AdamW": ("--optimizer.name", "adamw", "--optimizer.learning_rate", "1.5e-3"),
     "pieces of any use": ("--tokenizer.min_frequency", "1"),
     "pieces of 30 uses": ("--tokenizer.min_frequency", "30"),
     "pieces of 5 uses": ("--tokenizer.min_frequency", "5"),
@@ -43,9 +44,8 @@ VARIANTS = {
     "dropout 0.3": ("--model.dropout", "0.3"),
     "smaller": ("--model.d_model", "128"),
     "larger": ("--model.d_model", "384", "--model.num_heads", "6", "--model.ffn_size", "768"),
-    "batches of 2048": ("--data.batch_tokens", "2048"),
+    "batches of 1024": ("--data.batch_tokens", "1024"),
     "batches of 4096": ("--data.batch_tokens", "4096"),
-    "Muon": ("--optimizer.name", "muon", "--optimizer.learning_rate", "4e-3"),
 }
 """Several at once have a comma and a space between them; `vocabulary 1000`, of any size, is one more."""
 VOCABULARY = re.compile(r"vocabulary (\d+)")
