@@ -85,8 +85,8 @@ def demo(data: Path) -> Path:
     """Return a folder with the demo's corpus, made unless it is there."""
     folder = PREPARED / "demo"
     if not (folder / "test.tsv").is_file():
-        command = [sys.executable, "-m", "examples.verbalization", "--output-directory", str(folder.resolve()), "--seed", "1"]
-        subprocess.run(command, check=True, cwd=ROOT)
+        command = ["-m", "examples.verbalization", "--output-directory", str(folder.resolve()), "--seed", "1"]
+        subprocess.run([sys.executable, *command], check=True, cwd=ROOT)
         sides = [read_lines(folder / f"test.{side}") for side in ("source", "target")]
         write_lines(folder / "test.tsv", map("\t".join, zip(*sides, strict=True)))
     return folder.parent

@@ -26,6 +26,9 @@ from seq2seq.fitting.times import TimeEstimate, affordable, budget, divided, est
 
 STRETCH = 2.0
 """Most steps for each that a recipe has, where the time allows them: what more would bring was not measured."""
+FEW_PASSES = 4.0
+"""Over the pairs, that a training may take of the time whatever its recipe's steps: of very many pairs it has seen most
+once by then, or not at all."""
 LONG_WORD = 15
 """Characters between spaces beyond which a script has none, and a piece is hardly more than one of them."""
 LONGEST = 1000
@@ -99,11 +102,11 @@ def plan_of(
     found = without_contradicted(found, overrides)
     found = lengths(parts, parsed(found, overrides)) | found
     asked = trainable(parsed(found, overrides))
-    most = asked.training.max_steps * (1.0 if "training.max_steps" in dict(overrides) else STRETCH)
     sharing = sharing_of(asked, processes)
     of_one = of_one_process(asked, sharing.used)
     speed, spent = measured(of_one, folder, sharing.used), time.time() - started
-    estimate = estimated(asked, parts, speed, minutes, spent, int(most))
+    most = steps_at_most(asked, parts, speed, overrides)
+    estimate = estimated(asked, parts, speed, minutes, spent, most)
     if minutes is not None:
         numbers = features.numbers() | {
             "passes": estimate.passes,
@@ -118,15 +121,16 @@ def plan_of(
             return parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)
 
         def times(rows: Sequence[Recipe]) -> TimeEstimate:
-            return divided(with_rows(rows), parts, speed, minutes, spent, int(most))
+            return divided(with_rows(rows), parts, speed, minutes, spent, most)
 
         chosen = with_rows(recipes)
         tokens = min(chosen.data.batch_tokens, speed.batch_tokens) if "steps" in numbers else speed.batch_tokens
         speed = speed.with_changes(tokens, chosen.optimizer.name)
+        most = steps_at_most(asked, parts, speed, overrides)
         recipes, estimate = affordable(recipes, times, asked.training.max_steps)
     found |= recipe_options(recipes)
     teaching = parsed(without_contradicted(found, overrides), overrides).teaching
-    found |= budget(int(most), speed, estimate, minutes, teaching)
+    found |= budget(most, speed, estimate, minutes, teaching)
     if sharing.used > 1 or speed.accumulation > 1:  # what was asked for is of all processes, or more than memory holds
         overrides = [(name, value) for name, value in overrides if name not in SHARED]
         found["data.max_batch_rows"] = of_one.data.max_batch_rows
@@ -134,6 +138,14 @@ def plan_of(
     disk = len(stages(config)) * disk_bytes_of(config, speed)
     check_disk(folder, disk)
     return FitPlan(kind, features, recipes, tuple(tags), speed, estimate, config, disk, sharing)
+
+
+def steps_at_most(config: RunConfig, parts: Parts, speed: Speed, overrides: Sequence[tuple[str, str]]) -> int:
+    """Return the steps beyond which a training does not go on, however much time it is given."""
+    of_recipe = config.training.max_steps
+    if "training.max_steps" in dict(overrides):
+        return of_recipe
+    return int(max(STRETCH * of_recipe, FEW_PASSES * len(parts.train) / speed.pairs_per_step))
 
 
 def parsed(options: Mapping[str, Any], overrides: Sequence[tuple[str, str]] = ()) -> RunConfig:

@@ -11,7 +11,16 @@ from seq2seq.data.corpus_options import CorpusOptions
 from seq2seq.data.tokenizer import TokenizerOptions
 from seq2seq.fitting import plan
 from seq2seq.fitting.pairs import Pairs, Parts
-from seq2seq.fitting.plan import FitPlan, check_disk, check_said, lengths, parsed, plan_of, without_contradicted
+from seq2seq.fitting.plan import (
+    FitPlan,
+    check_disk,
+    check_said,
+    lengths,
+    parsed,
+    plan_of,
+    steps_at_most,
+    without_contradicted,
+)
 from tests.fitting.test_times import OPTIONS, SPEED, pairs
 
 
@@ -64,6 +73,13 @@ def test_a_recipe_gives_way_to_what_a_user_sets() -> None:
         check_said([("tokenizer.kind", "sentencepiece"), ("tokenizer.min_frequency", "3")])
     with pytest.raises(ValueError, match="neither `loss` nor one of `metrics`"):
         check_said([("validation.select_by", "ter")])
+
+
+@pytest.mark.parametrize(("number", "steps"), [(7, 2600), (65_000, 2600), (70_000, 2800), (300_000, 12_000)])
+def test_very_many_pairs_may_be_seen_a_few_times(number: int, steps: int) -> None:
+    parts, config = Parts(pairs(number), pairs(1), pairs(1)), parsed(OPTIONS | {"training.max_steps": 1300})
+    assert steps_at_most(config, parts, SPEED, []) == steps, "a step has 100 pairs"
+    assert steps_at_most(config, parts, SPEED, [("training.max_steps", "1300")]) == 1300
 
 
 def sentence_parts(number: int) -> Parts:
@@ -127,6 +143,22 @@ def test_sentences_are_learned_by_muon_where_time_is_short(
     assert other.config.optimizer.learning_rate < 0.004, "which is Muon's"
     assert other.config.data.batch_tokens == (1024 if minutes == 5 else tokens)
     assert other.speed.seconds_per_step == 0.5 * other.config.data.batch_tokens / 4096
+
+
+@pytest.mark.parametrize(("minutes", "name"), [(5, "muon"), (30, "adamw")])
+def test_numbers_are_learned_by_muon_where_time_is_short(
+    minutes: float, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,300 steps of half a second are 11 minutes, and see each of 9,000 pairs 14 times."""
+    monkeypatch.setattr(plan, "measured", lambda *arguments: SPEED)
+    draw = random.Random(1)
+    numbers = [str(draw.randrange(10**6)) for _ in range(9000)]
+    spoken = [" ".join(f"number{number[at : at + 3]}" for at in (0, 3)) for number in numbers]
+    train = Pairs(numbers, spoken, CorpusOptions(path="x.tsv"))
+    found = planned(Parts(train, pairs(100, "17", "number17"), pairs(100, "17", "number17")), tmp_path, minutes)
+    assert (found.kind.kind, found.config.optimizer.name) == ("normalisation", name)
+    assert found.config.optimizer.learning_rate == (0.004 if name == "muon" else 0.003)
+    assert found.config.data.batch_tokens == (2048 if name == "muon" else 4096)
 
 
 @pytest.mark.parametrize(("minutes", "tokens"), [(None, 4096), (30, 4096), (15, 2048), (5, 1024)])
