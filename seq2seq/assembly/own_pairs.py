@@ -5,7 +5,7 @@ package has for one's own pairs, or for tuning where a trained model is named to
 held out, and the run directory has the name of the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from seq2seq.lines import plain_name
 
 START = "training.initialize_from"
 """Option that names a trained model to begin with."""
+OPTIMIZER = "optimizer.name"
 OTHER_TOKENIZERS = (
     *("tokenizer", "tokenizer.kind", "tokenizer.target_kind", "tokenizer.path", "tokenizer.from_run"),
     START,
@@ -39,7 +40,7 @@ def command_config(arguments: Sequence[str], program: str, description: str) -> 
         if given.file is None:
             return config
         return of_moved_run(config, given.file, is_told="run_directory" in dict(given.overrides))
-    tree = shipped_values([name for name, _ in given.overrides])
+    tree = shipped_values(dict(given.overrides))
     of_data = dict(entries_at(tree, "data"))
     override(PARSER, tree, given)
     for name, node in of_data.items():  # `--data` says which pairs, and need not say how they are batched
@@ -55,16 +56,20 @@ def of_a_table(given: Given) -> Given:
     return replace(given, file=None, overrides=[("data.train.path", str(given.file)), *given.overrides])
 
 
-def shipped_values(said: Sequence[str]) -> Node:
+def shipped_values(said: Mapping[str, str | None]) -> Node:
     """Return what the package's configuration for one's own pairs says, but for what is a user's to say.
 
     Args:
-        said: names of options that a user says; what would mean nothing beside them is left out. Where they name a
-            trained model to begin with, it is the configuration for that, whose steps are smaller.
+        said: options that a user says, by their names; what would mean nothing beside them is left out. Where they name
+            a trained model to begin with, it is the configuration for that, whose steps are smaller.
     """
     tree = read_yaml(shipped_file(TUNING if START in said else OWN_PAIRS))
     if any(name in OTHER_TOKENIZERS for name in said):
         tree.entries.pop("tokenizer", None)
+    optimizer = entries_at(tree, "optimizer")
+    if said.get(OPTIMIZER) not in (None, optimizer.get("name", Node("adamw", "the default")).value):
+        for name in ("name", "learning_rate"):  # a rate that suits one may be the ruin of another
+            optimizer.pop(name, None)
     for name in ("train", "validation"):
         del tree.entries["data"].entries[name]
     del tree.entries["run_directory"]

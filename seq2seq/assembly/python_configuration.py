@@ -45,7 +45,7 @@ def resolved_config(
     if isinstance(train, RunConfig):
         raise ValueError("A whole configuration is given by its name: `seq2seq.train(config=…)`.")
     overrides, given = list(_flat(options)), {"train": train, "validation": validation}
-    tree = shipped_values([name for name, _ in overrides]) if config is None else _tree(config)
+    tree = shipped_values(dict(overrides)) if config is None else _tree(config)
     for name, pairs in given.items():
         if pairs is not None:
             _make_room(tree, name, [option for option, _ in overrides])

@@ -74,6 +74,23 @@ def test_a_trained_model_is_tuned_in_small_steps() -> None:
     assert (tuned.data.train.path, tuned.run_directory, tuned.data.num_folds) == ("a/pairs.tsv", "runs/pairs", 20)
 
 
+@pytest.mark.parametrize(
+    ("said", "rate"),
+    [
+        ([], 4e-3),
+        (["--optimizer.name", "muon"], 4e-3),
+        (["--optimizer.name", "adamw"], 1e-3),
+        (["--optimizer.name", "adamw", "--optimizer.learning_rate", "2e-3"], 2e-3),
+        (["--init-from", "x"], 2e-4),
+        (["--init-from", "x", "--optimizer.name", "adamw"], 2e-4),
+        (["--init-from", "x", "--optimizer.name", "adafactor"], 1e-3),
+    ],
+)
+def test_an_optimizer_of_ones_own_has_no_rate_of_another(said: list[str], rate: float) -> None:
+    optimizer = configured(["a/pairs.tsv", *said]).optimizer
+    assert (optimizer.learning_rate, optimizer.schedule) == (rate, "linear")
+
+
 def test_what_is_said_counts() -> None:
     dev = PartialCorpusOptions(path="dev.tsv")
     assert configured(["a/pairs.tsv", "--data.validation.path", "dev.tsv"]) == shipped_config(
