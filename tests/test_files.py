@@ -1,12 +1,15 @@
 """Files and folders that appear whole or not at all."""
 
 import os
+import random
 import shutil
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -319,20 +322,20 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_makers_of_one_folder_do_not_meet(tmp_path: Path) -> None:
-    barrier = threading.Barrier(5)
+    """One may look whether the folder is there while another one has just put it aside."""
+    barrier, draw = threading.Barrier(5, timeout=60), random.Random(1)
 
     def make(number: int) -> None:
-        for _ in range(10):
+        for _ in range(200):
             barrier.wait()
+            time.sleep(draw.random() * 0.004)
             with new_folder(tmp_path / "model") as unfinished:
                 for name in ("a", "b"):
                     (unfinished / name).write_text(str(number))
 
-    threads = [threading.Thread(target=make, args=(number,)) for number in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(5) as pool:
+        for made in [pool.submit(make, number) for number in range(5)]:
+            made.result()
     assert (tmp_path / "model" / "a").read_text() == (tmp_path / "model" / "b").read_text()
     assert names(tmp_path) == ["model"]
 
