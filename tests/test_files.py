@@ -104,7 +104,7 @@ def test_files_have_the_rights_that_the_umask_leaves_or_keep_their_own(tmp_path:
 
 def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    barrier = threading.Barrier(7)
+    barrier = threading.Barrier(7, timeout=300)
 
     def write(number: int) -> None:
         for _ in range(12):

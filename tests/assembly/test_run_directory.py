@@ -156,7 +156,7 @@ def enter_in_turn(index: int, config: RunConfig, barrier: Barrier) -> None:
 
 def test_many_processes_enter_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    barrier, config = context.Barrier(7), configuration(tmp_path)
+    barrier, config = context.Barrier(7, timeout=300), configuration(tmp_path)
     enter_run_directory(config)
     processes = [context.Process(target=enter_in_turn, args=(index, config, barrier)) for index in range(7)]
     for process in processes:

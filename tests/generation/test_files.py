@@ -73,7 +73,7 @@ def test_empty_file(paths):
 
 @pytest.mark.parametrize("num_processes", [2, 3, 7])
 def test_processes_share_the_work(paths, num_processes):
-    barrier = threading.Barrier(num_processes)
+    barrier = threading.Barrier(num_processes, timeout=300)
     models = [model() for _ in range(num_processes)]
 
     def decode(index):
@@ -122,7 +122,7 @@ def test_lines_that_fail_are_counted(paths, output_format):
 
 
 def test_lines_that_failed_in_another_process_are_counted(paths):
-    barrier = threading.Barrier(3)
+    barrier = threading.Barrier(3, timeout=300)
 
     def decode(index):
         shared = {"process_index": index, "num_processes": 3, "wait_for_everyone": barrier.wait}
