@@ -21,6 +21,7 @@ from seq2seq.fitting.plan import (
     steps_at_most,
     without_contradicted,
 )
+from seq2seq.fitting.recipes import recipe_options, recipe_table, recipes_for
 from tests.fitting.test_times import OPTIONS, SPEED, pairs
 
 
@@ -143,6 +144,15 @@ def test_sentences_are_learned_by_muon_where_time_is_short(
     assert other.config.optimizer.learning_rate < 0.004, "which is Muon's"
     assert other.config.data.batch_tokens == (1024 if minutes == 5 else tokens)
     assert other.speed.seconds_per_step == 0.5 * other.config.data.batch_tokens / 4096
+
+
+@pytest.mark.parametrize("passes", [0.5, 7, 8, 9, 10.5, 12])
+def test_muon_is_never_without_its_rate(passes: float) -> None:
+    kinds, _, _ = recipe_table()
+    for kind in kinds:
+        rows = recipes_for(kind, {"pairs": 9000, "steps": 500, "passes": passes, "spare": 0}, is_pretrained=False)
+        options = recipe_options(rows)
+        assert options.get("optimizer.name") != "muon" or options["optimizer.learning_rate"] == 0.004, kind
 
 
 @pytest.mark.parametrize(("minutes", "name"), [(5, "muon"), (30, "adamw")])
