@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
-TESTS := -m pytest --quiet --numprocesses auto --maxprocesses 4
+TESTS := -m pytest --quiet --numprocesses logical --maxprocesses 4
 PYTEST := $(BIN)/python $(TESTS)
 NEWEST := .venv-newest-$(notdir $(PYTHON))
 OLDEST := .venv-oldest-$(notdir $(PYTHON))
@@ -11,7 +11,7 @@ DEMO := runs/demo
 SITE := $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto \
 	--doctree-dir build/doctrees docs build/site
 
-.PHONY: install demo serve docs check lint test test-slow test-newest test-oldest gpu bench format options
+.PHONY: install demo serve docs check lint types test test-slow test-newest test-oldest gpu bench format options
 
 install: $(INSTALLED)
 
@@ -42,11 +42,14 @@ docs: $(INSTALLED)
 # What continuous integration runs, exactly.
 check: lint test
 
+# Types keep one core busy for about a minute, in which another makes the site.
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	$(MAKE) --no-print-directory --jobs 2 --output-sync types docs
+
+types: $(INSTALLED)
 	$(BIN)/mypy
-	$(SITE)
 
 test: $(INSTALLED)
 	$(PYTEST)

@@ -18,8 +18,26 @@ import torch
 
 torch.set_num_threads(1)
 
+COLLECTED = pytest.StashKey[set[str]]()
+"""Of a session: the files that a test was found in, or that said why they have none."""
 WARNINGS = ("error", "ignore:The anyio.abc.BlockingPortal alias is deprecated:DeprecationWarning")
 """All but one, which starlette's client for tests gives rise to with some versions of anyio."""
+
+
+class Collected:
+    """Remembers what a session found, which it does not keep of tests that it leaves out."""
+
+    def __init__(self, files: set[str]) -> None:
+        self.files = files
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        found = [node.nodeid for node in report.result or () if isinstance(node, pytest.Item)]
+        self.files.update(name.split("::")[0] for name in ([report.nodeid] if report.skipped else found))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COLLECTED] = set()
+    config.pluginmanager.register(Collected(config.stash[COLLECTED]))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -118,7 +118,7 @@ def test_the_rule_finds_second_defaults(text: str, expected: list[tuple[str, str
 
 
 def test_no_default_of_an_option_stands_twice() -> None:
-    trees = {path.relative_to(PACKAGE).as_posix(): tree for path, tree in package_trees()}
+    trees = package_trees()
     fed = {call for tree in trees.values() for call in handed_on(tree)}
     found = [(path, *where) for path, tree in trees.items() for where in second_defaults(tree, fed)]
     assert [where for where in found if where[-1] not in FOR_PROGRAMS] == []
@@ -177,15 +177,17 @@ def test_the_rule_finds_what_is_joined_by_name(text: str, expected: int) -> None
 
 
 def test_nothing_is_joined_by_name() -> None:
-    trees = {path.relative_to(PACKAGE).as_posix(): tree for path, tree in package_trees()}
+    trees = package_trees()
     found = {path for path, tree in trees.items() if any(joins_by_name(tree))}
     assert {path for path in found if not path.startswith(JOINS_BY_NAME)} == READERS.keys()
 
 
-def package_trees() -> Iterator[tuple[Path, ast.Module]]:
+@cache
+def package_trees() -> dict[str, ast.Module]:
+    """Return the files of the package by their paths in it."""
     files = sorted(PACKAGE.rglob("*.py"))
     assert len(files) > 20, f"no package at {PACKAGE}"
-    yield from ((path, ast.parse(path.read_text(encoding="utf-8"))) for path in files)
+    return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
 # ---- the reference ---------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from seq2seq.apps.verb_parser import VerbParser, parser_of
 from seq2seq.engines.ctranslate2_engine import (
     ANOTHER_ENGINE,
     COMPUTE_TYPES,
-    SMALL_BATCH_TOKENS,
     CTranslate2Engine,
     CTranslate2Search,
 )
@@ -63,7 +62,7 @@ def parser() -> VerbParser:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", nargs=1, required=True, help="folder of an export for CTranslate2")
     add_text_arguments(parser)
-    parser.set_defaults(batch_tokens=SMALL_BATCH_TOKENS)
+    parser.set_defaults(batch_tokens=None)
     parser.add_argument("--device", default="auto", help="cpu, cuda; default: the GPU where there is one")
     parser.add_argument(
         "--precision", choices=[*COMPUTE_TYPES, "auto"], default="auto", help="default: that of the export"

@@ -20,7 +20,8 @@ from seq2seq.processes import Processes
 
 BATCH_TOKENS_HELP = (
     "budget of one decoding batch: source tokens, padding included, times the hypotheses that run at a time, such as "
-    "`beam_width`, or under `mbr` `num_samples`; default: %(default)s"
+    f"`beam_width`, or under `mbr` `num_samples`; default: {BATCH_TOKENS}, of an export for CTranslate2 what suits its "
+    "precision"
 )
 ENDINGS = {".jsonl": "jsonl", ".moses": "moses", ".nbest": "moses"}
 

@@ -72,6 +72,13 @@ def test_hypotheses_begin_with_their_prefixes(generator: TextGenerator, folder: 
         assert one.hypotheses[0].score == pytest.approx(other.hypotheses[0].score, abs=1e-4)
 
 
+@pytest.mark.parametrize(("options", "expected"), [({}, 4096), ({"precision": "int8"}, 1024), ({"batch_tokens": 7}, 7)])
+def test_a_batch_is_as_large_as_suits_the_type_that_it_computes_in(
+    options: dict[str, Any], expected: int, folder: Path
+) -> None:
+    assert CTranslate2Engine(folder, "cpu", **options).batch_tokens == expected
+
+
 def test_a_source_longer_than_its_table_is_cut_and_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     [found] = CTranslate2Engine(folder, "cpu")("a b " * 2000)
     assert found.error is None
