@@ -59,5 +59,16 @@ def complete(app: Any, name: str, content: list[str]) -> None:
             content[0] = content[0].replace(mark(part), make())
 
 
+def completed(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Return the pages of which a part follows from something else than their text: a site that is there has it old."""
+    return [
+        name
+        for name in env.found_docs
+        if name in ("index", "results", "decisions/README")
+        or any(mark(part) in (HERE / f"{name}.md").read_text(encoding="utf-8") for part in PARTS)
+    ]
+
+
 def setup(app: Any) -> None:
     app.connect("source-read", complete)
+    app.connect("env-get-outdated", completed)
