@@ -103,6 +103,9 @@ def bounds(when: Bounds) -> str:
     """Return bounds as a person reads them."""
     found = []
     for name, (low, high) in when.items():
+        if low == high:  # either it is so or it is not
+            found.append(name.replace("_", " "))
+            continue
         low = low or None
         text = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
         found.append(f"{name.replace('_', ' ')} {text}")

@@ -90,7 +90,9 @@ def plan_of(
     tags = () if start else leading_tags(parts.train.sources)
     features = features_of(parts.train.sources, parts.train.targets, tags, seed)
     kind = task_kind(features.numbers())
-    recipes = recipes_for(kind, features.numbers(), is_pretrained=start is not None)
+    numbers = features.numbers() | ({"without_minutes": 1.0} if minutes is None else {})
+    optimizer = dict(overrides).get("optimizer.name")
+    recipes = for_optimizer(recipes_for(kind, numbers, is_pretrained=start is not None), optimizer)
     places = {
         "run_directory": str(folder),
         "data.train.path": str(files["train"]),
@@ -115,7 +117,7 @@ def plan_of(
         if sharing.used == speed.accumulation == 1:  # a step of several batches is as large as memory and GPUs want it
             numbers["steps"] = estimate.most_training / speed.seconds_per_step
         recipes = recipes_for(kind, numbers, is_pretrained=start is not None)
-        recipes = for_optimizer(recipes, dict(overrides).get("optimizer.name"))
+        recipes = for_optimizer(recipes, optimizer)
 
         def with_rows(rows: Sequence[Recipe]) -> RunConfig:
             return parsed(without_contradicted(found | recipe_options(rows), overrides), overrides)

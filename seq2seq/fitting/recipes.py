@@ -80,9 +80,9 @@ def recipes_for(kind: Kind, numbers: Mapping[str, float], *, is_pretrained: bool
     """Return the recipes that count, in the order in which they do.
 
     Args:
-        numbers: features; and, where the time is given and once they are known, the `steps` and the `passes` over the
-            pairs that there is time for by the batches of the recipe, and `spare`, what is left of it after its steps,
-            in parts of their time.
+        numbers: features; where no time is given `without_minutes`, which is 1; and, where one is and once they are
+            known, the `steps` and the `passes` over the pairs that there is time for by the batches of the recipe, and
+            `spare`, what is left of it after its steps, in parts of their time.
         is_pretrained: whether the weights are those of a trained model.
     """
     _, recipes, from_pretrained = recipe_table()

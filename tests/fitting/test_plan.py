@@ -146,6 +146,29 @@ def test_sentences_are_learned_by_muon_where_time_is_short(
     assert other.speed.seconds_per_step == 0.5 * other.config.data.batch_tokens / 4096
 
 
+@pytest.mark.parametrize(
+    ("number", "minutes", "said", "name"),
+    [
+        (20_000, None, None, "muon"),
+        (20_000, None, "adamw", "adamw"),
+        (20_000, 200, None, "adamw"),
+        (60_000, None, None, "adamw"),
+    ],
+)
+def test_sentences_are_learned_by_muon_where_no_time_is_said(
+    number: int, minutes: float | None, said: str | None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speed = dataclasses.replace(SPEED, batch_tokens=2048 if name == "muon" else 4096)
+    monkeypatch.setattr(plan, "measured", lambda *arguments: speed)
+    found = planned(sentence_parts(number), tmp_path, minutes, *([("optimizer.name", said)] if said else []))
+    assert (found.config.optimizer.name, found.config.optimizer.learning_rate) == (
+        ("muon", 0.004) if name == "muon" else ("adamw", 0.0015)
+    )
+    assert (found.config.data.batch_tokens, found.config.model.dropout) == (
+        (2048, 0.15) if name == "muon" else (4096, 0.2)
+    )
+
+
 @pytest.mark.parametrize("passes", [0.5, 7, 8, 9, 10.5, 12])
 def test_muon_is_never_without_its_rate(passes: float) -> None:
     kinds, _, _ = recipe_table()

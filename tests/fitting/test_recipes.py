@@ -19,7 +19,7 @@ PASSES = [0.5, 5, 50]
 
 def test_bounds_are_of_features_that_there_are() -> None:
     for row in (*KINDS, *RECIPES, *FROM_PRETRAINED):
-        assert {*row.when} <= NAMES | {"passes", "spare", "steps"}
+        assert {*row.when} <= NAMES | {"passes", "spare", "steps", "without_minutes"}
         assert all(low is None or high is None or low <= high for low, high in row.when.values())
     assert not KINDS[-1].when, "the last kind takes whatever is left"
 
