@@ -5,6 +5,7 @@ the navigation, and below the marks of `generated.py` what follows from the code
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +46,39 @@ html_theme_options = {
 }
 
 
+def decisions() -> str:
+    """Return the list of decisions."""
+    pages = sorted(page.stem for page in (HERE / "decisions").glob("0*.md"))
+    return "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n"
+
+
+LISTS: dict[str, Callable[[], str]] = {
+    "index": lambda: "\n\n".join(toctree(caption, pages) for caption, pages in SECTIONS.items()),
+    "results": lambda: toctree("", RESULTS),
+    "decisions/README": decisions,
+}
+"""By page, the list of others that it ends with."""
+
+
 def complete(app: Any, name: str, content: list[str]) -> None:
     """Put into a page what only the site has."""
-    if name == "index":
-        content[0] += "\n\n" + "\n\n".join(toctree(caption, pages) for caption, pages in SECTIONS.items())
-    if name == "results":
-        content[0] += "\n\n" + toctree("", RESULTS)
-    if name == "decisions/README":
-        pages = sorted(page.stem for page in (HERE / "decisions").glob("0*.md"))
-        content[0] += "\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n"
+    if name in LISTS:
+        content[0] += "\n\n" + LISTS[name]()
     for part, make in PARTS.items():
         if mark(part) in content[0]:
             content[0] = content[0].replace(mark(part), make())
 
 
-def completed(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+def read_anew(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
     """Return the pages of which a part follows from something else than their text: a site that is there has it old."""
-    return [
-        name
-        for name in env.found_docs
-        if name in ("index", "results", "decisions/README")
-        or any(mark(part) in (HERE / f"{name}.md").read_text(encoding="utf-8") for part in PARTS)
-    ]
+
+    def has_part(name: str) -> bool:
+        text = (HERE / f"{name}.md").read_text(encoding="utf-8")
+        return any(mark(part) in text for part in PARTS)
+
+    return [name for name in env.found_docs if name in LISTS or has_part(name)]
 
 
 def setup(app: Any) -> None:
     app.connect("source-read", complete)
-    app.connect("env-get-outdated", completed)
+    app.connect("env-get-outdated", read_anew)

@@ -33,7 +33,8 @@ SMALL_BATCH_TOKENS = {"int8": 1024, "int16": 1024}
 faster on larger ones, and takes memory anew for each (captions, beam 5, two cores, int8: 6.7 CPU seconds, of which 0.2
 in the system; 7.4 and 0.7 with 8192)."""
 OTHER_BATCH_TOKENS = 4096
-"""Of the other types: in fp32 1,000 captions take 10.2 seconds; 10.5 with 2048, 11.4 with 1024."""
+"""Of the other types: in fp32 1,000 captions take 10.2 seconds on two cores; 10.5 with 2048, 11.4 with 1024. In 16
+bits, and on a GPU, nothing was measured."""
 COMPUTE_TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 """Its names of our precisions."""
 DIFFERENT = {"max_length_ratio": 0, "length_normalization": "average"}
