@@ -17,7 +17,8 @@ from seq2seq.data.random_keys import random_keys
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.state import OfSentences, PathState, Specials
+from seq2seq.decoding.parts.path_state import PathState
+from seq2seq.decoding.parts.state import OfSentences, Specials
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 

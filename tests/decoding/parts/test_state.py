@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.state import OfSentences, can_improve
+from seq2seq.decoding.parts.beam_state import can_improve
+from seq2seq.decoding.parts.state import OfSentences
 
 
 @dataclass(frozen=True)

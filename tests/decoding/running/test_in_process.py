@@ -135,3 +135,48 @@ def test_want_that_no_source_has_to_do_with_ends_the_search(error: Exception) ->
         model = Small(Memory(rows=0))
     with pytest.raises((type(error), RuntimeError)):
         list(InProcess(model, Greedy(max_length=4)).search_batches([BATCH]))
+
+
+class Bringing:
+    """An audience of which sources are brought once, and one of them is gone at the third step."""
+
+    def __init__(self, more: SourceBatch, leaving: int | None = None) -> None:
+        self.more: SourceBatch | None = more
+        self.leaving = leaving
+        self.steps = 0
+
+    def gone(self) -> list[int]:
+        self.steps += 1
+        return [self.leaving] if self.leaving is not None and self.steps > 2 else []
+
+    def listening(self) -> list[int]:
+        return []
+
+    def hear(self, place: int, tokens: object) -> None:
+        raise AssertionError("nobody listens")
+
+    def joining(self, num_searched: int) -> SourceBatch | None:
+        more, self.more = self.more, None
+        return more
+
+
+@pytest.mark.parametrize("leaving", [None, 4])
+def test_what_joins_and_fails_takes_nobody_with_it(leaving: int | None) -> None:
+    """It is sought in halves, among those that were there and those that have come."""
+    search, error = Greedy(max_length=7), ValueError("a bad source")
+    more = SourceBatch([[3, 2], [BAD, 2], [4, 3, 2]], [5, 6, 7])
+    first = SourceBatch([[5, 3, 2], [3, 4, 2]], [0, 1])
+    audience = Bringing(more, leaving)
+    found = dict(InProcess(Failing(error), search).search_batch(first, audience))
+    [expected] = InProcess(Failing(error), search).search_batches([SourceBatch.joined([first, more])])
+    assert audience.more is None, "they have joined"
+    assert found == {place: hypotheses for place, hypotheses in enumerate(expected) if place != leaving}
+    assert [place for place, hypotheses in found.items() if hypotheses[0].error] == [3]
+
+
+def test_batches_are_joined_with_the_prefixes_that_any_has() -> None:
+    with_prefixes = SourceBatch([[5, 2]], [1], [[7]])
+    assert SourceBatch.joined([SourceBatch([[3, 2], [4, 2]], [5, 6]), with_prefixes]) == SourceBatch(
+        [[3, 2], [4, 2], [5, 2]], [5, 6, 1], [[], [], [7]]
+    )
+    assert SourceBatch.joined([SourceBatch([[3, 2]], [5])] * 2) == SourceBatch([[3, 2]] * 2, [5, 5])
