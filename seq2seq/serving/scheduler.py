@@ -301,9 +301,20 @@ class Scheduler:
                 self._search(running, self._next_jobs(running))
         for running in ready:
             if running.is_open and self._waiting and self._waiting[0].how == running.how and not self._explaining:
-                jobs = self._next_jobs(running)
-                if jobs and JOINING_SHARE * len(jobs) >= len(running.jobs):
-                    self._search(running, jobs)
+                self._let_join(running)
+
+    def _let_join(self, running: Running) -> None:
+        """Give a process more of what it searches, if it has room for enough of it."""
+        enough = max(1, math.ceil(len(running.jobs) / JOINING_SHARE))
+        if min(self._room(running), len(self._waiting)) >= enough:
+            jobs = self._next_jobs(running)
+            if len(jobs) >= enough:
+                self._search(running, jobs)
+
+    def _room(self, running: Running) -> int:
+        """Return how many jobs a process may get: its share, without those that it has."""
+        share = math.ceil((len(self._waiting) + self.batch_rows) / self._num_processes)
+        return min(share, max(1, self._most_rows // self._waiting[0].width)) - len(running.jobs)
 
     def _explain(self, running: Running, waiting: Explaining) -> None:
         self.queue_tokens -= waiting.tokens
@@ -314,11 +325,9 @@ class Scheduler:
         """Return the job that has waited longest, with as many like it as make a share; none, if there is no room."""
         oldest = self._waiting[0]
         alike = sorted((job for job in self._waiting if job.how == oldest.how), key=lambda job: job.tokens)
-        share = math.ceil((len(self._waiting) + self.batch_rows) / self._num_processes)
-        there = len(running.jobs)
-        most = min(share, max(1, self._most_rows // oldest.width)) - there
+        most, there = self._room(running), len(running.jobs)
         longest_there = max((job.tokens for job in running.jobs.values()), default=0)
-        if most < 1 or (there and (there + 1) * max(longest_there, oldest.tokens) * oldest.width > BATCH_TOKENS):
+        if there and (most < 1 or (there + 1) * max(longest_there, oldest.tokens) * oldest.width > BATCH_TOKENS):
             return []
         first = last = alike.index(oldest)
         while last - first + 1 < min(most, len(alike)):
