@@ -262,7 +262,7 @@ class Scheduler:
             self._measure(running)
             self._dispatch()
         elif isinstance(message, Open):
-            running.is_open = True
+            running.is_open = message.is_open
             self._dispatch()
         elif isinstance(message, Explained):
             if running.explanation is not None and not running.explanation.done():

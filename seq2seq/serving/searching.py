@@ -18,6 +18,10 @@ from seq2seq.generation.batches import SourceBatch
 from seq2seq.generation.engine import TextEngine
 from seq2seq.generation.hypothesis import Hypothesis, failure
 
+OLDEST_JOINED = 256
+"""Steps of a source after which others do not join it: all that are searched together have as many places for keys and
+values as the one that needs most, and attend over all of them."""
+
 MOST_SEARCHES = 32
 """Searches by options and languages that are kept."""
 
@@ -77,7 +81,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Open:
-    """More sources may join those that are being searched."""
+    """Whether more sources may join those that are being searched; until it is said, they may not."""
+
+    is_open: bool
 
 
 @dataclass(frozen=True)
@@ -179,10 +185,10 @@ class Waiting:
             self._told[place] = len(tokens)
             self._connection.send(Heard(self.ids[place], tuple(tokens)))
 
-    def joining(self, num_searched: int) -> SourceBatch | None:
-        if not self._is_open:
-            self._is_open = True
-            self._connection.send(Open())
+    def joining(self, age: int) -> SourceBatch | None:
+        if self._is_open != (age <= OLDEST_JOINED):
+            self._is_open = not self._is_open
+            self._connection.send(Open(self._is_open))
         more = self.take() if self._pending else None
         return more if more is not None and more.rows else None
 

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.serving.requests import RequestRefused
 from seq2seq.serving.scheduler import Job, Running, Scheduler
-from seq2seq.serving.searching import Done, Explain, How, SourceFound
+from seq2seq.serving.searching import Done, Explain, How, Open, SourceFound
 
 PLAIN, WIDE = How(), How(options=(("beam_width", 9),))
 
@@ -235,6 +235,9 @@ def test_a_process_is_idle_once_it_has_taken_all_that_it_was_sent() -> None:
     def check(scheduler: Scheduler, jobs: list[Job]) -> None:
         [running] = busy(scheduler, [1])
         scheduler._dispatch()
+        scheduler._received(running.process, Open(False))
+        assert not running.is_open
+        scheduler._received(running.process, Open(True))
         scheduler._received(running.process, Done(num_batches=1, row_steps=5))
         assert (running.is_busy, running.is_open) == (True, False), "the job that joined came too late, and is next"
         scheduler._received(running.process, Done(num_batches=2, row_steps=7))

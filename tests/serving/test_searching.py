@@ -3,6 +3,8 @@
 from multiprocessing import Pipe
 from typing import Any
 
+import pytest
+
 from seq2seq.decoding import BeamSearch
 from seq2seq.decoding.running.in_process import InProcess
 from seq2seq.generation.batches import SourceBatch
@@ -47,7 +49,7 @@ def expected(*batches: SearchBatch) -> dict[int, Any]:
 def test_what_comes_while_others_are_searched_joins_them() -> None:
     sent, waiting, pending = searched(*LATER)
     assert found_in(sent) == expected(FIRST, *LATER)
-    assert sum(isinstance(message, Open) for message in sent) == 1
+    assert [message for message in sent if isinstance(message, Open)] == [Open(True)]
     assert {message.id for message in sent if isinstance(message, Heard)} <= {12}
     assert (waiting.num_batches, pending, waiting.ids) == (3, [], {})
     steps = sum(max(len(one.tokens) for one in hypotheses) for hypotheses in found_in(sent).values())
@@ -74,6 +76,13 @@ def test_a_search_that_cannot_take_more_leaves_it_for_the_next() -> None:
     assert found_in(sent) == expected(FIRST)
     assert not any(isinstance(message, Open) for message in sent)
     assert (waiting.num_batches, pending) == (1, LATER)
+
+
+def test_nobody_joins_what_has_become_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.serving.searching.OLDEST_JOINED", 4)
+    sent, _, _ = searched()
+    assert [message for message in sent if isinstance(message, Open)] == [Open(True), Open(False)]
+    assert found_in(sent) == expected(FIRST)
 
 
 def test_what_fails_is_said_of_all_that_are_there() -> None:

@@ -49,7 +49,7 @@ class Silent:
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         raise AssertionError("nobody listens")
 
-    def joining(self, num_searched: int) -> None:
+    def joining(self, age: int) -> None:
         return None
 
 

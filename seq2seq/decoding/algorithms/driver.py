@@ -103,10 +103,13 @@ class Audience(Protocol):
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         """Hear of the tokens that the results of a source will begin with, whatever comes."""
 
-    def joining(self, num_searched: int) -> SourceBatch | None:
-        """Return sources that join so many that are being searched; their places are the next ones.
+    def joining(self, age: int) -> SourceBatch | None:
+        """Return sources that join those that are being searched; their places are the next ones.
 
         Asked before each step but the first, where the search and its model can take more at all.
+
+        Args:
+            age: steps that the oldest of those have made.
         """
 
 
@@ -217,7 +220,7 @@ def running(
     searched = _Searched(algorithm, model, sources, observer)
     while searched.positions:
         searched.reorder()
-        if audience is not None and searched.takes_more and (more := audience.joining(searched.num_searched)):
+        if audience is not None and searched.takes_more and (more := audience.joining(searched.state.age)):
             searched.join(more)
         searched.step()
         unwanted = frozenset() if audience is None else frozenset(audience.gone())
@@ -251,10 +254,6 @@ class _Searched:
     def takes_more(self) -> bool:
         """Whether others may join now; before the first step, sentences have fewer hypotheses than behind it."""
         return self.can_join and self.state.length > 0
-
-    @property
-    def num_searched(self) -> int:
-        return self.reported.count(False)
 
     def reorder(self) -> None:
         """Let the model's state follow what the last step has chosen, and who has left."""

@@ -99,6 +99,11 @@ class Growing(OfSentences):
         """Steps so far."""
         return self.tokens.shape[-1]
 
+    @property
+    def age(self) -> int:
+        """Steps since the oldest sentence came."""
+        return self.length if self.starts is None else self.length - int(self.starts.min())
+
     def last_tokens(self) -> Tensor:
         """Return what the model is fed next, int64 [B, W]: the newest tokens, or where there is none the start."""
         if self.length == 0:
@@ -150,7 +155,7 @@ class Growing(OfSentences):
 
     def join(self, fresh: Self) -> Self:
         """Return the state with others behind, which have made no step yet."""
-        state = self.since(0 if self.starts is None else int(self.starts.min()))
+        state = self.since(self.length - self.age)
         others = fresh.aged(state.length)
         constraints = state.constraints.followed_by(others.constraints, (len(state.limits), len(others.limits)))
         return replace(state.followed_by(others), constraints=constraints)

@@ -154,8 +154,8 @@ class PartialBatch:
         if self._audience:
             self._audience.hear(self._missing[place][0], tokens)
 
-    def joining(self, num_searched: int) -> SourceBatch | None:
-        more = self._audience.joining(num_searched) if self._audience and self._may_grow else None
+    def joining(self, age: int) -> SourceBatch | None:
+        more = self._audience.joining(age) if self._audience and self._may_grow else None
         if more is not None:
             added = range(self._next, self._next + len(more.rows))
             self._missing |= {index: (index, more.of([number])) for number, index in enumerate(added)}

@@ -40,7 +40,7 @@ class Waiting:
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         self.heard.append((self.step, place, tuple(tokens)))
 
-    def joining(self, num_searched: int) -> None:
+    def joining(self, age: int) -> None:
         return None
 
 

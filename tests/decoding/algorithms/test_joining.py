@@ -31,7 +31,7 @@ class Bringing:
         self.batches = dict(sorted(batches.items()))
         self.leaving = leaving
         self.steps = 0
-        self.searched: list[int] = []
+        self.ages: list[int] = []
         self.heard: list[tuple[int, tuple[int, ...]]] = []
 
     def gone(self) -> Collection[int]:
@@ -44,8 +44,8 @@ class Bringing:
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         self.heard.append((place, tuple(tokens)))
 
-    def joining(self, num_searched: int) -> SourceBatch | None:
-        self.searched.append(num_searched)
+    def joining(self, age: int) -> SourceBatch | None:
+        self.ages.append(age)
         due = [step for step in self.batches if step <= self.steps]
         return self.batches.pop(due[0]) if due else None
 
@@ -130,16 +130,24 @@ def test_a_search_goes_on_as_long_as_sources_come() -> None:
     found = joined(search, model, FIRST, audience)
     assert not audience.batches
     assert len(found) == 3 + 67
-    assert max(audience.searched) < 9
+    assert max(audience.ages) < 7
     last = SourceBatch([[3 + 199 % 5, 4, 2]], [199])
     assert [found[max(found)]] == alone(search, model, [last])
 
 
-def test_how_many_are_searched_is_told_without_those_that_are_done() -> None:
-    audience = Bringing({})
-    found = joined(SEARCHES[0], RandomModel(vocab_size=7), FIRST, audience)
-    lengths = [len(hypotheses[0].tokens) for hypotheses in found.values()]
-    assert audience.searched == [sum(length > step for length in lengths) for step in range(1, max(lengths))]
+def test_the_age_is_that_of_the_oldest_that_is_searched() -> None:
+    class Fixed(RandomModel):
+        """A source that begins with n ends after n tokens."""
+
+        def _random_logits(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> torch.Tensor:
+            ends = len(prefix) == source[0] - 1
+            return torch.where(torch.arange(self.vocab_size) == self.eos_id, 9.0 if ends else -9.0, 0.0)
+
+    first, later = SourceBatch([[4, 2], [7, 2]], [0, 1]), SourceBatch([[8, 2]], [2])
+    audience = Bringing({5: later})
+    found = joined(Greedy(max_length=13), Fixed(vocab_size=11), first, audience)
+    assert [len(found[place][0].tokens) for place in range(3)] == [4, 7, 8]
+    assert audience.ages == [1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6, 7], "7 steps of the first, 5 after which the last came"
 
 
 class Closed:
@@ -155,7 +163,7 @@ class Closed:
 def test_searches_and_models_that_cannot_take_more_are_not_asked_to(search: Any, kind: Any) -> None:
     audience = Bringing(LATER)
     found = joined(search, kind(RandomModel(vocab_size=11)), FIRST, audience)
-    assert (audience.searched, len(found)) == ([], 3)
+    assert (audience.ages, len(found)) == ([], 3)
 
 
 POSITIONS: list[dict[str, Any]] = [{}, {"positions": "rotary"}, {"positions": "learned"}, LIKE_T5, *PRETRAINED]

@@ -155,7 +155,7 @@ class Bringing:
     def hear(self, place: int, tokens: object) -> None:
         raise AssertionError("nobody listens")
 
-    def joining(self, num_searched: int) -> SourceBatch | None:
+    def joining(self, age: int) -> SourceBatch | None:
         more, self.more = self.more, None
         return more
 
