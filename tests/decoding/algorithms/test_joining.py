@@ -210,3 +210,19 @@ def test_the_state_of_a_transformer_stays_as_large_as_what_lives_in_it() -> None
     assert len(found) == 3 + 100
     assert max(slots for slots, _ in sizes) < 5 * 9 * 3, "of 300 steps of five hypotheses"
     assert (max(tokens for _, tokens in sizes), sizes[-1][1]) == (34, 3), "a long source goes as it came"
+
+
+@pytest.mark.parametrize(("first", "later"), [(29, 2), (2, 29)])
+def test_what_joins_is_kept_in_the_type_of_what_is_there(first: int, later: int) -> None:
+    """Few sentences keep keys and values in float32, many in that of the model's cache."""
+    torch.manual_seed(7)
+    model = tiny_model().float()
+    model.cache_dtype = torch.bfloat16
+    sources = [[3 + place % 7, 4 + place % 5, 2] for place in range(first + later)]
+    batches = [SourceBatch(part, [0] * len(part)) for part in (sources[:first], sources[first:])]
+    search = BeamSearch(n_best=3, max_length=11)
+    found = joined(search, model, batches[0], Bringing({2: batches[1]}))
+    expected = alone(search, model, batches)
+    assert len(found) == first + later
+    scores = [[found[place][0].score, hypotheses[0].score] for place, hypotheses in enumerate(expected)]
+    assert torch.tensor(scores).diff().abs().max() < 0.1
