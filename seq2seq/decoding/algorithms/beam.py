@@ -28,7 +28,9 @@ from seq2seq.models.interface import Seq2Seq
 class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
     """Beam search; a beam of width 1 is greedy. Options as in `options`."""
 
-    can_join = True
+    @property
+    def can_join(self) -> bool:
+        return True
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[BeamState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
@@ -44,11 +46,9 @@ class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
 
     def _divisor(self, state: BeamState) -> float | Tensor:
         """Return what scores one token later are divided by; [B, 1] where sentences came at several times."""
-        length = state.length + 1
         if state.starts is None:
-            return self.divisor(length)
-        divisors = [self.divisor(length - start) for start in state.starts.tolist()]
-        return state.scores.new_tensor(divisors).unsqueeze(1)
+            return self.divisor(state.length + 1)
+        return state.scores.new_tensor([self.divisor(age + 1) for age in state.ages().tolist()]).unsqueeze(1)
 
     def join(self, state: BeamState, fresh: BeamState) -> BeamState:
         return state.join(fresh)

@@ -116,8 +116,10 @@ class Audience(Protocol):
 class Algorithm(ABC, Generic[StateT]):
     """A search without its loop."""
 
-    can_join = False
-    """Whether it has `join`."""
+    @property
+    def can_join(self) -> bool:
+        """Whether it has `join`, and its states `length` and `age`: steps so far, and since the oldest came."""
+        return False
 
     @property
     @abstractmethod

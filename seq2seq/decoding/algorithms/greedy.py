@@ -20,8 +20,6 @@ from seq2seq.models.interface import Seq2Seq
 class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
     """Greedy search. The length options only normalise the score that is reported. Options as in `options`."""
 
-    can_join = True
-
     @property
     def width(self) -> int:
         return 1
@@ -29,6 +27,10 @@ class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
     @property
     def n_best(self) -> int:
         return 1
+
+    @property
+    def can_join(self) -> bool:
+        return True
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[PathState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)

@@ -104,6 +104,10 @@ class Growing(OfSentences):
         """Steps since the oldest sentence came."""
         return self.length if self.starts is None else self.length - int(self.starts.min())
 
+    def ages(self) -> Tensor:
+        """Return the steps since each sentence came, int64 [B]."""
+        return torch.full_like(self.limits, self.length) if self.starts is None else self.length - self.starts
+
     def last_tokens(self) -> Tensor:
         """Return what the model is fed next, int64 [B, W]: the newest tokens, or where there is none the start."""
         if self.length == 0:

@@ -84,6 +84,7 @@ SEARCHES: list[Any] = [
     BeamSearch(n_best=2, beam_width=3, max_length=13, early_stopping=True, max_length_ratio=1.5),
     BeamSearch(n_best=3, max_length=13, no_repeat_ngram=2, min_length=4, constraints=(block_after(3, 5),)),
     BeamSearch(n_best=1, beam_width=1, max_length=13),
+    Sampling(n_best=3, max_length=13, max_length_ratio=1.5, temperature=0.7, top_k=5, seed=3),
 ]
 
 
@@ -159,7 +160,9 @@ class Closed:
         self.eos_id, self.pad_id, self.decoder_start_id = model.eos_id, model.pad_id, model.decoder_start_id
 
 
-@pytest.mark.parametrize(("search", "kind"), [(Sampling(max_length=13), lambda model: model), (SEARCHES[0], Closed)])
+@pytest.mark.parametrize(
+    ("search", "kind"), [(Sampling(17, max_length=13), lambda model: model), (SEARCHES[0], Closed)]
+)
 def test_searches_and_models_that_cannot_take_more_are_not_asked_to(search: Any, kind: Any) -> None:
     audience = Bringing(LATER)
     found = joined(search, kind(RandomModel(vocab_size=11)), FIRST, audience)
