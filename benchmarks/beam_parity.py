@@ -22,7 +22,7 @@ from torch import Tensor
 import seq2seq
 from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.decoding import BeamSearch
-from seq2seq.decoding.algorithms.driver import pad_sources
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.lines import lines as read_lines
 
 Found = list[list[tuple[tuple[int, ...], float]]]

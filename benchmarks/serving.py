@@ -3,16 +3,13 @@
     python benchmarks/serving.py throughput --model runs/multi30k_en_de --input test.en --rounds 3
     python benchmarks/serving.py plain --model served_int8 --input test.en --rounds 3
     python benchmarks/serving.py latency --model runs/multi30k_en_de --input test.en
-    python benchmarks/serving.py joining --model runs/multi30k_en_de --input test.en --rounds 3
     python benchmarks/serving.py overload --model runs/multi30k_en_de --input test.en --seconds 60
     python benchmarks/serving.py many --model runs/demo --input test.source --requests 100000
 
 `throughput`: texts a second of 64 clients with one text each, against the command that decodes the same lines from a
 file; both as processes, start left out. `plain`: the same of a server with this model, against FastAPI with one
 `translate_batch` a request (`benchmarks/workers/serving_plainly.py`; FastAPI is to be installed for it), in turns.
-`latency`: the 99th percentile at half the throughput, against a text alone. `joining`: the throughput, and latencies at
-half of what it is without, of servers whose searches take others in and of such that search every batch to its end, in
-turns. `overload`: ten times what the server can
+`latency`: the 99th percentile at half the throughput, against a text alone. `overload`: ten times what the server can
 take. `many`: whether any answer is lost, exchanged or late, and what the server's processes hold of memory.
 
 The clients are one process that writes and reads HTTP by hand, so as to take little of the machine from the server.
@@ -38,8 +35,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WORKERS = Path(__file__).parent / "workers"
-PLAIN, TO_THE_END = WORKERS / "serving_plainly.py", WORKERS / "serving_to_the_end.py"
+PLAIN = Path(__file__).parent / "workers" / "serving_plainly.py"
 
 
 class Client:
@@ -84,7 +80,7 @@ def server(*command: str, **environment: str) -> Iterator[tuple[int, int]]:
     quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     process = subprocess.Popen([sys.executable, *words], env=os.environ | environment, **quiet)
     try:
-        path = "/translate" if str(PLAIN) in words else "/v1/generate"
+        path = "/v1/generate" if "seq2seq.apps.command" in words else "/translate"
         for _ in range(600):
             try:
                 if asyncio.run(answered(port, path)):
@@ -244,31 +240,6 @@ def latency(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     }
 
 
-def joining(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
-    command = ours(arguments.model, *arguments.options)
-    commands = {"to_the_end": (str(TO_THE_END), *command[2:]), "joining": command}
-    rates: dict[str, list[float]] = {name: [] for name in commands}
-    latencies: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    for _ in range(arguments.rounds):
-        for name, words in commands.items():
-            with server(*words) as (port, _):
-                asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
-                seconds, answers = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
-                assert {status for status, _, _ in answers} == {200}
-                rates[name].append(len(texts) / seconds)
-                half = statistics.mean(rates["to_the_end"]) / 2
-                loaded = [took for _, took in asyncio.run(open_loop(port, texts, half, arguments.seconds))]
-                latencies[name].append((statistics.median(loaded), percentile(loaded, 0.99)))
-    return {
-        name: {
-            "texts_a_second": [round(rate, 1) for rate in rates[name]],
-            "median_at_half_load": [round(median, 4) for median, _ in latencies[name]],
-            "p99_at_half_load": [round(high, 4) for _, high in latencies[name]],
-        }
-        for name in commands
-    }
-
-
 def overload(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     with server(*ours(arguments.model, *arguments.options)) as (port, pid):
         seconds, _ = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
@@ -312,14 +283,7 @@ def many(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     }
 
 
-KINDS = {
-    "throughput": throughput,
-    "plain": plain,
-    "latency": latency,
-    "joining": joining,
-    "overload": overload,
-    "many": many,
-}
+KINDS = {"throughput": throughput, "plain": plain, "latency": latency, "overload": overload, "many": many}
 
 
 def main() -> None:

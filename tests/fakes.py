@@ -25,8 +25,6 @@ class PrefixState:
     prefixes: list[list[Prefix]]
     """[B][W], without the start token"""
     started: bool = False
-    fresh: frozenset[int] = frozenset()
-    """Sentences that have joined, and are fed the start token next"""
 
 
 class PrefixModel(FromTheLeft):
@@ -55,12 +53,12 @@ class PrefixModel(FromTheLeft):
     def step(self, state: PrefixState, token_ids: Tensor) -> tuple[Tensor, PrefixState]:
         assert token_ids.shape == (len(state.sources), len(state.prefixes[0])), "one token per hypothesis"
         self.num_rows_stepped += token_ids.numel()
-        fresh = state.fresh if state.started else range(len(state.sources))
-        prefixes = []
-        for number, (ps, ts) in enumerate(zip(state.prefixes, token_ids.tolist(), strict=True)):
-            if number in fresh:
-                assert set(ts) == {self.decoder_start_id}, "the first token is the start token"
-            prefixes.append(ps if number in fresh else [(*p, t) for p, t in zip(ps, ts, strict=True)])
+        prefixes = state.prefixes
+        if state.started:
+            added = token_ids.tolist()
+            prefixes = [[(*p, t) for p, t in zip(ps, ts, strict=True)] for ps, ts in zip(prefixes, added, strict=True)]
+        else:
+            assert bool((token_ids == self.decoder_start_id).all()), "the first token is the start token"
         rows = zip(state.sources, prefixes, strict=True)
         logits = torch.stack([torch.stack([self.logits(s, p) for p in ps]) for s, ps in rows])
         return logits, PrefixState(state.sources, prefixes, started=True)
@@ -73,13 +71,6 @@ class PrefixModel(FromTheLeft):
         else:
             prefixes = [[state.prefixes[b][w] for w in ws] for b, ws in zip(kept, beams.tolist(), strict=True)]
         return PrefixState([state.sources[b] for b in kept], prefixes, state.started)
-
-    def join(self, state: PrefixState, fresh: PrefixState) -> PrefixState:
-        assert not state.fresh, "between two steps"
-        assert not fresh.started
-        width, number = len(state.prefixes[0]), len(state.sources)
-        added = frozenset(range(number, number + len(fresh.sources)))
-        return PrefixState(state.sources + fresh.sources, state.prefixes + [[()] * width for _ in added], True, added)
 
     def teacher_forced(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
         state = self.encode(input_ids, attention_mask)

@@ -17,7 +17,7 @@ from transformers import AutoModelForSeq2SeqLM, M2M100Config, M2M100ForCondition
 from workers.protocol import serve
 
 from seq2seq.data.bucketing import length_sorted_batches
-from seq2seq.decoding.algorithms.driver import pad_sources
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.options import MODEL_TYPE
 from seq2seq.models.transformer.positions import sinusoids

@@ -21,8 +21,8 @@ from seq2seq.data.bucketing import length_sorted_batches
 from seq2seq.data.cutting import smallest
 from seq2seq.decoding import SEARCHES, Search
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.algorithms.driver import pad_sources
 from seq2seq.decoding.parts.options import BeamOptions, SearchOptions
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.engines.ctranslate2_engine import MAX_POSITIONS, require_ctranslate2
 from seq2seq.engines.ctranslate2_vocabulary import saved_vocabularies
 from seq2seq.generation.corpus import truncated

@@ -27,14 +27,6 @@ class SourceBatch:
     prefixes: list[list[int]] | None = None
     """Per source, target tokens that every hypothesis begins with."""
 
-    @classmethod
-    def joined(cls, batches: Sequence["SourceBatch"]) -> "SourceBatch":
-        """Return the sources of all batches as one."""
-        sources, rows = [s for one in batches for s in one.sources], [row for one in batches for row in one.rows]
-        if all(one.prefixes is None for one in batches):
-            return cls(sources, rows)
-        return cls(sources, rows, [prefix for one in batches for prefix in one.prefixes or [[]] * len(one.rows)])
-
     def of(self, places: Sequence[int]) -> "SourceBatch":
         """Return the sources at these places as a batch."""
         prefixes = None if self.prefixes is None else [self.prefixes[place] for place in places]

@@ -6,7 +6,7 @@ sentence (encoder output, cross-attention keys and values) is stored once per se
 Teacher-forced scoring is the model's ordinary forward.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -104,18 +104,6 @@ class Seq2Seq(Protocol):
             input_ids: int64 [B, S]; each source is encoded once.
             attention_mask: bool [B, S], True = real.
             decoder_input_ids: int64 [B * G, T], G successive rows for each source.
-        """
-
-
-@runtime_checkable
-class Joinable(Protocol):
-    """What a `Seq2Seq` has besides if sentences may join others that have made steps already."""
-
-    def join(self, state: State, fresh: State) -> State:
-        """Return the state of these sentences and of others behind them, in as many hypotheses; neither is used again.
-
-        Args:
-            fresh: as `encode` returned it.
         """
 
 

@@ -1,8 +1,7 @@
 """Batches across requests: jobs of one source each wait in a queue, and an idle process gets its share of them.
 
 A job that finds an idle process waits for nobody. Under load a process gets as many of those that wait as make its
-share of all, of the same options, near in length to the one that has waited longest, which is always among them. Where
-a search can take more, jobs of its options join it at its next step, once a process has room for enough of them. A
+share of all, of the same options, near in length to the one that has waited longest, which is always among them. A
 result goes out as soon as its search is done; a job that nobody waits for any more leaves at the next step. What is to
 be explained waits in a line of its own, within the same limit; a process takes turns between the two. A process that
 dies is replaced, and its jobs end with the refusal `search_process_died`.
@@ -21,7 +20,7 @@ from typing import Any
 from seq2seq.generation.batches import BATCH_TOKENS, SourceBatch
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.serving.requests import RequestRefused
-from seq2seq.serving.searching import Done, Explain, Explained, Heard, How, Leave, Open, Ready, SearchBatch, SourceFound
+from seq2seq.serving.searching import Done, Explain, Explained, Heard, How, Leave, Ready, SearchBatch, SourceFound
 from seq2seq.serving.searching_processes import SearchingProcess
 
 SECONDS_BETWEEN_STARTS = 1.0
@@ -29,11 +28,7 @@ SECONDS_BETWEEN_STARTS = 1.0
 FIRST_RATE = 500.0
 """Source tokens a second that are assumed until some have been measured."""
 SHARE_OF_NEWEST = 0.2
-"""Of the rate, how much the newest measurement counts."""
-SECONDS_MEASURED = 1.0
-"""After which the rate of a search that goes on is measured."""
-JOINING_SHARE = 4
-"""Jobs join a search once they are one for every so many that it has: to encode them takes as long as a step."""
+"""Of the rate, how much the newest batch counts."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,20 +70,12 @@ class Running:
 
     process: SearchingProcess
     jobs: dict[int, Job] = field(default_factory=dict)
-    """By id, those whose result is still to come."""
-    how: How = field(default_factory=How)
-    """That they are searched."""
-    is_open: bool = False
-    """Whether others may join them."""
+    """By place, those whose result is still to come."""
     explanation: "asyncio.Future[Explained] | None" = None
-    num_jobs: int = 0
-    """That it was ever given; what the next is known by."""
-    num_batches: int = 0
-    """In which it was given them."""
+    number: int = 0
+    """Of its batches."""
     tokens: int = 0
-    """Whose results have come since this was last measured."""
-    measured: float = 0.0
-    """When that was."""
+    started: float = 0.0
     is_busy: bool = False
     has_explained: bool = False
     """Whether the last that it was given was an explanation; then it is the jobs' turn."""
@@ -178,11 +165,11 @@ class Scheduler:
             self._waiting = [job for job in self._waiting if id(job) not in gone]
             self.queue_tokens -= sum(job.tokens for job in waiting)
         for running in self._processes:
-            ids = frozenset(number for number, job in running.jobs.items() if id(job) in gone)
-            if ids:
-                for number in ids:
-                    del running.jobs[number]
-                running.process.send(Leave(ids))
+            places = frozenset(place for place, job in running.jobs.items() if id(job) in gone)
+            if places:
+                for place in places:
+                    del running.jobs[place]
+                running.process.send(Leave(running.number, places))
         for job in jobs:
             job.result.cancel()
 
@@ -251,91 +238,62 @@ class Scheduler:
     def _received(self, process: SearchingProcess, message: Any) -> None:
         running = self._of(process)
         if isinstance(message, Heard):
-            job = running.jobs.get(message.id)
+            job = running.jobs.get(message.place)
             if job is not None and job.hear is not None:
                 job.hear(message.tokens)
         elif isinstance(message, SourceFound):
-            job = running.jobs.pop(message.id, None)
+            job = running.jobs.pop(message.place, None)
             if job is not None and not job.result.done():
                 job.result.set_result(message.hypotheses)
-            running.tokens += 0 if job is None else job.tokens
-            self._measure(running)
-            self._dispatch()
-        elif isinstance(message, Open):
-            running.is_open = message.is_open
-            self._dispatch()
         elif isinstance(message, Explained):
             if running.explanation is not None and not running.explanation.done():
                 running.explanation.set_result(message)
             running.explanation, running.is_busy = None, False
             self._dispatch()
         elif isinstance(message, Done):
-            self._measure(running, is_done=True)
+            self._measure(running)
             self.row_steps += message.row_steps
-            running.is_open = False
-            running.is_busy = message.num_batches < running.num_batches
+            running.is_busy = False
             self._dispatch()
         elif isinstance(message, Ready):
             process.is_ready = True
             self._dispatch()
 
-    def _measure(self, running: Running, is_done: bool = False) -> None:
-        now = time.monotonic()
-        elapsed = now - running.measured
-        if elapsed > 0 and running.tokens and (is_done or elapsed > SECONDS_MEASURED):
+    def _measure(self, running: Running) -> None:
+        elapsed = time.monotonic() - running.started
+        if elapsed > 0 and running.tokens:
             rate = running.tokens / elapsed * self._num_processes
             self.rate += SHARE_OF_NEWEST * (rate - self.rate)
-            running.tokens, running.measured = 0, now
 
     def _dispatch(self) -> None:
-        """Give processes that are idle something to do, and then those more whose searches can take it."""
+        """Give those processes that are idle something to do."""
         self._drop_abandoned()
-        ready = [running for running in self._processes if running.process.is_ready]
-        for running in ready:
-            if running.is_busy:
+        for running in self._processes:
+            if running.is_busy or not running.process.is_ready:
                 continue
             if self._explaining and not (running.has_explained and self._waiting):
                 self._explain(running, self._explaining.pop(0))
             elif self._waiting:
-                running.how, running.tokens, running.measured = self._waiting[0].how, 0, time.monotonic()
-                self._search(running, self._next_jobs(running))
-        for running in ready:
-            if running.is_open and self._waiting and self._waiting[0].how == running.how and not self._explaining:
-                self._let_join(running)
-
-    def _let_join(self, running: Running) -> None:
-        """Give a process more of what it searches, if it has room for enough of it."""
-        enough = max(1, math.ceil(len(running.jobs) / JOINING_SHARE))
-        if min(self._room(running), len(self._waiting)) >= enough:
-            jobs = self._next_jobs(running)
-            if len(jobs) >= enough:
-                self._search(running, jobs)
-
-    def _room(self, running: Running) -> int:
-        """Return how many jobs a process may get: its share, without those that it has."""
-        share = math.ceil((len(self._waiting) + self.batch_rows) / self._num_processes)
-        return min(share, max(1, self._most_rows // self._waiting[0].width)) - len(running.jobs)
+                self._search(running, self._next_jobs())
 
     def _explain(self, running: Running, waiting: Explaining) -> None:
         self.queue_tokens -= waiting.tokens
         running.explanation, running.is_busy, running.has_explained = waiting.result, True, True
         running.process.send(waiting.message)
 
-    def _next_jobs(self, running: Running) -> list[Job]:
-        """Return the job that has waited longest, with as many like it as make a share; none, if there is no room."""
+    def _next_jobs(self) -> list[Job]:
+        """Return the job that has waited longest, with as many like it as make a share."""
         oldest = self._waiting[0]
         alike = sorted((job for job in self._waiting if job.how == oldest.how), key=lambda job: job.tokens)
-        most, there = self._room(running), len(running.jobs)
-        longest_there = max((job.tokens for job in running.jobs.values()), default=0)
-        if there and (most < 1 or (there + 1) * max(longest_there, oldest.tokens) * oldest.width > BATCH_TOKENS):
-            return []
+        share = math.ceil((len(self._waiting) + self.batch_rows) / self._num_processes)
+        most = max(1, min(share, self._most_rows // oldest.width))
         first = last = alike.index(oldest)
         while last - first + 1 < min(most, len(alike)):
             can_before, can_after = first > 0, last + 1 < len(alike)
             before = oldest.tokens - alike[first - 1].tokens if can_before else math.inf
             after = alike[last + 1].tokens - oldest.tokens if can_after else math.inf
-            longest = max(longest_there, alike[last].tokens if before <= after else alike[last + 1].tokens)
-            if (there + last - first + 2) * longest * oldest.width > BATCH_TOKENS:
+            longest = alike[last].tokens if before <= after else alike[last + 1].tokens
+            if (last - first + 2) * longest * oldest.width > BATCH_TOKENS:
                 break
             if before <= after:
                 first -= 1
@@ -346,16 +304,15 @@ class Scheduler:
     def _search(self, running: Running, jobs: list[Job]) -> None:
         chosen = {id(job) for job in jobs}
         self._waiting = [job for job in self._waiting if id(job) not in chosen]
-        self.queue_tokens -= sum(job.tokens for job in jobs)
-        ids = list(range(running.num_jobs, running.num_jobs + len(jobs)))
-        running.num_jobs += len(jobs)
-        running.num_batches += 1
+        running.tokens, running.started = sum(job.tokens for job in jobs), time.monotonic()
+        self.queue_tokens -= running.tokens
+        running.number += 1
         running.is_busy, running.has_explained = True, False
-        running.jobs |= dict(zip(ids, jobs, strict=True))
+        running.jobs = dict(enumerate(jobs))
         prefixes = [job.prefix or [] for job in jobs] if any(job.prefix for job in jobs) else None
         batch = SourceBatch([job.source for job in jobs], [job.row for job in jobs], prefixes)
-        listening = frozenset(number for number, job in zip(ids, jobs, strict=True) if job.hear is not None)
-        running.process.send(SearchBatch(batch, running.how, ids, listening))
+        listening = frozenset(place for place, job in running.jobs.items() if job.hear is not None)
+        running.process.send(SearchBatch(batch, jobs[0].how, listening))
 
 
 def _refuse(future: "asyncio.Future[Any]", refusal: RequestRefused) -> None:

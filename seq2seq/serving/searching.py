@@ -1,14 +1,13 @@
 """What a searching process does: batches come in through its connection, and what is found goes back as it is found.
 
-Between two steps of a search it looks whether somebody has left (`Leave`), whose rows then leave with them, and whether
-more has come that may join what is being searched. It ends when the other end of its connection is closed, wherever it
-is.
+Between two steps of a search it looks whether somebody has left (`Leave`), whose rows then leave with them. It ends
+when the other end of its connection is closed, wherever it is.
 """
 
 import logging
 import signal
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,10 +16,6 @@ from seq2seq.assembly.explaining import explained
 from seq2seq.generation.batches import SourceBatch
 from seq2seq.generation.engine import TextEngine
 from seq2seq.generation.hypothesis import Hypothesis, failure
-
-OLDEST_JOINED = 256
-"""Steps of a source after which others do not join it: all that are searched together have as many places for keys and
-values as the one that needs most, and attend over all of them."""
 
 MOST_SEARCHES = 32
 """Searches by options and languages that are kept."""
@@ -44,25 +39,20 @@ class How:
 
 @dataclass(frozen=True)
 class SearchBatch:
-    """Sources to be searched: by themselves, or with those that are being searched in the same way."""
+    """A batch to be searched, and the places in it that somebody listens to."""
 
     batch: SourceBatch
     how: How
-    ids: list[int]
-    """By which each source is known here and there; none ever stands for another source of the same process."""
     listening: frozenset[int] = frozenset()
-    """Of which sources somebody wants to hear while they are searched, by id."""
-
-    def without(self, ids: Collection[int]) -> "SearchBatch":
-        kept = [number for number, one in enumerate(self.ids) if one not in ids]
-        return replace(self, batch=self.batch.of(kept), ids=[self.ids[number] for number in kept])
 
 
 @dataclass(frozen=True)
 class Leave:
-    """Nobody waits for these sources any more."""
+    """Nobody waits for these places any more."""
 
-    ids: frozenset[int]
+    number: int
+    """Of the batch, counted from 1."""
+    places: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -80,17 +70,10 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Open:
-    """Whether more sources may join those that are being searched; until it is said, they may not."""
-
-    is_open: bool
-
-
-@dataclass(frozen=True)
 class Heard:
     """What all results of a source will begin with."""
 
-    id: int
+    place: int
     tokens: tuple[int, ...]
 
 
@@ -98,7 +81,7 @@ class Heard:
 class SourceFound:
     """All that there is of a source."""
 
-    id: int
+    place: int
     hypotheses: list[Hypothesis]
 
 
@@ -112,93 +95,48 @@ class Explained:
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing is being searched any more."""
+    """The batch is done; the process waits for the next."""
 
-    num_batches: int
-    """That had been taken until then, of all that ever came; if more were sent, they are next."""
     row_steps: int = 0
     """Rows of sources times steps that were searched: the work."""
 
 
+@dataclass
 class Waiting:
-    """An `Audience` at the other end of a connection. Places are those of a search, ids those of the connection.
+    """An `Audience` at the other end of a connection."""
 
-    Args:
-        pending: what has come and is to be searched; what comes while something is searched stands behind it.
-    """
-
-    def __init__(self, connection: Connection, pending: list[SearchBatch]) -> None:
-        self._connection = connection
-        self._pending = pending
-        self._gone: set[int] = set()
-        self._listening: set[int] = set()
-        self._told: dict[int, int] = {}
-        self._num_places = 0
-        self._is_open = False
-        self.num_batches = 0
-        self.row_steps = 0
-        self.ids: dict[int, int] = {}
-        """Of each place whose result is still to come."""
-
-    def take(self) -> SourceBatch:
-        """Return all that is pending; its sources get places."""
-        for message in self._pending:
-            for one in message.ids:
-                if one in message.listening:
-                    self._listening.add(self._num_places)
-                self.ids[self._num_places] = one
-                self._num_places += 1
-        taken = SourceBatch.joined([message.batch for message in self._pending])
-        self.num_batches += len(self._pending)
-        self._pending.clear()
-        return taken
-
-    def found(self, place: int, hypotheses: list[Hypothesis]) -> None:
-        """Send the result of a source."""
-        self._told.pop(place, None)
-        self._listening.discard(place)
-        self._connection.send(SourceFound(self.ids.pop(place), hypotheses))
+    connection: Connection
+    number: int
+    places: Collection[int]
+    size: int
+    left: set[int] = field(default_factory=set)
+    told: dict[int, int] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+    row_steps: int = 0
 
     def gone(self) -> Collection[int]:
-        while self._connection.poll():
-            message = self._connection.recv()
-            if isinstance(message, Leave):
-                self._leave(message.ids)
-            else:
-                assert isinstance(message, SearchBatch), "nothing else comes before all is done"
-                self._pending.append(message)
-        self.row_steps += len(self.ids)
-        return self._gone
-
-    def _leave(self, ids: frozenset[int]) -> None:
-        left = {place for place, one in self.ids.items() if one in ids}
-        for place in left:
-            del self.ids[place]
-        self._gone |= left
-        self._pending[:] = [message.without(ids) for message in self._pending]
+        while self.connection.poll():
+            message = self.connection.recv()
+            assert isinstance(message, Leave), "nothing else comes before a batch is done"
+            if message.number == self.number:
+                self.left |= message.places
+        self.row_steps += self.size - len(self.left | self.done)
+        return self.left
 
     def listening(self) -> Collection[int]:
-        return self._listening
+        return self.places
 
     def hear(self, place: int, tokens: Sequence[int]) -> None:
-        if len(tokens) > self._told.get(place, 0):
-            self._told[place] = len(tokens)
-            self._connection.send(Heard(self.ids[place], tuple(tokens)))
-
-    def joining(self, age: int) -> SourceBatch | None:
-        if self._is_open != (age <= OLDEST_JOINED):
-            self._is_open = not self._is_open
-            self._connection.send(Open(self._is_open))
-        more = self.take() if self._pending else None
-        return more if more is not None and more.rows else None
+        if len(tokens) > self.told.get(place, 0):
+            self.told[place] = len(tokens)
+            self.connection.send(Heard(place, tuple(tokens)))
 
 
 def work(connection: Connection, engine: TextEngine) -> None:
     """Search what comes, until nothing can come any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; who has started this ends it
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pending: list[SearchBatch] = []
-    num_batches = 0
+    number = 0
 
     @lru_cache(maxsize=MOST_SEARCHES)
     def searcher(how: How) -> Any:
@@ -208,13 +146,10 @@ def work(connection: Connection, engine: TextEngine) -> None:
         _warm_up(engine, searcher(How()))
         connection.send(Ready())
         while True:
-            message = pending.pop(0) if pending else connection.recv()
+            message = connection.recv()
             if isinstance(message, SearchBatch):
-                waiting = Waiting(connection, pending)
-                pending.insert(0, message)
-                _search(waiting, searcher(message.how))
-                num_batches += waiting.num_batches
-                connection.send(Done(num_batches, waiting.row_steps))
+                number += 1
+                _search(connection, searcher(message.how), message, number)
             elif isinstance(message, Explain):
                 connection.send(_explained(speaking(engine, message.how), message))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -237,13 +172,12 @@ def _warm_up(engine: TextEngine, searcher: Any) -> None:
             logger.error("The first sentence could not be decoded: %s", hypotheses[0].error)
 
 
-def _search(waiting: Waiting, searcher: Any) -> None:
-    batch = waiting.take()
-    if not batch.rows:
-        return
+def _search(connection: Connection, searcher: Any, message: SearchBatch, number: int) -> None:
+    waiting = Waiting(connection, number, message.listening, len(message.batch.rows))
     try:
-        for place, hypotheses in searcher.search_batch(batch, waiting):
-            waiting.found(place, hypotheses)
+        for place, hypotheses in searcher.search_batch(message.batch, waiting):
+            waiting.done.add(place)
+            connection.send(SourceFound(place, hypotheses))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # what the model cannot do, or what no source has to do with
@@ -251,8 +185,10 @@ def _search(waiting: Waiting, searcher: Any) -> None:
         if not isinstance(error, ValueError):
             logger.exception("A batch could not be searched.")
             problem = f"{type(error).__name__}: {error}"
-        for place in list(waiting.ids):
-            waiting.found(place, [failure(problem)])
+        for place in range(waiting.size):
+            if place not in waiting.done:
+                connection.send(SourceFound(place, [failure(problem)]))
+    connection.send(Done(waiting.row_steps))
 
 
 def _explained(engine: TextEngine, message: Explain) -> Explained:

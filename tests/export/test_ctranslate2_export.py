@@ -16,7 +16,7 @@ from seq2seq.config.writing import plain
 from seq2seq.data.huggingface_tokenizer import HuggingFaceTokenizer
 from seq2seq.data.tokenizer import TextTokenizer
 from seq2seq.decoding.algorithms.beam import BeamSearch
-from seq2seq.decoding.algorithms.driver import pad_sources
+from seq2seq.decoding.running.in_process import pad_sources
 from seq2seq.engines.ctranslate2_engine import CTranslate2Engine
 from seq2seq.engines.ctranslate2_vocabulary import ctranslate2_vocabularies, distinct
 from seq2seq.export.ctranslate2_export import export_ctranslate2, transformer_spec

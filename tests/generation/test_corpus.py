@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from seq2seq.decoding import ONE_SIDED, BeamSearch, Greedy, Sampling
-from seq2seq.decoding.algorithms.driver import pad_sources
-from seq2seq.decoding.running.in_process import InProcess
+from seq2seq.decoding.running.in_process import InProcess, pad_sources
 from seq2seq.generation.corpus import decode_lines
 from seq2seq.generation.output import EMPTY_HYPOTHESIS
 from tests.fakes import CharTokenizer, RandomModel

@@ -234,35 +234,6 @@ def test_too_much_waiting_is_refused_with_a_time(generator: TextGenerator) -> No
     assert num_answered > 5
 
 
-def test_who_comes_while_others_are_searched_joins_them(generator: TextGenerator) -> None:
-    """With one process, and a text after the other, so that few find it idle."""
-
-    async def use(service: Service) -> None:
-        texts, tasks, searched = TEXTS * 7, [], []
-        scheduler = service.scheduler("ab-cd")
-        search = scheduler._search
-
-        def watched(running: Any, jobs: Any) -> None:
-            searched.append(len(running.jobs))
-            search(running, jobs)
-
-        scheduler._search = watched  # type: ignore[method-assign]
-        for text in texts:
-            tasks.append(asyncio.ensure_future(service.generate(asked(text, options={"n_best": 2}))))
-            await asyncio.sleep(0.002)
-        outputs = await asyncio.gather(*tasks)
-        expected = generator(texts, n_best=2)
-        for [output], hypotheses in zip(outputs, expected, strict=True):
-            assert [one.text for one in output.hypotheses] == [one.text for one in hypotheses]
-            assert [one.score for one in output.hypotheses] == pytest.approx(
-                [one.score for one in hypotheses], abs=1e-4
-            )
-        assert sum(number > 0 for number in searched) > 3, "how many were there when others came"
-        assert scheduler.batch_rows == 0
-
-    with_service(generator, use, num_processes=1)
-
-
 def test_who_leaves_leaves_at_the_next_step(generator: TextGenerator) -> None:
     """The work that was done is counted by the searching process, as rows times steps."""
     slow = {"min_length": 900, "max_length": 1000, "beam_width": 1}

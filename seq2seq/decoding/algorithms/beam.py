@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
-from seq2seq.decoding.parts.beam_state import BeamState, top_candidates
+from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, OneSided
-from seq2seq.decoding.parts.state import Specials
+from seq2seq.decoding.parts.state import BeamState, Specials, top_candidates
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
@@ -27,10 +27,6 @@ from seq2seq.models.interface import Seq2Seq
 @dataclass(frozen=True)
 class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
     """Beam search; a beam of width 1 is greedy. Options as in `options`."""
-
-    @property
-    def can_join(self) -> bool:
-        return True
 
     def start(self, model: Seq2Seq, sources: Sources) -> Start[BeamState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
@@ -41,17 +37,8 @@ class BeamSearch(BeamOptions, EarlyStopping, OneSided, Algorithm[BeamState]):
         return (state.last_tokens(),)
 
     def advance(self, logits: Tensor, state: BeamState) -> tuple[BeamState, Tensor]:
-        candidates = top_candidates(state.next_log_probs(logits), state.scores, self.num_candidates(self.beam_width))
-        return state.advance(candidates, self._divisor(state), early_stopping=self.early_stopping)
-
-    def _divisor(self, state: BeamState) -> float | Tensor:
-        """Return what scores one token later are divided by; [B, 1] where sentences came at several times."""
-        if state.starts is None:
-            return self.divisor(state.length + 1)
-        return state.scores.new_tensor([self.divisor(age + 1) for age in state.ages().tolist()]).unsqueeze(1)
-
-    def join(self, state: BeamState, fresh: BeamState) -> BeamState:
-        return state.join(fresh)
+        candidates = top_candidates(next_log_probs(logits, state), state.scores, self.num_candidates(self.beam_width))
+        return state.advance(candidates, self.divisor(state.length + 1), early_stopping=self.early_stopping)
 
     def results(self, state: BeamState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.hypotheses(sentences)

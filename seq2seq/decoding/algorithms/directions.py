@@ -36,7 +36,7 @@ def refuse_prefixes(prefixes: Sequence[Sequence[int]] | None, order: str) -> Non
 
 @dataclass(frozen=True)
 class Silent:
-    """An `Audience` that may leave, but hears nothing and brings nobody."""
+    """An `Audience` that may leave, but hears nothing."""
 
     of: Audience
 
@@ -48,9 +48,6 @@ class Silent:
 
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         raise AssertionError("nobody listens")
-
-    def joining(self, age: int) -> None:
-        return None
 
 
 @dataclass(frozen=True)

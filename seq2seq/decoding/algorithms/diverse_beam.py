@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
-from seq2seq.decoding.parts.beam_state import BeamState, top_candidates
 from seq2seq.decoding.parts.constraints import Constraints, next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, OneSided
-from seq2seq.decoding.parts.state import OfSentences, Specials
+from seq2seq.decoding.parts.state import BeamState, OfSentences, Specials, top_candidates
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 

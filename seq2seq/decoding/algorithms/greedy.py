@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
+from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.largest import largest
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.path_state import PathState
-from seq2seq.decoding.parts.state import Specials
+from seq2seq.decoding.parts.state import PathState, Specials
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
@@ -28,10 +28,6 @@ class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
     def n_best(self) -> int:
         return 1
 
-    @property
-    def can_join(self) -> bool:
-        return True
-
     def start(self, model: Seq2Seq, sources: Sources) -> Start[PathState]:
         constraints = self.started_constraints(model, sources.prefixes, sources.input_ids.device)
         return Start(
@@ -42,11 +38,8 @@ class Greedy(SearchOptions, OneSided, Algorithm[PathState]):
         return (state.last_tokens(),)
 
     def advance(self, logits: Tensor, state: PathState) -> tuple[PathState, None]:
-        best, token_ids = largest(state.next_log_probs(logits), 1)
+        best, token_ids = largest(next_log_probs(logits, state), 1)
         return state.append(token_ids.squeeze(-1), best.squeeze(-1)), None
-
-    def join(self, state: PathState, fresh: PathState) -> PathState:
-        return state.join(fresh)
 
     def results(self, state: PathState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.hypotheses(sentences, self.divisor)

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from seq2seq.decoding.algorithms.directions import refuse_prefixes
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
-from seq2seq.decoding.parts.beam_state import BeamState
 from seq2seq.decoding.parts.constraints import log_probs_in_place
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping
 from seq2seq.decoding.parts.pairs import FinishedPair, RankPairs, finished_pairs, top_pairs
-from seq2seq.decoding.parts.state import OfSentences, Specials
+from seq2seq.decoding.parts.state import BeamState, OfSentences, Specials
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order

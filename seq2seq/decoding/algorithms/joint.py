@@ -15,11 +15,10 @@ from torch import Tensor
 from seq2seq.decoding.algorithms.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
 from seq2seq.decoding.algorithms.synchronous import best_of
-from seq2seq.decoding.parts.beam_state import BeamState, Candidates
 from seq2seq.decoding.parts.constraints import Constraints, next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, check_halves
 from seq2seq.decoding.parts.pairs import FinishedPair, PathTokens, RankPairs, finished_pairs, top_pairs
-from seq2seq.decoding.parts.state import EMPTY, OfSentences, Specials
+from seq2seq.decoding.parts.state import EMPTY, BeamState, Candidates, OfSentences, Specials
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order

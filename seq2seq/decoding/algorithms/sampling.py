@@ -15,9 +15,9 @@ from torch import Tensor
 
 from seq2seq.data.random_keys import random_keys
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
+from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import OneSided, SearchOptions
-from seq2seq.decoding.parts.path_state import PathState
-from seq2seq.decoding.parts.state import OfSentences, Specials
+from seq2seq.decoding.parts.state import OfSentences, PathState, Specials
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import Seq2Seq
 
@@ -44,14 +44,6 @@ class SamplingState(OfSentences):
     @property
     def done(self) -> Tensor:
         return self.paths.done
-
-    @property
-    def length(self) -> int:
-        return self.paths.length
-
-    @property
-    def age(self) -> int:
-        return self.paths.age
 
 
 def pick(probabilities: Tensor, draws: Tensor) -> Tensor:
@@ -108,11 +100,6 @@ class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
     def width(self) -> int:
         return self.n_best
 
-    @property
-    def can_join(self) -> bool:
-        """Whether all samples of a source are one sentence."""
-        return self.n_best <= SAMPLES_OF_A_SENTENCE
-
     def truncate(self, probabilities: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what may be drawn, [B, N, V'], 0 for tokens that may not, and its token ids (None if V' is V)."""
         token_ids = None
@@ -153,15 +140,10 @@ class Sampling(SearchOptions, OneSided, Algorithm[SamplingState]):
         return (state.paths.last_tokens(),)
 
     def advance(self, logits: Tensor, state: SamplingState) -> tuple[SamplingState, None]:
-        log_probs, ages = state.paths.next_log_probs(logits), state.paths.ages()
-        token_ids = self.draw(log_probs, state.draws[torch.arange(len(ages), device=ages.device), ages])
+        log_probs = next_log_probs(logits, state.paths)
+        token_ids = self.draw(log_probs, state.draws[:, state.paths.length])
         chosen = log_probs.gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
         return replace(state, paths=state.paths.append(token_ids, chosen)), None
-
-    def join(self, state: SamplingState, fresh: SamplingState) -> SamplingState:
-        steps = max(state.draws.shape[1], fresh.draws.shape[1])
-        draws = [torch.nn.functional.pad(one.draws, (0, 0, 0, steps - one.draws.shape[1])) for one in (state, fresh)]
-        return SamplingState(state.paths.join(fresh.paths), torch.cat(draws))
 
     def results(self, state: SamplingState, sentences: Tensor) -> list[list[Hypothesis]]:
         return state.paths.hypotheses(sentences, self.divisor)

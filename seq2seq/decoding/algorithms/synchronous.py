@@ -18,11 +18,10 @@ from torch import Tensor
 
 from seq2seq.decoding.algorithms.directions import read_from_right, refuse_prefixes
 from seq2seq.decoding.algorithms.driver import Algorithm, Sources, Start
-from seq2seq.decoding.parts.beam_state import BeamState, can_improve, top_candidates
 from seq2seq.decoding.parts.constraints import next_log_probs
 from seq2seq.decoding.parts.options import BeamOptions, EarlyStopping, check_halves
 from seq2seq.decoding.parts.private_companions import PrivateCompanions
-from seq2seq.decoding.parts.state import Specials
+from seq2seq.decoding.parts.state import BeamState, Specials, can_improve, top_candidates
 from seq2seq.generation.hypothesis import Hypothesis
 from seq2seq.models.interface import PairedSeq2Seq, Seq2Seq
 from seq2seq.models.orders import wrong_order

@@ -165,21 +165,6 @@ class Constraints:
         """Return the constraints of some sentences, given by their indices, int64 [B']."""
         return self if self.prefixes is None else replace(self, prefixes=self.prefixes[sentences])
 
-    def followed_by(self, others: "Constraints", numbers: tuple[int, int]) -> "Constraints":
-        """Return the constraints of these sentences and of others behind them, of the same search.
-
-        Args:
-            numbers: of these sentences, and of the others.
-        """
-        parts = [part for part in (self.prefixes, others.prefixes) if part is not None]
-        if not parts:
-            return self
-        prefixes = parts[0].new_full((sum(numbers), max(part.shape[1] for part in parts)), FREE)
-        for first, part in ((0, self.prefixes), (numbers[0], others.prefixes)):
-            if part is not None:
-                prefixes[first : first + len(part), : part.shape[1]] = part
-        return replace(self, prefixes=prefixes)
-
     def active(self, step: int) -> bool:
         """Return whether anything can be forbidden at this step."""
         return bool(step < self.min_length or self.no_repeat_ngram or self.others or self._forces(step))

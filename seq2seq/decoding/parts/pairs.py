@@ -10,9 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.beam_state import BeamState, Candidates
 from seq2seq.decoding.parts.largest import largest
-from seq2seq.decoding.parts.state import EMPTY
+from seq2seq.decoding.parts.state import EMPTY, BeamState, Candidates
 
 
 @dataclass(frozen=True)

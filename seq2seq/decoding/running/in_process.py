@@ -2,8 +2,7 @@
 
 Neither changes what is found, but by the rounding of a precision below float32, where it depends on how many are
 searched together. A source whose search fails leaves a hypothesis that says why, and no other source with it. Where
-somebody waits for each source by itself (`Audience`), results come one by one, who has left is left out, and more may
-join those that are being searched.
+somebody waits for each source by itself (`Audience`), results come one by one, and who has left is left out.
 """
 
 import logging
@@ -21,7 +20,7 @@ from seq2seq.decoding.algorithms.driver import Algorithm, Audience, Sources
 from seq2seq.decoding.parts.search import Search
 from seq2seq.generation.batches import SourceBatch
 from seq2seq.generation.hypothesis import Hypothesis, failure
-from seq2seq.models.interface import Seq2Seq, UnsuitableModel
+from seq2seq.models.interface import SOURCE_PADDING, Seq2Seq, UnsuitableModel
 from seq2seq.want import wanting
 
 logger = logging.getLogger(__name__)
@@ -60,21 +59,21 @@ class InProcess:
             num_parts = math.ceil(len(batch.rows) * self.search.width / self.model.rows_at_once)
         places = list(range(len(batch.rows)))
         for part in batch.split(num_parts):
-            yield from self._found(part, places[: len(part.rows)], audience, may_grow=num_parts == 1)
+            yield from self._found(part, places[: len(part.rows)], audience)
             del places[: len(part.rows)]
 
     def _found(
-        self, batch: SourceBatch, places: list[int], audience: Audience | None, may_grow: bool
+        self, batch: SourceBatch, places: list[int], audience: Audience | None
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
         """Yield the places and hypotheses of sources; what makes a batch fail is sought in its halves.
 
         Raises:
             Exception: the machine lacks what every source needs.
         """
-        part = PartialBatch(batch, places, audience, may_grow)
+        missing = dict(enumerate(places))
         try:
-            for index, hypotheses in self._searched(batch, audience and part):
-                yield part.take(index), hypotheses
+            for index, hypotheses in self._searched(batch, audience and Placed(audience, places)):
+                yield missing.pop(index), hypotheses
             return
         except (UnsuitableModel, torch.AcceleratorError):  # behind the latter a GPU computes nothing any more
             raise
@@ -85,18 +84,17 @@ class InProcess:
             if not lacks_memory and not isinstance(error, ValueError | ArithmeticError):
                 _log_once("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
         # Here the error is gone, and with it the tensors of all functions that it came through.
-        rest, remaining = part.missing()
-        if not remaining:
-            return
+        rest = batch.of(list(missing))
         if len(rest.rows) == 1:
             if lacks_memory:
                 self._search_nothing(rest)
-            yield remaining[0], [failure(reason)]
+            yield missing.popitem()[1], [failure(reason)]
             return
         if lacks_memory:
             _warn_once()
+        remaining = list(missing.values())
         for half in rest.split(2):
-            yield from self._found(half, remaining[: len(half.rows)], audience, may_grow=False)
+            yield from self._found(half, remaining[: len(half.rows)], audience)
             del remaining[: len(half.rows)]
 
     def _search_nothing(self, batch: SourceBatch) -> None:
@@ -108,59 +106,36 @@ class InProcess:
                 raise
 
     def _searched(self, batch: SourceBatch, audience: Audience | None = None) -> Iterator[tuple[int, list[Hypothesis]]]:
-        sources = Sources.of(batch, self.device)
+        input_ids, attention_mask = pad_sources(batch.sources)
+        input_ids, attention_mask = input_ids.to(self.device), attention_mask.to(self.device)
         if audience is not None and isinstance(self.search, Algorithm | FromSide):
+            sources = Sources(input_ids, attention_mask, batch.prefixes, batch.rows)
             return self.search.found(self.model, sources, audience)
-        tensors = (sources.input_ids, sources.attention_mask)
-        found = self.search.search(self.model, *tensors, prefixes=batch.prefixes, rows=batch.rows)
+        found = self.search.search(self.model, input_ids, attention_mask, prefixes=batch.prefixes, rows=batch.rows)
         return iter(enumerate(found))
 
 
-class PartialBatch:
-    """A part of a batch, and the `Audience` of its search: which knows its sources by their places in the whole.
+@dataclass(frozen=True)
+class Placed:
+    """An `Audience` of a part of a batch, whose sources have other places in the whole.
 
     Args:
-        places: of its sources in the whole.
-        may_grow: whether sources may join it; it must be the whole then, and they stand behind all others in both.
+        places: in the whole, of each source of the part.
     """
 
-    def __init__(self, batch: SourceBatch, places: list[int], audience: Audience | None, may_grow: bool) -> None:
-        self._missing = {index: (place, batch.of([index])) for index, place in enumerate(places)}
-        self._next = len(places)
-        self._audience = audience
-        self._may_grow = may_grow
-
-    def take(self, index: int) -> int:
-        """Return the place of a source whose result is there."""
-        return self._missing.pop(index)[0]
-
-    def missing(self) -> tuple[SourceBatch, list[int]]:
-        """Return the sources whose results are still to come, and their places."""
-        return SourceBatch.joined([one for _, one in self._missing.values()]), [p for p, _ in self._missing.values()]
+    of: Audience
+    places: list[int]
 
     def gone(self) -> Collection[int]:
-        left = self._among(self._audience.gone()) if self._audience else ()
-        for index in left:
-            del self._missing[index]
-        return left
+        gone = self.of.gone()
+        return [index for index, place in enumerate(self.places) if place in gone] if gone else ()
 
     def listening(self) -> Collection[int]:
-        return self._among(self._audience.listening()) if self._audience else ()
-
-    def _among(self, places: Collection[int]) -> Collection[int]:
-        return [index for index, (place, _) in self._missing.items() if place in places] if places else ()
+        listening = self.of.listening()
+        return [index for index, place in enumerate(self.places) if place in listening] if listening else ()
 
     def hear(self, place: int, tokens: Sequence[int]) -> None:
-        if self._audience:
-            self._audience.hear(self._missing[place][0], tokens)
-
-    def joining(self, age: int) -> SourceBatch | None:
-        more = self._audience.joining(age) if self._audience and self._may_grow else None
-        if more is not None:
-            added = range(self._next, self._next + len(more.rows))
-            self._missing |= {index: (index, more.of([number])) for number, index in enumerate(added)}
-            self._next += len(added)
-        return more
+        self.of.hear(self.places[place], tokens)
 
 
 def reason_of(error: Exception) -> str:
@@ -180,3 +155,11 @@ def _log_once(trace: str) -> None:
 @lru_cache(maxsize=1)
 def _warn_once() -> None:
     logger.warning("Not enough memory for a whole batch; trying parts of it. Lower `--batch-tokens` to save time.")
+
+
+def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return input_ids, int64 [B, S], and attention_mask, bool [B, S]."""
+    longest = max(map(len, sources))
+    input_ids = torch.tensor([[*source, *[SOURCE_PADDING] * (longest - len(source))] for source in sources])
+    lengths = torch.tensor([len(source) for source in sources])
+    return input_ids, torch.arange(longest) < lengths.unsqueeze(1)

@@ -3,8 +3,7 @@
 Keys and values of the source are held once per sentence. Those of the target are written once, each into a slot of its
 sentence, and `ancestry` says which slots a hypothesis descends from; attention reads all slots of a sentence, and the
 ancestry hides those of others. So choosing hypotheses moves a small table instead of the cache, and what they have in
-common is stored once. Slots that no hypothesis descends from any more are cleared out now and then. Sentences that join
-others find slots in which nothing of theirs is, and which their ancestry hides.
+common is stored once. Slots that no hypothesis descends from any more are cleared out now and then.
 """
 
 import math
@@ -75,13 +74,6 @@ class KeyValueBuffer:
         copy.num_slots = self.num_slots
         return copy
 
-    def with_more(self, number: int) -> "KeyValueBuffer":
-        """Return a copy that holds so many sentences more, with nothing in the slots so far."""
-        copy, added = KeyValueBuffer(self.dtype), (0, 0, 0, 0, 0, 0, 0, number)
-        copy._keys, copy._values = functional.pad(self._keys, added), functional.pad(self._values, added)
-        copy.num_slots = self.num_slots
-        return copy
-
     def of_slots(self, slots: Tensor) -> "KeyValueBuffer":
         """Return a copy that holds the given slots of each sentence, int64 [B, slots']; `self` stays as it is."""
         keys, values = self._used()
@@ -109,21 +101,6 @@ def laid_out(part: KeysValues, dtype: torch.dtype) -> KeysValues:
     return keys.to(dtype).transpose(-2, -1).contiguous().transpose(-2, -1), values.to(dtype).contiguous()
 
 
-def padded_source(part: KeysValues, num_tokens: int) -> KeysValues:
-    """Return keys and values of the source cut or padded to so many tokens."""
-    keys, values = part
-    added = (0, 0, 0, num_tokens - keys.shape[2])
-    return functional.pad(keys, added), functional.pad(values, added)
-
-
-def padded_bias(state: "DecodingState", num_tokens: int) -> Tensor:
-    """Return the bias of a source cut or padded to so many tokens, [B, 1, 1, S]."""
-    bias, (keys, _) = state.source_bias, state.source[0]
-    if bias is None:
-        bias = keys.new_zeros(len(keys), 1, 1, keys.shape[2])
-    return functional.pad(bias, (0, num_tokens - bias.shape[3]), value=MASKED)
-
-
 @dataclass
 class DecodingState:
     """The state of B sentences with W hypotheses each."""
@@ -144,48 +121,10 @@ class DecodingState:
     """The end of the target that all hypotheses began at: 0 left, 1 right."""
     slot_steps: Tensor | None = None
     """int64 [1 or B, slots], the step in which each slot was written, for a model that looks at distances."""
-    starts: Tensor | None = None
-    """int64 [B], how many steps had been made when each sentence came; None = all were there before the first."""
 
     @property
     def num_sentences(self) -> int:
         return self.source[0][0].shape[0]
-
-    def positions(self) -> Tensor | None:
-        """Return the number of each sentence's newest position, int64 [B]; None where all have the same."""
-        return None if self.starts is None else self.length - 1 - self.starts
-
-    def join(self, fresh: "DecodingState") -> "DecodingState":
-        """Return the state of these sentences, and behind them of others that have made no step (see `Joinable`)."""
-        number, num_slots = fresh.num_sentences, self.buffers[0].num_slots
-        num_tokens = max(self.num_source_tokens, fresh.num_source_tokens)
-        dtype = self.source[0][0].dtype
-        sources = zip(*([padded_source(part, num_tokens) for part in one.source] for one in (self, fresh)), strict=True)
-        ancestry, steps, starts = self.ancestry, self.slot_steps, self.starts
-        if ancestry is None:
-            ancestry = fresh.source[0][0].new_ones(self.num_sentences, self.width, num_slots, dtype=torch.bool)
-        if starts is None:
-            starts = torch.zeros(self.num_sentences, dtype=torch.long, device=ancestry.device)
-        return replace(
-            self,
-            source=[
-                laid_out((torch.cat([keys, more_keys.to(dtype)]), torch.cat([values, more_values.to(dtype)])), dtype)
-                for (keys, values), (more_keys, more_values) in sources
-            ],
-            source_bias=torch.cat([padded_bias(one, num_tokens).to(dtype) for one in (self, fresh)]),
-            buffers=[buffer.with_more(number) for buffer in self.buffers],
-            ancestry=functional.pad(ancestry, (0, 0, 0, 0, 0, number)),
-            slot_steps=steps if steps is None or len(steps) == 1 else functional.pad(steps, (0, 0, 0, number)),
-            starts=functional.pad(starts, (0, number), value=self.length),
-        )
-
-    @property
-    def num_source_tokens(self) -> int:
-        """Tokens of the longest source."""
-        if self.source_bias is None:
-            return self.source[0][0].shape[2]
-        numbers = torch.arange(1, self.source_bias.shape[3] + 1, device=self.source_bias.device)
-        return max(1, int((numbers * (self.source_bias > MASKED / 2)).amax()))
 
     def lengthen(self, like: Tensor, new_slots: Tensor | None = None) -> Tensor:
         """Make room for one more token of each hypothesis; return the bias [B, 1, W, capacity] of its attention.
@@ -248,7 +187,6 @@ class DecodingState:
             buffers=[buffer.of_sentences(sentences) for buffer in self.buffers],
             ancestry=chosen(self.ancestry),
             slot_steps=self.slot_steps if self._has_common_steps else chosen(self.slot_steps),
-            starts=chosen(self.starts),
         )
 
     @property

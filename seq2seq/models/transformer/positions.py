@@ -73,9 +73,9 @@ def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
 
     Args:
         heads: [B, H, T, K].
-        rotation: [T, 2, K], or of one position of each sentence [B, 1, 1, 2, K].
+        rotation: [T, 2, K].
     """
-    cosines, sines = rotation.unbind(-2)
+    cosines, sines = rotation.unbind(1)
     first, second = heads.chunk(2, dim=-1)
     return (heads * cosines + torch.cat([second, first], dim=-1) * sines).to(heads.dtype)
 

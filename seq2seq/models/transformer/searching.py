@@ -115,7 +115,6 @@ class SearchableTransformer(nn.Module):
             [buffer.append for buffer in state.buffers],
             sides=torch.full_like(token_ids[:1, :1], state.side),
             key_steps=state.key_steps(),
-            positions=state.positions(),
         )
         return self.lm_head(output.hidden), state
 
@@ -124,10 +123,6 @@ class SearchableTransformer(nn.Module):
         self, state: DecodingState, beams: Tensor | None = None, sentences: Tensor | None = None
     ) -> DecodingState:
         return state if beams is None and sentences is None else state.reorder(beams, sentences)
-
-    @torch.inference_mode()
-    def join(self, state: DecodingState, fresh: DecodingState) -> DecodingState:
-        return state.join(fresh)
 
     def teacher_forced(
         self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, **sides: Tensor
@@ -148,7 +143,7 @@ class OneSide:
         self.pad_id, self.eos_id, self.decoder_start_id = model.pad_id, model.eos_id, model.decoder_start_id
         self.rows_at_once = model.rows_at_once
         self.max_source_tokens, self.max_target_tokens = model.max_source_tokens, model.max_target_tokens
-        self.step, self.reorder, self.join = model.step, model.reorder, model.join
+        self.step, self.reorder = model.step, model.reorder
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> DecodingState:
         return self.model.encode(input_ids, attention_mask, self.side)

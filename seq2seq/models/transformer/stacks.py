@@ -58,7 +58,7 @@ class Embeddings(nn.Module):
     def forward(
         self,
         input_ids: Tensor,
-        offset: int | Tensor = 0,
+        offset: int = 0,
         num_positions: int | None = None,
         sides: Tensor | None = None,
         perturbation: Tensor | None = None,
@@ -67,7 +67,7 @@ class Embeddings(nn.Module):
 
         Args:
             input_ids: int64 [B, T].
-            offset: position of the first token; int64 [B], that of all tokens of each row.
+            offset: position of the first token.
             num_positions: by default T; where many tokens stand at the first position, as many at the second, and so
                 on, how many these are.
             sides: int64, broadcasts to [B, T]: 0 left, 1 right; None = left.
@@ -80,22 +80,11 @@ class Embeddings(nn.Module):
         if self.training and self.token_dropout > 0:
             hidden = hidden * dropout(hidden.new_ones(*input_ids.shape, 1), self.token_dropout, training=True)
         if self.positions is not None:
-            hidden = hidden + _at(
-                self.positions, offset, num_positions or input_ids.shape[1], hidden, input_ids.shape[1]
-            )
+            positions = self.positions(offset, num_positions or input_ids.shape[1], hidden)
+            hidden = hidden + _spread(positions, input_ids.shape[1])
         if self.sides is not None:
             hidden = hidden + self.sides(input_ids.new_zeros(1, 1) if sides is None else sides)
         return self.dropout(hidden if self.norm is None else self.norm(hidden))
-
-
-def _at(table: nn.Module, offset: int | Tensor, num_positions: int, like: Tensor, num_tokens: int) -> Tensor:
-    """Return the rows of a table for so many tokens at so many positions.
-
-    From a common offset on, they are [T, …], or [1, …] at a single position; with one of each sentence [B, 1, …].
-    """
-    if isinstance(offset, int):
-        return _spread(table(offset, num_positions, like), num_tokens)
-    return table(0, int(offset.amax()) + 1, like)[offset].unsqueeze(1)
 
 
 def _spread(rows: Tensor, length: int) -> Tensor:
@@ -261,7 +250,6 @@ class Decoder(nn.Module):
         sides: Tensor | None = None,
         partner: Partner | None = None,
         key_steps: Tensor | None = None,
-        positions: Tensor | None = None,
     ) -> DecoderOutput:
         """Return the hidden states of one step in W hypotheses of each sentence.
 
@@ -275,18 +263,14 @@ class Decoder(nn.Module):
             sides: int64, broadcasts to [B, W]: the end that each hypothesis began at; None = left.
             partner: which keys are those of a hypothesis's partner, if it has one.
             key_steps: int64 [1 or B, keys], the steps of the keys, where positions are relative.
-            positions: int64 [B], the number of each sentence's position where not all have made as many steps.
         """
         biases: Sequence[Tensor | None] = [self_bias] * len(self.layers)
         if self.relative is not None and key_steps is not None:
             biases = self.relative(key_steps.new_full((1,), past), key_steps, self_bias)
         length = self.positions_at_once
-        offset = past * length if positions is None else positions * length
-        hidden = self.embeddings(token_ids, offset, length, self._sides(token_ids) if sides is None else sides)
-        rotation = None
-        if self.rotary is not None:
-            rotation = _at(self.rotary, offset, length, hidden, token_ids.shape[1])
-            rotation = rotation if positions is None else rotation.unsqueeze(1)  # the same for all heads
+        past *= length
+        hidden = self.embeddings(token_ids, past, length, self._sides(token_ids) if sides is None else sides)
+        rotation = None if self.rotary is None else _spread(self.rotary(past, length, hidden), token_ids.shape[1])
         return self._through_layers(
             hidden, biases, rotation, source, source_bias, remember, need_weights=False, partner=partner
         )

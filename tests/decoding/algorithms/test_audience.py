@@ -40,9 +40,6 @@ class Waiting:
     def hear(self, place: int, tokens: Sequence[int]) -> None:
         self.heard.append((self.step, place, tuple(tokens)))
 
-    def joining(self, age: int) -> None:
-        return None
-
 
 @pytest.mark.parametrize("search", [*SEARCHES, DiverseBeamSearch(n_best=3, max_length=13), Sampling(29, max_length=5)])
 def test_the_results_are_those_without_an_audience(search: Any) -> None:

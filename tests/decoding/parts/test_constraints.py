@@ -16,8 +16,7 @@ from seq2seq.decoding.parts.constraints import (
     next_log_probs,
     repetition_penalty,
 )
-from seq2seq.decoding.parts.path_state import PathState
-from seq2seq.decoding.parts.state import Specials
+from seq2seq.decoding.parts.state import PathState, Specials
 from tests.fakes import RandomModel
 from tests.oracles import repeats_ngram, token_log_probs
 

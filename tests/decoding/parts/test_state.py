@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq.decoding.parts.beam_state import can_improve
-from seq2seq.decoding.parts.state import OfSentences
+from seq2seq.decoding.parts.state import OfSentences, can_improve
 
 
 @dataclass(frozen=True)
