@@ -126,6 +126,19 @@ def test_some_pairs_the_other_way_round() -> None:
     assert f"pairs {min(rows) + 1:,}, " in found.sentence
 
 
+def test_half_of_the_pairs_the_other_way_round() -> None:
+    """Which of both ways is the right one cannot be told then, only that they are two."""
+    draw = random.Random(3)
+    words = sorted({word for source, _ in translated() for word in source.split()})
+    tags = ("N;DEF;SG", "N;DEF;PL", "V;PASS", "V;ACT;PRS")
+    pairs = [(f"{word} {tag}", word + tag[-2:].lower()) for word in words for tag in tags]
+    assert "reversed_pairs" not in found_in(pairs)
+    rows = {number for number in range(len(pairs)) if draw.random() < 0.5}
+    found = found_in(turned(pairs, rows.__contains__))["reversed_pairs"]
+    assert found.is_warning
+    assert min(abs(found.count - len(rows)), abs(len(pairs) - found.count - len(rows))) <= 0.05 * len(pairs)
+
+
 def test_the_second_half_the_other_way_round() -> None:
     found = found_in(turned(translated(), lambda number: number >= 1_000))["reversed_pairs"]
     place = re.search(r"from about pair ([\d,]+) to the end", found.sentence)
@@ -261,6 +274,7 @@ def test_real_pairs_the_other_way_round(name: str) -> None:
     assert found_in(turned(pairs, lambda number: number % 10 == 3))["reversed_pairs"].is_warning
     half = found_in(turned(pairs, lambda number: number >= len(pairs) // 2))["reversed_pairs"]
     assert "to the end" in half.sentence
+    assert found_in(turned(pairs, lambda number: number * 7 % 13 > 5))["reversed_pairs"].is_warning
 
 
 @pytest.mark.slow
