@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-PIP_INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 TESTS := -m pytest --quiet --numprocesses logical --maxprocesses 4
 PYTEST := $(BIN)/python $(TESTS)
 NEWEST := .venv-newest-$(notdir $(PYTHON))
