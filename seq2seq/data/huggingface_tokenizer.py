@@ -63,13 +63,16 @@ class HuggingFaceTokenizer:
         self.eos_id = _present(tokenizer.eos_token_id, tokenizer.sep_token_id)
         self.bos_id = _present(tokenizer.bos_token_id, tokenizer.cls_token_id, self.pad_id)
         self.unk_id: int | None = tokenizer.unk_token_id
-        self.vocab_size = max(tokenizer.get_vocab().values()) + 1
+        vocabulary = vocabulary_of(tokenizer, as_target)
+        self.vocab_size = max(vocabulary.values()) + 1
+        self._names = {index: token for token, index in vocabulary.items()} if has_two_vocabularies(tokenizer) else None
         self._reserved = set(tokenizer.all_special_ids) - {self.unk_id}
         framed = list(tokenizer(**{self._argument: ""})["input_ids"])
         end = framed.index(self.eos_id) if self.eos_id in framed else len(framed)
         self._prefix, self._suffix = framed[:end], framed[end:] or [self.eos_id]
         self.languages = known_languages(tokenizer)
         self.vocab_size = max(self.vocab_size, *(index + 1 for index in self.languages.ids.values()), 0)
+        self._hidden = frozenset() if self.languages.of_target_only else frozenset(self.languages.ids.values())
         if self.languages.is_start and as_target:
             self._suffix = [self.eos_id]  # the code is what a target starts from, not a part of it
 
@@ -131,13 +134,15 @@ class HuggingFaceTokenizer:
         return PipelineSampler(self.framed, self.backend, rate)
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        plain = [[int(index) for index in sequence] for sequence in sequences]
+        plain = [[int(index) for index in sequence if int(index) not in self._hidden] for sequence in sequences]
         if self.backend is not None:
             return self.backend.decode_batch(plain, skip_special_tokens=True)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in plain]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Return what tokens are called; those that models have beyond their tokenizer, as T5 has, by their numbers."""
+        if self._names is not None:
+            return [self._names.get(int(index), f"<{index}>") for index in ids]
         names = self.tokenizer.convert_ids_to_tokens([int(index) for index in ids])
         return [f"<{index}>" if name is None else name for name, index in zip(names, ids, strict=True)]
 
@@ -156,6 +161,19 @@ class HuggingFaceTokenizer:
             for file in sorted(Path(folder).iterdir()):
                 digest.update(file.name.encode() + file.read_bytes())
         return digest.hexdigest()
+
+
+def has_two_vocabularies(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether the sides have a vocabulary each, as some of Marian's have."""
+    return bool(getattr(tokenizer, "separate_vocabs", False))
+
+
+def vocabulary_of(tokenizer: PreTrainedTokenizerBase, as_target: bool) -> dict[str, int]:
+    """Return the ids of a side's tokens; of two vocabularies the library's `get_vocab` is the source's."""
+    if not has_two_vocabularies(tokenizer):
+        return dict(tokenizer.get_vocab())
+    own: dict[str, int] = tokenizer.target_encoder if as_target else tokenizer.encoder
+    return {**own, **tokenizer.added_tokens_encoder}
 
 
 def _present(*ids: int | None) -> int:

@@ -134,6 +134,27 @@ def test_marian_has_two_models_and_one_vocabulary(tmp_path: Path) -> None:
     assert tokenizer.decoder_start_id == tokenizer.pad_id == len(pieces) - 1
 
 
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+def test_marian_may_have_a_vocabulary_for_each_side(tmp_path: Path) -> None:
+    names = {}
+    for side, texts, size in (("source", ENGLISH, 60), ("target", GERMAN + ENGLISH, 41)):
+        path = train_model(tmp_path / f"{side}.spm", texts, vocab_size=size)
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        pieces = [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
+        names[side] = ["</s>", "<unk>", "<pad>", *pieces[::-1]]
+        (tmp_path / f"{side}.json").write_text(json.dumps({piece: index for index, piece in enumerate(names[side])}))
+    files = {f"{side}_spm": str(tmp_path / f"{side}.spm") for side in names}
+    vocabularies = {"vocab": str(tmp_path / "source.json"), "target_vocab_file": str(tmp_path / "target.json")}
+    MarianTokenizer(**files, **vocabularies, separate_vocabs=True).save_pretrained(tmp_path / "marian")
+    tokenizer = TextTokenizer.from_pretrained(tmp_path / "marian")
+    sizes = [tokenizer.source_vocab_size, tokenizer.target_vocab_size]
+    assert sizes == [len(names["source"]), len(names["target"])]
+    assert sizes[0] != sizes[1]
+    assert tokenizer.source_tokens(range(sizes[0])) == names["source"]
+    assert tokenizer.target_tokens(range(sizes[1])) == names["target"]
+    assert tokenizer.decode_batch(tokenizer.encode_targets(GERMAN)) == GERMAN
+
+
 def test_a_model_over_bytes_gives_random_bytes_back(tmp_path: Path) -> None:
     """What BytePiece and byte-level Unigram models convert to: every byte is a piece, and nothing is normalised.
 

@@ -52,7 +52,7 @@ def test_a_command_names_the_languages_that_stand_first(pieces: Path, tmp_path: 
     assert engine["target_start"] == engine["languages"]["targets"]["deu_Latn"]["target_start"]
 
 
-@pytest.mark.parametrize("name", ["nllb", "mbart"])
+@pytest.mark.parametrize("name", ["nllb", "mbart", "m2m100"])
 def test_the_browser_speaks_them(name: str, pieces: Path, packages: Path, browser: Any, tmp_path: Path) -> None:
     model_of(name, pieces, tmp_path / "model")
     _, _, source, target, _ = CASES[name]

@@ -10,6 +10,7 @@ import pytest
 
 from seq2seq.data.sentencepiece_description import model_description
 from seq2seq.data.tokenizer import TextTokenizer
+from seq2seq.export.browser_languages import frame
 from seq2seq.export.browser_pieces import PIECES_FILE, write_pieces
 from tests.data.test_sentencepiece_tokenizer import MODELS, train_model
 from tests.data.test_tokenizer import ENGLISH, GERMAN
@@ -126,42 +127,84 @@ def test_special_tokens_may_follow_the_pieces(tmp_path: Path) -> None:
     assert (ids, tokens, text) == (expected, ours.source_tokens(expected), ENGLISH[0])
 
 
-@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
-@pytest.mark.parametrize("cleans", [True, False])
-def test_marian_has_two_models_and_one_vocabulary(cleans: bool, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    pieces = ["</s>", "<unk>", ">>deu<<", ">>fra<<", "ß", "<s>"]
-    for name, texts in (("source.spm", ENGLISH), ("target.spm", [*GERMAN, "es war . und 's war !"])):
-        path = train_model(tmp_path / name, texts)
-        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        pieces += [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
-    pieces = [*dict.fromkeys(pieces), "<pad>"]
-    (tmp_path / "vocab.json").write_text(json.dumps({piece: index for index, piece in enumerate(pieces)}))
-    paths = {name: str(tmp_path / f"{name}.spm") for name in ("source", "target")}
-    made = transformers.MarianTokenizer(
-        source_spm=paths["source"],
-        target_spm=paths["target"],
-        vocab=str(tmp_path / "vocab.json"),
-        clean_up_tokenization_spaces=cleans,
+SIDES = """({Kind}, [said, texts, ids]) => {
+    const [source, target] = ["source", "target"].map((side) => new Kind(said, side));
+    const encoded = [source, target].map((own) => texts.map((text) => own.encode(text)));
+    return [...encoded, ids.map((own) => target.tokens(own)), ids.map((own) => target.decode(own))];
+}"""
+TAGS = [
+    *(">>deu<< the cat", ">>xyz<<a", ">>fra<<", "a >>fra<< b", ">><<", ">> a", "the ßß cat", "ß", "<pad></s>"),
+    *("__de__ cat", "a__de__", "__de__"),
+]
+
+
+def check_sides(folder: Path, kind: str) -> Any:
+    """Compare ids of both sides, tokens and texts of any ids with those of Python; return what the page reads."""
+    ours = TextTokenizer.from_pretrained(folder)
+    saved = folder / "saved"
+    ours.save(saved)
+    write_pieces(saved)
+    texts = [*ENGLISH, *GERMAN, *TAGS, *hostile_texts(200)]
+    said, drawn = read(saved), random.Random(4)
+    size = len(said.get("target_vocabulary", said["vocabulary"]))
+    ids = [[drawn.randrange(size) for _ in range(drawn.randint(1, 9))] for _ in range(200)]
+    values = [said, texts, ids]
+    sources, targets, tokens, decoded = evaluated(
+        "piece_texts.js", SIDES.replace("{Kind}", f"{{{kind}: Kind}}"), values
     )
-    made.save_pretrained(tmp_path / "marian")
-    ours = TextTokenizer.from_pretrained(tmp_path / "marian")
-    ours.save(tmp_path / "saved")
-    write_pieces(tmp_path / "saved")
-    tags = [">>deu<< the cat", ">>xyz<<a", ">>fra<<", "a >>fra<< b", ">><<", ">> a", "the ßß cat", "ß", "<pad></s>"]
-    texts = [*ENGLISH, *GERMAN, *tags, *hostile_texts(200)]
-    drawn = random.Random(4)
-    ids = [[drawn.randrange(len(pieces)) for _ in range(drawn.randint(1, 9))] for _ in range(200)]
-    script = """({MarianTexts}, [said, texts, ids]) => {
-        const [source, target] = ["source", "target"].map((side) => new MarianTexts(said, side));
-        const encoded = [source, target].map((own) => texts.map((text) => own.encode(text)));
-        return [...encoded, ids.map((own) => target.tokens(own)), ids.map((own) => target.decode(own))];
-    }"""
-    sources, targets, tokens, decoded = evaluated("piece_texts.js", script, [read(tmp_path / "saved"), texts, ids])
-    assert sources == [encoded[:-1] for encoded in ours.encode_sources(texts)]
-    assert targets == [encoded[:-1] for encoded in ours.encode_targets(texts)]
+    start, end = frame(ours)
+    assert sources == [encoded[len(start) : -len(end)] for encoded in ours.encode_sources(texts)]
+    [empty] = ours.encode_targets([""])
+    assert targets == [encoded[len(empty) - 1 : -1] for encoded in ours.encode_targets(texts)]
     assert tokens == [ours.target_tokens(own) for own in ids]
     assert decoded == ours.decode_batch(ids)
+    own = [drawn.randrange(ours.source_vocab_size) for _ in range(50)]
+    named = f"({{{kind}}}, [said, ids]) => new {kind}(said, 'source').tokens(ids)"
+    assert evaluated("piece_texts.js", named, [said, own]) == ours.source_tokens(own)
+    return said
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+@pytest.mark.parametrize("cleans", [True, False])
+@pytest.mark.parametrize("has_two", [True, False])
+def test_marian_has_two_models_and_one_vocabulary_or_two(has_two: bool, cleans: bool, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    first = ["</s>", "<unk>", ">>deu<<", ">>fra<<", "ß", "<s>"]
+    own = {}
+    for side, texts in (("source", ENGLISH), ("target", [*GERMAN, *ENGLISH, "es war . und 's war !"])):
+        path = train_model(tmp_path / f"{side}.spm", texts, **({"vocab_size": 41} if side == "target" else {}))
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        own[side] = [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
+    joined = [*dict.fromkeys([*first, *own["source"], *own["target"]]), "<pad>"]
+    separate = [[*first[:2], "<pad>", *first[4:5], *pieces] for pieces in (own["source"], own["target"][::-1])]
+    for name, pieces in zip(("vocab", "target_vocab"), separate if has_two else [joined, joined], strict=True):
+        ids = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+        (tmp_path / f"{name}.json").write_text(json.dumps(ids))
+    transformers.MarianTokenizer(
+        source_spm=str(tmp_path / "source.spm"),
+        target_spm=str(tmp_path / "target.spm"),
+        vocab=str(tmp_path / "vocab.json"),
+        target_vocab_file=str(tmp_path / "target_vocab.json"),
+        separate_vocabs=has_two,
+        clean_up_tokenization_spaces=cleans,
+    ).save_pretrained(tmp_path / "marian")
+    said = check_sides(tmp_path / "marian", "MarianTexts")
+    assert ("target_vocabulary" in said) == has_two
+    if has_two:
+        assert len(said["vocabulary"]) != len(said["target_vocabulary"])
+
+
+def test_m2m100_has_a_vocabulary_beside_its_model(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    path = train_model(tmp_path / "m.model", [*ENGLISH, *GERMAN])
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    pieces = [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
+    ids = {piece: index for index, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *pieces[::-1]])}
+    (tmp_path / "vocab.json").write_text(json.dumps(ids))
+    made = transformers.M2M100Tokenizer(str(tmp_path / "vocab.json"), str(path), src_lang="en", tgt_lang="de")
+    made.save_pretrained(tmp_path / "m2m100")
+    said = check_sides(tmp_path / "m2m100", "VocabularyTexts")
+    assert said["vocabulary"][made.get_lang_id("de")] == "__de__"
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])

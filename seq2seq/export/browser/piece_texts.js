@@ -31,29 +31,61 @@ const CLEANED = [
   [" .", "."], [" ?", "?"], [" !", "!"], [" ,", ","], [" ' ", "'"], [" n't", "n't"], [" 'm", "'m"], [" 's", "'s"], [" 've", "'ve"], [" 're", "'re"],
 ];
 
-/** Marian's: a model for each side, and one vocabulary of the pieces of both. */
-export class MarianTexts {
-  constructor({source, target, vocabulary, specials, unknown, cleans}, side) {
-    this.model = new Pieces(side === "target" ? target : source);
-    this.speller = side === "source" ? this.model : new Pieces(source); // it spells outputs by that of sources
-    this.ids = new Map(vocabulary.map((piece, id) => [piece, id]).filter(([piece]) => piece !== null));
+/** M2M100's: a model, and a vocabulary of its pieces and of languages that is not the model's own. */
+export class VocabularyTexts {
+  constructor({source, vocabulary, specials, unknown, cleans}) {
+    this.model = this.speller = new Pieces(source);
     this.specials = new Set(specials);
     Object.assign(this, {vocabulary, unknown, cleans});
+    this.ids = idsOf(vocabulary);
   }
 
+  /** Return the ids of a text, without what stands before and behind every text. */
   encode(text) {
-    const [code] = CODE.exec(text) ?? [], pieces = this.model.encode(text.slice(code?.length ?? 0)).map(([piece]) => piece);
-    const ids = [...(code === undefined ? [] : [code]), ...pieces].map((piece) => this.ids.get(piece) ?? this.unknown);
+    const ids = this.pieces(text).map((piece) => this.ids.get(piece) ?? this.unknown);
     return ids.map((id) => (this.specials.has(id) ? this.unknown : id)); // what merely looks like one is text
   }
 
+  pieces(text) {
+    return this.model.encode(text).map(([piece]) => piece);
+  }
+
+  /** Return the text of ids; special tokens are skipped. */
   decode(ids) {
-    const pieces = this.tokens(ids.filter((id) => !this.specials.has(id)));
-    const text = this.speller.decode(pieces).replaceAll("\u2581", " ").replace(/^[\s\x1c-\x1f\x85]+|[\s\x1c-\x1f\x85]+$/g, "");
+    const text = this.spelled(this.tokens(ids.filter((id) => !this.specials.has(id)))).replace(/^[\s\x1c-\x1f\x85]+|[\s\x1c-\x1f\x85]+$/g, "");
     return this.cleans ? CLEANED.reduce((found, [one, other]) => found.replaceAll(one, other), text) : text;
   }
 
+  spelled(pieces) {
+    return this.speller.decode(pieces);
+  }
+
+  /** Return the vocabulary's entry of each id. */
   tokens(ids) {
     return ids.map((id) => this.vocabulary[id] ?? `<${id}>`);
   }
 }
+
+/** Marian's: a model for each side, and one vocabulary of the pieces of both, or one for each. */
+export class MarianTexts extends VocabularyTexts {
+  constructor(said, side) {
+    super(said);
+    if (side === "target") this.model = new Pieces(said.target);
+    if (!said.target_vocabulary) return; // outputs are spelled by the model of sources then
+    this.speller = this.model;
+    if (side !== "target") return;
+    this.vocabulary = said.target_vocabulary;
+    this.ids = idsOf(this.vocabulary);
+  }
+
+  pieces(text) {
+    const [code] = CODE.exec(text) ?? [];
+    return [...(code === undefined ? [] : [code]), ...super.pieces(text.slice(code?.length ?? 0))];
+  }
+
+  spelled(pieces) {
+    return super.spelled(pieces).replaceAll("\u2581", " ");
+  }
+}
+
+const idsOf = (vocabulary) => new Map(vocabulary.map((piece, id) => [piece, id]).filter(([piece]) => piece !== null));

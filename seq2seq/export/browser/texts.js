@@ -1,11 +1,11 @@
 /** Text to token ids and back, as `seq2seq/data/json_tokenizer.py` does it, by the library that reads `tokenizer.json`. */
 
 import {Rules} from "./normaliser.js";
-import {MarianTexts, PieceTexts} from "./piece_texts.js";
+import {MarianTexts, PieceTexts, VocabularyTexts} from "./piece_texts.js";
 import {Tokenizer} from "./runtime/tokenizers.js";
 
 /** What reads `pieces.json`, by the class that the tokenizer has in Python. */
-const OF_PIECES = {SentencePieceBackend: PieceTexts, MarianTokenizer: MarianTexts};
+const OF_PIECES = {SentencePieceBackend: PieceTexts, MarianTokenizer: MarianTexts, M2M100Tokenizer: VocabularyTexts};
 
 /** Characters that a byte-level vocabulary has for the 256 bytes, in the order of the bytes. */
 function byteCharacters() {
