@@ -5,12 +5,14 @@
     python benchmarks/serving.py latency --model runs/multi30k_en_de --input test.en
     python benchmarks/serving.py overload --model runs/multi30k_en_de --input test.en --seconds 60
     python benchmarks/serving.py many --model runs/demo --input test.source --requests 100000
+    python benchmarks/serving.py batches --model runs/multi30k_en_de --input test.en --rounds 12
 
 `throughput`: texts a second of 64 clients with one text each, against the command that decodes the same lines from a
 file; both as processes, start left out. `plain`: the same of a server with this model, against FastAPI with one
 `translate_batch` a request (`benchmarks/workers/serving_plainly.py`; FastAPI is to be installed for it), in turns.
 `latency`: the 99th percentile at half the throughput, against a text alone. `overload`: ten times what the server can
-take. `many`: whether any answer is lost, exchanged or late, and what the server's processes hold of memory.
+take. `many`: whether any answer is lost, exchanged or late, and what the server's processes hold of memory. `batches`:
+what a sentence takes in batches as a server has them and as a file has, in this process on one core, without a server.
 
 The clients are one process that writes and reads HTTP by hand, so as to take little of the machine from the server.
 Results are printed as one line of JSON.
@@ -283,7 +285,52 @@ def many(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     }
 
 
-KINDS = {"throughput": throughput, "plain": plain, "latency": latency, "overload": overload, "many": many}
+def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
+    """Return milliseconds a sentence, medians over draws of 64 sentences, of which a process has half."""
+    import torch
+
+    import seq2seq
+    from seq2seq.models.transformer.packing import pack
+
+    torch.set_num_threads(1)
+    generator = seq2seq.load(arguments.model, precision="fp32")
+    model, search = pack(generator.model), generator.search
+    ids = sorted(generator.tokenizer.encode_sources(texts), key=len)
+
+    def milliseconds(*groups: list[list[int]]) -> float:
+        begun = time.perf_counter()
+        for group in groups:
+            longest = max(map(len, group))
+            rows = torch.tensor([row + [model.pad_id] * (longest - len(row)) for row in group])
+            search.search(
+                model, rows, torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in group])
+            )
+        return (time.perf_counter() - begun) / sum(map(len, groups)) * 1000
+
+    found: dict[str, list[float]] = {}
+    milliseconds(ids[:64])
+    for number in range(arguments.rounds):
+        drawn = random.Random(number).sample(ids, 64)
+        half, start = sorted(drawn[:32], key=len), random.Random(number).randrange(len(ids) - 126)
+        for name, groups in {
+            "32": [drawn[:32]],
+            "two_of_16_alike": [half[:16], half[16:]],
+            "22_and_10_alike": [half[:22], half[22:]],
+            "64": [drawn],
+            "126_alike": [ids[start : start + 126]],
+        }.items():
+            found.setdefault(name, []).append(milliseconds(*groups))
+    return {name: round(statistics.median(values), 1) for name, values in found.items()}
+
+
+KINDS = {
+    "throughput": throughput,
+    "plain": plain,
+    "latency": latency,
+    "overload": overload,
+    "many": many,
+    "batches": batches,
+}
 
 
 def main() -> None:
