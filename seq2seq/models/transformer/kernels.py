@@ -4,14 +4,18 @@ Tensors enter and leave. Before a kernel is used for the first time it has to gi
 where a version of torch no longer has it, or has it with other arguments, ordinary operations do the same.
 """
 
+import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 ZERO_LEVEL = 128
 """The unsigned level that stands for 0."""
+ZERO_OF_SEVEN_BITS = 64
+"""The same where there are 128 of them."""
 
 
 def has_packed_products(dtype: torch.dtype) -> bool:
@@ -78,6 +82,33 @@ def _plain_bytes_product(levels: Tensor, weight: Tensor, scales: Tensor) -> Tens
     return ((levels.double() - ZERO_LEVEL) @ weight.double().T).float() * scales
 
 
+def has_fast_pairs() -> bool:
+    """Return whether FBGEMM multiplies bytes here: x86 without VNNI, but with AVX2.
+
+    Its instruction adds the products of two pairs in 16 bits, which hold them where one factor has seven bits.
+    """
+    return not has_fast_bytes() and _pairs_are_right()
+
+
+def packed_pairs(levels: Tensor, scales: Tensor) -> Any:
+    """Return a weight of signed bytes [out, in], with a scale for each row, in FBGEMM's own format."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a version after those allowed here will have none of it
+        zeros = torch.zeros(len(levels), dtype=torch.int64)
+        weight = torch.quantize_per_channel(levels * scales.unsqueeze(1), scales.double(), zeros, 0, torch.qint8)
+        return torch.ops.quantized.linear_prepack(weight, None)
+
+
+def pairs_product(hidden: Tensor, weight: Any) -> Tensor:
+    """Return (round(hidden) @ levels.T) * scales as float32; the sums are of whole numbers.
+
+    Args:
+        hidden: float32 [..., in], from -63 to 63.
+        weight: levels and scales, as `packed_pairs` returns them.
+    """
+    return torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(hidden, 1.0, ZERO_OF_SEVEN_BITS, weight)
+
+
 @cache
 def _says(name: str) -> bool:
     """Return what a question to oneDNN without arguments is answered; no where there is no such question."""
@@ -123,6 +154,21 @@ def _bytes_are_right() -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return torch.equal(found, _plain_bytes_product(levels, weight, scales))
+
+
+@cache
+def _pairs_are_right() -> bool:
+    """Return whether the kernels for pairs give what float64 does, at their largest sums, too."""
+    if not torch.cpu.get_capabilities().get("avx2", False):
+        return False
+    hidden, weight, _ = _small_case()
+    hidden, weight = torch.cat([hidden, torch.full((1, 3), 63.0)]), torch.cat([weight, torch.full((1, 3), 127.0)])
+    scales = torch.tensor([0.5, 0.25, 2.0])
+    try:
+        found = pairs_product(hidden, packed_pairs(weight.to(torch.int8), scales))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found, (hidden.double() @ weight.double().T).float() * scales)
 
 
 def _small_case() -> tuple[Tensor, Tensor, Tensor]:

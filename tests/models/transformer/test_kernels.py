@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from seq2seq.models.transformer import kernels
-from seq2seq.models.transformer.packing import PackedLinear, QuantizedLinear, pack
+from seq2seq.models.transformer.packing import PackedLinear, QuantizedLinear, can_quantize, pack
 from tests.models.tiny import random_pairs, tiny_model
 
-CACHED = (kernels._says, kernels._has_vnni, kernels._packing_is_right, kernels._bytes_are_right)
+CACHED = (
+    *(kernels._says, kernels._has_vnni),
+    *(kernels._packing_is_right, kernels._bytes_are_right, kernels._pairs_are_right),
+)
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is built without oneDNN")
 
 
@@ -41,6 +44,7 @@ def test_this_torch_has_the_kernels_as_we_know_them() -> None:
     assert isinstance(torch.ops.mkldnn._is_mkldnn_bf16_supported(), bool)
     assert isinstance(torch.ops.mkldnn._is_mkldnn_fp16_supported(), bool)
     assert isinstance(torch.cpu._is_vnni_supported(), bool)
+    assert kernels.has_fast_bytes() or kernels.has_fast_pairs() == torch.cpu.get_capabilities().get("avx2", False)
 
 
 @needs_onednn
@@ -80,6 +84,18 @@ def test_without_kernels_for_bytes_the_numbers_are_the_same(
     kernels._bytes_are_right.cache_clear()
     request.getfixturevalue("bare")
     assert torch.equal(QuantizedLinear(linear)(hidden), expected)
+
+
+@pytest.mark.skipif(not kernels.has_fast_pairs(), reason="this processor has VNNI, or no AVX2")
+def test_without_kernels_for_pairs_there_are_none_of_bytes(request: pytest.FixtureRequest, monkeypatch: Any) -> None:
+    assert can_quantize("cpu")
+    monkeypatch.setattr(kernels, "pairs_product", lambda hidden, weight: torch.zeros(3, 3))
+    kernels._pairs_are_right.cache_clear()
+    assert not can_quantize("cpu")
+    monkeypatch.undo()
+    kernels._pairs_are_right.cache_clear()
+    request.getfixturevalue("bare")
+    assert not can_quantize("cpu")
 
 
 @needs_onednn

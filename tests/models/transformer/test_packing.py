@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from seq2seq.models.transformer import packing
+from seq2seq.models.transformer import kernels, packing
 from seq2seq.models.transformer.packing import (
+    LEVELS,
+    LEVELS_OF_SEVEN_BITS,
     PackedLinear,
     QuantizedLinear,
+    SevenBitLinear,
     can_pack,
     can_quantize,
     decoding_copy,
@@ -56,23 +59,43 @@ def test_a_decoding_copy_leaves_the_trained_model_alone() -> None:
         assert torch.equal(weight, before[name])
 
 
-needs_eight_bits = pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no VNNI")
+needs_eight_bits = pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no fast products of bytes")
+of_bytes = pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        pytest.param(
+            *(QuantizedLinear, LEVELS),
+            marks=pytest.mark.skipif(not kernels.has_fast_bytes(), reason="this processor has no VNNI"),
+        ),
+        pytest.param(
+            *(SevenBitLinear, LEVELS_OF_SEVEN_BITS),
+            marks=pytest.mark.skipif(not kernels.has_fast_pairs(), reason="this processor has VNNI, or no AVX2"),
+        ),
+    ],
+)
+"""What multiplies bytes, and how many levels an input has on either side of 0."""
 
 
-def rounded_to_levels(values: torch.Tensor) -> torch.Tensor:
-    """Return each row rounded to 127 levels on either side of 0, its largest magnitude the last of them."""
-    scales = values.abs().amax(-1, keepdim=True) / 127
+@pytest.fixture
+def all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of any size become bytes."""
+    monkeypatch.setattr(packing, "SMALLEST_OF_SEVEN_BITS", 0)
+
+
+def rounded_to_levels(values: torch.Tensor, levels: int = LEVELS) -> torch.Tensor:
+    """Return each row rounded to so many levels on either side of 0, its largest magnitude the last of them."""
+    scales = values.abs().amax(-1, keepdim=True) / levels
     return (values / scales).round() * scales
 
 
-@needs_eight_bits
+@of_bytes
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_products_of_eight_bits_are_those_of_rounded_factors(has_bias: bool) -> None:
+def test_products_of_eight_bits_are_those_of_rounded_factors(kind: Any, levels: int, has_bias: bool) -> None:
     linear = torch.nn.Linear(23, 19, bias=has_bias)
     hidden = 5 * torch.randn(3, 7, 23)
-    expected = rounded_to_levels(hidden).double() @ rounded_to_levels(linear.weight.detach()).double().T
+    expected = rounded_to_levels(hidden, levels).double() @ rounded_to_levels(linear.weight.detach()).double().T
     expected += linear.bias.detach().double() if has_bias else 0
-    torch.testing.assert_close(QuantizedLinear(linear)(hidden).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(kind(linear)(hidden).double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_levels_of_a_weight_do_not_depend_on_how_many_rows_are_rounded_at_a_time(
@@ -89,9 +112,9 @@ def test_levels_of_a_weight_do_not_depend_on_how_many_rows_are_rounded_at_a_time
     torch.testing.assert_close(levels * scales.unsqueeze(1), rounded_to_levels(weight).nan_to_num())
 
 
-@needs_eight_bits
-def test_a_row_of_eight_bits_depends_on_no_other() -> None:
-    linear = QuantizedLinear(torch.nn.Linear(23, 19))
+@of_bytes
+def test_a_row_of_eight_bits_depends_on_no_other(kind: Any, levels: int) -> None:
+    linear = kind(torch.nn.Linear(23, 19))
     hidden = torch.randn(37, 23) * torch.logspace(-9, 9, 37).unsqueeze(1)
     hidden[5] = 0
     together = linear(hidden)
@@ -99,7 +122,24 @@ def test_a_row_of_eight_bits_depends_on_no_other() -> None:
     assert torch.equal(together[5], linear.bias)
 
 
+@of_bytes
+def test_the_largest_sums_of_eight_bits_are_whole(kind: Any, levels: int) -> None:
+    """Two products of the largest factors are more than 16 bits hold, where inputs have eight."""
+    linear = torch.nn.Linear(1024, 5, bias=False)
+    linear.weight.detach().fill_(1.0)
+    signs = torch.tensor([[1.0], [-1.0]])
+    assert torch.equal(kind(linear)(signs.expand(2, 1024)), 1024 * signs.expand(2, 5))
+
+
+@pytest.mark.skipif(not kernels.has_fast_pairs(), reason="this processor has VNNI, or no AVX2")
+def test_without_vnni_small_weights_stay_in_float32() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.Linear(512, 511), torch.nn.Linear(511, 7))
+    packing.quantize_parts(model)
+    assert [type(part) for part in model] == [SevenBitLinear, PackedLinear, PackedLinear]
+
+
 @needs_eight_bits
+@pytest.mark.usefixtures("all_sizes")
 @pytest.mark.parametrize("options", [{}, {"activation": "gelu", "positions": "rotary"}, *PRETRAINED])
 def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any]) -> None:
     model, pairs = tiny_model(**options).float(), random_pairs()
@@ -110,12 +150,13 @@ def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any])
         state = quantized.encode(pairs.input_ids, pairs.attention_mask)
         for t in range(pairs.decoder_input_ids.shape[1]):
             logits, state = quantized.step(state, pairs.decoder_input_ids[:, t : t + 1])
-    assert sum(isinstance(module, QuantizedLinear) for module in quantized.modules()) > 10
+    assert sum(isinstance(module, (QuantizedLinear, SevenBitLinear)) for module in quantized.modules()) > 10
     error = (found - expected).norm() / expected.norm()
     assert 0 < error < 0.1
     torch.testing.assert_close(logits[:, 0], found[:, -1], rtol=0, atol=0.1 * float(expected.std()))
 
 
+@pytest.mark.usefixtures("all_sizes")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize(
     "options",
@@ -127,7 +168,7 @@ def test_packed_models_generate_from_both_ends(num_sentences: int, options: dict
     """Few sentences keep their keys in float32 whatever the weights are."""
     dtype = getattr(torch, precision)
     if precision == "int8" and not can_quantize("cpu"):
-        pytest.skip("this processor has no VNNI")
+        pytest.skip("this processor has no fast products of bytes")
     model = tiny_model(**options)
     source = torch.arange(3, 9).expand(num_sentences, -1)
     mask, tokens = torch.ones_like(source, dtype=torch.bool), torch.ones(num_sentences, 2, 1, dtype=torch.long)

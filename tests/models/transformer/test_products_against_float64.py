@@ -1,10 +1,13 @@
 """Products of packed and of 8-bit weights, against float64: each number within what rounding allows."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seq2seq.models.transformer.packing import LEVELS, PackedLinear, QuantizedLinear, can_pack, can_quantize
+from seq2seq.models.transformer.packing import LEVELS, PackedLinear, can_pack
+from tests.models.transformer.test_packing import of_bytes
 
 UNIT_ROUNDOFF = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}
 SIZES = [(1, 1, 1), (7, 23, 19), (13, 97, 31), (5, 509, 8000)]
@@ -48,29 +51,30 @@ def test_packed_products(dtype: torch.dtype, sizes: tuple[int, int, int], spread
     assert ((found.double() - expected).abs() <= bound).all()
 
 
-@pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no VNNI")
+@of_bytes
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_products_of_eight_bits(sizes: tuple[int, int, int], spread: float) -> None:
+def test_products_of_eight_bits(sizes: tuple[int, int, int], spread: float, kind: Any, levels: int) -> None:
     """Each factor is off by half a level of its row at most, sums are exact, and scales are products in float32."""
     hidden, linear = case(*sizes, spread)
     hidden[-1] = 0.0
     expected, magnitude = exact(hidden, linear)
     weight, rows = linear.weight.detach().double(), hidden.double()
-    off_weight, off_rows = (part.abs().amax(1, keepdim=True) / LEVELS / 2 for part in (weight, rows))
+    off_weight = weight.abs().amax(1, keepdim=True) / LEVELS / 2
+    off_rows = rows.abs().amax(1, keepdim=True) / levels / 2
     off = off_rows * weight.abs().sum(1) + rows.abs().sum(1, keepdim=True) * off_weight.T
     off += sizes[1] * off_rows * off_weight.T
-    found = QuantizedLinear(linear)(hidden).double()
+    found = kind(linear)(hidden).double()
     assert ((found - expected).abs() <= off + 16 * UNIT_ROUNDOFF[torch.float32] * (magnitude + off)).all()
     assert torch.equal(found[-1], linear.bias.detach().double())
 
 
-@pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no VNNI")
-def test_errors_of_eight_bits_are_those_of_chance_and_not_of_a_direction() -> None:
+@of_bytes
+def test_errors_of_eight_bits_are_those_of_chance_and_not_of_a_direction(kind: Any, levels: int) -> None:
     """A cut-off instead of a rounding would add up where all terms have one sign: half a level of each."""
     hidden, linear = case(37, 1009, 41, 1.0)
     hidden = hidden.abs()
     linear.weight.detach().abs_()
-    error = QuantizedLinear(linear)(hidden).double() - exact(hidden, linear)[0]
-    cut_off = hidden.double().amax(1, keepdim=True) / LEVELS / 2 * linear.weight.detach().double().sum(1)
+    error = kind(linear)(hidden).double() - exact(hidden, linear)[0]
+    cut_off = hidden.double().amax(1, keepdim=True) / levels / 2 * linear.weight.detach().double().sum(1)
     assert float((error / cut_off).mean().abs()) < 0.1
