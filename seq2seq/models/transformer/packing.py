@@ -2,8 +2,8 @@
 
 An ordinary product rearranges its weight on every call. With 32 rows, those of a greedy step, that took half of the
 product's time in either precision; with 160, those of a beam, a third in bf16 and a tenth in fp32. In 8 bits a product
-takes two thirds of its time in bf16, and where memory is the limit, half. A packed model can no longer be trained or
-saved.
+takes two thirds of its time in bf16, and where memory is the limit, half; on processors without VNNI, two thirds to a
+fifth of its time in fp32, if its weight is large. A packed model can no longer be trained or saved.
 """
 
 from collections.abc import Callable
