@@ -81,7 +81,7 @@ PRIVATE = {
         *("_compute_score_from_stats", "_SIGNATURE_TYPE", "_verbose"),
     },
     "models/transformer/kernels.py": {
-        *("torch.ops", "_reorder_linear_weight", "_linear_pointwise"),
+        *("torch.ops", "_reorder_linear_weight", "_linear_pointwise", "_make_per_channel_quantized_tensor"),
         "_is_vnni_supported",
     },
     "models/transformer/adapter_layers.py": {"_register_custom_module"},

@@ -95,7 +95,7 @@ def packed_pairs(levels: Tensor, scales: Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a version after those allowed here will have none of it
         zeros = torch.zeros(len(levels), dtype=torch.int64)
-        weight = torch.quantize_per_channel(levels * scales.unsqueeze(1), scales.double(), zeros, 0, torch.qint8)
+        weight = torch._make_per_channel_quantized_tensor(levels, scales.double(), zeros, 0)
         return torch.ops.quantized.linear_prepack(weight, None)
 
 

@@ -113,6 +113,7 @@ LEVELS = 127
 
 
 LEVELS_OF_SEVEN_BITS = 63
+"""The same of an input that has seven bits."""
 
 SMALLEST_OF_SEVEN_BITS = 512 * 512
 """Entries of a weight below which rounding the input takes longer than its product saves: on an EPYC with AVX2, 256 by
@@ -163,11 +164,11 @@ def pack_parts(module: nn.Module) -> None:
 @torch.no_grad()
 def quantize_parts(module: nn.Module) -> None:
     """Replace the products within a module by ones of 8-bit integers, and pack those that are no faster by it."""
-    if kernels.has_fast_bytes():
+    if kernels.has_fast_pairs():
+        _replace_linears(module, SevenBitLinear, SMALLEST_OF_SEVEN_BITS)
+        pack_parts(module)
+    else:
         _replace_linears(module, QuantizedLinear)
-        return
-    _replace_linears(module, SevenBitLinear, SMALLEST_OF_SEVEN_BITS)
-    pack_parts(module)
 
 
 def _with_output_weight(model: Model, replace: Callable[[nn.Module], None]) -> Model:
