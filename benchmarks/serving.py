@@ -290,11 +290,10 @@ def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     import torch
 
     import seq2seq
-    from seq2seq.models.transformer.packing import pack
 
     torch.set_num_threads(1)
     generator = seq2seq.load(arguments.model, precision="fp32")
-    model, search = pack(generator.model), generator.search
+    model, search = generator.model, generator.search
     ids = sorted(generator.tokenizer.encode_sources(texts), key=len)
 
     def milliseconds(*groups: list[list[int]]) -> float:
@@ -302,9 +301,8 @@ def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
         for group in groups:
             longest = max(map(len, group))
             rows = torch.tensor([row + [model.pad_id] * (longest - len(row)) for row in group])
-            search.search(
-                model, rows, torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in group])
-            )
+            mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in group])
+            search.search(model, rows, mask)
         return (time.perf_counter() - begun) / sum(map(len, groups)) * 1000
 
     found: dict[str, list[float]] = {}

@@ -98,17 +98,6 @@ def test_texts_become_what_generate_makes_of_them(name: str, pieces: Path, tmp_p
         assert list(hypotheses[0].tokens) == generator.tokenizer.target_tokens(ids)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_no_text_says_what_language_it_is_of(name: str, pieces: Path, tmp_path: Path) -> None:
-    """M2M100's tokenizer counts its languages among the tokens that texts are made of."""
-    model_of(name, pieces, tmp_path / "model")
-    _, _, source, target, _ = CASES[name]
-    tokenizer = TextTokenizer.load(tmp_path / "model").speaking(source, target)
-    [start] = tokenizer.forced_starts(["lazy dog"], 1) or []
-    assert tokenizer.decode(start) == "lazy dog"
-    assert tokenizer.decode([*tokenizer.languages.ids.values()]) == ""
-
-
 @pytest.mark.parametrize("kind", ["ensemble", "behind the wrapper", "trainable"])
 def test_a_decoder_that_starts_from_a_language_does_so_whatever_the_model_is(
     kind: str, pieces: Path, tmp_path: Path

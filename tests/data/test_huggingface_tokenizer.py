@@ -11,6 +11,9 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from seq2seq.data.tokenizer import TextTokenizer
+from tests.assembly.test_languages import CASES, model_of, pieces
+
+__all__ = ["pieces"]
 
 CODE = """
 from pathlib import Path
@@ -69,3 +72,14 @@ def test_tokens_beyond_the_tokenizer_are_called_by_their_numbers(tmp_path: Path)
     tokenizer = TextTokenizer.load(tmp_path)
     assert tokenizer.target_tokens([2, 31, 1]) == ["a", "<31>", "</s>"]
     assert tokenizer.decode([2, 31, 1]) == "a"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_text_says_what_language_it_is_of(name: str, pieces: Path, tmp_path: Path) -> None:
+    """M2M100's tokenizer counts its languages among the tokens that texts are made of."""
+    model_of(name, pieces, tmp_path / "model")
+    _, _, source, target, _ = CASES[name]
+    tokenizer = TextTokenizer.load(tmp_path / "model").speaking(source, target)
+    [start] = tokenizer.forced_starts(["lazy dog"], 1) or []
+    assert tokenizer.decode(start) == "lazy dog"
+    assert tokenizer.decode([*tokenizer.languages.ids.values()]) == ""
