@@ -2,8 +2,8 @@
 
 An ordinary product rearranges its weight on every call. With 32 rows, those of a greedy step, that took half of the
 product's time in either precision; with 160, those of a beam, a third in bf16 and a tenth in fp32. In 8 bits a product
-takes two thirds of its time in bf16, and where memory is the limit, half; on processors without VNNI, two thirds to a
-fifth of its time in fp32, if its weight is large. A packed model can no longer be trained or saved.
+takes two thirds of its time in bf16, and where memory is the limit, half; on processors without VNNI, three quarters to
+a fifth of its time in fp32, if its weight is large. A packed model can no longer be trained or saved.
 """
 
 from collections.abc import Callable
@@ -117,7 +117,7 @@ LEVELS_OF_SEVEN_BITS = 63
 
 SMALLEST_OF_SEVEN_BITS = 512 * 512
 """Entries of a weight below which rounding the input takes longer than its product saves: on an EPYC with AVX2, 256 by
-768 took as long as in float32, 512 by 512 two thirds and 512 by 2,048 half of it with 40 rows and more."""
+768 took as long as in float32, 512 by 512 three quarters and 512 by 2,048 half of it with 40 rows and more."""
 
 
 def can_quantize(device: torch.device | str) -> bool:
