@@ -286,7 +286,7 @@ def many(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
 
 
 def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
-    """Return milliseconds a sentence, medians over draws of 64 sentences, of which a process has half."""
+    """Return milliseconds a sentence, medians over rounds, in each of which every way of batching has all sentences."""
     import torch
 
     import seq2seq
@@ -296,7 +296,7 @@ def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     model, search = generator.model, generator.search
     ids = sorted(generator.tokenizer.encode_sources(texts), key=len)
 
-    def milliseconds(*groups: list[list[int]]) -> float:
+    def milliseconds(groups: list[list[list[int]]]) -> float:
         begun = time.perf_counter()
         for group in groups:
             longest = max(map(len, group))
@@ -305,19 +305,21 @@ def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
             search.search(model, rows, mask)
         return (time.perf_counter() - begun) / sum(map(len, groups)) * 1000
 
+    def parts(rows: list[list[int]], size: int) -> list[list[list[int]]]:
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
     found: dict[str, list[float]] = {}
-    milliseconds(ids[:64])
+    milliseconds([ids[:64]])
     for number in range(arguments.rounds):
-        drawn = random.Random(number).sample(ids, 64)
-        half, start = sorted(drawn[:32], key=len), random.Random(number).randrange(len(ids) - 126)
+        drawn = random.Random(number).sample(ids, len(ids))
+        halves = [half for part in parts(drawn, 32) for half in parts(sorted(part, key=len), 16)]
         for name, groups in {
-            "32": [drawn[:32]],
-            "two_of_16_alike": [half[:16], half[16:]],
-            "22_and_10_alike": [half[:22], half[22:]],
-            "64": [drawn],
-            "126_alike": [ids[start : start + 126]],
+            "32": parts(drawn, 32),
+            "two_of_16_alike": halves,
+            "64": parts(drawn, 64),
+            "126_alike": parts(ids, 126),
         }.items():
-            found.setdefault(name, []).append(milliseconds(*groups))
+            found.setdefault(name, []).append(milliseconds(groups))
     return {name: round(statistics.median(values), 1) for name, values in found.items()}
 
 
