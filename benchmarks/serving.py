@@ -5,14 +5,13 @@
     python benchmarks/serving.py latency --model runs/multi30k_en_de --input test.en
     python benchmarks/serving.py overload --model runs/multi30k_en_de --input test.en --seconds 60
     python benchmarks/serving.py many --model runs/demo --input test.source --requests 100000
-    python benchmarks/serving.py batches --model runs/multi30k_en_de --input test.en --rounds 12
 
 `throughput`: texts a second of 64 clients with one text each, against the command that decodes the same lines from a
-file; both as processes, start left out. `plain`: the same of a server with this model, against FastAPI with one
-`translate_batch` a request (`benchmarks/workers/serving_plainly.py`; FastAPI is to be installed for it), in turns.
-`latency`: the 99th percentile at half the throughput, against a text alone. `overload`: ten times what the server can
-take. `many`: whether any answer is lost, exchanged or late, and what the server's processes hold of memory. `batches`:
-what a sentence takes in batches as a server has them and as a file has, in this process on one core, without a server.
+file; both as processes, start left out; and how long a text took of the cores, and where (`batch_sizes.py` says why).
+`plain`: the same of a server with this model, against FastAPI with one `translate_batch` a request
+(`benchmarks/workers/serving_plainly.py`; FastAPI is to be installed for it), in turns. `latency`: the 99th percentile
+at half the throughput, against a text alone. `overload`: ten times what the server can take. `many`: whether any answer
+is lost, exchanged or late, and what the server's processes hold of memory.
 
 The clients are one process that writes and reads HTTP by hand, so as to take little of the machine from the server.
 Results are printed as one line of JSON.
@@ -25,6 +24,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import statistics
@@ -114,6 +114,12 @@ def memory_of(pid: int) -> int:
     return total
 
 
+def core_seconds_of(*pids: int) -> float:
+    """Return the seconds of a core that processes have had so far."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(ticks) for words in fields for ticks in words[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
 def children_of(pid: int) -> list[int]:
     names = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [child for name in names for child in (int(name), *children_of(int(name)))]
@@ -175,33 +181,46 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def throughput(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
-    rounds = []
-    with server(*ours(arguments.model, *arguments.options)) as (port, _):
+    rounds, core_seconds = [], []
+    with server(*ours(arguments.model, *arguments.options)) as (port, pid):
         asyncio.run(closed_loop(port, "/v1/generate", texts[:200], arguments.clients))
         for _ in range(arguments.rounds):
+            before = core_seconds_of(*children_of(pid)), core_seconds_of(pid), time.process_time()
             served, answers = asyncio.run(closed_loop(port, "/v1/generate", texts, arguments.clients))
+            after = core_seconds_of(*children_of(pid)), core_seconds_of(pid), time.process_time()
             assert {status for status, _, _ in answers} == {200}
-            decoded = decoding_seconds(arguments.model, texts, arguments.options)
+            decoded, of_cores = decoding_seconds(arguments.model, texts, arguments.options)
             rounds.append((len(texts) / served, len(texts) / decoded))
+            core_seconds.append((*(end - begin for begin, end in zip(before, after, strict=True)), of_cores))
+    places = ("searching", "server", "clients", "from_a_file")
     return {
         "texts_a_second": [round(one, 1) for one, _ in rounds],
         "from_a_file": [round(other, 1) for _, other in rounds],
         "ratio": round(statistics.median(one / other for one, other in rounds), 3),
+        "core_milliseconds_a_text": {
+            place: round(statistics.median(values) / len(texts) * 1000, 2)
+            for place, values in zip(places, zip(*core_seconds, strict=True), strict=True)
+        },
     }
 
 
-def decoding_seconds(model: str, texts: list[str], options: list[str]) -> float:
-    """Return the seconds of decoding from a file, by the difference of all texts and of none but one."""
+def decoding_seconds(model: str, texts: list[str], options: list[str]) -> tuple[float, float]:
+    """Return the seconds of decoding from a file, and those of cores, by the difference of all texts and of one."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for lines in (texts[:1], texts):
             path = Path(folder) / f"{len(lines)}.txt"
             path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
             words = ["decode", "--model", model, "--input", str(path), "--output", f"{path}.out", *options]
-            begun = time.monotonic()
+            begun, of_cores = time.monotonic(), core_seconds_of_ended()
             subprocess.run([sys.executable, "-m", "seq2seq.apps.command", *words], check=True, capture_output=True)
-            seconds.append(time.monotonic() - begun)
-    return seconds[1] - seconds[0]
+            seconds.append((time.monotonic() - begun, core_seconds_of_ended() - of_cores))
+    return seconds[1][0] - seconds[0][0], seconds[1][1] - seconds[0][1]
+
+
+def core_seconds_of_ended() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def plain(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
@@ -285,52 +304,7 @@ def many(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
     }
 
 
-def batches(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
-    """Return milliseconds a sentence, medians over rounds, in each of which every way of batching has all sentences."""
-    import torch
-
-    import seq2seq
-
-    torch.set_num_threads(1)
-    generator = seq2seq.load(arguments.model, precision="fp32")
-    model, search = generator.model, generator.search
-    ids = sorted(generator.tokenizer.encode_sources(texts), key=len)
-
-    def milliseconds(groups: list[list[list[int]]]) -> float:
-        begun = time.perf_counter()
-        for group in groups:
-            longest = max(map(len, group))
-            rows = torch.tensor([row + [model.pad_id] * (longest - len(row)) for row in group])
-            mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in group])
-            search.search(model, rows, mask)
-        return (time.perf_counter() - begun) / sum(map(len, groups)) * 1000
-
-    def parts(rows: list[list[int]], size: int) -> list[list[list[int]]]:
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-    found: dict[str, list[float]] = {}
-    milliseconds([ids[:64]])
-    for number in range(arguments.rounds):
-        drawn = random.Random(number).sample(ids, len(ids))
-        halves = [half for part in parts(drawn, 32) for half in parts(sorted(part, key=len), 16)]
-        for name, groups in {
-            "32": parts(drawn, 32),
-            "two_of_16_alike": halves,
-            "64": parts(drawn, 64),
-            "126_alike": parts(ids, 126),
-        }.items():
-            found.setdefault(name, []).append(milliseconds(groups))
-    return {name: round(statistics.median(values), 1) for name, values in found.items()}
-
-
-KINDS = {
-    "throughput": throughput,
-    "plain": plain,
-    "latency": latency,
-    "overload": overload,
-    "many": many,
-    "batches": batches,
-}
+KINDS = {"throughput": throughput, "plain": plain, "latency": latency, "overload": overload, "many": many}
 
 
 def main() -> None:
