@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from seq2seq.models.transformer.packing import can_halve
+
 if TYPE_CHECKING:  # decoding needs no configuration, whose components take time to import
     from seq2seq.assembly.configuration import RunConfig
 
@@ -32,7 +34,9 @@ def computes_bf16(device: str | None = None) -> bool:
 
 
 def decoding_type(precision: str, device: str) -> torch.dtype:
-    """Return the compute type that a name stands for on a device: `auto` is bf16 where it is fast, or fp32.
+    """Return the compute type that a name stands for on a device.
+
+    `auto` is bf16 where it is fast; on other CPUs fp16, which is of weights alone there, where it can be, or fp32.
 
     Raises:
         ValueError: there is no such name.
@@ -40,7 +44,9 @@ def decoding_type(precision: str, device: str) -> torch.dtype:
     if precision not in PRECISION_NAMES:
         raise ValueError(f"`precision` must be one of {', '.join(PRECISION_NAMES)}, but is {precision!r}.")
     if precision == "auto":
-        return torch.bfloat16 if computes_bf16(device) else torch.float32
+        if computes_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if can_halve(device) else torch.float32
     return PRECISIONS[precision]
 
 

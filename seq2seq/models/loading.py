@@ -27,7 +27,16 @@ from seq2seq.models.transformer.inference import (
     wrong_weights,
 )
 from seq2seq.models.transformer.options import TransformerOptions
-from seq2seq.models.transformer.packing import can_quantize, pack, pack_parts, quantize, quantize_parts
+from seq2seq.models.transformer.packing import (
+    can_halve,
+    can_quantize,
+    halve,
+    halve_parts,
+    pack,
+    pack_parts,
+    quantize,
+    quantize_parts,
+)
 from seq2seq.models.weights import check_finite, damage_named
 
 if TYPE_CHECKING:
@@ -45,7 +54,9 @@ def load_model(
 
     Args:
         device: where its weights go.
-        dtype: type of its weights; by default as saved. `torch.int8` makes products of 8-bit integers.
+        dtype: type of its weights; by default as saved. `torch.int8` makes products of 8-bit integers. On x86
+            processors `torch.float16` is the type of the weights of products alone, which float32 enters and leaves,
+            where the network is ours; others are in float32 there.
         trainable: load a model of this toolkit as what it was saved from, which can be trained and saved again; by
             default as what searches fastest. Of transformers' models, those of `models.families` become models of this
             toolkit, and the others stay what they are.
@@ -60,6 +71,8 @@ def load_model(
     check_links(folder)
     family = family_of(folder)
     is_native, is_quantized = is_loadable(folder) or family is not None, dtype == torch.int8
+    has_halves = dtype == torch.float16 and can_halve(device)
+    dtype = torch.float32 if has_halves else dtype  # of all but weights: computing in 16 bits is slow there
     if is_quantized and (trainable or not is_native):
         raise ValueError(
             f"{folder}: 8-bit integers are for search with models whose network is ours; use fp32 or bf16."
@@ -75,12 +88,13 @@ def load_model(
     if not is_native or trainable:
         return _pretrained(folder, device, dtype)
     kept = torch.float32 if is_quantized else dtype
+    replace_parts = quantize_parts if is_quantized else halve_parts if has_halves else pack_parts
     if family is None:
         model = InferenceTransformer.load(folder)
     else:
-        model = _for_search(open_family(folder, kept), device, quantize_parts if is_quantized else pack_parts)
+        model = _for_search(open_family(folder, kept), device, replace_parts)
     nn.Module.to(model, device, kept)
-    return quantize(model) if is_quantized else pack(model)
+    return quantize(model) if is_quantized else halve(model) if has_halves else pack(model)
 
 
 def _for_search(

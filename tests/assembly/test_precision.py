@@ -27,10 +27,12 @@ def test_auto_is_what_the_machine_computes_in_and_other_names_stay(is_fast: bool
         assert with_precision(configuration(name)) == configuration(name)
 
 
-def test_names_of_compute_types(is_fast: bool) -> None:
+@pytest.mark.parametrize("has_halves", [True, False])
+def test_names_of_compute_types(is_fast: bool, has_halves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "can_halve", lambda device: has_halves)
     found = {name: decoding_type(name, "cpu") for name in PRECISION_NAMES}
     wanted = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
-    assert found == wanted | {"auto": torch.bfloat16 if is_fast else torch.float32}
+    assert found == wanted | {"auto": wanted["bf16" if is_fast else "fp16" if has_halves else "fp32"]}
     with pytest.raises(ValueError, match="`precision` must be one of auto, fp32, bf16, fp16, int8, but is 'float32'"):
         decoding_type("float32", "cpu")
 

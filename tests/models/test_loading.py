@@ -13,7 +13,7 @@ from seq2seq.models.loading import load_model
 from seq2seq.models.pretrained import PretrainedSeq2Seq
 from seq2seq.models.transformer import Seq2SeqTransformer
 from seq2seq.models.transformer.inference import InferenceTransformer
-from seq2seq.models.transformer.packing import can_quantize
+from seq2seq.models.transformer.packing import HalfLinear, can_halve, can_quantize
 from tests.models.test_pretrained import marian
 from tests.models.tiny import random_pairs, tiny_model
 
@@ -55,6 +55,22 @@ def test_eight_bits_are_for_our_own_models_on_machines_that_have_products_of_the
     monkeypatch.setattr("seq2seq.models.loading.can_quantize", lambda device: False)
     with pytest.raises(ValueError, match="no fast products of 8-bit integers"):
         load_model(tmp_path / "ours", dtype=torch.int8)
+
+
+@pytest.mark.skipif(not can_halve("cpu"), reason="this processor has no products of weights in 16 bits")
+def test_16_bits_are_of_the_weights_of_our_own_models_alone_on_cpus(tmp_path: Path) -> None:
+    model, pairs = tiny_model().float(), random_pairs()
+    model.save_pretrained(tmp_path / "ours")
+    loaded: Any = load_model(tmp_path / "ours", dtype=torch.float16)
+    assert isinstance(loaded.lm_head, HalfLinear)
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    found, expected = loaded.teacher_forced(*pairs), model.teacher_forced(*pairs)
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01)
+    marian().save_pretrained(tmp_path / "marian")
+    for name, trainable in (("ours", True), ("marian", False)):
+        other: Any = load_model(tmp_path / name, dtype=torch.float16, trainable=trainable)
+        whole = other.model if name == "marian" else other
+        assert {weight.dtype for weight in whole.parameters()} == {torch.float32}
 
 
 def test_other_encoder_decoders_are_wrapped(tmp_path: Path) -> None:

@@ -109,6 +109,27 @@ def pairs_product(hidden: Tensor, weight: Any) -> Tensor:
     return torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(hidden, 1.0, ZERO_OF_SEVEN_BITS, weight)
 
 
+def has_half_weights() -> bool:
+    """Return whether FBGEMM multiplies float32 by weights of 16 bits here: x86 with AVX2."""
+    return _halves_are_right()
+
+
+def packed_halves(weight: Tensor, bias: Tensor | None) -> Any:
+    """Return a float32 weight [out, in], rounded to float16, and its bias in FBGEMM's own format."""
+    return torch.ops.quantized.linear_prepack_fp16(weight, bias)
+
+
+def halves_product(hidden: Tensor, weight: Any, is_relu: bool) -> Tensor:
+    """Return hidden @ weight.T + bias, if wanted without what is below 0, all of it in float32.
+
+    Args:
+        hidden: float32 [..., in].
+        weight: with its bias, as `packed_halves` returns them.
+    """
+    kernels = torch.ops.quantized
+    return (kernels.linear_relu_dynamic_fp16 if is_relu else kernels.linear_dynamic_fp16)(hidden, weight)
+
+
 @cache
 def _says(name: str) -> bool:
     """Return what a question to oneDNN without arguments is answered; no where there is no such question."""
@@ -169,6 +190,23 @@ def _pairs_are_right() -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return torch.equal(found, (hidden.double() @ weight.double().T).float() * scales)
+
+
+@cache
+def _halves_are_right() -> bool:
+    """Return whether the kernels for weights of 16 bits give what float32 does, with whole numbers and few."""
+    if not torch.cpu.get_capabilities().get("avx2", False):
+        return False
+    hidden, weight, bias = _small_case()
+    expected = torch.nn.functional.linear(hidden, weight, bias)
+    try:
+        packed_weight = packed_halves(weight, bias)
+        return all(
+            torch.equal(halves_product(hidden, packed_weight, is_relu), expected.relu() if is_relu else expected)
+            for is_relu in (False, True)
+        )
+    except (AttributeError, RuntimeError, TypeError):
+        return False
 
 
 def _small_case() -> tuple[Tensor, Tensor, Tensor]:

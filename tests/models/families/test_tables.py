@@ -14,7 +14,7 @@ from seq2seq.models.families.folders import read_family, write_family
 from seq2seq.models.loading import load_model
 from seq2seq.models.transformer import Seq2SeqTransformer, packing
 from seq2seq.models.transformer.inference import InferenceTransformer
-from seq2seq.models.transformer.packing import can_quantize, pack, quantize
+from seq2seq.models.transformer.packing import can_halve, can_quantize, halve, pack, quantize
 from tests.models.families.tiny_families import FAMILIES, random_batch, random_model, tolerance, use_double_norms
 
 
@@ -154,8 +154,13 @@ def test_weights_that_are_not_the_familys_are_named(change: str, words: str, tmp
     assert "\n" not in str(caught.value)
 
 
-def test_half_precision_is_refused_for_t5(tmp_path: Path) -> None:
+def test_half_precision_is_refused_for_t5_where_it_is_of_all_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved("t5", tmp_path)
+    if can_halve("cpu"):
+        assert isinstance(load_model(tmp_path, dtype=torch.float16), InferenceTransformer)
+    monkeypatch.setattr(loading, "can_halve", lambda device: False)
     with pytest.raises(ValueError, match="t5 models overflow in fp16"):
         load_model(tmp_path, dtype=torch.float16)
 
@@ -199,22 +204,26 @@ def test_an_output_layer_that_rounds_to_the_embeddings_is_still_one_of_its_own(t
 
 
 @pytest.mark.parametrize("name", ["bart", "flan_t5"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int8])
 def test_layers_are_packed_one_by_one_as_the_whole_is(
     dtype: torch.dtype, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the bit; and while one is packed, those behind it have not been read."""
     if dtype == torch.int8 and not can_quantize("cpu"):
         pytest.skip("this processor has no fast products of bytes")
+    if dtype == torch.float16 and not can_halve("cpu"):
+        pytest.skip("this processor has no products of weights in 16 bits")
     monkeypatch.setattr(packing, "SMALLEST_OF_SEVEN_BITS", 0)
     saved(name, tmp_path)
-    kept = torch.float32 if dtype == torch.int8 else dtype
+    kept = torch.float32 if dtype in (torch.int8, torch.float16) else dtype
     found = read_family(tmp_path, kept)
     whole: Any = InferenceTransformer.without_weights(found.options).with_weights(found.weights)
-    whole = quantize(whole) if dtype == torch.int8 else pack(whole)
+    replaced, part = {torch.int8: (quantize, "quantize_parts"), torch.float16: (halve, "halve_parts")}.get(
+        dtype, (pack, "pack_parts")
+    )
+    whole = replaced(whole)
     reads: list[str] = []
     reads_before: list[int] = []
-    part = "quantize_parts" if dtype == torch.int8 else "pack_parts"
     read, replace = folders.read_as, getattr(loading, part)
 
     def noted_read(path: Path, name: str, dtype: Any) -> Any:

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from seq2seq.models.transformer import kernels
-from seq2seq.models.transformer.packing import PackedLinear, QuantizedLinear, can_quantize, pack
+from seq2seq.models.transformer.packing import PackedLinear, QuantizedLinear, can_halve, can_quantize, pack
 from tests.models.tiny import random_pairs, tiny_model
 
 CACHED = (
     *(kernels._says, kernels._has_vnni),
     *(kernels._packing_is_right, kernels._bytes_are_right, kernels._pairs_are_right),
+    kernels._halves_are_right,
 )
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is built without oneDNN")
 
@@ -44,7 +45,9 @@ def test_this_torch_has_the_kernels_as_we_know_them() -> None:
     assert isinstance(torch.ops.mkldnn._is_mkldnn_bf16_supported(), bool)
     assert isinstance(torch.ops.mkldnn._is_mkldnn_fp16_supported(), bool)
     assert isinstance(torch.cpu._is_vnni_supported(), bool)
-    assert kernels.has_fast_bytes() or kernels.has_fast_pairs() == torch.cpu.get_capabilities().get("avx2", False)
+    has_avx2 = torch.cpu.get_capabilities().get("avx2", False)
+    assert kernels.has_fast_bytes() or kernels.has_fast_pairs() == has_avx2
+    assert kernels.has_half_weights() == has_avx2
 
 
 @needs_onednn
@@ -96,6 +99,21 @@ def test_without_kernels_for_pairs_there_are_none_of_bytes(request: pytest.Fixtu
     kernels._pairs_are_right.cache_clear()
     request.getfixturevalue("bare")
     assert not can_quantize("cpu")
+
+
+@pytest.mark.skipif(not kernels.has_half_weights(), reason="this processor has no AVX2")
+def test_kernels_for_halves_are_used_where_they_are_and_right(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert can_halve("cpu")
+    assert not can_halve("cuda")
+    monkeypatch.setattr(kernels, "halves_product", lambda hidden, weight, is_relu: torch.zeros(2, 2))
+    kernels._halves_are_right.cache_clear()
+    assert not can_halve("cpu")
+    monkeypatch.undo()
+    kernels._halves_are_right.cache_clear()
+    request.getfixturevalue("bare")
+    assert not can_halve("cpu")
 
 
 @needs_onednn

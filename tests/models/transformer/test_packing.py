@@ -10,12 +10,15 @@ from seq2seq.models.transformer import kernels, packing
 from seq2seq.models.transformer.packing import (
     LEVELS,
     LEVELS_OF_SEVEN_BITS,
+    HalfLinear,
     PackedLinear,
     QuantizedLinear,
     SevenBitLinear,
+    can_halve,
     can_pack,
     can_quantize,
     decoding_copy,
+    halve,
     levels_of,
     pack,
     quantize,
@@ -57,6 +60,41 @@ def test_a_decoding_copy_leaves_the_trained_model_alone() -> None:
     assert {p.dtype for p in copy.parameters()} == {torch.bfloat16}
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+needs_halves = pytest.mark.skipif(not can_halve("cpu"), reason="this processor has no products of weights in 16 bits")
+
+
+@needs_halves
+@pytest.mark.parametrize("activation", ["none", "relu"])
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("num_rows", [0, 1, 7, 37])
+def test_products_of_halves_round_the_weight_alone(num_rows: int, has_bias: bool, activation: str) -> None:
+    linear = torch.nn.Linear(1021, 19, bias=has_bias)
+    hidden = 70_000 * torch.randn(3, num_rows, 1021)
+    expected = hidden.double() @ linear.weight.detach().half().double().T
+    expected += linear.bias.detach().double() if has_bias else 0
+    expected = expected.relu() if activation == "relu" else expected
+    found = HalfLinear(linear, activation)(hidden)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1.0)
+
+
+@needs_halves
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("options", [{}, {"positions": "rotary"}, {"gated_feed_forward": True}, *PRETRAINED])
+def test_a_halved_model_is_close_to_the_ordinary_one(options: dict[str, Any], activation: str) -> None:
+    model, pairs = tiny_model(**{"activation": activation, **options}).float(), random_pairs()
+    with torch.no_grad():
+        expected = model.teacher_forced(*pairs)
+        halved = halve(deepcopy(model))
+        found = halved.teacher_forced(*pairs)
+        state = halved.encode(pairs.input_ids, pairs.attention_mask)
+        for t in range(pairs.decoder_input_ids.shape[1]):
+            logits, state = halved.step(state, pairs.decoder_input_ids[:, t : t + 1])
+    assert not any(isinstance(module, torch.nn.Linear) for module in halved.modules())
+    assert 0 < (found - expected).norm() / expected.norm() < 0.004
+    torch.testing.assert_close(logits[:, 0], found[:, -1], rtol=0, atol=1e-4)
 
 
 needs_eight_bits = pytest.mark.skipif(not can_quantize("cpu"), reason="this processor has no fast products of bytes")
@@ -132,10 +170,12 @@ def test_the_largest_sums_of_eight_bits_are_whole(kind: Any, levels: int) -> Non
 
 
 @pytest.mark.skipif(not kernels.has_fast_pairs(), reason="this processor has VNNI, or no AVX2")
-def test_without_vnni_small_weights_stay_in_float32() -> None:
+@pytest.mark.parametrize("has_halves", [True, False])
+def test_without_vnni_small_weights_have_16_or_32_bits(has_halves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "has_half_weights", lambda: has_halves)
     model = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.Linear(512, 511), torch.nn.Linear(511, 7))
     packing.quantize_parts(model)
-    assert [type(part) for part in model] == [SevenBitLinear, PackedLinear, PackedLinear]
+    assert [type(part) for part in model] == [SevenBitLinear, *2 * [HalfLinear if has_halves else PackedLinear]]
 
 
 @needs_eight_bits
@@ -157,7 +197,7 @@ def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any])
 
 
 @pytest.mark.usefixtures("all_sizes")
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "int8"])
 @pytest.mark.parametrize(
     "options",
     [{"generation_order": "bidirectional", "interaction": kind} for kind in ("none", "tanh", "gate")]
@@ -169,10 +209,13 @@ def test_packed_models_generate_from_both_ends(num_sentences: int, options: dict
     dtype = getattr(torch, precision)
     if precision == "int8" and not can_quantize("cpu"):
         pytest.skip("this processor has no fast products of bytes")
+    if precision == "float16" and not can_halve("cpu"):
+        pytest.skip("this processor has no products of weights in 16 bits")
     model = tiny_model(**options)
     source = torch.arange(3, 9).expand(num_sentences, -1)
     mask, tokens = torch.ones_like(source, dtype=torch.bool), torch.ones(num_sentences, 2, 1, dtype=torch.long)
     expected, _ = model.in_pairs().step(model.in_pairs().encode(source, mask), tokens)
-    packed = quantize(deepcopy(model).float()) if precision == "int8" else pack(deepcopy(model).to(dtype))
+    replaced = {"int8": quantize, "float16": halve}.get(precision)
+    packed = replaced(deepcopy(model).float()) if replaced else pack(deepcopy(model).to(dtype))
     found, _ = packed.in_pairs().step(packed.in_pairs().encode(source, mask), tokens)
     torch.testing.assert_close(found.double(), expected, rtol=0.1, atol=0.1)
