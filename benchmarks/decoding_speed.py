@@ -45,7 +45,7 @@ SIZES = {
     "big": {"d_model": 1024, "num_heads": 16, "ffn_size": 4096},
 }
 TOOLKITS = {
-    "ours": ("decoding_ours", ("fp32", "bf16", "int8"), (PRODUCTS, SPLIT)),
+    "ours": ("decoding_ours", ("fp32", "bf16", "fp16", "int8"), (PRODUCTS, SPLIT)),
     "transformers": ("decoding_huggingface", ("fp32", "bf16"), ("",)),
     "ctranslate2": ("decoding_ctranslate2", ("fp32", "int8"), (PRODUCTS, SPLIT)),
     "eole": ("decoding_eole", ("fp32", "bf16"), ("",)),

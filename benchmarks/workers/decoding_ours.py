@@ -18,7 +18,7 @@ from seq2seq.decoding.running.workers import WorkerProcesses
 from seq2seq.generation.batches import Searcher, SourceBatch
 from seq2seq.models.loading import load_model
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 
 
 def make_batches(job: dict[str, Any], num_workers: int) -> list[list[int]]:
