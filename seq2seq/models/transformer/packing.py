@@ -21,8 +21,8 @@ from seq2seq.models.transformer.searching import SearchableTransformer
 
 Model = TypeVar("Model", bound=SearchableTransformer)
 
-RELU = {ACTIVATIONS["relu"]: ("relu", "")}
-FUSED_ACTIVATIONS = {
+RELU: dict[Callable, tuple[str, ...]] = {ACTIVATIONS["relu"]: ("relu",)}
+FUSED_ACTIVATIONS: dict[Callable, tuple[str, ...]] = {
     **RELU,
     ACTIVATIONS["gelu"]: ("gelu", "none"),
     ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh"),
@@ -51,7 +51,7 @@ class HalfLinear(nn.Module):
     Float32 enters and leaves, and is what sums are in: only the weight is rounded.
     """
 
-    def __init__(self, linear: nn.Linear, activation: str = "none", variant: str = "") -> None:
+    def __init__(self, linear: nn.Linear, activation: str = "none") -> None:
         super().__init__()
         bias = None if linear.bias is None else linear.bias.detach().float()
         self.packed_weight = kernels.packed_halves(linear.weight.detach().float(), bias)
@@ -200,7 +200,7 @@ def quantize_parts(module: nn.Module) -> None:
 
 
 def _replace_with_activations(
-    module: nn.Module, replacement: Callable[..., nn.Module], fused: Mapping[Callable, tuple[str, str]]
+    module: nn.Module, replacement: Callable[..., nn.Module], fused: Mapping[Callable, tuple[str, ...]]
 ) -> None:
     """Replace linear layers, those before some activations together with these."""
     for part in list(module.modules()):
