@@ -30,6 +30,9 @@ FUSED_ACTIVATIONS: dict[Callable, tuple[str, ...]] = {
 }
 
 
+LARGEST_HALF = torch.finfo(torch.float16).max
+
+
 class PackedLinear(nn.Module):
     """A linear layer, with a non-linearity in the same pass, over a packed copy of its weight."""
 
@@ -49,10 +52,15 @@ class HalfLinear(nn.Module):
     """A linear layer, with ReLU in the same pass, over a packed copy of its weight in float16.
 
     Float32 enters and leaves, and is what sums are in: only the weight is rounded.
+
+    Raises:
+        ValueError: the weight is beyond what float16 holds.
     """
 
     def __init__(self, linear: nn.Linear, activation: str = "none") -> None:
         super().__init__()
+        if linear.weight.numel() and float(linear.weight.detach().abs().max()) > LARGEST_HALF:
+            raise ValueError(f"A weight of the model is larger than fp16 can hold, {LARGEST_HALF:,.0f}; use fp32.")
         bias = None if linear.bias is None else linear.bias.detach().float()
         self.packed_weight = kernels.packed_halves(linear.weight.detach().float(), bias)
         self.sizes = getattr(linear, "sizes", None)

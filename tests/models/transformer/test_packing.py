@@ -81,6 +81,17 @@ def test_products_of_halves_round_the_weight_alone(num_rows: int, has_bias: bool
 
 
 @needs_halves
+def test_weights_that_16_bits_do_not_hold_are_refused() -> None:
+    linear = torch.nn.Linear(7, 5)
+    linear.weight.detach()[3, 2] = -65_504.0
+    found, bias = HalfLinear(linear)(torch.eye(7)[2:3])[0], linear.bias.detach()
+    assert float(found[3] - bias[3]) == pytest.approx(-65_504.0, abs=0.01)
+    linear.weight.detach()[3, 2] = -70_000.0
+    with pytest.raises(ValueError, match=r"larger than fp16 can hold, 65,504; use fp32"):
+        HalfLinear(linear)
+
+
+@needs_halves
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("options", [{}, {"positions": "rotary"}, {"gated_feed_forward": True}, *PRETRAINED])
 def test_a_halved_model_is_close_to_the_ordinary_one(options: dict[str, Any], activation: str) -> None:
