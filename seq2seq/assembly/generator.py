@@ -237,9 +237,8 @@ def load(
         path: of a run, what it has exported, which while it trains is the best so far; a checkpoint's own folder within
             a run will do, too.
         device: `cpu`, `cuda`, `cuda:1` …, or `auto`.
-        precision: compute type: fp32, bf16, fp16 or int8. On x86 CPUs fp16 is of the weights of products alone, and
-            int8 rounds these and what they are multiplied with to 8 bits; `auto` is bf16 where it is fast, else on such
-            CPUs fp16, and fp32 elsewhere. By default that of the saved weights.
+        precision: compute type: fp32, bf16, fp16 (on x86 CPUs of weights of products alone) or int8 (of these and what
+            they are multiplied with); `auto` is the fastest of the first three. By default that of the saved weights.
         weights: of the members of `path`'s ensemble, by default equal.
         trainable: let `.model` be a model that can be trained and saved; by default it is what searches fastest.
         right_model: run or model folder that generates from the right, or several, with a `path` that does from the
