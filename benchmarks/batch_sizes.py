@@ -27,8 +27,8 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 126)
 class Measured:
     """A model and its search, and sentences as token ids, those alike in length beside each other."""
 
-    def __init__(self, folder: str, texts: list[str]) -> None:
-        generator = seq2seq.load(folder, precision="fp32")
+    def __init__(self, folder: str, precision: str, texts: list[str]) -> None:
+        generator = seq2seq.load(folder, precision=precision)
         self.model, self.search = generator.model, generator.search
         self.sentences = sorted(generator.tokenizer.encode_sources(texts), key=len)
 
@@ -76,12 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="run or model folder")
     parser.add_argument("--input", required=True, help="file with one text per line")
+    parser.add_argument("--precision", default="fp32", help="default: %(default)s")
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     texts = Path(arguments.input).read_text(encoding="utf-8").split("\n")[: arguments.lines]
-    measured = Measured(arguments.model, [text for text in texts if text.strip()])
+    measured = Measured(arguments.model, arguments.precision, [text for text in texts if text.strip()])
     a_sentence: dict[str, list[float]] = {}
     a_step: dict[int, list[float]] = {}
     measured.sentence([measured.sentences[:64]])
@@ -97,7 +98,8 @@ def main() -> None:
         "rounds": {name: [round(value, 1) for value in values] for name, values in a_sentence.items()},
         "milliseconds_a_step": {size: round(statistics.median(values), 1) for size, values in a_step.items()},
     }
-    print(json.dumps({"model": Path(arguments.model).name, "lines": len(measured.sentences)} | result))
+    said = {"model": Path(arguments.model).name, "lines": len(measured.sentences), "precision": arguments.precision}
+    print(json.dumps(said | result))
 
 
 if __name__ == "__main__":

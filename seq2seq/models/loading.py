@@ -88,13 +88,15 @@ def load_model(
     if not is_native or trainable:
         return _pretrained(folder, device, dtype)
     kept = torch.float32 if is_quantized else dtype
-    replace_parts = quantize_parts if is_quantized else halve_parts if has_halves else pack_parts
+    laid_out, replace_parts = (
+        (quantize, quantize_parts) if is_quantized else (halve, halve_parts) if has_halves else (pack, pack_parts)
+    )
     if family is None:
         model = InferenceTransformer.load(folder)
     else:
         model = _for_search(open_family(folder, kept), device, replace_parts)
     nn.Module.to(model, device, kept)
-    return quantize(model) if is_quantized else halve(model) if has_halves else pack(model)
+    return laid_out(model)
 
 
 def _for_search(

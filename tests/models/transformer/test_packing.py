@@ -62,6 +62,14 @@ def test_a_decoding_copy_leaves_the_trained_model_alone() -> None:
         assert torch.equal(weight, before[name])
 
 
+def logits_of_last_step(model: Any, pairs: Any) -> torch.Tensor:
+    """Return what a search that is fed the targets is told last."""
+    state = model.encode(pairs.input_ids, pairs.attention_mask)
+    for t in range(pairs.decoder_input_ids.shape[1]):
+        logits, state = model.step(state, pairs.decoder_input_ids[:, t : t + 1])
+    return logits
+
+
 needs_halves = pytest.mark.skipif(not can_halve("cpu"), reason="this processor has no products of weights in 16 bits")
 
 
@@ -99,10 +107,7 @@ def test_a_halved_model_is_close_to_the_ordinary_one(options: dict[str, Any], ac
     with torch.no_grad():
         expected = model.teacher_forced(*pairs)
         halved = halve(deepcopy(model))
-        found = halved.teacher_forced(*pairs)
-        state = halved.encode(pairs.input_ids, pairs.attention_mask)
-        for t in range(pairs.decoder_input_ids.shape[1]):
-            logits, state = halved.step(state, pairs.decoder_input_ids[:, t : t + 1])
+        found, logits = halved.teacher_forced(*pairs), logits_of_last_step(halved, pairs)
     assert not any(isinstance(module, torch.nn.Linear) for module in halved.modules())
     assert 0 < (found - expected).norm() / expected.norm() < 0.004
     torch.testing.assert_close(logits[:, 0], found[:, -1], rtol=0, atol=1e-4)
@@ -197,10 +202,7 @@ def test_a_quantized_model_is_close_to_the_ordinary_one(options: dict[str, Any])
     with torch.no_grad():
         expected = model.teacher_forced(*pairs)
         quantized = quantize(deepcopy(model))
-        found = quantized.teacher_forced(*pairs)
-        state = quantized.encode(pairs.input_ids, pairs.attention_mask)
-        for t in range(pairs.decoder_input_ids.shape[1]):
-            logits, state = quantized.step(state, pairs.decoder_input_ids[:, t : t + 1])
+        found, logits = quantized.teacher_forced(*pairs), logits_of_last_step(quantized, pairs)
     assert sum(isinstance(module, (QuantizedLinear, SevenBitLinear)) for module in quantized.modules()) > 10
     error = (found - expected).norm() / expected.norm()
     assert 0 < error < 0.1
