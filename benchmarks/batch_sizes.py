@@ -8,6 +8,7 @@ different one is the first. The result is printed as one line of JSON.
 """
 
 import argparse
+import itertools
 import json
 import random
 import statistics
@@ -49,7 +50,8 @@ class Measured:
     def step(self, size: int) -> float:
         """Return the milliseconds that the model takes for one of the first steps of so many sentences."""
         model, width = self.model, self.search.width
-        state = model.encode(*self._tensors(self.sentences[len(self.sentences) // 2 :][:size]))
+        longer_half = itertools.cycle(self.sentences[len(self.sentences) // 2 :])
+        state = model.encode(*self._tensors(list(itertools.islice(longer_half, size))))
         _, state = model.step(state, torch.full((size, 1), model.decoder_start_id))
         state = model.reorder(state, torch.zeros(size, width, dtype=torch.long))
         begun = time.perf_counter()
